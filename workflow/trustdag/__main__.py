@@ -1,0 +1,7 @@
+"""`python -m trustdag`: the same as the `trustdag` command, for environments where it is not installed."""
+
+import sys
+
+from trustdag.cli import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""Preference data: one file a source format, the toy world, and their preparation."""

@@ -1,0 +1,76 @@
+"""The fingerprint of the code that a rule uses: exact, and blind to formatting, comments and docstrings.
+
+Snakemake does not see the modules that a command imports. So each rule carries, in its params, a hash of the syntax
+trees of its module and of every module of this package that it imports, directly or not.
+"""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+
+
+@cache
+def code_of(*modules: str) -> str:
+    """The hash (16 hexadecimal digits) of the named modules of this package and all that they import from it.
+
+    Names are relative to the package, such as `align.dpo`. Raises FileNotFoundError for a module that does not exist.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(reachable(*modules)):
+        digest.update(f"{path.relative_to(PACKAGE)}\0{_tree_of(path)}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+def reachable(*modules: str) -> set[Path]:
+    """The files of the named modules and of every module of this package that they import, at any depth."""
+    found: set[Path] = set()
+    waiting = [_path_of(name.split(".")) for name in modules]
+    while waiting:
+        path = waiting.pop()
+        if path is None:
+            raise FileNotFoundError(f"no module of trustdag among {modules}")
+        if path not in found:
+            found.add(path)
+            waiting.extend(_imports_of(path))
+    return found
+
+
+def _path_of(parts: list[str]) -> Path | None:
+    base = PACKAGE.joinpath(*parts)
+    if base.with_suffix(".py").is_file():
+        return base.with_suffix(".py")
+    return base / "__init__.py" if (base / "__init__.py").is_file() else None
+
+
+@cache
+def _imports_of(path: Path) -> tuple[Path, ...]:
+    """The package's own modules that a file imports, wherever in the file the import stands."""
+    names: list[list[str]] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name.split(".") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.append(node.module.split("."))
+            names += [[*node.module.split("."), alias.name] for alias in node.names]
+    paths = (_path_of(name[1:]) for name in names if name[0] == "trustdag" and len(name) > 1)
+    return tuple(found for found in paths if found is not None)
+
+
+@cache
+def _tree_of(path: Path) -> str:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [statement for statement in node.body if not _is_docstring(statement)] or [ast.Pass()]
+    return ast.dump(tree)
+
+
+def _is_docstring(statement: ast.stmt) -> bool:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )

@@ -1,0 +1,1 @@
+"""The parts of PPO: losses, rollouts, KL control, checkpoints."""

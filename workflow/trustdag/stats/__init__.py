@@ -1,0 +1,1 @@
+"""Pure statistics over per-item records: intervals, paired differences, corrections, power."""

@@ -1,0 +1,1 @@
+"""What training methods share: settings, checkpoints and resuming, guards against divergence, model cards."""
