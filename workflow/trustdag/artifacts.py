@@ -20,7 +20,7 @@ RECORDED_PACKAGES = ("torch", "transformers", "trl", "accelerate", "datasets", "
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path` and renames it onto `path` at the end: a kill leaves old or new, never half."""
+    """Yields a temporary path beside `path` and renames it onto `path` at the end: old or new after a kill, never half."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

@@ -16,7 +16,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
 
     def as_json(self) -> str:
-        """The section as JSON with sorted keys: equal settings always give the same text, so it suits a rule's params."""
+        """The section as JSON with sorted keys: equal settings give equal text, so it suits a rule's params."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True)
 
     @classmethod

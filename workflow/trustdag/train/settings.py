@@ -1,0 +1,51 @@
+"""The settings that every training method shares."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from trustdag.settings import Section
+
+
+class Lora(Section):
+    """Low-rank adaptation through peft; the adapter is merged into the weights that are written at the end."""
+
+    rank: int = Field(8, ge=1)
+    """Rank of the update matrices."""
+    alpha: float = Field(16, gt=0)
+    """Scale of the update, divided by the rank."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Dropout before the adapter."""
+
+
+class TrainSettings(Section):
+    """What SFT, the reward model, DPO and PPO have in common."""
+
+    learning_rate: float = Field(1e-5, gt=0)
+    """Peak learning rate."""
+    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    """Shape of the learning rate after the warm-up."""
+    warmup: float = Field(0.0, ge=0, lt=1)
+    """Share of all steps over which the learning rate rises from 0."""
+    weight_decay: float = Field(0.0, ge=0)
+    """Decoupled weight decay of AdamW."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """AdamW's decay rates of the first and second moment."""
+    max_grad_norm: float = Field(1.0, gt=0)
+    """Gradients are clipped to this norm."""
+    batch_size: int = Field(32, ge=1)
+    """Examples in one optimiser step, over all processes: pairs, transcripts or rollouts by method."""
+    device_batch_size: int | None = Field(None, ge=1)
+    """Examples in one forward pass of one process; the rest is accumulated. None: the whole share of the process."""
+    max_length: int = Field(512, ge=8)
+    """Longest prompt and reply together, in tokens. Longer examples are dropped and counted, never cut in silence."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Compute precision; `auto` is bf16 on a GPU that has it and fp32 on a CPU."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, about a third more time."""
+    lora: Lora | None = None
+    """Train a low-rank adapter instead of all weights."""
+    checkpoint_every: int = Field(100, ge=1)
+    """Optimiser steps between two checkpoints; a restarted stage goes on from the last one."""
+    log_every: int = Field(10, ge=1)
+    """Optimiser steps between two lines of metrics.jsonl."""

@@ -1,0 +1,60 @@
+"""One stage of a recipe: which method, from which models and data, to which folder."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trustdag.artifacts import read_json, sha256_file, sha256_text
+from trustdag.models.dialogue import Format
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a training method gets, beside its settings."""
+
+    method: str
+    """The module in `align` that trains it."""
+    policy: Path
+    """Model folder that the stage starts from (its `manifest.json` lies beside it)."""
+    reward: Path | None
+    """Model folder of the reward model, for methods that require one."""
+    data: Path
+    """Folder with train.parquet and validation.parquet."""
+    seed: int
+    """Seed of data order, initialisation and sampling."""
+    format: Format
+    """How the policy is asked; see models/dialogue.py."""
+    out: Path
+    """Folder that will hold `model/`, `manifest.json` and `metrics.jsonl`."""
+
+    @property
+    def model(self) -> Path:
+        """The folder of the trained model: written once, whole, at the end."""
+        return self.out / "model"
+
+    @property
+    def manifest(self) -> Path:
+        """The trained model's manifest; what follows depends on this file."""
+        return self.out / "manifest.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One line of JSON for each logged step."""
+        return self.out / "metrics.jsonl"
+
+    def made_from(self) -> dict[str, Any]:
+        """The digests of everything that goes into the stage."""
+        models = {"policy": self.policy} | ({"reward": self.reward} if self.reward else {})
+        return {
+            "method": self.method,
+            "seed": self.seed,
+            "format": self.format,
+            "models": {role: read_json(folder.parent / "manifest.json")["sha256"] for role, folder in models.items()},
+            "data": {name: sha256_file(self.data / f"{name}.parquet") for name in ("train", "validation")},
+        }
+
+    def checkpoints(self, settings: dict[str, Any]) -> Path:
+        """Where the stage's checkpoints live: outside its outputs, keyed by all that makes the result."""
+        key = sha256_text([json.dumps({"settings": settings, "made_from": self.made_from()}, sort_keys=True)])
+        return self.out / ".checkpoints" / key[:16]
