@@ -1,0 +1,41 @@
+"""`trustdag COMMAND ...`: every stage of the workflow by hand, on files."""
+
+import argparse
+import os
+import pkgutil
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from trustdag import __version__, commands
+from trustdag.errors import UserError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command. Returns 0, or 2 after a UserError, whose message alone is printed."""
+    arguments = _parser().parse_args(argv)
+    # Nothing of a run leaves the machine: the libraries' usage reports are switched off before they are imported.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    try:
+        arguments.run(arguments)
+    except UserError as error:
+        print(f"trustdag: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno is None or error.filename is None:
+            raise
+        print(f"trustdag: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="trustdag", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"trustdag {__version__}")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for found in pkgutil.iter_modules(commands.__path__):
+        command = import_module(f"{commands.__name__}.{found.name}")
+        subparser = subparsers.add_parser(found.name.replace("_", "-"), help=command.HELP, description=command.HELP)
+        command.add_arguments(subparser)
+        subparser.set_defaults(run=command.run)
+    return parser

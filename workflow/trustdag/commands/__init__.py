@@ -1,0 +1,43 @@
+"""The command line: one file a command. Each has HELP, `add_arguments(parser)` and `run(arguments)`."""
+
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from trustdag.errors import UserError
+from trustdag.settings import Section
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+def read_settings(text: str, section: type[AnySection]) -> AnySection:
+    """The settings of a command: `text` is JSON or the path of a YAML file.
+
+    Raises UserError naming each key that is unknown or has a wrong value.
+    """
+    origin = "--settings" if text.lstrip().startswith("{") else text
+    try:
+        content = text if origin == "--settings" else Path(text).read_text(encoding="utf-8")
+        value = yaml.safe_load(content)
+    except OSError as error:
+        raise UserError(f"{origin}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{origin}: not YAML or JSON: {' '.join(str(error).split())}") from None
+    try:
+        return section.model_validate(value or {})
+    except ValidationError as error:
+        raise UserError(explain(error, origin)) from None
+
+
+def explain(error: ValidationError, origin: str) -> str:
+    """A validation error as lines of `file: key: what is wrong (got value)`."""
+    lines = []
+    for detail in error.errors():
+        key = ".".join(str(part) for part in detail["loc"]) or "(top level)"
+        if detail["type"] == "extra_forbidden":
+            lines.append(f"{origin}: {key}: unknown key; remove it or correct its spelling")
+        else:
+            lines.append(f"{origin}: {key}: {detail['msg']} (got {detail['input']!r})")
+    return "\n".join(lines)
