@@ -1,0 +1,29 @@
+"""`trustdag plot NAME`: one plot, as SVG and PNG."""
+
+import argparse
+from pathlib import Path
+
+from trustdag.commands import read_settings
+from trustdag.report import plots
+from trustdag.stats.study import Cells
+
+HELP = "Draw one plot of a study as SVG, with a PNG beside it."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    parser.add_argument("name", choices=plots.names(), help="which plot")
+    parser.add_argument("--study", required=True, help="the study's policies and verticals: JSON, or a file of it")
+    parser.add_argument("--results", type=Path, required=True, help="the study's results folder")
+    parser.add_argument("--out", type=Path, required=True, help="the .svg to write; a .png is written beside it")
+    parser.add_argument("--settings", default="{}", help="the plot's settings: JSON, or the path of a YAML file")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Draws and writes the plot."""
+    from trustdag.report.draw import save
+
+    module = plots.module(arguments.name)
+    settings = read_settings(arguments.settings, module.Settings)
+    cells = read_settings(arguments.study, Cells)
+    save(module.draw(cells, arguments.results, settings), arguments.out)

@@ -1,0 +1,30 @@
+"""`trustdag report`: one self-contained HTML file of a study, and its tables as CSV."""
+
+import argparse
+from pathlib import Path
+
+from trustdag.commands import read_settings
+from trustdag.report.settings import PageSettings
+from trustdag.stats.study import Cells
+
+HELP = "Write a study's report: one HTML file that needs nothing else, and the same tables as CSV."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    parser.add_argument("--study", required=True, help="the study's policies and verticals: JSON, or a file of it")
+    parser.add_argument("--results", type=Path, required=True, help="the study's results folder, with statistics/ and plots/")
+    parser.add_argument("--configuration", type=Path, help="the merged configuration (JSON or YAML) to show")
+    parser.add_argument("--benchmarks", type=Path, help="folder of Snakemake's benchmark files, for run times")
+    parser.add_argument("--out", type=Path, required=True, help="the HTML file to write")
+    parser.add_argument("--tables", type=Path, required=True, help="folder that the report's tables are written to as CSV")
+    parser.add_argument("--settings", default="{}", help="report settings: JSON, or the path of a YAML file")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Gathers what the study made, and writes page and tables."""
+    from trustdag.report.page import write
+
+    settings = read_settings(arguments.settings, PageSettings)
+    cells = read_settings(arguments.study, Cells)
+    write(cells, arguments, settings)

@@ -1,0 +1,27 @@
+"""The report's plots, one file each, found by file name.
+
+A plot module holds `TITLE`, `CAPTION` and `NEEDS` (strings), `Settings` (a `PlotSettings`), `applies(cells) -> bool` and
+`draw(cells, results, settings) -> matplotlib.figure.Figure`. Importing it is cheap: matplotlib and pandas are imported
+by `draw`.
+"""
+
+import pkgutil
+from importlib import import_module
+from types import ModuleType
+
+from trustdag.stats.study import Cells
+
+
+def names() -> list[str]:
+    """Every plot there is, in alphabetical order."""
+    return sorted(found.name for found in pkgutil.iter_modules(__path__))
+
+
+def module(name: str) -> ModuleType:
+    """The plot of that name. Raises ModuleNotFoundError if there is none."""
+    return import_module(f"{__name__}.{name}")
+
+
+def of_study(cells: Cells) -> list[str]:
+    """The plots that a study has something to show in."""
+    return [name for name in names() if module(name).applies(cells)]

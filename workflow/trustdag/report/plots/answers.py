@@ -1,0 +1,26 @@
+"""How many items gave a usable answer."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trustdag.report.plot_settings import PlotSettings
+from trustdag.stats.study import Cells
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TITLE = "How many items gave a usable answer"
+NEEDS = "statistics"
+CAPTION = ""
+
+
+class Settings(PlotSettings):
+    """How many items gave a usable answer."""
+
+
+def applies(cells: Cells) -> bool:
+    return len(cells.policies) > 0
+
+
+def draw(cells: Cells, results: Path, settings: Settings) -> "Figure":
+    raise NotImplementedError

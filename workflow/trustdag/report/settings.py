@@ -1,0 +1,39 @@
+"""The settings of the report: its page, and each of its plots."""
+
+from typing import Any
+
+from pydantic import Field, create_model
+
+from trustdag.report import plots
+from trustdag.settings import Section
+
+
+class PageSettings(Section):
+    """What the page shows; a change re-runs the page alone."""
+
+    title: str = "Does alignment make the model more trustworthy?"
+    """Heading of the page."""
+    examples: int = Field(2, ge=0, le=50)
+    """Items of each vertical and condition whose replies are shown side by side."""
+    reply_characters: int = Field(600, ge=20)
+    """Longest reply shown; longer ones are cut, with a mark."""
+
+
+Plots: Any = create_model(
+    "Plots",
+    __base__=Section,
+    __doc__="Each plot's settings; a change re-draws that plot and re-writes the page.",
+    **{
+        name: (plots.module(name).Settings, Field(plots.module(name).Settings(), description=plots.module(name).TITLE))
+        for name in plots.names()
+    },
+)
+
+
+class ReportSettings(Section):
+    """The report."""
+
+    page: PageSettings = PageSettings()
+    """The page, without its plots."""
+    plots: Plots = Plots()
+    """The plots, by name."""
