@@ -3,7 +3,7 @@
 import json
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class Section(BaseModel):
@@ -23,3 +23,15 @@ class Section(BaseModel):
     def from_json(cls, text: str) -> Self:
         """The section from `as_json`'s text."""
         return cls.model_validate_json(text)
+
+
+def explain(error: ValidationError, origin: str) -> str:
+    """A validation error as lines of `file: key: what is wrong (got value)`."""
+    lines = []
+    for detail in error.errors():
+        key = ".".join(str(part) for part in detail["loc"]) or "(top level)"
+        if detail["type"] == "extra_forbidden":
+            lines.append(f"{origin}: {key}: unknown key; remove it or correct its spelling")
+        else:
+            lines.append(f"{origin}: {key}: {detail['msg']} (got {detail['input']!r})")
+    return "\n".join(lines)

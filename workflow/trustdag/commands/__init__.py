@@ -7,7 +7,7 @@ import yaml
 from pydantic import ValidationError
 
 from trustdag.errors import UserError
-from trustdag.settings import Section
+from trustdag.settings import Section, explain
 
 AnySection = TypeVar("AnySection", bound=Section)
 
@@ -29,15 +29,3 @@ def read_settings(text: str, section: type[AnySection]) -> AnySection:
         return section.model_validate(value or {})
     except ValidationError as error:
         raise UserError(explain(error, origin)) from None
-
-
-def explain(error: ValidationError, origin: str) -> str:
-    """A validation error as lines of `file: key: what is wrong (got value)`."""
-    lines = []
-    for detail in error.errors():
-        key = ".".join(str(part) for part in detail["loc"]) or "(top level)"
-        if detail["type"] == "extra_forbidden":
-            lines.append(f"{origin}: {key}: unknown key; remove it or correct its spelling")
-        else:
-            lines.append(f"{origin}: {key}: {detail['msg']} (got {detail['input']!r})")
-    return "\n".join(lines)

@@ -1,0 +1,34 @@
+"""The study that the configuration describes. Without --configfile it is the embedded demo."""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+if not workflow.configfiles:
+
+    configfile: "config/demo.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+localrules:
+    all,
+    study,
+
+
+rule all:
+    input:
+        f"{RESULTS}/report.html",
+    default_target: True
+
+
+include: "workflow/rules/targets.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/base.smk"
+include: "workflow/rules/align.smk"
+include: "workflow/rules/items.smk"
+include: "workflow/rules/generate.smk"
+include: "workflow/rules/score.smk"
+include: "workflow/rules/statistics.smk"
+include: "workflow/rules/report.smk"

@@ -1,0 +1,41 @@
+# Every training stage: one rule for each method of the study, alike but for its name, so that pending jobs say what they are.
+
+for method in dag.methods_used(STUDY):
+
+    rule:
+        name:
+            method
+        input:
+            unpack(parent_manifests),
+            train=f"{RESULTS}/data/{{preferences}}/train.parquet",
+            validation=f"{RESULTS}/data/{{preferences}}/validation.parquet",
+        output:
+            model=directory(f"{MODELS}/{{model}}/{{preferences}}/{{chain}}/seed{{seed}}/model"),
+            manifest=f"{MODELS}/{{model}}/{{preferences}}/{{chain}}/seed{{seed}}/manifest.json",
+            metrics=f"{MODELS}/{{model}}/{{preferences}}/{{chain}}/seed{{seed}}/metrics.jsonl",
+        log:
+            f"{LOGS}/models/{{model}}/{{preferences}}/{{chain}}/seed{{seed}}.log",
+        benchmark:
+            f"{BENCHMARKS}/models/{{model}}/{{preferences}}/{{chain}}/seed{{seed}}.tsv"
+        wildcard_constraints:
+            chain=dag.chain_pattern(STUDY, method),
+        threads: resources.threads(STUDY, method)
+        resources:
+            **asks(method),
+        params:
+            settings=lambda wildcards: dag.node_settings(STUDY, node_of(wildcards)).as_json(),
+            style=lambda wildcards: STUDY.models[wildcards.model].format,
+            models=model_options,
+            data=subpath(input.train, parent=True),
+            code=code_of("commands.align", f"align.{method}"),
+            method=method,
+            out=subpath(output.manifest, parent=True),
+        conda:
+            ENVS / "train.yaml"
+        message:
+            "{params.method}: {wildcards.model}, {wildcards.chain} on {wildcards.preferences}, seed {wildcards.seed}"
+        shell:
+            "accelerate launch --config_file config/accelerate/{resources.accelerate}.yaml"
+            " --num_processes {resources.processes} -m trustdag align {params.method} {params.models}"
+            " --data {params.data} --settings {params.settings:q} --seed {wildcards.seed}"
+            " --format {params.style} --out {params.out} > {log} 2>&1"

@@ -1,0 +1,89 @@
+# The validated study, and the few functions with which rules find their inputs, settings and resources.
+
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(workflow.basedir)
+sys.path.insert(0, str(ROOT / "workflow"))
+# Commands find the package this way in every environment: conda's, a compute node's, a container's.
+os.environ["PYTHONPATH"] = str(ROOT / "workflow")
+
+from trustdag import dag, resources
+from trustdag.config import load
+from trustdag.errors import UserError
+from trustdag.fingerprint import code_of
+
+ORIGIN = str((workflow.configfiles or ["config/demo.yaml"])[-1])
+try:
+    STUDY = load.validate(config, ORIGIN)
+    load.check_results(STUDY, ORIGIN)
+except UserError as error:
+    raise WorkflowError(str(error))
+
+RESULTS = load.results_folder(STUDY)
+LOGS = f"{RESULTS}/logs"
+BENCHMARKS = f"{RESULTS}/benchmarks"
+MODELS = f"{RESULTS}/models"
+VERTICALS = STUDY.verticals_measured()
+CELLS = dag.cells(STUDY)
+POLICIES = list(dict.fromkeys(cell.node.id for cell in CELLS))
+
+
+wildcard_constraints:
+    model="|".join(map(re.escape, STUDY.models)),
+    preferences="|".join(map(re.escape, STUDY.preferences)),
+    vertical="|".join(map(re.escape, VERTICALS)) or "none",
+    policy=r"[^/]+/[^/]+(/[^/]+/seed-?\d+)?",
+    seed=r"-?\d+",
+
+
+onstart:
+    load.mark_results(STUDY, ORIGIN)
+
+
+def node_of(wildcards):
+    """The trained model that an output path names."""
+    return dag.Node(
+        wildcards.model,
+        tuple(wildcards.chain.split("-")),
+        wildcards.preferences,
+        int(wildcards.seed),
+    )
+
+
+def parent_manifests(wildcards):
+    """The manifests of the models that a stage starts from, by role: what is depended on instead of folders."""
+    return {
+        role: f"{MODELS}/{parent.id}/manifest.json"
+        for role, parent in dag.parents(STUDY, node_of(wildcards)).items()
+    }
+
+
+def model_options(wildcards, input):
+    """`--policy FOLDER --reward FOLDER`, as the stage requires."""
+    return " ".join(
+        f"--{role} {Path(manifest).parent / 'model'}"
+        for role, manifest in parent_manifests(wildcards).items()
+    )
+
+
+def given_node(wildcards):
+    """The base model or the existing checkpoint that an output path names."""
+    chain = () if wildcards.given == "base" else tuple(wildcards.given.split("-"))
+    return dag.Node(wildcards.model, chain)
+
+
+def asks(rule):
+    """The `resources` of a rule: estimated from the model and the stage, overridden by the configuration."""
+    return resources.for_rule(STUDY, rule)
+
+
+def records_of(*, models=None, verticals=None):
+    """The record files of all evaluated models, or of some, on all verticals, or on some."""
+    return [
+        f"{RESULTS}/records/{policy}/{vertical}.parquet"
+        for policy in POLICIES
+        if models is None or policy.split("/")[0] in models
+        for vertical in (verticals or VERTICALS)
+    ]

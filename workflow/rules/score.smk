@@ -1,0 +1,26 @@
+# Replies to per-item records: no model, no GPU, repeated at will.
+
+
+rule score:
+    input:
+        items=f"{RESULTS}/items/{{vertical}}.parquet",
+        replies=f"{RESULTS}/replies/{{policy}}/{{vertical}}.parquet",
+    output:
+        f"{RESULTS}/records/{{policy}}/{{vertical}}.parquet",
+    log:
+        f"{LOGS}/records/{{policy}}/{{vertical}}.log",
+    benchmark:
+        f"{BENCHMARKS}/records/{{policy}}/{{vertical}}.tsv"
+    threads: 1
+    resources:
+        **asks("score"),
+    params:
+        settings=lambda wildcards: VERTICALS[wildcards.vertical].score.as_json(),
+        code=lambda wildcards: code_of("commands.score", f"verticals.{wildcards.vertical}"),
+    conda:
+        ENVS / "score.yaml"
+    message:
+        "Score {wildcards.policy} on {wildcards.vertical}"
+    shell:
+        "python -m trustdag score {wildcards.vertical} --items {input.items} --replies {input.replies}"
+        " --settings {params.settings:q} --out {output} > {log} 2>&1"

@@ -1,0 +1,77 @@
+"""From YAML to a validated Study, with errors that name the file, the key, the value and the mend."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from trustdag.artifacts import atomic_file
+from trustdag.config.study import Study
+from trustdag.errors import UserError
+from trustdag.settings import explain
+
+
+def load(path: Path, **overrides: Any) -> Study:
+    """The study in a YAML file; `overrides` are top-level keys, as `--config` gives them.
+
+    Raises UserError if the file is missing, is not YAML, or does not describe a study.
+    """
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(config, dict):
+        raise UserError(f"{path}: a study is a mapping of keys; see config/demo.yaml")
+    return validate(config | overrides, str(path))
+
+
+def validate(config: dict[str, Any], origin: str) -> Study:
+    """The study in a merged configuration; `origin` is the file that errors name."""
+    if config.get("data_root") is not None:
+        config = config | {"data_root": str(config["data_root"])}
+    config = _with_data_root(config, config.get("data_root"), origin, ())
+    try:
+        return Study.model_validate(config)
+    except ValidationError as error:
+        raise UserError(explain(error, origin)) from None
+
+
+def results_folder(study: Study) -> str:
+    """Where everything of the study goes, relative to the working directory."""
+    return f"results/{study.name}"
+
+
+def check_results(study: Study, origin: str) -> None:
+    """Raises UserError if the results folder holds the study of another configuration file."""
+    mark = _mark(study)
+    if mark.is_file() and (owner := mark.read_text(encoding="utf-8").strip()) != origin:
+        raise UserError(
+            f"{origin}: name: {results_folder(study)} holds the study of {owner};"
+            f" give this one another `name`, or delete {mark} if the file was only moved"
+        )
+
+
+def mark_results(study: Study, origin: str) -> None:
+    """Notes in the results folder which configuration file it belongs to."""
+    with atomic_file(_mark(study)) as partial:
+        partial.write_text(origin + "\n", encoding="utf-8")
+
+
+def _mark(study: Study) -> Path:
+    return Path(results_folder(study)) / ".configuration"
+
+
+def _with_data_root(value: Any, root: str | None, origin: str, key: tuple[str, ...]) -> Any:
+    """The configuration with `{data_root}` replaced in every text."""
+    if isinstance(value, dict):
+        return {name: _with_data_root(each, root, origin, (*key, str(name))) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_with_data_root(each, root, origin, key) for each in value]
+    if isinstance(value, str) and "{data_root}" in value:
+        if root is None:
+            raise UserError(f"{origin}: {'.'.join(key)}: {value!r} needs data_root; add `--config data_root=FOLDER`")
+        return value.replace("{data_root}", root)
+    return value
