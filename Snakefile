@@ -18,9 +18,9 @@ localrules:
 
 
 rule all:
+    default_target: True
     input:
         f"{RESULTS}/report.html",
-    default_target: True
 
 
 include: "workflow/rules/targets.smk"

@@ -10,7 +10,9 @@ for method in dag.methods_used(STUDY):
             train=f"{RESULTS}/data/{{preferences}}/train.parquet",
             validation=f"{RESULTS}/data/{{preferences}}/validation.parquet",
         output:
-            model=directory(f"{MODELS}/{{model}}/{{preferences}}/{{chain}}/seed{{seed}}/model"),
+            model=directory(
+                f"{MODELS}/{{model}}/{{preferences}}/{{chain}}/seed{{seed}}/model"
+            ),
             manifest=f"{MODELS}/{{model}}/{{preferences}}/{{chain}}/seed{{seed}}/manifest.json",
             metrics=f"{MODELS}/{{model}}/{{preferences}}/{{chain}}/seed{{seed}}/metrics.jsonl",
         log:
@@ -19,19 +21,21 @@ for method in dag.methods_used(STUDY):
             f"{BENCHMARKS}/models/{{model}}/{{preferences}}/{{chain}}/seed{{seed}}.tsv"
         wildcard_constraints:
             chain=dag.chain_pattern(STUDY, method),
+        conda:
+            ENVS / "train.yaml"
         threads: resources.threads(STUDY, method)
         resources:
             **asks(method),
         params:
-            settings=lambda wildcards: dag.node_settings(STUDY, node_of(wildcards)).as_json(),
+            settings=lambda wildcards: dag.node_settings(
+                STUDY, node_of(wildcards)
+            ).as_json(),
             style=lambda wildcards: STUDY.models[wildcards.model].format,
             models=model_options,
             data=subpath(input.train, parent=True),
             code=code_of("commands.align", f"align.{method}"),
             method=method,
             out=subpath(output.manifest, parent=True),
-        conda:
-            ENVS / "train.yaml"
         message:
             "{params.method}: {wildcards.model}, {wildcards.chain} on {wildcards.preferences}, seed {wildcards.seed}"
         shell:

@@ -1,6 +1,7 @@
 # The validated study, and the few functions with which rules find their inputs, settings and resources.
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from trustdag import dag, resources
 from trustdag.config import load
 from trustdag.errors import UserError
 from trustdag.fingerprint import code_of
+from trustdag.report import plots
 
 ORIGIN = str((workflow.configfiles or ["config/demo.yaml"])[-1])
 try:
@@ -26,14 +28,15 @@ LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 MODELS = f"{RESULTS}/models"
 VERTICALS = STUDY.verticals_measured()
-CELLS = dag.cells(STUDY)
-POLICIES = list(dict.fromkeys(cell.node.id for cell in CELLS))
+COMPARISONS = dag.comparisons(STUDY)
+POLICIES = [policy.policy for policy in COMPARISONS.policies]
 
 
 wildcard_constraints:
     model="|".join(map(re.escape, STUDY.models)),
     preferences="|".join(map(re.escape, STUDY.preferences)),
     vertical="|".join(map(re.escape, VERTICALS)) or "none",
+    plot="|".join(plots.names()),
     policy=r"[^/]+/[^/]+(/[^/]+/seed-?\d+)?",
     seed=r"-?\d+",
 
@@ -72,6 +75,12 @@ def given_node(wildcards):
     """The base model or the existing checkpoint that an output path names."""
     chain = () if wildcards.given == "base" else tuple(wildcards.given.split("-"))
     return dag.Node(wildcards.model, chain)
+
+
+def corpus_of(wildcards):
+    """The corpus that a model trained from scratch reads; nothing for any other."""
+    corpus = dag.corpus_needed(STUDY, given_node(wildcards))
+    return [f"{RESULTS}/data/{corpus}/corpus.parquet"] if corpus else []
 
 
 def asks(rule):

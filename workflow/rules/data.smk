@@ -14,6 +14,8 @@ rule prepare:
         f"{LOGS}/data/{{preferences}}.log",
     benchmark:
         f"{BENCHMARKS}/data/{{preferences}}.tsv"
+    conda:
+        ENVS / "data.yaml"
     threads: 1
     resources:
         **asks("prepare"),
@@ -21,8 +23,6 @@ rule prepare:
         settings=lambda wildcards: STUDY.preferences[wildcards.preferences].as_json(),
         code=code_of("commands.prepare", *dag.preference_modules(STUDY)),
         out=subpath(output.card, parent=True),
-    conda:
-        ENVS / "data.yaml"
     message:
         "Prepare the preference data {wildcards.preferences}"
     shell:

@@ -11,6 +11,8 @@ rule generate:
         f"{LOGS}/replies/{{policy}}/{{vertical}}.log",
     benchmark:
         f"{BENCHMARKS}/replies/{{policy}}/{{vertical}}.tsv"
+    conda:
+        ENVS / "generate.yaml"
     threads: resources.threads(STUDY, "generate")
     resources:
         **asks("generate"),
@@ -19,8 +21,6 @@ rule generate:
         style=lambda wildcards: STUDY.models[wildcards.policy.split("/")[0]].format,
         model=lambda wildcards: f"{MODELS}/{wildcards.policy}/model",
         code=code_of("commands.generate"),
-    conda:
-        ENVS / "generate.yaml"
     message:
         "Ask {wildcards.policy} about {wildcards.vertical}"
     shell:

@@ -11,14 +11,16 @@ rule items:
         f"{LOGS}/items/{{vertical}}.log",
     benchmark:
         f"{BENCHMARKS}/items/{{vertical}}.tsv"
+    conda:
+        ENVS / "score.yaml"
     threads: 1
     resources:
         **asks("items"),
     params:
         settings=lambda wildcards: VERTICALS[wildcards.vertical].items.as_json(),
-        code=lambda wildcards: code_of("commands.items", f"verticals.{wildcards.vertical}"),
-    conda:
-        ENVS / "score.yaml"
+        code=lambda wildcards: code_of(
+            "commands.items", f"verticals.{wildcards.vertical}"
+        ),
     message:
         "Items of {wildcards.vertical}"
     shell:

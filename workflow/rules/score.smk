@@ -11,14 +11,16 @@ rule score:
         f"{LOGS}/records/{{policy}}/{{vertical}}.log",
     benchmark:
         f"{BENCHMARKS}/records/{{policy}}/{{vertical}}.tsv"
+    conda:
+        ENVS / "score.yaml"
     threads: 1
     resources:
         **asks("score"),
     params:
         settings=lambda wildcards: VERTICALS[wildcards.vertical].score.as_json(),
-        code=lambda wildcards: code_of("commands.score", f"verticals.{wildcards.vertical}"),
-    conda:
-        ENVS / "score.yaml"
+        code=lambda wildcards: code_of(
+            "commands.score", f"verticals.{wildcards.vertical}"
+        ),
     message:
         "Score {wildcards.policy} on {wildcards.vertical}"
     shell:

@@ -6,7 +6,7 @@ rule study:
         cells=f"{RESULTS}/study.json",
         configuration=f"{RESULTS}/configuration.json",
     params:
-        cells=dag.comparisons(STUDY).as_json(),
+        cells=COMPARISONS.as_json(),
         configuration=STUDY.as_json(),
     message:
         "Write down what the study {STUDY.name} compares"
@@ -27,16 +27,18 @@ rule statistics:
         f"{LOGS}/statistics.log",
     benchmark:
         f"{BENCHMARKS}/statistics.tsv"
+    conda:
+        ENVS / "report.yaml"
     threads: 1
     resources:
         **asks("statistics"),
     params:
         settings=STUDY.statistics.as_json(),
         records=f"{RESULTS}/records",
-        code=code_of("commands.statistics", *(f"verticals.{vertical}" for vertical in VERTICALS)),
+        code=code_of(
+            "commands.statistics", *(f"verticals.{vertical}" for vertical in VERTICALS)
+        ),
         out=subpath(output.metrics, parent=True),
-    conda:
-        ENVS / "report.yaml"
     message:
         "Statistics of {STUDY.name}"
     shell:

@@ -2,7 +2,8 @@
 
 
 rule:
-    name: STUDY.name
+    name:
+        STUDY.name
     input:
         f"{RESULTS}/report.html",
     message:
@@ -12,7 +13,8 @@ rule:
 for target in STUDY.models:
 
     rule:
-        name: target
+        name:
+            target
         input:
             records_of(models=[target]),
 
@@ -20,6 +22,7 @@ for target in STUDY.models:
 for target in VERTICALS:
 
     rule:
-        name: target
+        name:
+            target
         input:
             records_of(verticals=[target]),

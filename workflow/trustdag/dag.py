@@ -1,7 +1,6 @@
-"""The study as a graph: which models are trained from which, and which of them are evaluated. Pure: no file is touched."""
+"""The study as a graph: which models are trained from which, and which are evaluated. Pure: no file is touched."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ from trustdag.stats.study import Cells, Policy
 
 @dataclass(frozen=True)
 class Node:
-    """A model of the study: given (`MODEL/CHAIN`, the base's chain is `base`) or trained (`MODEL/PREFERENCES/CHAIN/seedN`)."""
+    """A model of the study: given (`MODEL/CHAIN`; the base: `MODEL/base`) or trained (`MODEL/PREFERENCES/CHAIN/seedN`)."""
 
     model: str
     chain: tuple[str, ...]
@@ -37,7 +36,7 @@ class Cell:
 
 
 def node_at(study: Study, model: str, preferences: str | None, chain: tuple[str, ...], seed: int | None) -> Node:
-    """The node of a chain: a given checkpoint or the base where there is one, which no preference set or seed changes."""
+    """The node of a chain: the base or a given checkpoint, which no preference set or seed changes, or a trained one."""
     if not chain or "-".join(chain) in study.models[model].checkpoints:
         return Node(model, chain)
     return Node(model, chain, preferences, seed)
@@ -55,14 +54,15 @@ def cells(study: Study) -> list[Cell]:
 
 
 def parents(study: Study, node: Node) -> dict[str, Node]:
-    """The models that a trained node starts from, by role: for each role required, the last stage before that makes it."""
+    """The models that a trained node starts from, by role: each made by the last stage before that makes such a one."""
     roles: tuple[str, ...] = methods()[study.stages[node.chain[-1]].method].REQUIRES
     return {role: _last_that_makes(study, node, role) for role in roles}
 
 
 def _last_that_makes(study: Study, node: Node, role: str) -> Node:
     for end in range(len(node.chain) - 1, 0, -1):
-        if methods()[study.stages[node.chain[end - 1]].method].PRODUCES == role:
+        made: str = methods()[study.stages[node.chain[end - 1]].method].PRODUCES
+        if made == role:
             return node_at(study, node.model, node.preferences, node.chain[:end], node.seed)
     return Node(node.model, ())
 
@@ -88,6 +88,20 @@ def base_source(study: Study, node: Node) -> Any:
     return entry.checkpoints["-".join(node.chain)] if node.chain else entry.base
 
 
+def corpus_needed(study: Study, node: Node) -> str | None:
+    """The preference set whose corpus a model trained from scratch reads; None for any other."""
+    return getattr(base_source(study, node), "corpus", None)
+
+
+def preferences_used(study: Study) -> list[str]:
+    """The preference sets that some model of the study is trained on."""
+    nodes = closure(study)
+    trained_on = {node.preferences for node in nodes} | {
+        corpus_needed(study, node) for node in nodes if node.preferences is None
+    }
+    return [name for name in study.preferences if name in trained_on]
+
+
 def methods_used(study: Study) -> list[str]:
     """The training methods that a trained model of the study needs: the names of its training rules."""
     used = {study.stages[node.chain[-1]].method for node in closure(study) if node.preferences is not None}
@@ -109,25 +123,23 @@ def node_settings(study: Study, node: Node) -> Any:
     return study.stage_settings(node.model, node.chain[-1])
 
 
-def references(study: Study, cell: Cell) -> Iterator[tuple[str, Node]]:
-    """What a cell is compared with, where the study evaluates it: the base model, and its chain's SFT."""
-    node, evaluated = cell.node, {other.node for other in cells(study)}
-    base = Node(node.model, ())
-    if node.chain and base in evaluated:
-        yield "base", base
+def references(study: Study, node: Node) -> dict[str, Node]:
+    """What an evaluated node is compared with: the base model, and the SFT of its own chain."""
+    found = {"base": Node(node.model, ())} if node.chain else {}
     for end in range(1, len(node.chain)):
         if study.stages[node.chain[end - 1]].method == "sft":
-            sft = node_at(study, node.model, node.preferences, node.chain[:end], node.seed)
-            if sft in evaluated:
-                yield "sft", sft
-            return
+            return found | {"sft": node_at(study, node.model, node.preferences, node.chain[:end], node.seed)}
+    return found
 
 
 def comparisons(study: Study) -> Cells:
     """What statistics, plots and the report need to know of the study: its policies and what each is compared with."""
+    evaluated = cells(study)
+    nodes = {cell.node for cell in evaluated}
     policies = []
-    for cell in cells(study):
-        node, compared = cell.node, dict(references(study, cell))
+    for cell in evaluated:
+        node = cell.node
+        compared = {name: other for name, other in references(study, node).items() if other in nodes}
         policies.append(
             Policy(
                 policy=node.id,

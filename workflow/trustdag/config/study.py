@@ -1,4 +1,4 @@
-"""The study: models, preference data, stages, recipes and verticals, with every key documented here or in its module."""
+"""The study: models, preference data, stages, recipes and verticals. Every key is documented where it is defined."""
 
 from functools import reduce
 from operator import or_
@@ -55,7 +55,7 @@ class ModelEntry(Section):
     base: AnyBase
     """Where the base model comes from: `source: hub`, `folder` or `scratch`."""
     format: Format = "hh"
-    """How the model is asked, at every stage: `hh` (Human and Assistant turns), `plain` or `chat` (its own template)."""
+    """How the model is asked, at every stage: `hh` (Human, Assistant), `plain`, or `chat` (its own template)."""
     checkpoints: dict[str, AnyBase] = {}
     """Existing models that stand for a stage, by chain (`sft`, `sft-dpo`): taken instead of trained."""
     overrides: dict[str, dict[str, Any]] = {}
@@ -122,7 +122,9 @@ class Study(Section):
         made = {"policy"} | {methods()[self.stages[name].method].PRODUCES for name in before}
         for role in methods()[self.stages[stage].method].REQUIRES:
             if role not in made:
-                raise ValueError(f"recipes.{recipe}: stage `{stage}` needs a {role} model; put a stage before it that trains one")
+                raise ValueError(
+                    f"recipes.{recipe}: stage `{stage}` needs a {role} model; put a stage before it that trains one"
+                )
 
     @model_validator(mode="after")
     def _references_hold(self) -> Self:
@@ -137,7 +139,10 @@ class Study(Section):
                 self.stage_settings(name, stage)
             corpus = getattr(model.base, "corpus", None)
             if corpus is not None and corpus not in self.preferences:
-                raise ValueError(f"models.{name}.base.corpus: no preference set `{corpus}`; preferences has {', '.join(self.preferences)}")
+                raise ValueError(
+                    f"models.{name}.base.corpus: no preference set `{corpus}`;"
+                    f" preferences has {', '.join(self.preferences)}"
+                )
         return self
 
     @model_validator(mode="after")
@@ -161,6 +166,20 @@ class Study(Section):
 
 
 RESERVED = frozenset(
-    ("all", "prepare", "base", "sft", "reward", "dpo", "ppo", "items", "generate", "score", "study", "statistics", "plot")
+    (
+        "all",
+        "prepare",
+        "base",
+        "sft",
+        "reward",
+        "dpo",
+        "ppo",
+        "items",
+        "generate",
+        "score",
+        "study",
+        "statistics",
+        "plot",
+    )
 )
 """Names of rules, which targets may not take."""

@@ -1,0 +1,92 @@
+# Plots, one job each, and the page that holds them.
+
+METRICS_OF_TRAINING = [
+    f"{MODELS}/{node.id}/metrics.jsonl" for node in dag.closure(STUDY)
+]
+PLOT_INPUTS = {
+    "statistics": rules.statistics.output,
+    "metrics": METRICS_OF_TRAINING,
+}
+
+
+rule plot:
+    input:
+        lambda wildcards: PLOT_INPUTS[plots.module(wildcards.plot).NEEDS],
+        cells=f"{RESULTS}/study.json",
+    output:
+        svg=report(
+            f"{RESULTS}/plots/{{plot}}.svg",
+            caption="../report/{plot}.rst",
+            category="Plots",
+            labels={"plot": "{plot}"},
+        ),
+        png=f"{RESULTS}/plots/{{plot}}.png",
+    log:
+        f"{LOGS}/plots/{{plot}}.log",
+    benchmark:
+        f"{BENCHMARKS}/plots/{{plot}}.tsv"
+    conda:
+        ENVS / "report.yaml"
+    threads: 1
+    resources:
+        **asks("plot"),
+    params:
+        settings=lambda wildcards: getattr(STUDY.report.plots, wildcards.plot).as_json(),
+        results=RESULTS,
+        code=lambda wildcards: code_of(
+            "commands.plot", f"report.plots.{wildcards.plot}"
+        ),
+    message:
+        "Plot {wildcards.plot}"
+    shell:
+        "python -m trustdag plot {wildcards.plot} --study {input.cells} --results {params.results}"
+        " --settings {params.settings:q} --out {output.svg} > {log} 2>&1"
+
+
+rule report:
+    input:
+        cells=f"{RESULTS}/study.json",
+        configuration=f"{RESULTS}/configuration.json",
+        statistics=rules.statistics.output,
+        plots=expand(
+            f"{RESULTS}/plots/{{plot}}.{{kind}}",
+            plot=plots.of_study(COMPARISONS),
+            kind=["svg", "png"],
+        ),
+        metrics=METRICS_OF_TRAINING,
+        cards=[
+            f"{RESULTS}/data/{name}/card.json" for name in dag.preferences_used(STUDY)
+        ],
+        items=expand(f"{RESULTS}/items/{{vertical}}.parquet", vertical=VERTICALS),
+        replies=expand(
+            f"{RESULTS}/replies/{{policy}}/{{vertical}}.parquet",
+            policy=POLICIES,
+            vertical=VERTICALS,
+        ),
+    output:
+        page=report(
+            f"{RESULTS}/report.html", caption="../report/report.rst", category="Report"
+        ),
+        tables=directory(f"{RESULTS}/tables"),
+    log:
+        f"{LOGS}/report.log",
+    benchmark:
+        f"{BENCHMARKS}/report.tsv"
+    conda:
+        ENVS / "report.yaml"
+    threads: 1
+    resources:
+        **asks("report"),
+    params:
+        settings=STUDY.report.page.as_json(),
+        results=RESULTS,
+        benchmarks=BENCHMARKS,
+        code=code_of(
+            "commands.report", *(f"verticals.{vertical}" for vertical in VERTICALS)
+        ),
+    message:
+        "Report of {STUDY.name}: {output.page}"
+    shell:
+        "python -m trustdag report --study {input.cells} --results {params.results}"
+        " --configuration {input.configuration} --benchmarks {params.benchmarks}"
+        " --settings {params.settings:q} --out {output.page} --tables {output.tables} > {log} 2>&1"
