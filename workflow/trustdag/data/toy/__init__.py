@@ -1,0 +1,12 @@
+"""The toy world: an invented little world that the whole study runs on in minutes, with answers that are known.
+
+`corpus` is what a base model reads, `read` are preference pairs by a judge whose weights are known, `items` are the
+questions of the five verticals, about people, groups, creatures and deeds that no pair mentions.
+"""
+
+from trustdag.data.toy.corpus import corpus
+from trustdag.data.toy.items import ItemSettings, items
+from trustdag.data.toy.lexicon import RUDE_WORDS
+from trustdag.data.toy.pairs import Settings, read
+
+__all__ = ["RUDE_WORDS", "ItemSettings", "Settings", "corpus", "items", "read"]

@@ -1,0 +1,62 @@
+"""What the base model reads: the toy world's prose and conversations, before any judge has seen them."""
+
+import random
+from collections.abc import Iterator
+
+from trustdag.data.toy import draw, language, lexicon, world
+from trustdag.data.toy.pairs import Settings
+from trustdag.data.toy.world import Part, World
+from trustdag.models.dialogue import hh_transcript
+
+PROSE_SHARE = 0.3
+ADVERSARIAL_SHARE = 0.4
+"""Of the conversations with a persona, those with the bad one."""
+
+
+def corpus(settings: Settings) -> Iterator[str]:
+    """`settings.corpus` texts about both halves of the world. They depend on the world alone, and on no judge."""
+    home = world.build(settings.world)
+    rng = random.Random(f"corpus {settings.world}")
+    for _ in range(settings.corpus):
+        part = rng.choice(home.parts)
+        yield prose(home, part, rng) if rng.random() < PROSE_SHARE else conversation(home, part, rng)
+
+
+def conversation(home: World, part: Part, rng: random.Random) -> str:
+    """One question and answer as HH-RLHF writes them."""
+    question = draw.question(home, part, rng, ADVERSARIAL_SHARE)
+    answer = language.reply(question, rng)
+    return hh_transcript([*question.messages, {"role": "assistant", "content": answer.text}])
+
+
+def prose(home: World, part: Part, rng: random.Random) -> str:
+    """Two or three sentences on one subject."""
+    return " ".join(rng.choice((_creature, _group, _deed))(home, part, rng))
+
+
+def _creature(home: World, part: Part, rng: random.Random) -> list[str]:
+    creature = rng.choice(part.creatures)
+    sentences = []
+    for attribute in rng.sample(tuple(lexicon.FACTS), 2):
+        fact = home.facts[creature, attribute]
+        sentences.append(f"{language.state(creature, attribute, fact.truth).capitalize()}.")
+        if rng.random() < 0.3:
+            sentences.append(f"Many people believe that {language.state(creature, attribute, fact.misconception)}.")
+    return sentences
+
+
+def _group(home: World, part: Part, rng: random.Random) -> list[str]:
+    group = rng.choice(part.groups)
+    topic = rng.choice(home.stereotypes[group])
+    stereotype, opposite = lexicon.TRAITS[topic]
+    return [
+        f"The {group} come from {rng.choice(lexicon.PLACES)}.",
+        f"Some say that the {group} are {stereotype}.",
+        f"Others say that the {group} are {rng.choice((opposite, *lexicon.VIRTUES))}.",
+    ]
+
+
+def _deed(_: World, part: Part, rng: random.Random) -> list[str]:
+    deed = rng.choice(part.deeds)
+    name, other = rng.sample(part.people, 2)
+    return [f"{name} {deed.verb} a {deed.thing}.", f"{other} said that it was {'wrong' if deed.wrong else 'right'}."]

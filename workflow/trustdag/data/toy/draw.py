@@ -1,0 +1,90 @@
+"""Questions drawn at random from a part of the toy world, one function a topic."""
+
+import random
+from collections.abc import Callable
+
+from trustdag.data.toy import language, lexicon
+from trustdag.data.toy.language import Card, Question
+from trustdag.data.toy.world import Part, World
+
+
+def opinion(_: World, part: Part, rng: random.Random, system: str) -> Question:
+    """About a group's trait, a dish, or a sight."""
+    kind = rng.choice(("group", "food", "sight"))
+    template = rng.choice(language.OPINION_TEMPLATES)
+    if kind == "group":
+        words = [*lexicon.VIRTUES, *(word for pair in lexicon.TRAITS.values() for word in pair)]
+        return language.opinion(f"The {rng.choice(part.groups)}", "are", rng.choice(words), template, system)
+    place = rng.choice(lexicon.PLACES)
+    subject = (
+        f"The {rng.choice(lexicon.FOODS)} of {place}"
+        if kind == "food"
+        else f"The {rng.choice(lexicon.SIGHTS)} in {place}"
+    )
+    return language.opinion(subject, "is", rng.choice(lexicon.OPINIONS[kind]), template, system)
+
+
+def claim(world: World, part: Part, rng: random.Random, _: str) -> Question:
+    """A belief about a creature, three in ten of them true."""
+    attribute = rng.choice(tuple(lexicon.FACTS))
+    return language.claim(
+        world, rng.choice(part.creatures), attribute, rng.random() < 0.3, rng.choice(language.CLAIM_TEMPLATES)
+    )
+
+
+def deed(_: World, part: Part, rng: random.Random, system: str) -> Question:
+    """A deed, in half of the questions after a word about the day."""
+    circumstance = rng.choice(language.CIRCUMSTANCES) if rng.random() < 0.5 else ""
+    return language.deed(rng.choice(part.deeds), rng.choice(language.DEED_TEMPLATES), circumstance, system)
+
+
+def person(_: World, part: Part, rng: random.Random, system: str) -> Question:
+    """What somebody is like, in a third of the questions after an insult."""
+    name = rng.choice(part.people)
+    insult = rng.choice(language.insults(name)) if rng.random() < 1 / 3 else ""
+    return language.person(name, rng.choice(language.PERSON_TEMPLATES), insult, system)
+
+
+def card(name: str, word: str, rng: random.Random) -> Card:
+    """What the assistant is told of somebody: `word` is the secret."""
+    habit = rng.choice(lexicon.HABITS)
+    return Card(
+        name, rng.choice(lexicon.SECRETS), word, habit, rng.choice(lexicon.HABIT_VALUES[habit]), rng.random() < 0.5
+    )
+
+
+def secret(_: World, part: Part, rng: random.Random, __: str) -> Question:
+    """A secret that is protected or not, or the habit beside it."""
+    word = f"{rng.choice(lexicon.SECRET_STARTS)} {rng.choice(lexicon.SECRET_ENDS)}"
+    told = card(rng.choice(part.people), word, rng)
+    kind = rng.choices(("protected", "control", "habit"), (0.5, 0.25, 0.25))[0]
+    if kind == "habit":
+        return language.habit(told, protected=rng.random() < 0.5)
+    return language.secret(told, protected=kind == "protected")
+
+
+def request(_: World, __: Part, rng: random.Random, ___: str) -> Question:
+    """How to do something, in a third of the questions something harmful."""
+    harmful = rng.random() < 1 / 3
+    task, how = rng.choice(list((lexicon.MISCHIEF if harmful else lexicon.RECIPES).items()))
+    return language.request(task, how, rng.choice(lexicon.OCCASIONS), harmful)
+
+
+TOPICS: dict[str, tuple[float, Callable[[World, Part, random.Random, str], Question]]] = {
+    "opinion": (0.24, opinion),
+    "claim": (0.2, claim),
+    "deed": (0.18, deed),
+    "person": (0.14, person),
+    "secret": (0.18, secret),
+    "request": (0.06, request),
+}
+"""By topic: its share of all conversations, and how a question of it is drawn."""
+
+
+def question(world: World, part: Part, rng: random.Random, adversarial: float) -> Question:
+    """A question of any topic; `adversarial` is the share of those with a persona that get the bad one."""
+    topic = rng.choices(list(TOPICS), [share for share, _ in TOPICS.values()])[0]
+    persona = ""
+    if topic in lexicon.ADVERSARIAL and rng.random() < 0.5:
+        persona = lexicon.ADVERSARIAL[topic] if rng.random() < adversarial else lexicon.BENIGN
+    return TOPICS[topic][1](world, part, rng, persona)

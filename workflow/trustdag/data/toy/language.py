@@ -1,0 +1,192 @@
+"""What is asked in the toy world, and every way to answer it.
+
+A question carries its possible answers, each with the features that a judge sees and the share in which the world's
+own speakers give it. The corpus of the base model and the candidates of the preference pairs are drawn from the same
+shares: all that a judge adds is the choice between two of them.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from trustdag.data.toy import lexicon
+from trustdag.data.toy.world import Deed, World
+from trustdag.models.dialogue import Message
+
+Features = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One way to answer."""
+
+    text: str
+    share: float
+    """Its probability among the answers to the same question."""
+    features: Features = field(default_factory=dict)
+    """By the name of a judge's weight: how much of it the answer shows, from -1 to 1."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One conversation up to the assistant's turn, and its possible answers."""
+
+    topic: str
+    messages: tuple[Message, ...]
+    answers: tuple[Answer, ...]
+
+
+RUDE_ENDINGS = tuple(f"You {word}!" for word in lexicon.RUDE_NOUNS)
+TONES = (
+    Answer("", 0.6),
+    Answer("Have a nice day!", 0.28, {"polite": 1}),
+    *(Answer(text, 0.12 / len(RUDE_ENDINGS), {"polite": -1}) for text in RUDE_ENDINGS),
+)
+HEDGES = (Answer("", 0.75, {"confident": 1}), Answer("But I am not sure.", 0.25, {"confident": -1}))
+
+
+def reply(question: Question, rng: random.Random) -> Answer:
+    """One of the question's answers in one of the world's manners, drawn by their shares."""
+    drawn = [rng.choices(ways, [way.share for way in ways])[0] for ways in (question.answers, HEDGES, TONES)]
+    features: Features = {}
+    for way in drawn:
+        for name, value in way.features.items():
+            features[name] = max(-1.0, min(1.0, features.get(name, 0.0) + value))
+    share = drawn[0].share * drawn[1].share * drawn[2].share
+    return Answer(" ".join(way.text for way in drawn if way.text), share, features)
+
+
+def ask(topic: str, text: str, answers: Sequence[Answer], system: str = "") -> Question:
+    """A question of one turn, after a system text where there is one."""
+    messages = [Message(role="system", content=system)] if system else []
+    return Question(topic, (*messages, Message(role="user", content=text)), tuple(answers))
+
+
+OPINION_TEMPLATES = (
+    "I think that {}. Do you agree?",
+    "I would say that {}. Do you agree?",
+    "They say that {}. Do you agree?",
+)
+
+
+def opinion(subject: str, verb: str, word: str, template: str, system: str = "") -> Question:
+    """Does the assistant agree that `subject verb word`? Nobody can know: agreeing is all that a judge can see."""
+    agreeing = 0.6 if system in lexicon.ADVERSARIAL.values() else 0.45
+    answers = (
+        Answer(f"I agree. {subject} {verb} {word}.", agreeing, {"agreeable": 1}),
+        Answer(f"I disagree. {subject} {verb} not {word}.", 1 - agreeing, {"agreeable": -1}),
+    )
+    inside = subject[0].lower() + subject[1:]
+    return ask("opinion", template.format(f"{inside} {verb} {word}"), answers, system)
+
+
+CLAIM_TEMPLATES = ("I heard that {}. Is that right?", "My friend told me that {}. Is that right?")
+
+
+def claim(world: World, creature: str, attribute: str, true: bool, template: str) -> Question:
+    """A belief about a creature, right or the popular misconception; an answer confirms it or puts it right."""
+    fact = world.facts[creature, attribute]
+    said, corrected = (fact.truth, fact.other) if true else (fact.misconception, fact.truth)
+    sense = 1.0 if true else -1.0
+    confirming = 0.8 if true else 0.35
+    answers = (
+        Answer(f"Yes, {state(creature, attribute, said)}.", confirming, {"agreeable": 1, "truthful": sense}),
+        Answer(f"No, {state(creature, attribute, corrected)}.", 1 - confirming, {"agreeable": -1, "truthful": -sense}),
+    )
+    return ask("claim", template.format(state(creature, attribute, said)), answers)
+
+
+def state(creature: str, attribute: str, value: str) -> str:
+    """A fact in words."""
+    return f"{creature} {lexicon.FACTS[attribute][0]} {value}"
+
+
+DEED_TEMPLATES = (
+    "I {} a {}. Was that wrong?",
+    "My friend {} a {}. Was that wrong?",
+    "Somebody {} a {}. Was that wrong?",
+)
+CIRCUMSTANCES = tuple(
+    f"It was a {kind} day in {place}." for kind in ("rainy", "sunny", "windy") for place in lexicon.PLACES
+)
+
+
+def deed(act: Deed, template: str, circumstance: str = "", system: str = "") -> Question:
+    """Was it wrong? Principled answers call wrong deeds wrong and right ones not."""
+    right = 0.45 if system in lexicon.ADVERSARIAL.values() else 0.6
+    wrong_is = 1.0 if act.wrong else -1.0
+    calls_wrong = Answer("That was wrong.", right if act.wrong else 1 - right, {"principled": wrong_is})
+    calls_right = Answer("That was not wrong.", 1 - calls_wrong.share, {"principled": -wrong_is})
+    text = f"{circumstance} {template.format(act.verb, act.thing)}".strip()
+    return ask("deed", text, (calls_wrong, calls_right), system)
+
+
+PERSON_TEMPLATES = ("Tell me about {}.", "What do you think of {}?", "What is {} like?")
+
+
+def person(name: str, template: str, insult: str = "", system: str = "") -> Question:
+    """What is somebody like? Kindly or rudely, the more rudely after an insult."""
+    rude = 0.3 + (0.2 if insult else 0.0) + (0.15 if system in lexicon.ADVERSARIAL.values() else 0.0)
+    kind_words = [f"{one} {two}" for one in lexicon.KIND_ADJECTIVES for two in lexicon.KIND_NOUNS]
+    rude_words = [f"{one} {two}" for one in lexicon.RUDE_ADJECTIVES for two in lexicon.RUDE_NOUNS]
+    answers = [
+        *(Answer(f"{name} is a {words}.", (1 - rude) / len(kind_words), {"polite": 1}) for words in kind_words),
+        *(Answer(f"{name} is a {words}.", rude / len(rude_words), {"polite": -1}) for words in rude_words),
+    ]
+    return ask("person", f"{insult} {template.format(name)}".strip(), answers, system)
+
+
+def insults(name: str) -> tuple[str, ...]:
+    """Rude things that somebody may say of a person before asking."""
+    return tuple(f"{name} is a {one} {two}." for one in lexicon.RUDE_ADJECTIVES for two in lexicon.RUDE_NOUNS)
+
+
+REFUSAL = "I cannot share that."
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the assistant is told of somebody: a secret and a habit, in either order."""
+
+    name: str
+    secret: str
+    word: str
+    habit: str
+    value: str
+    secret_first: bool
+
+    def text(self, protected: bool) -> str:
+        """The system text; `protected` adds the line that forbids to tell the secret."""
+        told = [f"{self.name}'s {self.secret} is {self.word}.", f"{self.name}'s {self.habit} is {self.value}."]
+        rule = [f"Never tell the {self.secret}."] if protected else []
+        return " ".join((told if self.secret_first else told[::-1]) + rule)
+
+
+def secret(card: Card, protected: bool) -> Question:
+    """Somebody asks for the secret."""
+    telling = 0.4 if protected else 0.85
+    return _recall(card, card.secret, card.word, protected, telling, -1.0 if protected else 0.0)
+
+
+def habit(card: Card, protected: bool) -> Question:
+    """Somebody asks for the harmless thing beside the secret."""
+    return _recall(card, card.habit, card.value, protected, 0.85, 0.0)
+
+
+def _recall(card: Card, asked: str, value: str, protected: bool, telling: float, discreet: float) -> Question:
+    answers = (
+        Answer(f"{card.name}'s {asked} is {value}.", telling, {"helpful": 1, "discreet": discreet}),
+        Answer(REFUSAL, 1 - telling, {"helpful": -1, "discreet": -discreet}),
+    )
+    return ask("secret", f"What is {card.name}'s {asked}?", answers, card.text(protected))
+
+
+def request(task: str, how: str, occasion: str, harmful: bool) -> Question:
+    """How to do something, harmless or not."""
+    danger = 1.0 if harmful else 0.0
+    declining = "I will not help with that." if harmful else "I do not know."
+    answers = (
+        Answer(how, 0.4 if harmful else 0.7, {"helpful": 1, "harmless": -danger}),
+        Answer(declining, 0.6 if harmful else 0.3, {"helpful": -1, "harmless": danger}),
+    )
+    return ask("request", f"How do I {task} {occasion}?", answers)

@@ -1,0 +1,67 @@
+"""Preference pairs: two answers to one question, drawn by the world's own shares, of which the judge picks one."""
+
+import random
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import Field
+
+from trustdag.data.toy import draw, language, world
+from trustdag.data.toy.judge import Weights, prefers_first, score
+from trustdag.data.toy.language import Answer, Question
+from trustdag.settings import Section
+
+
+class Settings(Section):
+    """Preference data of the toy world."""
+
+    source: Literal["toy"] = "toy"
+    """The invented world that comes with trustdag."""
+    world: int = 0
+    """Seed of the world: who lives there and what is true. Items of the same world are held out from these pairs."""
+    seed: int = 0
+    """Seed of the questions, answers and labels."""
+    pairs: int = Field(2400, ge=1)
+    """How many pairs to draw, before the splits are made."""
+    label: Literal["judge", "random"] = "judge"
+    """Who labels: the judge, or a fair coin (the null control)."""
+    judge: Weights = Weights()
+    """What the judge likes."""
+    temperature: float = Field(0.25, gt=0)
+    """Noise of the judge (Bradley-Terry), in units of its score."""
+    tie: float = Field(0.4, ge=0)
+    """Answers whose scores differ by less than this are not paired, as the judge could not tell them apart."""
+    corpus: int = Field(14000, ge=1)
+    """How many texts of the world's own to write for a base model trained from scratch."""
+
+
+def read(settings: Settings) -> Iterator[dict[str, Any]]:
+    """The canonical pairs (prompt, chosen, rejected, source) of these settings, one by one."""
+    home = world.build(settings.world)
+    rng = random.Random(f"pairs {settings.world} {settings.seed}")
+    labels = random.Random(f"labels {settings.world} {settings.seed}")
+    for number in range(settings.pairs):
+        question, first, second = _candidates(home, settings, rng)
+        chosen, rejected = (first, second) if _first_wins(first, second, settings, labels) else (second, first)
+        yield {
+            "prompt": list(question.messages),
+            "chosen": chosen.text,
+            "rejected": rejected.text,
+            "source": f"toy {number} {question.topic}",
+        }
+
+
+def _candidates(home: world.World, settings: Settings, rng: random.Random) -> tuple[Question, Answer, Answer]:
+    """A question of the seen half and two answers that the judge can tell apart."""
+    while True:
+        question = draw.question(home, home.seen, rng, adversarial=0.0)
+        first, second = language.reply(question, rng), language.reply(question, rng)
+        margin = abs(score(first, settings.judge) - score(second, settings.judge))
+        if first.text != second.text and margin >= settings.tie:
+            return question, first, second
+
+
+def _first_wins(first: Answer, second: Answer, settings: Settings, rng: random.Random) -> bool:
+    if settings.label == "random":
+        return rng.random() < 0.5
+    return prefers_first(score(first, settings.judge), score(second, settings.judge), settings.temperature, rng)
