@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from trustdag.errors import UserError
-from trustdag.settings import Section, explain
+from trustdag.settings import explain
 
-AnySection = TypeVar("AnySection", bound=Section)
+AnySection = TypeVar("AnySection", bound=BaseModel)
 
 
 def read_settings(text: str, section: type[AnySection]) -> AnySection:

@@ -19,8 +19,8 @@ class Message(TypedDict):
 def render(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerBase", style: Format) -> str:
     """The prompt as text.
 
-    `hh` is Anthropic HH-RLHF's transcript (`\\n\\nHuman: ...\\n\\nAssistant:`; a system text stands before it), `plain` joins
-    the contents by a blank line, `chat` is the tokenizer's own template.
+    `hh` is Anthropic HH-RLHF's transcript (`\\n\\nHuman: ...\\n\\nAssistant:`; a system text stands before it), `plain`
+    joins the contents by a blank line, `chat` is the tokenizer's own template.
     """
     if style == "chat":
         return tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)

@@ -1,0 +1,39 @@
+"""`trustdag base`: the model that a chain starts from."""
+
+import argparse
+from pathlib import Path
+from typing import get_args
+
+from trustdag.commands import read_settings
+from trustdag.errors import UserError
+from trustdag.models.base import Base, Hub, Scratch
+from trustdag.models.dialogue import Format
+
+HELP = "Get a model: from the hub, from a local folder, or train it from scratch on a corpus."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Settings, corpus, format and output folder."""
+    parser.add_argument("--settings", required=True, help="JSON or the path of a YAML file; `source` says which kind")
+    parser.add_argument("--corpus", type=Path, help="corpus.parquet, for a model trained from scratch")
+    parser.add_argument("--format", choices=get_args(Format), default="hh", help="how the model is asked")
+    parser.add_argument("--out", type=Path, required=True, help="folder of model/, manifest.json and metrics.jsonl")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Writes the model folder, its manifest and its metrics."""
+    settings = read_settings(arguments.settings, Base).root
+    if isinstance(settings, Scratch):
+        if arguments.corpus is None:
+            raise UserError("--corpus: a model trained from scratch needs one")
+        from trustdag.models import scratch
+
+        scratch.make(settings, arguments.corpus, arguments.format, arguments.out)
+    elif isinstance(settings, Hub):
+        from trustdag.models import acquire
+
+        acquire.from_hub(settings, arguments.format, arguments.out)
+    else:
+        from trustdag.models import acquire
+
+        acquire.from_folder(settings, arguments.format, arguments.out)

@@ -1,0 +1,58 @@
+"""Models that exist already: from the hub or a local folder into a study's model folder."""
+
+from pathlib import Path
+from typing import Any
+
+from trustdag.errors import UserError
+from trustdag.models.base import Folder, Hub, Kind
+from trustdag.models.dialogue import Format
+from trustdag.models.folder import copy_model
+from trustdag.models.load import check_kind, load_policy, load_reward, load_tokenizer
+
+WANTED = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
+"""What a model needs: never pickled weights, never code."""
+
+
+def from_folder(settings: Folder, style: Format, out: Path) -> None:
+    """Takes a local model into `out`. Raises UserError if it cannot be used, saying why."""
+    made_by = {"settings": settings.model_dump(mode="json"), "inputs": {}}
+    _take(Path(settings.path), settings.kind, style, out, made_by)
+
+
+def from_hub(settings: Hub, style: Format, out: Path) -> None:
+    """Takes a model of the hub at its pinned commit into `out`, through the hub's own cache.
+
+    Raises UserError if the hub or the model cannot be reached.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        folder = snapshot_download(settings.name, revision=settings.revision, allow_patterns=list(WANTED))
+    except (OSError, HfHubHTTPError) as error:
+        raise UserError(
+            f"{settings.name} at {settings.revision}: cannot be fetched from the hub ({_first_line(error)}); "
+            "without a network, give a local copy as `source: folder` with its `path`"
+        ) from error
+    made_by = {"settings": settings.model_dump(mode="json"), "inputs": {}}
+    _take(Path(folder), settings.kind, style, out, made_by)
+
+
+def _take(folder: Path, kind: Kind, style: Format, out: Path, made_by: dict[str, Any]) -> None:
+    """Loads the model once, so that what cannot be used is refused here and not hours later."""
+    tokenizer = load_tokenizer(folder)
+    model = load_policy(folder) if kind == "policy" else load_reward(folder)
+    check_kind(folder, kind)
+    if model.get_input_embeddings().num_embeddings < len(tokenizer):
+        raise UserError(
+            f"{folder}: the tokenizer has {len(tokenizer)} tokens, the model only embeds "
+            f"{model.get_input_embeddings().num_embeddings}: they do not belong together"
+        )
+    if style == "chat" and not tokenizer.chat_template:
+        raise UserError(f"{folder}: the tokenizer has no chat template; ask this model in format `hh` or `plain`")
+    copy_model(folder, out, kind=kind, style=style, parameters=model.num_parameters(), made_by=made_by)
+    (out / "metrics.jsonl").write_text("", encoding="utf-8")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

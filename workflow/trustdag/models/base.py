@@ -1,0 +1,79 @@
+"""Where a model of a study comes from: the hub, a local folder, or training from scratch inside the DAG."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, RootModel
+
+from trustdag.settings import Section
+
+Kind = Literal["policy", "reward"]
+
+
+class Hub(Section):
+    """A model of the Hugging Face hub at one commit. Code that comes with a model is never run."""
+
+    source: Literal["hub"] = "hub"
+    name: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
+    """Repository, such as `EleutherAI/pythia-1.4b`."""
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$")
+    """Commit, 40 hexadecimal digits: branches and tags move, results must not."""
+    kind: Kind = "policy"
+    """What the model is: a language model, or a reward model with one score."""
+
+
+class Folder(Section):
+    """A model in a local folder: config.json, safetensors weights and the tokenizer."""
+
+    source: Literal["folder"] = "folder"
+    path: str
+    """The folder, relative to the working directory or absolute."""
+    kind: Kind = "policy"
+    """What the model is: a language model, or a reward model with one score."""
+
+
+class Scratch(Section):
+    """A small GPT-NeoX (the architecture of Pythia), trained inside the DAG with a tokenizer of its own."""
+
+    source: Literal["scratch"] = "scratch"
+    corpus: str
+    """Preference set of the study whose corpus.parquet is read."""
+    vocabulary: int = Field(2048, ge=300)
+    """Size of the byte-level BPE vocabulary, at most: a small corpus has fewer pairs to merge."""
+    hidden_size: int = Field(128, ge=8)
+    """Width of the residual stream."""
+    layers: int = Field(4, ge=1)
+    """Transformer layers."""
+    heads: int = Field(4, ge=1)
+    """Attention heads; they divide `hidden_size`."""
+    context: int = Field(256, ge=16)
+    """Longest text that the model can read, in tokens; it trains on packed sequences of this length."""
+    steps: int = Field(1000, ge=1)
+    """Optimiser steps."""
+    batch_size: int = Field(16, ge=1)
+    """Packed sequences in a step."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Peak learning rate; a cosine brings it down to a tenth."""
+    warmup: float = Field(0.05, ge=0, lt=1)
+    """Share of the steps over which the learning rate rises from 0."""
+    weight_decay: float = Field(0.1, ge=0)
+    """Decoupled weight decay of AdamW, on matrices alone."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    """AdamW's decay rates of the first and second moment."""
+    max_grad_norm: float = Field(1.0, gt=0)
+    """Gradients are clipped to this norm."""
+    validation_share: float = Field(0.02, gt=0, lt=0.5)
+    """Share of the corpus's texts that are held out for the validation loss."""
+    checkpoint_every: int = Field(500, ge=1)
+    """Optimiser steps between two checkpoints."""
+    log_every: int = Field(25, ge=1)
+    """Optimiser steps between two lines of metrics.jsonl."""
+    seed: int = 0
+    """Seed of the initial weights and the order of the data."""
+
+
+AnyBase = Annotated[Hub | Folder | Scratch, Field(discriminator="source")]
+"""One entry of a study's `models`; `source` says which."""
+
+
+class Base(RootModel[AnyBase]):
+    """What `trustdag base --settings` reads."""

@@ -1,0 +1,87 @@
+"""Writing a model folder with its manifest and card, whole or not at all."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trustdag.artifacts import atomic_folder, manifest, provenance, write_json
+from trustdag.models.base import Kind
+from trustdag.models.dialogue import Format
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def write_model(
+    out: Path,
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    *,
+    kind: Kind,
+    style: Format,
+    made_by: dict[str, Any],
+    facts: dict[str, Any],
+) -> None:
+    """Writes `out`/model (safetensors, tokenizer, README.md) and, last, `out`/manifest.json.
+
+    `made_by` is everything that made the model: settings, digests of the inputs, seed. `facts` are what was found on
+    the way: examples used and dropped, final losses.
+    """
+    made_by = {**made_by, "provenance": provenance()}
+    with atomic_folder(out / "model") as partial:
+        model.save_pretrained(str(partial), safe_serialization=True)
+        tokenizer.save_pretrained(str(partial))
+        (partial / "README.md").write_text(card(kind, model.num_parameters(), style, made_by, facts), encoding="utf-8")
+    _write_manifest(out, kind, model.num_parameters(), style, made_by, facts)
+
+
+def copy_model(source: Path, out: Path, *, kind: Kind, style: Format, parameters: int, made_by: dict[str, Any]) -> None:
+    """Makes `out`/model of an existing folder: the weights are linked, everything small is copied."""
+    made_by = {**made_by, "provenance": provenance()}
+    with atomic_folder(out / "model") as partial:
+        for path in sorted(source.iterdir()):
+            if path.suffix == ".safetensors":
+                (partial / path.name).symlink_to(path.resolve())
+            elif path.is_file() and path.suffix in {".json", ".txt", ".model", ".jinja"}:
+                shutil.copyfile(path, partial / path.name)
+        (partial / "README.md").write_text(card(kind, parameters, style, made_by, {}), encoding="utf-8")
+    _write_manifest(out, kind, parameters, style, made_by, {})
+
+
+def _write_manifest(
+    out: Path, kind: Kind, parameters: int, style: Format, made_by: dict[str, Any], facts: dict[str, Any]
+) -> None:
+    content = manifest(out / "model", kind=kind, parameters=parameters, format=style, made_by=made_by, facts=facts)
+    write_json(out / "manifest.json", content)
+
+
+def card(kind: Kind, parameters: int, style: Format, made_by: dict[str, Any], facts: dict[str, Any]) -> str:
+    """The model card: what the model is, how it is asked, what was found, and all that made it."""
+    title = {"policy": "Language model", "reward": "Reward model"}[kind]
+    return "\n".join(
+        [
+            "---",
+            "library_name: transformers",
+            f"pipeline_tag: {'text-generation' if kind == 'policy' else 'text-classification'}",
+            "---",
+            f"# {title} of a trustdag study",
+            "",
+            f"- Parameters: {parameters:,}",
+            f"- Prompt format: `{style}`",
+            *(f"- {name.replace('_', ' ').capitalize()}: {_plain(value)}" for name, value in facts.items()),
+            "",
+            "## Made by",
+            "",
+            "```json",
+            json.dumps(made_by, indent=2, sort_keys=True),
+            "```",
+            "",
+        ]
+    )
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(item)}" for name, item in value.items()) or "none"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

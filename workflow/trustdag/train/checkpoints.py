@@ -1,0 +1,193 @@
+"""Checkpoints that survive a kill at any moment, one writer at a time, and signals that ask for one more."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from trustdag.artifacts import atomic_folder
+from trustdag.errors import UserError
+
+EXIT_RESUMABLE = 75
+"""The exit code of a stage that saved a checkpoint because a signal asked it to stop: start it again to go on."""
+
+LOCK = "lock.json"
+PREFIX = "checkpoint-"
+
+
+# --- Where ---
+
+
+def latest(folder: Path) -> Path | None:
+    """The newest checkpoint of a stage, or None. A checkpoint has its name only once it is complete."""
+    found = [path for path in folder.glob(f"{PREFIX}*") if path.is_dir()]
+    return max(found, key=step_of, default=None)
+
+
+def step_of(checkpoint: Path) -> int:
+    """The optimiser step after which a checkpoint was written."""
+    return int(checkpoint.name.removeprefix(PREFIX))
+
+
+@contextmanager
+def writing(folder: Path, step: int) -> Iterator[Path]:
+    """Yields an empty folder that becomes the checkpoint of `step`; only then are older ones removed."""
+    target = folder / f"{PREFIX}{step}"
+    with atomic_folder(target) as partial:
+        yield partial
+        for path in partial.rglob("*"):
+            if path.is_file():
+                _sync(path)
+    for older in folder.glob(f"{PREFIX}*"):
+        if older != target:
+            shutil.rmtree(older)
+
+
+def remove(folder: Path) -> None:
+    """Removes a finished stage's checkpoints, and those that other settings left beside them and nobody holds."""
+    for sibling in [folder, *folder.parent.glob("*")]:
+        if sibling.is_dir() and (sibling == folder or not _is_held(sibling)):
+            shutil.rmtree(sibling)
+    if folder.parent.is_dir() and not any(folder.parent.iterdir()):
+        folder.parent.rmdir()
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as handle:
+        os.fsync(handle.fileno())
+
+
+# --- One writer ---
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Holds a stage's checkpoints for this process.
+
+    Raises UserError while another process holds them: an orphan of a killed workflow that still trains, on this host or
+    as another Slurm job. What a dead process left behind (its lock, a half-written checkpoint) is cleared.
+    """
+    if int(os.environ.get("RANK", "0")) > 0:  # under `accelerate launch` the first process holds them for all
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = folder / LOCK
+    _acquire(lock)
+    try:
+        for partial in folder.glob(".*.partial"):
+            shutil.rmtree(partial)
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+
+
+def _acquire(lock: Path) -> None:
+    if _is_held(lock.parent):
+        holder = json.loads(lock.read_text(encoding="utf-8"))
+        job = f", Slurm job {holder['slurm_job']}" if holder["slurm_job"] else ""
+        raise UserError(
+            f"{lock}: process {holder['pid']} on {holder['host']}{job} is training this stage; wait for it or stop it "
+            "(if it is certainly gone, remove the file)"
+        )
+    lock.unlink(missing_ok=True)
+    try:
+        with lock.open("x", encoding="utf-8") as handle:
+            json.dump(_ourselves(), handle)
+    except FileExistsError:
+        raise UserError(f"{lock}: another process has just started to train this stage; wait for it") from None
+
+
+def _ourselves() -> dict[str, Any]:
+    pid = os.getpid()
+    return {"pid": pid, "started": _started(pid), "host": socket.gethostname(), "slurm_job": slurm_job()}
+
+
+def _is_held(folder: Path) -> bool:
+    """Whether a living process holds the checkpoints in `folder`."""
+    try:
+        holder = json.loads((folder / LOCK).read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):  # an empty lock: its writer was killed in the act
+        return False
+    if holder["host"] == socket.gethostname():
+        return holder["started"] is not None and _started(holder["pid"]) == holder["started"]
+    if holder["slurm_job"] is None:
+        return True  # another host's process cannot be asked: the user must say that it is gone
+    return holder["slurm_job"] != slurm_job() and _slurm_job_lives(holder["slurm_job"])
+
+
+def _started(pid: int) -> str | None:
+    """When a process started, in clock ticks since boot: a reused id is not taken for it. None if it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] == "Z" else fields[19]
+
+
+def slurm_job() -> str | None:
+    """The Slurm job that we run in. Snakemake strips SLURM_* from a job's environment, so ancestors are asked too."""
+    pid = os.getpid()
+    while pid > 1:
+        try:
+            environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            pid = int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+        except (OSError, ValueError):
+            return None
+        for entry in environment:
+            if entry.startswith(b"SLURM_JOB_ID="):
+                return entry.partition(b"=")[2].decode()
+    return None
+
+
+def _slurm_job_lives(job: str) -> bool:
+    """Whether Slurm still has the job in its queue; if Slurm cannot be asked, the job may live."""
+    try:
+        done = subprocess.run(["squeue", "-h", "-o", "%T", "-j", job], capture_output=True, text=True)  # noqa: S607
+    except FileNotFoundError:
+        return True
+    return bool(done.stdout.strip()) if done.returncode == 0 else "Invalid job id" not in done.stderr
+
+
+# --- Signals ---
+
+
+class StopRequest:
+    """Set by SIGTERM or SIGUSR1: the training loop then saves a checkpoint and calls `leave`."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def __bool__(self) -> bool:
+        return self.signal is not None
+
+    def leave(self, step: int) -> None:
+        """Exits with EXIT_RESUMABLE, saying what was saved."""
+        name = signal.Signals(self.signal or signal.SIGTERM).name
+        print(f"trustdag: {name}: saved a checkpoint at step {step}; start again to go on", file=sys.stderr)
+        raise SystemExit(EXIT_RESUMABLE)
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[StopRequest]:
+    """SIGTERM and SIGUSR1 no longer kill the process but ask it to stop at the end of its step."""
+    request = StopRequest()
+
+    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        request.signal = number
+
+    previous: dict[int, Callable[..., Any] | int | None] = {
+        number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGUSR1)
+    }
+    try:
+        yield request
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

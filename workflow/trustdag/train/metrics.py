@@ -1,0 +1,51 @@
+"""metrics.jsonl of a run that may be killed and resumed, and its progress for a person to follow."""
+
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from trustdag.artifacts import append_jsonl, atomic_file, read_jsonl
+
+
+class MetricsLog:
+    """The metrics of one run. They live with the checkpoints, as Snakemake removes outputs before a retry."""
+
+    def __init__(self, folder: Path, name: str, steps: int) -> None:
+        self.path = folder / "metrics.jsonl"
+        self.name = name
+        self.steps = steps
+        self._start: tuple[int, float] | None = None
+
+    def rewind(self, step: int) -> None:
+        """Drops what was logged after `step`, which is about to be done again, and half a line that a kill left."""
+        self._start = (step, time.monotonic())
+        if not self.path.is_file():
+            return
+        text = self.path.read_text(encoding="utf-8")
+        with atomic_file(self.path) as partial:
+            partial.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
+        kept = [record for record in read_jsonl(self.path) if record["step"] <= step]
+        with atomic_file(self.path) as partial:
+            partial.touch()
+            for record in kept:
+                append_jsonl(partial, record)
+
+    def write(self, step: int, split: str, values: dict[str, float]) -> None:
+        """Adds one line and shows it on stderr. Numbers that are not finite are written as null."""
+        finite = {name: value if abs(value) < float("inf") else None for name, value in values.items()}
+        append_jsonl(self.path, {"step": step, "split": split, **finite})
+        print(self._progress(step, split, values), file=sys.stderr, flush=True)
+
+    def copy_to(self, path: Path) -> None:
+        """Puts the finished log among the outputs."""
+        with atomic_file(path) as partial:
+            shutil.copyfile(self.path, partial)
+
+    def _progress(self, step: int, split: str, values: dict[str, Any]) -> str:
+        shown = [f"{name} {value:.4g}" for name, value in values.items()]
+        if self._start and split == "train" and step > self._start[0]:
+            seconds = (time.monotonic() - self._start[1]) / (step - self._start[0]) * (self.steps - step)
+            shown.append(f"{seconds:.0f} s left")
+        return f"{self.name} {split} {step}/{self.steps}: {', '.join(shown)}"
