@@ -47,3 +47,9 @@ test-slow: setup  ## The tests that take minutes each
 .PHONY: clean
 clean:  ## Delete the demo's results
 	@rm -rf results/demo
+
+.PHONY: lock
+lock: setup  ## Write requirements.lock from what .venv holds
+	@{ echo '# Every package of .venv, exactly; written by `make lock`. CUDA libraries are left to the pins of torch itself.'; \
+	   $(BIN)/python -m pip freeze --all --exclude-editable --exclude pip | sed 's/+cpu$$//' | grep -viE '^(nvidia|cuda|triton)'; } > requirements.lock.new
+	@mv requirements.lock.new requirements.lock
