@@ -13,11 +13,15 @@ HELP = "Write a study's report: one HTML file that needs nothing else, and the s
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     parser.add_argument("--study", required=True, help="the study's policies and verticals: JSON, or a file of it")
-    parser.add_argument("--results", type=Path, required=True, help="the study's results folder, with statistics/ and plots/")
+    parser.add_argument(
+        "--results", type=Path, required=True, help="the study's results folder, with statistics/ and plots/"
+    )
     parser.add_argument("--configuration", type=Path, help="the merged configuration (JSON or YAML) to show")
     parser.add_argument("--benchmarks", type=Path, help="folder of Snakemake's benchmark files, for run times")
     parser.add_argument("--out", type=Path, required=True, help="the HTML file to write")
-    parser.add_argument("--tables", type=Path, required=True, help="folder that the report's tables are written to as CSV")
+    parser.add_argument(
+        "--tables", type=Path, required=True, help="folder that the report's tables are written to as CSV"
+    )
     parser.add_argument("--settings", default="{}", help="report settings: JSON, or the path of a YAML file")
 
 

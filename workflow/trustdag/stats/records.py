@@ -1,0 +1,154 @@
+"""A vertical's records of all policies, checked and arranged by metric: items in rows, policies in columns."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from trustdag.errors import UserError
+from trustdag.stats.estimators import Array, Sample, is_known
+from trustdag.stats.study import Cells, Policy, records_file
+from trustdag.verticals.base import RECORD_COLUMNS, STATUSES, Metric
+
+ALL = "all"
+"""The condition that stands for all of a metric's items."""
+ABSENT = -1
+PARSED = STATUSES.index("parsed")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One metric under one condition: (policies, items) of values, labels and statuses; the items in sorted order."""
+
+    metric: Metric
+    condition: str
+    policies: dict[str, int]
+    """The row of each policy."""
+    values: Array
+    labels: Array
+    statuses: NDArray[np.int8]
+    """Index into STATUSES, or ABSENT."""
+    clusters: NDArray[np.intp]
+    """Index of each item's cluster."""
+
+    @property
+    def cluster_count(self) -> int:
+        """How many clusters the items of all policies form."""
+        return int(self.clusters.max()) + 1 if len(self.clusters) else 0
+
+    def counts(self, policy: str) -> dict[str, int]:
+        """`n`, and how many of the n records have each status."""
+        found = self.statuses[self.policies[policy]]
+        return {"n": int(np.sum(found != ABSENT))} | {
+            name: int(np.sum(found == code)) for code, name in enumerate(STATUSES)
+        }
+
+    def parsed(self, policy: str) -> NDArray[np.bool_]:
+        """Which items count for a policy."""
+        return self.statuses[self.policies[policy]] == PARSED
+
+    def sample(self, policy: str, items: NDArray[np.bool_]) -> Sample:
+        """A policy's records of the chosen items."""
+        row = self.policies[policy]
+        return Sample(self.values[row, items], self.labels[row, items], self.clusters[items], self.cluster_count)
+
+
+def metrics_of(vertical: str) -> dict[str, Metric]:
+    """The metrics that a vertical defines, by name, in its order."""
+    metrics: tuple[Metric, ...] = import_module(f"trustdag.verticals.{vertical}").METRICS
+    for metric in metrics:
+        if not is_known(metric.statistic):
+            raise KeyError(f"{vertical}.{metric.name}: no statistic `{metric.statistic}` in stats/estimators.py")
+    return {metric.name: metric for metric in metrics}
+
+
+def read_vertical(cells: Cells, root: Path, vertical: str) -> pd.DataFrame:
+    """Every policy's records of a vertical, with the column `policy`. Raises UserError for a file that is no such thing."""
+    frames = []
+    for policy in cells.policies:
+        frames.append(_read(records_file(root, policy, vertical)).assign(policy=policy.policy))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        records = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run `trustdag score` for it first") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not a Parquet file of records ({error}); delete it and score again") from None
+    missing = [name for name in RECORD_COLUMNS if name not in records]
+    if missing:
+        raise UserError(f"{path}: no column `{missing[0]}`; delete the file and score again")
+    unknown = set(records["status"]) - set(STATUSES)
+    if unknown:
+        raise UserError(f"{path}: status `{sorted(unknown)[0]}` is none of {', '.join(STATUSES)}; score again")
+    doubled = records.duplicated(["metric", "item"])
+    if doubled.any():
+        first = records[doubled].iloc[0]
+        raise UserError(f"{path}: item `{first['item']}` stands twice under `{first['metric']}`; score again")
+    bad = records["status"].eq("parsed") & ~np.isfinite(records["value"].to_numpy(dtype=float))
+    if bad.any():
+        first = records[bad].iloc[0]
+        raise UserError(
+            f"{path}: `{first['metric']}` of `{first['item']}` is parsed but has the value {first['value']}"
+        )
+    return records
+
+
+def grids(records: pd.DataFrame, metrics: dict[str, Metric], policies: tuple[Policy, ...]) -> Iterator[Grid]:
+    """Each metric's grid over all its items and, where there are several conditions, over each condition's.
+
+    Raises UserError for records of a metric that the vertical does not define, and for an item whose cluster or
+    condition differs between policies.
+    """
+    unknown = set(records["metric"]) - set(metrics)
+    if unknown:
+        raise UserError(
+            f"records hold the metric `{sorted(unknown)[0]}`, which the vertical does not define; score again"
+        )
+    for name, metric in metrics.items():
+        chosen = records[records["metric"] == name]
+        if chosen.empty:
+            continue
+        whole, conditions = _arrange(chosen, metric, [policy.policy for policy in policies])
+        yield whole
+        different = sorted(set(conditions))
+        if len(different) > 1:
+            for condition in different:
+                yield _subset(whole, condition, conditions == condition)
+
+
+def _arrange(records: pd.DataFrame, metric: Metric, policies: list[str]) -> tuple[Grid, NDArray[np.object_]]:
+    facts = records[["item", "cluster", "condition"]].drop_duplicates().sort_values("item")
+    doubled = facts["item"].duplicated()
+    if doubled.any():
+        item = facts.loc[doubled, "item"].iloc[0]
+        raise UserError(f"{metric.name}: item `{item}` has another cluster or condition in another policy; score again")
+    rows = {policy: row for row, policy in enumerate(policies)}
+    place = (records["policy"].map(rows).to_numpy(), pd.Index(facts["item"]).get_indexer(records["item"]))
+    shape = (len(policies), len(facts))
+    values, labels = np.full(shape, np.nan), np.full(shape, np.nan)
+    statuses = np.full(shape, ABSENT, dtype=np.int8)
+    values[place], labels[place] = records["value"], records["label"]
+    statuses[place] = records["status"].map({name: code for code, name in enumerate(STATUSES)})
+    clusters = np.unique(facts["cluster"].to_numpy(dtype=str), return_inverse=True)[1]
+    grid = Grid(metric, ALL, rows, values, labels, statuses, clusters)
+    return grid, facts["condition"].to_numpy(dtype=object)
+
+
+def _subset(grid: Grid, condition: str, items: NDArray[np.bool_]) -> Grid:
+    clusters = np.unique(grid.clusters[items], return_inverse=True)[1]
+    return Grid(
+        grid.metric,
+        condition,
+        grid.policies,
+        grid.values[:, items],
+        grid.labels[:, items],
+        grid.statuses[:, items],
+        clusters,
+    )

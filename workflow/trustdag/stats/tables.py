@@ -1,0 +1,213 @@
+"""A study's statistics: metrics of each policy, paired differences, and the spread over training seeds."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from trustdag.artifacts import atomic_file
+from trustdag.stats.records import ALL, Grid, grids, metrics_of, read_vertical
+from trustdag.stats.resampling import Estimate, estimate, exact_interval, holm, swap_test
+from trustdag.stats.seeds import over_seeds
+from trustdag.stats.settings import StatisticsSettings
+from trustdag.stats.study import Cells, Policy
+
+Row = dict[str, Any]
+
+CELL = ["model", "preferences", "recipe", "seed", "policy"]
+METRIC = ["vertical", "metric", "condition", "headline", "better"]
+COLUMNS = {
+    "metrics": [*CELL, *METRIC, "n", "parsed", "unparsed", "refused", "failed"]
+    + ["value", "low", "high", "standard_error", "chance", "detectable"],
+    "differences": [*CELL, "reference", "reference_policy", *METRIC, "n_pairs", "lost", "value", "reference_value"]
+    + ["difference", "low", "high", "standard_error", "p", "p_holm", "detectable", "verdict"],
+    "seeds": ["model", "preferences", "recipe", "reference", *METRIC, "seeds", "value", "low", "high", "standard_error"]
+    + ["seed_deviation", "p", "p_holm", "verdict"],
+}
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The three tables; `docs/statistics.md` describes the columns."""
+
+    metrics: pd.DataFrame
+    differences: pd.DataFrame
+    seeds: pd.DataFrame
+
+
+def compute(cells: Cells, records_root: Path, settings: StatisticsSettings) -> Tables:
+    """All statistics of a study from its records. Raises UserError for records that are missing or malformed."""
+    metrics: list[Row] = []
+    differences: list[Row] = []
+    seeds: list[Row] = []
+    for vertical in cells.verticals:
+        records = read_vertical(cells, records_root, vertical)
+        for grid in grids(records, metrics_of(vertical), cells.policies):
+            analysis = Analysis(cells, vertical, grid, settings)
+            metrics += analysis.metrics()
+            differences += analysis.differences()
+            seeds += analysis.seeds()
+    return Tables(
+        _frame(metrics, "metrics"),
+        _corrected(_frame(differences, "differences"), [*CELL, "reference"], "difference", settings),
+        _corrected(_frame(seeds, "seeds"), ["model", "preferences", "recipe", "reference"], "value", settings),
+    )
+
+
+def write(tables: Tables, out: Path) -> None:
+    """Writes the tables as CSV files into `out`."""
+    for name in COLUMNS:
+        with atomic_file(out / f"{name}.csv") as partial:
+            getattr(tables, name).to_csv(partial, index=False, float_format="%.6g")
+
+
+def read(folder: Path) -> Tables:
+    """The tables that `write` wrote. Seeds are whole numbers or missing; texts that are missing are empty."""
+    frames = {name: pd.read_csv(folder / f"{name}.csv", dtype={"seed": "Int64"}) for name in COLUMNS}
+    texts = ["preferences", "better", "condition", "verdict", "reference"]
+    for frame in frames.values():
+        for column in frame.columns.intersection(texts):
+            frame[column] = frame[column].fillna("").astype(str)
+    return Tables(**frames)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The statistics of one metric under one condition."""
+
+    cells: Cells
+    vertical: str
+    grid: Grid
+    settings: StatisticsSettings
+
+    def metrics(self) -> list[Row]:
+        """A row for each policy: counts, value, interval and the difference that so many items can show."""
+        rows = []
+        for policy in self.cells.policies:
+            items = self.grid.parsed(policy.policy)
+            found = self._estimate(policy, items)
+            low, high = self._interval(found, policy, items)
+            rows.append(
+                _cell(policy) | self._metric() | self.grid.counts(policy.policy)
+                | {"value": found.value, "low": low, "high": high, "standard_error": found.standard_error}
+                | {"chance": self.grid.metric.chance, "detectable": self._detectable(found.standard_error * np.sqrt(2))}
+            )  # fmt: skip
+        return rows
+
+    def differences(self) -> list[Row]:
+        """A row for each policy and reference, over the items that are parsed for both."""
+        rows = []
+        for policy in self.cells.policies:
+            for name, reference in self.cells.references(policy).items():
+                rows.append(_cell(policy) | {"reference": name, "reference_policy": reference.policy} | self._metric()
+                            | self._difference(policy, reference))  # fmt: skip
+        return rows
+
+    def seeds(self) -> list[Row]:
+        """A row for each recipe over its training seeds: the mean value, and the mean differences."""
+        rows = []
+        for group in self.cells.seed_groups():
+            facts = {"model": group[0].model, "preferences": group[0].preferences, "recipe": group[0].recipe}
+            per_seed = {"": [self._estimate(policy, self.grid.parsed(policy.policy)) for policy in group]}
+            for name in self.cells.references(group[0]):
+                per_seed[name] = [self._paired(policy, self.cells.references(policy)[name])[2] for policy in group]
+            for reference, estimates in per_seed.items():
+                spread = over_seeds(estimates, self.settings.level)
+                # A mean value, unlike a mean difference, is not to be tested against 0.
+                tested = {} if reference else {"p": np.nan}
+                rows.append(facts | {"reference": reference} | self._metric() | spread | tested)
+        return rows
+
+    def _metric(self) -> Row:
+        metric = self.grid.metric
+        headline = metric.headline and self.grid.condition == ALL
+        return {
+            "vertical": self.vertical,
+            "metric": metric.name,
+            "condition": self.grid.condition,
+            "headline": headline,
+            "better": metric.better,
+        }
+
+    def _estimate(self, policy: Policy, items: Any) -> Estimate:
+        sample = self.grid.sample(policy.policy, items)
+        return estimate(self.grid.metric.statistic, sample, self.settings.resamples, self.settings.seed)
+
+    def _interval(self, found: Estimate, policy: Policy, items: Any) -> tuple[float, float]:
+        if self.grid.metric.statistic == "mean":
+            exact = exact_interval(self.grid.sample(policy.policy, items).values, found.clusters, self.settings.level)
+            if not np.isnan(exact[0]):
+                return exact
+        return found.interval(self.settings.level)
+
+    def _paired(self, policy: Policy, reference: Policy) -> tuple[Estimate, Estimate, Estimate]:
+        """Both arms and their difference, over the items that both parsed."""
+        pairs = self.grid.parsed(policy.policy) & self.grid.parsed(reference.policy)
+        ours, theirs = self._estimate(policy, pairs), self._estimate(reference, pairs)
+        return ours, theirs, ours.minus(theirs)
+
+    def _difference(self, policy: Policy, reference: Policy) -> Row:
+        mine, other = self.grid.parsed(policy.policy), self.grid.parsed(reference.policy)
+        pairs = mine & other
+        ours, theirs, change = self._paired(policy, reference)
+        low, high = change.interval(self.settings.level)
+        p = np.nan
+        if pairs.any() and np.isfinite(change.value):
+            samples = (self.grid.sample(side.policy, pairs) for side in (policy, reference))
+            p = swap_test(self.grid.metric.statistic, *samples, self.settings.resamples, self.settings.seed)
+        return {
+            "n_pairs": int(pairs.sum()),
+            "lost": int((self._asked(policy) | self._asked(reference)).sum() - pairs.sum()),
+            "value": ours.value,
+            "reference_value": theirs.value,
+            "difference": change.value,
+            "low": low,
+            "high": high,
+            "standard_error": change.standard_error,
+            "p": p,
+            "detectable": self._detectable(change.standard_error),
+        }
+
+    def _asked(self, policy: Policy) -> Any:
+        return self.grid.statuses[self.grid.policies[policy.policy]] >= 0
+
+    def _detectable(self, error: float) -> float:
+        """The smallest true difference that a two-sided test finds with the stated power; NaN where no spread is seen.
+
+        (z of the level + z of the power) times the standard error: Cohen 1988, section 2.
+        """
+        from scipy.stats import norm
+
+        quantiles = norm.ppf((1 + self.settings.level) / 2) + norm.ppf(self.settings.power)
+        return float(quantiles * error) if error > 0 else float("nan")
+
+
+def _cell(policy: Policy) -> Row:
+    return {name: getattr(policy, name) for name in CELL}
+
+
+def _frame(rows: list[Row], name: str) -> pd.DataFrame:
+    frame = pd.DataFrame(rows).reindex(columns=COLUMNS[name])
+    return frame.astype({"seed": "Int64"}) if "seed" in frame else frame
+
+
+def _corrected(frame: pd.DataFrame, family: list[str], change: str, settings: StatisticsSettings) -> pd.DataFrame:
+    """Fills p_holm, over the headline metrics of one policy and reference, and the verdict in a word."""
+    frame = frame.copy()
+    headline = frame[frame["headline"].astype(bool)]
+    for _, rows in headline.groupby(family, dropna=False):
+        frame.loc[rows.index, "p_holm"] = holm(rows["p"].tolist())
+    decisive = frame["p_holm"].where(frame["headline"].astype(bool), frame["p"])
+    frame["verdict"] = [verdict(value, p, settings.level) for value, p in zip(frame[change], decisive, strict=True)]
+    return frame
+
+
+def verdict(difference: float, p: float, level: float) -> str:
+    """`rose` or `fell` where the test finds a change, `no change found` where it does not, empty where there was none."""
+    if np.isnan(difference) or np.isnan(p):
+        return ""
+    if p >= 1 - level:
+        return "no change found"
+    return "rose" if difference > 0 else "fell"
