@@ -1,0 +1,350 @@
+"""What each job asks of the cluster: GPUs, CPUs, memory and time, from the model's size and the stage.
+
+The numbers come from `estimate`; the configuration's `resources` overrides them by rule, or by model and rule. A job
+that ran out of memory or time asks for more the next time (see `attempts`), and only then.
+"""
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from functools import cache
+from math import ceil, prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from trustdag import attempts, estimate
+from trustdag.errors import UserError
+from trustdag.settings import Section
+
+if TYPE_CHECKING:
+    from trustdag.config.study import Study
+    from trustdag.models.base import AnyBase
+
+MINUTE = 60
+PROMPT_TOKENS = 200
+"""Tokens of a prompt that is to be answered, on average over the verticals."""
+
+
+class Request(Section):
+    """What one kind of job asks for. None leaves the estimate."""
+
+    gpu: int | None = Field(None, ge=0)
+    """GPUs; training starts one process on each."""
+    cpus: int | None = Field(None, ge=1)
+    """CPU cores."""
+    mem_mb: int | None = Field(None, ge=1)
+    """Memory of the host, in MB."""
+    runtime: int | None = Field(None, ge=1)
+    """Time limit, in minutes."""
+    accelerate: str | None = Field(None, pattern=r"^[\w.-]+$")
+    """Name of the file in config/accelerate that training starts with, without `.yaml`."""
+
+
+class ModelResources(Section):
+    """What differs for one model."""
+
+    parameters: float | None = Field(None, gt=0)
+    """Number of parameters, where neither the model's name nor its files tell it."""
+    rules: dict[str, Request] = {}
+    """What its jobs ask for, by rule."""
+
+
+class ResourceSettings(Section):
+    """The cluster's hardware as the estimate sees it, and what overrides the estimate."""
+
+    gpu_memory_gb: float = Field(80, gt=0)
+    """Memory of one GPU, in GB. It decides on how many GPUs a stage is trained."""
+    gpu_tflops: float = Field(312, gt=0)
+    """Peak of one GPU in bf16, in TFLOP/s: 312 is an A100, 989 an H100."""
+    gpu_utilisation: float = Field(0.25, gt=0, le=1)
+    """Share of that peak that training reaches."""
+    cpu_gflops: float = Field(20, gt=0)
+    """What one CPU core reaches, in GFLOP/s."""
+    gpu_from: float = Field(1e7, ge=0)
+    """Parameters from which a model gets a GPU: a smaller one is done on a CPU before a GPU is free."""
+    gpus_per_node: int = Field(8, ge=1)
+    """GPUs of one node: a stage that needs more runs on several nodes."""
+    most_gpus: int = Field(32, ge=1)
+    """Most GPUs that the estimate gives to one job."""
+    cpus: int = Field(4, ge=1)
+    """CPU cores for each GPU, and of a CPU job that computes with a model."""
+    pairs: int = Field(160_800, ge=1)
+    """Preference pairs that are assumed until the data is prepared (the size of HH-RLHF)."""
+    replies: int = Field(10_000, ge=1)
+    """Replies of one vertical that are assumed for each sample."""
+    max_runtime: int = Field(24 * MINUTE, ge=1)
+    """Longest time limit that is asked for, in minutes. Training that needs more goes on from its checkpoint."""
+    rules: dict[str, Request] = {}
+    """What jobs ask for, by rule: `{ppo: {gpu: 4, runtime: 600}}`."""
+    models: dict[str, ModelResources] = {}
+    """What differs for one model, by model: `{llama: {rules: {ppo: {gpu: 8}}}}`."""
+
+
+class Ask(Section):
+    """What one job asks for, all told."""
+
+    gpu: int
+    cpus: int
+    mem_mb: int
+    runtime: int
+    accelerate: str
+
+
+CPU_JOB = Ask(gpu=0, cpus=1, mem_mb=4_000, runtime=60, accelerate="cpu")
+"""Data, items, scores, statistics and reports: they never hold a GPU."""
+
+
+# --- What Snakemake asks ---
+
+
+def for_rule(study: "Study", rule: str) -> dict[str, Callable[..., Any]]:
+    """The `resources` of a rule, as functions of the wildcards and the attempt."""
+
+    def asked(wildcards: Mapping[str, str]) -> Ask:
+        return cached(rule, tuple(sorted(wildcards.items())))
+
+    @cache
+    def cached(rule: str, wildcards: tuple[tuple[str, str], ...]) -> Ask:
+        return ask(study, rule, dict(wildcards))
+
+    def record(wildcards: Any) -> Path:
+        return attempts.path_of(f"results/{study.name}", rule, tuple(map(str, wildcards)))
+
+    def next_try(wildcards: Any, attempt: int) -> Ask:
+        return after_failures(asked(wildcards), attempts.read(record(wildcards)), attempt, study.resources.max_runtime)
+
+    def field(name: str) -> Callable[[Any, int], Any]:
+        return lambda wildcards, attempt: getattr(next_try(wildcards, attempt), name)
+
+    def nodes(wildcards: Any, attempt: int) -> int | None:
+        count = ceil(next_try(wildcards, attempt).gpu / study.resources.gpus_per_node)
+        return count if count > 1 else None
+
+    return {name: field(name) for name in ("gpu", "mem_mb", "runtime", "accelerate")} | {
+        "nodes": nodes,
+        "attempt": _attempt,
+        "attempts": lambda wildcards: str(record(wildcards)),
+    }
+
+
+def _attempt(wildcards: Any, attempt: int) -> int:  # noqa: ARG001 - Snakemake passes both by name
+    return attempt
+
+
+def threads(study: "Study", rule: str) -> Callable[[Any], int]:
+    """The `threads` of a rule, as a function of the wildcards."""
+    return lambda wildcards: ask(study, rule, wildcards).cpus
+
+
+def after_failures(first: Ask, record: attempts.Record, attempt: int, longest: int) -> Ask:
+    """What the next attempt asks for: more of what ran out; next to nothing if it would only repeat a failure."""
+    if attempts.hopeless(record, attempt):
+        return CPU_JOB.model_copy(update={"accelerate": first.accelerate})
+    mem_mb, runtime = attempts.more_after(record, first.mem_mb, first.runtime, longest)
+    return first.model_copy(update={"mem_mb": mem_mb, "runtime": runtime})
+
+
+# --- What one job asks for ---
+
+
+def ask(study: "Study", rule: str, wildcards: Mapping[str, str]) -> Ask:
+    """What a job asks for before any failure: the estimate, overridden by the configuration.
+
+    Raises UserError if the model's size is unknown, or if no number of GPUs holds it.
+    """
+    settings, model = study.resources, _model_of(wildcards)
+    requests = [settings.rules.get(rule)]
+    if model is not None:
+        requests.append(settings.models.get(model, ModelResources()).rules.get(rule))
+    changes: dict[str, Any] = {}
+    for request in filter(None, requests):
+        changes |= {key: value for key, value in request.model_dump().items() if value is not None}
+    return _estimated(study, rule, wildcards, changes.get("gpu")).model_copy(update=changes)
+
+
+def _model_of(wildcards: Mapping[str, str]) -> str | None:
+    if "policy" in wildcards:
+        return wildcards["policy"].split("/")[0]
+    return wildcards.get("model")
+
+
+def _estimated(study: "Study", rule: str, wildcards: Mapping[str, str], gpus: int | None) -> Ask:
+    if rule == "base":
+        return _base(study, wildcards, gpus)
+    if rule == "generate":
+        return _generate(study, wildcards, gpus)
+    if "chain" in wildcards:
+        return _trained(study, rule, wildcards, gpus)
+    return CPU_JOB
+
+
+def _base(study: "Study", wildcards: Mapping[str, str], gpus: int | None) -> Ask:
+    source = _source(study, wildcards["model"], wildcards["given"])
+    parameters = parameters_of(study, wildcards["model"])
+    if source.source != "scratch":
+        # A download or a copy: the weights pass through memory one file at a time.
+        return CPU_JOB.model_copy(update={"mem_mb": _mb(4e9 + 2 * parameters), "runtime": 4 * MINUTE})
+    training = estimate.Training(
+        parameters=parameters,
+        cost=estimate.COSTS["base"],
+        precision="fp32",
+        device_batch=source.batch_size,
+        length=source.context,
+        examples=source.steps * source.batch_size,
+        checkpointing=False,
+        trained_share=1.0,
+    )
+    return _training(study, wildcards["model"], "base", training, source.batch_size, gpus)
+
+
+def _trained(study: "Study", rule: str, wildcards: Mapping[str, str], gpus: int | None) -> Ask:
+    model, stage = wildcards["model"], wildcards["chain"].split("-")[-1]
+    settings, parameters = study.stage_settings(model, stage), parameters_of(study, model)
+    on_gpu = _wants_gpu(study, parameters, gpus)
+    training = estimate.Training(
+        parameters=parameters,
+        cost=estimate.COSTS.get(settings.method, estimate.COSTS["ppo"]),
+        precision=_precision(settings.precision, on_gpu),
+        device_batch=settings.device_batch_size or settings.batch_size,
+        length=settings.max_length,
+        examples=_examples(settings, study.resources.pairs),
+        checkpointing=settings.gradient_checkpointing,
+        trained_share=estimate.lora_share(parameters, settings.lora.rank) if settings.lora else 1.0,
+    )
+    return _training(study, model, rule, training, settings.batch_size, gpus)
+
+
+def _precision(wanted: Literal["auto", "fp32", "bf16"], on_gpu: bool) -> estimate.Precision:
+    return wanted if wanted != "auto" else "bf16" if on_gpu else "fp32"
+
+
+def _examples(settings: Any, pairs: int) -> float:
+    """Examples that a stage sees: its steps or rollouts if it counts them, else its epochs over all pairs."""
+    steps = getattr(settings, "steps", None)
+    return steps * settings.batch_size if steps else pairs * getattr(settings, "epochs", 1)
+
+
+def _training(
+    study: "Study", model: str, rule: str, training: estimate.Training, batch_size: int, gpus: int | None
+) -> Ask:
+    settings = study.resources
+    flops = estimate.training_flops(training)
+    if not _wants_gpu(study, training.parameters, gpus):
+        memory = estimate.training_memory(training, 1, sharded=False)
+        runtime = _minutes(settings, flops / (settings.cpus * settings.cpu_gflops * 1e9))
+        return Ask(gpu=0, cpus=settings.cpus, mem_mb=_mb(2e9 + memory), runtime=runtime, accelerate="cpu")
+    memory = settings.gpu_memory_gb * 1e9
+    found = estimate.processes_for(training, batch_size, memory, settings.most_gpus) if gpus is None else None
+    if found is None and gpus is None:
+        raise UserError(
+            f"resources: {rule} of {model} ({training.parameters:.2g} parameters) does not fit {settings.most_gpus} GPUs"
+            f" of {settings.gpu_memory_gb:g} GB; lower the stage's device_batch_size, turn on gradient_checkpointing or"
+            " lora, or raise resources.gpu_memory_gb or resources.most_gpus"
+        )
+    count, sharded = found or (gpus or 1, False)
+    # Every process reads the weights; the first one gathers weights and optimiser state for a checkpoint.
+    host = 4e9 + (4 * count + estimate.TRAINED_STATE * training.trained_share) * training.parameters
+    speed = count * settings.gpu_tflops * 1e12 * settings.gpu_utilisation
+    return Ask(
+        gpu=count,
+        cpus=settings.cpus * count,
+        mem_mb=_mb(host),
+        runtime=_minutes(settings, flops / speed),
+        accelerate="gpu" if count == 1 else "fsdp" if sharded else "ddp",
+    )
+
+
+def _generate(study: "Study", wildcards: Mapping[str, str], gpus: int | None) -> Ask:
+    settings, parameters = study.resources, parameters_of(study, _model_of(wildcards) or "")
+    sampling = study.verticals_measured()[wildcards["vertical"]].generate
+    on_gpu = _wants_gpu(study, parameters, gpus)
+    memory = estimate.generation_memory(parameters, sampling.batch_tokens, "bf16" if on_gpu else "fp32")
+    flops = estimate.generation_flops(
+        parameters, settings.replies * sampling.samples, PROMPT_TOKENS + sampling.max_new_tokens
+    )
+    if not on_gpu:
+        runtime = _minutes(settings, flops / (settings.cpus * settings.cpu_gflops * 1e9))
+        return Ask(gpu=0, cpus=settings.cpus, mem_mb=_mb(2e9 + memory), runtime=runtime, accelerate="cpu")
+    count = gpus or ceil(memory / (settings.gpu_memory_gb * 1e9))
+    # Decoding reads all weights for each token: it reaches about a tenth of what training does.
+    speed = 0.1 * settings.gpu_tflops * 1e12 * settings.gpu_utilisation
+    return Ask(
+        gpu=count,
+        cpus=settings.cpus * count,
+        mem_mb=_mb(4e9 + 4 * parameters),
+        runtime=_minutes(settings, flops / speed),
+        accelerate="gpu",
+    )
+
+
+def _wants_gpu(study: "Study", parameters: float, gpus: int | None) -> bool:
+    return gpus > 0 if gpus is not None else parameters >= study.resources.gpu_from
+
+
+def _mb(size: float) -> int:
+    """Bytes as MB, rounded up to 500."""
+    return 500 * ceil(size / 5e8)
+
+
+def _minutes(settings: ResourceSettings, seconds: float) -> int:
+    """A time limit: ten minutes to start, twice the estimate, rounded up to ten minutes."""
+    return min(settings.max_runtime, 10 + 10 * ceil(2 * seconds / 600))
+
+
+# --- How large a model is ---
+
+
+def check(study: "Study", rules: Collection[str]) -> None:
+    """Raises UserError if `resources` names a rule or a model that the study lacks, or a model's size is unknown."""
+    settings = study.resources
+    for model in settings.models:
+        if model not in study.models:
+            raise UserError(f"resources.models.{model}: no such model; models has {', '.join(study.models)}")
+    named = {f"resources.rules.{rule}": rule for rule in settings.rules}
+    for model, changes in settings.models.items():
+        named |= {f"resources.models.{model}.rules.{rule}": rule for rule in changes.rules}
+    for key, rule in named.items():
+        if rule not in rules:
+            raise UserError(f"{key}: no such rule; there are {', '.join(sorted(rules))}")
+    for model in study.models:
+        parameters_of(study, model)
+
+
+def _source(study: "Study", model: str, given: str) -> Any:
+    entry = study.models[model]
+    return entry.base if given == "base" else entry.checkpoints[given]
+
+
+def parameters_of(study: "Study", model: str) -> float:
+    """The parameters of a model of the study: given, computed, or read from its name or its files.
+
+    Raises UserError naming the key to set if nothing tells.
+    """
+    given = study.resources.models.get(model, ModelResources()).parameters
+    found = given or _parameters_of_source(study.models[model].base)
+    if found is None:
+        raise UserError(
+            f"models.{model}.base: neither the name nor the files tell its number of parameters;"
+            f" set resources.models.{model}.parameters"
+        )
+    return found
+
+
+def _parameters_of_source(base: "AnyBase") -> float | None:
+    if base.source == "scratch":
+        return estimate.scratch_parameters(base.vocabulary, base.hidden_size, base.layers)
+    if base.source == "hub":
+        return estimate.parameters_in_name(base.name)
+    return _parameters_in_folder(Path(base.path)) or estimate.parameters_in_name(base.path)
+
+
+def _parameters_in_folder(folder: Path) -> float | None:
+    """Parameters in the safetensors files of a folder, from their headers alone; None without such files."""
+    return float(sum(map(_parameters_in_file, folder.glob("*.safetensors")))) or None
+
+
+def _parameters_in_file(path: Path) -> int:
+    with path.open("rb") as handle:
+        header = json.loads(handle.read(int.from_bytes(handle.read(8), "little")))
+    return sum(prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
