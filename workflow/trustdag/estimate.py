@@ -1,8 +1,8 @@
 """What a job costs before anyone has run it: parameters, memory and time from a model's size and the stage. Pure.
 
 Sources: 16 bytes of state for each trained parameter, Rajbhandari et al. 2020 (ZeRO), section 3.1; activations of a
-layer, Korthikanti et al. 2022, equations 1 and 2, without the attention scores that fused attention never stores; 6 FLOPs
-for each parameter and token of a training step, Kaplan et al. 2020, section 2.1.
+layer, Korthikanti et al. 2022, equations 1 and 2, without the attention scores that fused attention never stores; 6
+FLOPs for each parameter and token of a training step, Kaplan et al. 2020, section 2.1.
 """
 
 import re
@@ -32,7 +32,7 @@ class Cost:
     sequences: int
     """Sequences in one example: a pair has two."""
     flops: float
-    """FLOPs for each parameter and token: 6 to train, 2 to read; PPO samples, reads, and trains two models four times."""
+    """FLOPs for each parameter and token: 6 to train, 2 to read; PPO samples, reads, trains two models four times."""
 
 
 COSTS = {

@@ -238,8 +238,8 @@ def _training(
     found = estimate.processes_for(training, batch_size, memory, settings.most_gpus) if gpus is None else None
     if found is None and gpus is None:
         raise UserError(
-            f"resources: {rule} of {model} ({training.parameters:.2g} parameters) does not fit {settings.most_gpus} GPUs"
-            f" of {settings.gpu_memory_gb:g} GB; lower the stage's device_batch_size, turn on gradient_checkpointing or"
+            f"resources: {rule} of {model} ({training.parameters:.2g} parameters) does not fit"
+            f" {settings.most_gpus} GPUs of {settings.gpu_memory_gb:g} GB; lower the stage's device_batch_size, turn on gradient_checkpointing or"
             " lora, or raise resources.gpu_memory_gb or resources.most_gpus"
         )
     count, sharded = found or (gpus or 1, False)
