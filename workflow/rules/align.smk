@@ -16,11 +16,11 @@ for method in dag.methods_used(STUDY):
             manifest=f"{MODELS}/{{model}}/{{preferences}}/{{chain}}/seed{{seed}}/manifest.json",
             metrics=f"{MODELS}/{{model}}/{{preferences}}/{{chain}}/seed{{seed}}/metrics.jsonl",
         log:
-            f"{LOGS}/models/{{model}}/{{preferences}}/{{chain}}/seed{{seed}}.log",
-        benchmark:
-            f"{BENCHMARKS}/models/{{model}}/{{preferences}}/{{chain}}/seed{{seed}}.tsv"
+            text=f"{LOGS}/models/{{model}}/{{preferences}}/{{chain}}/seed{{seed}}.log",
+            benchmark=f"{BENCHMARKS}/models/{{model}}/{{preferences}}/{{chain}}/seed{{seed}}.tsv",
         wildcard_constraints:
             chain=dag.chain_pattern(STUDY, method),
+        cache: True
         conda:
             ENVS / "train.yaml"
         threads: resources.threads(STUDY, method)
@@ -31,15 +31,14 @@ for method in dag.methods_used(STUDY):
                 STUDY, node_of(wildcards)
             ).as_json(),
             style=lambda wildcards: STUDY.models[wildcards.model].format,
-            models=model_options,
-            data=subpath(input.train, parent=True),
             code=code_of("commands.align", f"align.{method}"),
             method=method,
-            out=subpath(output.manifest, parent=True),
+            seed="{seed}",
         message:
             "{params.method}: {wildcards.model}, {wildcards.chain} on {wildcards.preferences}, seed {wildcards.seed}"
         shell:
             "accelerate launch --config_file config/accelerate/{resources.accelerate}.yaml"
-            " --num_processes {resources.processes} -m trustdag align {params.method} {params.models}"
-            " --data {params.data} --settings {params.settings:q} --seed {wildcards.seed}"
-            " --format {params.style} --out {params.out} > {log} 2>&1"
+            " --num_processes {resources.processes} -m trustdag align {params.method}"
+            f" {dag.model_options(method)} --data $(dirname {{input.train}})"
+            " --settings {params.settings:q} --seed {params.seed} --format {params.style}"
+            " --out $(dirname {output.manifest}) --benchmark {log.benchmark} > {log.text} 2>&1"

@@ -9,11 +9,11 @@ rule base:
         manifest=f"{MODELS}/{{model}}/{{given}}/manifest.json",
         metrics=f"{MODELS}/{{model}}/{{given}}/metrics.jsonl",
     log:
-        f"{LOGS}/models/{{model}}/{{given}}.log",
-    benchmark:
-        f"{BENCHMARKS}/models/{{model}}/{{given}}.tsv"
+        text=f"{LOGS}/models/{{model}}/{{given}}.log",
+        benchmark=f"{BENCHMARKS}/models/{{model}}/{{given}}.tsv",
     wildcard_constraints:
         given="[^/]+",
+    cache: True
     conda:
         ENVS / "train.yaml"
     threads: resources.threads(STUDY, "base")
@@ -24,11 +24,9 @@ rule base:
             STUDY, given_node(wildcards)
         ).as_json(),
         style=lambda wildcards: STUDY.models[wildcards.model].format,
-        corpus=lambda wildcards, input: f"--corpus {input[0]}" if input else "",
         code=code_of("commands.base"),
-        out=subpath(output.manifest, parent=True),
     message:
         "Base model {wildcards.model} ({wildcards.given})"
     shell:
-        "python -m trustdag base --settings {params.settings:q} {params.corpus}"
-        " --format {params.style} --out {params.out} > {log} 2>&1"
+        "python -m trustdag base --settings {params.settings:q} --corpus {input}"
+        " --format {params.style} --out $(dirname {output.manifest}) --benchmark {log.benchmark} > {log.text} 2>&1"

@@ -20,6 +20,9 @@ ORIGIN = str((workflow.configfiles or ["config/demo.yaml"])[-1])
 try:
     STUDY = load.validate(config, ORIGIN)
     load.check_results(STUDY, ORIGIN)
+    PREFERENCE_FILES = {
+        name: dag.preference_files(STUDY, name) for name in dag.preferences_used(STUDY)
+    }
 except UserError as error:
     raise WorkflowError(str(error))
 
@@ -61,14 +64,6 @@ def parent_manifests(wildcards):
         role: f"{MODELS}/{parent.id}/manifest.json"
         for role, parent in dag.parents(STUDY, node_of(wildcards)).items()
     }
-
-
-def model_options(wildcards, input):
-    """`--policy FOLDER --reward FOLDER`, as the stage requires."""
-    return " ".join(
-        f"--{role} {Path(manifest).parent / 'model'}"
-        for role, manifest in parent_manifests(wildcards).items()
-    )
 
 
 def given_node(wildcards):

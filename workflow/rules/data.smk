@@ -3,7 +3,7 @@
 
 rule prepare:
     input:
-        lambda wildcards: dag.preference_files(STUDY, wildcards.preferences),
+        lambda wildcards: PREFERENCE_FILES[wildcards.preferences],
     output:
         train=f"{RESULTS}/data/{{preferences}}/train.parquet",
         validation=f"{RESULTS}/data/{{preferences}}/validation.parquet",
@@ -11,9 +11,9 @@ rule prepare:
         corpus=f"{RESULTS}/data/{{preferences}}/corpus.parquet",
         card=f"{RESULTS}/data/{{preferences}}/card.json",
     log:
-        f"{LOGS}/data/{{preferences}}.log",
-    benchmark:
-        f"{BENCHMARKS}/data/{{preferences}}.tsv"
+        text=f"{LOGS}/data/{{preferences}}.log",
+        benchmark=f"{BENCHMARKS}/data/{{preferences}}.tsv",
+    cache: True
     conda:
         ENVS / "data.yaml"
     threads: 1
@@ -21,9 +21,12 @@ rule prepare:
         **asks("prepare"),
     params:
         settings=lambda wildcards: STUDY.preferences[wildcards.preferences].as_json(),
-        code=code_of("commands.prepare", *dag.preference_modules(STUDY)),
-        out=subpath(output.card, parent=True),
+        code=lambda wildcards: code_of(
+            "commands.prepare",
+            f"data.{STUDY.preferences[wildcards.preferences].source}",
+        ),
     message:
         "Prepare the preference data {wildcards.preferences}"
     shell:
-        "python -m trustdag prepare --settings {params.settings:q} --out {params.out} > {log} 2>&1"
+        "python -m trustdag prepare --settings {params.settings:q} --out $(dirname {output.card})"
+        " --benchmark {log.benchmark} > {log.text} 2>&1"

@@ -19,10 +19,9 @@ rule generate:
     params:
         settings=lambda wildcards: VERTICALS[wildcards.vertical].generate.as_json(),
         style=lambda wildcards: STUDY.models[wildcards.policy.split("/")[0]].format,
-        model=lambda wildcards: f"{MODELS}/{wildcards.policy}/model",
         code=code_of("commands.generate"),
     message:
         "Ask {wildcards.policy} about {wildcards.vertical}"
     shell:
-        "python -m trustdag generate {wildcards.vertical} --items {input.items} --model {params.model}"
+        "python -m trustdag generate {wildcards.vertical} --items {input.items} --model {input.manifest}"
         " --settings {params.settings:q} --format {params.style} --out {output} > {log} 2>&1"

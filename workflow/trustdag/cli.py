@@ -3,11 +3,16 @@
 import argparse
 import os
 import pkgutil
+import resource
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 
 from trustdag import __version__, commands
+from trustdag.artifacts import atomic_file
 from trustdag.errors import UserError
 
 
@@ -17,7 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Nothing of a run leaves the machine: the libraries' usage reports are switched off before they are imported.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
-        arguments.run(arguments)
+        with measured(arguments.benchmark):
+            arguments.run(arguments)
     except UserError as error:
         print(f"trustdag: {error}", file=sys.stderr)
         return 2
@@ -37,5 +43,23 @@ def _parser() -> argparse.ArgumentParser:
         command = import_module(f"{commands.__name__}.{found.name}")
         subparser = subparsers.add_parser(found.name.replace("_", "-"), help=command.HELP, description=command.HELP)
         command.add_arguments(subparser)
+        subparser.add_argument(
+            "--benchmark", type=Path, help="write the run time and peak memory here, as Snakemake would"
+        )
         subparser.set_defaults(run=command.run)
     return parser
+
+
+@contextmanager
+def measured(path: Path | None) -> Iterator[None]:
+    """Writes seconds and peak memory (MB) of a finished block, in the columns of a Snakemake benchmark.
+
+    Rules whose outputs may come from the cache between studies cannot have a `benchmark:` of Snakemake's own.
+    """
+    start = time.monotonic()
+    yield
+    if path is not None and int(os.environ.get("RANK", "0")) == 0:
+        kilobytes = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        seconds = time.monotonic() - start
+        with atomic_file(path) as partial:
+            partial.write_text(f"s\tmax_rss\n{seconds:.3f}\t{kilobytes / 1024:.1f}\n", encoding="utf-8")

@@ -6,12 +6,13 @@ from typing import Any
 
 from trustdag.align import methods
 from trustdag.config.study import Study
+from trustdag.data import sources
 from trustdag.stats.study import Cells, Policy
 
 
 @dataclass(frozen=True)
 class Node:
-    """A model of the study: given (`MODEL/CHAIN`; the base: `MODEL/base`) or trained (`MODEL/PREFERENCES/CHAIN/seedN`)."""
+    """A model: given (`MODEL/CHAIN`; the base: `MODEL/base`) or trained (`MODEL/PREFERENCES/CHAIN/seedN`)."""
 
     model: str
     chain: tuple[str, ...]
@@ -36,7 +37,7 @@ class Cell:
 
 
 def node_at(study: Study, model: str, preferences: str | None, chain: tuple[str, ...], seed: int | None) -> Node:
-    """The node of a chain: the base or a given checkpoint, which no preference set or seed changes, or a trained one."""
+    """The node of a chain: the base or a given checkpoint, which no preferences or seed change, or a trained one."""
     if not chain or "-".join(chain) in study.models[model].checkpoints:
         return Node(model, chain)
     return Node(model, chain, preferences, seed)
@@ -65,6 +66,11 @@ def _last_that_makes(study: Study, node: Node, role: str) -> Node:
         if made == role:
             return node_at(study, node.model, node.preferences, node.chain[:end], node.seed)
     return Node(node.model, ())
+
+
+def model_options(method: str) -> str:
+    """The part of a training rule's shell command that names its input models: `--policy {input.policy} ...`."""
+    return " ".join(f"--{role} {{input.{role}}}" for role in methods()[method].REQUIRES)
 
 
 def closure(study: Study) -> list[Node]:
@@ -100,6 +106,17 @@ def preferences_used(study: Study) -> list[str]:
         corpus_needed(study, node) for node in nodes if node.preferences is None
     }
     return [name for name in study.preferences if name in trained_on]
+
+
+def preference_files(study: Study, preferences: str) -> list[str]:
+    """The local files that a preference set is read from: none for the hub or a generated world.
+
+    Raises UserError for what is missing.
+    """
+    settings = study.preferences[preferences]
+    if getattr(settings, "path", None) is None:
+        return []
+    return [str(path) for path in sources()[settings.source].files(settings).values()]
 
 
 def methods_used(study: Study) -> list[str]:

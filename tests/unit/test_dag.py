@@ -1,0 +1,96 @@
+"""The study as a graph: prefixes shared, checkpoints taken instead of trained, each model beside its own base."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from trustdag import dag
+from trustdag.config.load import validate
+from trustdag.config.study import Study
+
+ROOT = Path(__file__).parents[2]
+
+
+def study(**changes: Any) -> Study:
+    config = yaml.safe_load((ROOT / "config" / "smoke.yaml").read_text())
+    return validate(config | changes, "smoke")
+
+
+def ids(nodes: list[dag.Node]) -> list[str]:
+    return [node.id for node in nodes]
+
+
+def test_shared_prefixes_are_trained_once() -> None:
+    assert ids(dag.closure(study())) == [
+        "tiny/base",
+        "tiny/crowd/sft/seed0",
+        "tiny/crowd/sft-dpo/seed0",
+        "tiny/crowd/sft-reward/seed0",
+        "tiny/crowd/sft-reward-ppo/seed0",
+    ]
+
+
+def test_a_stage_starts_from_the_last_model_of_each_role() -> None:
+    ppo = dag.Node("tiny", ("sft", "reward", "ppo"), "crowd", 0)
+    assert {role: node.id for role, node in dag.parents(study(), ppo).items()} == {
+        "policy": "tiny/crowd/sft/seed0",
+        "reward": "tiny/crowd/sft-reward/seed0",
+    }
+
+
+def test_seeds_and_preferences_multiply_what_is_trained_but_not_the_base() -> None:
+    found = ids(
+        dag.closure(study(seeds=[0, 1, 2], preferences={"crowd": {"source": "toy"}, "other": {"source": "toy"}}))
+    )
+    assert found.count("tiny/base") == 1
+    assert len(found) == 1 + 4 * 3 * 2
+    assert len(set(found)) == len(found)
+
+
+def test_a_reward_model_that_no_recipe_needs_is_not_trained() -> None:
+    assert "reward" not in dag.methods_used(study(recipes={"dpo": ["sft", "dpo"]}))
+
+
+@pytest.fixture
+def with_checkpoint() -> Study:
+    given = {"source": "folder", "path": "models/my-sft"}
+    return study(models={"tiny": {"base": {"source": "folder", "path": "models/base"}, "checkpoints": {"sft": given}}})
+
+
+def test_a_checkpoint_enters_in_the_middle_of_a_chain(with_checkpoint: Study) -> None:
+    found = ids(dag.closure(with_checkpoint))
+    assert "tiny/sft" in found
+    assert "tiny/crowd/sft/seed0" not in found
+    dpo = dag.Node("tiny", ("sft", "dpo"), "crowd", 0)
+    assert dag.parents(with_checkpoint, dpo)["policy"].id == "tiny/sft"
+    assert dag.base_source(with_checkpoint, dag.Node("tiny", ("sft",))).path == "models/my-sft"
+
+
+def test_existing_models_are_evaluated_without_any_training() -> None:
+    only = study(models={"mine": {"base": {"source": "folder", "path": "x"}}}, recipes={"base": []}, stages={})
+    assert ids(dag.closure(only)) == ["mine/base"]
+    assert dag.methods_used(only) == []
+
+
+def test_each_policy_is_compared_with_its_own_base_and_sft() -> None:
+    compared = {policy.policy: policy for policy in dag.comparisons(study(seeds=[0, 1])).policies}
+    dpo = compared["tiny/crowd/sft-dpo/seed1"]
+    assert (dpo.reference_base, dpo.reference_sft) == ("tiny/base", "tiny/crowd/sft/seed1")
+    assert (compared["tiny/base"].reference_base, compared["tiny/base"].reference_sft) == (None, None)
+    assert compared["tiny/crowd/sft/seed1"].reference_sft is None
+
+
+def test_what_is_not_evaluated_is_compared_with_nothing() -> None:
+    (dpo,) = dag.comparisons(study(recipes={"dpo": ["sft", "dpo"]})).policies
+    assert (dpo.reference_base, dpo.reference_sft) == (None, None)
+
+
+def test_chain_patterns_tell_the_training_rules_apart() -> None:
+    assert dag.chain_pattern(study(), "ppo") == "sft\\-reward\\-ppo"
+    two = study(
+        stages={"sft": {}, "dpo": {}, "hot": {"method": "dpo", "beta": 0.5}},
+        recipes={"dpo": ["sft", "dpo"], "hot": ["sft", "hot"]},
+    )
+    assert dag.chain_pattern(two, "dpo") == "sft\\-dpo|sft\\-hot"
