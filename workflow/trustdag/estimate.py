@@ -6,7 +6,7 @@ FLOPs for each parameter and token of a training step, Kaplan et al. 2020, secti
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Literal
 
@@ -125,22 +125,22 @@ def generation_flops(parameters: float, replies: float, tokens: int) -> float:
     return 2 * parameters * replies * tokens
 
 
-def processes_for(training: Training, batch_size: int, memory: float, most: int) -> tuple[int, bool] | None:
-    """The fewest GPUs of `memory` bytes that hold the stage (1, 2, 4, ...) and whether to shard; None if none do.
-
-    A batch that is not split by hand (`device_batch` equal to the batch) is divided among the processes.
-    """
-    processes = 1
-    while processes <= most:
+def processes_for(training: Training, batch_size: int, memory: float, most: int) -> int | None:
+    """The fewest GPUs of `memory` bytes that hold the stage: 1, 2, 4, ... up to `most`; None if none do."""
+    for processes in (2**power for power in range(most.bit_length())):
         split = _on(training, batch_size, processes)
-        if training_memory(split, processes, sharded=False) <= memory:
-            return processes, False
-        if processes > 1 and training_memory(split, processes, sharded=True) <= memory:
-            return processes, True
-        processes *= 2
+        if training_memory(split, processes, sharded=processes > 1) <= memory:
+            return processes
     return None
 
 
+def must_shard(training: Training, batch_size: int, memory: float, processes: int) -> bool:
+    """Whether the state of a stage on so many GPUs has to be divided among them."""
+    split = _on(training, batch_size, processes)
+    return processes > 1 and training_memory(split, processes, sharded=False) > memory
+
+
 def _on(training: Training, batch_size: int, processes: int) -> Training:
+    """The stage with its batch divided among processes, unless it is split into smaller parts already."""
     share = ceil(batch_size / processes)
-    return Training(**(vars(training) | {"device_batch": min(training.device_batch, share)}))
+    return replace(training, device_batch=min(training.device_batch, share))

@@ -235,14 +235,14 @@ def _training(
         runtime = _minutes(settings, flops / (settings.cpus * settings.cpu_gflops * 1e9))
         return Ask(gpu=0, cpus=settings.cpus, mem_mb=_mb(2e9 + memory), runtime=runtime, accelerate="cpu")
     memory = settings.gpu_memory_gb * 1e9
-    found = estimate.processes_for(training, batch_size, memory, settings.most_gpus) if gpus is None else None
-    if found is None and gpus is None:
+    count = gpus or estimate.processes_for(training, batch_size, memory, settings.most_gpus)
+    if count is None:
         raise UserError(
             f"resources: {rule} of {model} ({training.parameters:.2g} parameters) does not fit"
-            f" {settings.most_gpus} GPUs of {settings.gpu_memory_gb:g} GB; lower the stage's device_batch_size, turn on gradient_checkpointing or"
-            " lora, or raise resources.gpu_memory_gb or resources.most_gpus"
+            f" {settings.most_gpus} GPUs of {settings.gpu_memory_gb:g} GB; lower the stage's device_batch_size, turn on"
+            " gradient_checkpointing or lora, or raise resources.gpu_memory_gb or resources.most_gpus"
         )
-    count, sharded = found or (gpus or 1, False)
+    sharded = estimate.must_shard(training, batch_size, memory, count)
     # Every process reads the weights; the first one gathers weights and optimiser state for a checkpoint.
     host = 4e9 + (4 * count + estimate.TRAINED_STATE * training.trained_share) * training.parameters
     speed = count * settings.gpu_tflops * 1e12 * settings.gpu_utilisation
