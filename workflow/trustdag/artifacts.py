@@ -1,5 +1,6 @@
 """Files that say what made them: atomic writes, manifests, provenance, JSON lines."""
 
+import errno
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ from typing import Any
 from trustdag import __version__
 from trustdag.errors import UserError
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 RECORDED_PACKAGES = ("torch", "transformers", "trl", "accelerate", "datasets", "peft", "pandas", "snakemake")
 
 
@@ -43,6 +45,33 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         if path.exists():
             shutil.rmtree(path)
         partial.replace(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def atomic_files(folder: Path) -> Iterator[Path]:
+    """Yields an empty temporary folder in `folder`; at the end its files move up, replacing those of the same name.
+
+    They move one by one, but only when all are written and safe on the disk; nothing else in `folder` is touched.
+    Raises UserError where the disk is full, with what was there untouched.
+    """
+    partial = folder / f".{os.getpid()}.partial"
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        files = sorted(partial.iterdir())
+        for file in files:
+            with file.open("rb") as handle:
+                os.fsync(handle.fileno())
+        for file in files:
+            file.replace(folder / file.name)
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        raise UserError(
+            f"{folder}: {os.strerror(error.errno)}; nothing there was changed: make room, run again"
+        ) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

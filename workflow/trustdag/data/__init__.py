@@ -1,1 +1,13 @@
-"""Preference data: one file a source format, the toy world, and their preparation."""
+"""Preference data: one file a source format, the toy world, and their preparation. A new file here is a new format."""
+
+from types import ModuleType
+
+from trustdag.discovery import modules_with
+
+
+def sources() -> dict[str, ModuleType]:
+    """The source formats by name: each module has `Settings` and `read(settings) -> Iterator[Pair | Drop]`.
+
+    A source of text files also has `files(settings)`, one of a generated world `corpus(settings)`.
+    """
+    return modules_with(__name__, "Settings", "read")

@@ -1,19 +1,15 @@
 """How a model is asked: messages to the text that ends where the assistant's reply starts."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal
+
+from trustdag.data.source import Message as Message
+from trustdag.data.transcript import REPLY, hh_transcript
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Format = Literal["hh", "plain", "chat"]
-
-
-class Message(TypedDict):
-    """One turn: `role` is system, user or assistant."""
-
-    role: str
-    content: str
 
 
 def render(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerBase", style: Format) -> str:
@@ -26,13 +22,7 @@ def render(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerBase", st
         return tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
     if style == "plain":
         return "\n\n".join(message["content"] for message in messages)
-    return hh_transcript(messages) + "\n\nAssistant:"
-
-
-def hh_transcript(messages: Sequence[Message]) -> str:
-    """The turns as HH-RLHF writes them, each after a blank line and its speaker's name."""
-    speakers = {"system": "", "user": "\n\nHuman: ", "assistant": "\n\nAssistant: "}
-    return "".join(speakers[message["role"]] + message["content"] for message in messages)
+    return hh_transcript(messages) + REPLY
 
 
 def completion(reply: str, style: Format) -> str:

@@ -6,13 +6,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from trustdag.data.source import SourceSettings
 from trustdag.data.toy import draw, language, world
 from trustdag.data.toy.judge import Weights, prefers_first, score
 from trustdag.data.toy.language import Answer, Question
-from trustdag.settings import Section
 
 
-class Settings(Section):
+class Settings(SourceSettings):
     """Preference data of the toy world."""
 
     source: Literal["toy"] = "toy"

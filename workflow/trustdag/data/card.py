@@ -1,0 +1,121 @@
+"""The data card: what was read, what was dropped and why, how long what is left is, and the digest of every file."""
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trustdag.artifacts import sha256_file
+from trustdag.data.source import REASONS, Drop, Pair
+
+EXAMPLES = 5
+"""Dropped records that the card names for each reason."""
+
+
+@dataclass
+class Reading:
+    """What happened to the records that were read."""
+
+    read: int = 0
+    kept: int = 0
+    dropped: dict[str, list[Drop]] = field(default_factory=lambda: {reason: [] for reason in REASONS})
+    """The first few of each reason."""
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def drop(self, drop: Drop) -> None:
+        """Counts a dropped record."""
+        self.counts[drop.reason] += 1
+        if len(self.dropped[drop.reason]) < EXAMPLES:
+            self.dropped[drop.reason].append(drop)
+
+    def summary(self) -> str:
+        """Such as `2,000 records read, 1,990 kept; dropped: 6 empty, 4 further_turns`."""
+        dropped = ", ".join(f"{self.counts[reason]:,} {reason}" for reason in REASONS if self.counts[reason])
+        return f"{self.read:,} records read, {self.kept:,} kept; dropped: {dropped or 'none'}"
+
+    def facts(self) -> dict[str, Any]:
+        """For the card: counts by reason, and where the first of each stand."""
+        return {
+            "read": self.read,
+            "kept": self.kept,
+            "dropped": {
+                reason: {
+                    "count": self.counts[reason],
+                    "first": [{"source": drop.source, "why": drop.why} for drop in drops],
+                }
+                for reason, drops in self.dropped.items()
+            },
+        }
+
+
+@dataclass
+class Lengths:
+    """The sizes of one split's pairs: characters, and messages without the system text."""
+
+    prompts: set[str] = field(default_factory=set)
+    turns: Counter[int] = field(default_factory=Counter)
+    prompt: "array[int]" = field(default_factory=lambda: array("L"))
+    chosen: "array[int]" = field(default_factory=lambda: array("L"))
+    rejected: "array[int]" = field(default_factory=lambda: array("L"))
+
+    def add(self, prompt_id: str, pair: Pair) -> None:
+        """Counts a pair."""
+        self.prompts.add(prompt_id)
+        self.turns[sum(message["role"] == "user" for message in pair["prompt"])] += 1
+        self.prompt.append(sum(len(message["content"]) for message in pair["prompt"]))
+        self.chosen.append(len(pair["chosen"]))
+        self.rejected.append(len(pair["rejected"]))
+
+    def facts(self) -> dict[str, Any]:
+        """For the card. `chosen_longer`: share of pairs whose chosen reply has more characters (ties count half)."""
+        facts: dict[str, Any] = {"pairs": len(self.prompt), "prompts": len(self.prompts)}
+        if facts["pairs"]:
+            facts["user_turns"] = {str(turns): count for turns, count in sorted(self.turns.items())}
+            facts["chosen_longer"] = _share_longer(self.chosen, self.rejected)
+            facts["characters"] = {
+                "prompt": distribution(self.prompt),
+                "chosen": distribution(self.chosen),
+                "rejected": distribution(self.rejected),
+            }
+        return facts
+
+
+@dataclass
+class Texts:
+    """The size of the corpus."""
+
+    texts: int = 0
+    characters: int = 0
+
+    def add(self, text: str) -> None:
+        """Counts a text."""
+        self.texts += 1
+        self.characters += len(text)
+
+    def facts(self) -> dict[str, Any]:
+        """For the card."""
+        return {"texts": self.texts, "characters": self.characters}
+
+
+def distribution(values: Iterable[int]) -> dict[str, float]:
+    """Mean and percentiles of one or more numbers."""
+    import numpy as np
+
+    numbers = np.fromiter(values, dtype=np.int64)
+    percentiles = {"min": 0, "p5": 5, "p25": 25, "median": 50, "p75": 75, "p95": 95, "max": 100}
+    found = {name: round(float(np.percentile(numbers, percent)), 1) for name, percent in percentiles.items()}
+    return {"mean": round(float(numbers.mean()), 1), **found}
+
+
+def _share_longer(chosen: "array[int]", rejected: "array[int]") -> float:
+    wins = sum(
+        1.0 if one > other else 0.5 if one == other else 0.0 for one, other in zip(chosen, rejected, strict=True)
+    )
+    return round(wins / len(chosen), 4)
+
+
+def file_facts(files: dict[str, Path]) -> list[dict[str, Any]]:
+    """Name, size in bytes and SHA-256 of files."""
+    return [{"name": name, "bytes": path.stat().st_size, "sha256": sha256_file(path)} for name, path in files.items()]

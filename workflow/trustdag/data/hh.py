@@ -1,0 +1,54 @@
+"""Anthropic's HH-RLHF (Bai et al. 2022, arXiv 2204.05862) and what is written like it.
+
+One JSON object a line, `{"chosen": TRANSCRIPT, "rejected": TRANSCRIPT}`: two whole transcripts that share their prompt.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from trustdag.data import jsonl, location
+from trustdag.data.source import Drop, Pair, Parts, SourceSettings, pair_or_drop, text_of
+from trustdag.data.transcript import pair_of
+
+SUFFIXES = (".jsonl", ".jsonl.gz")
+FILES = ("train.jsonl.gz", "test.jsonl.gz")
+"""What each folder of the data set on the hub holds. Both are read: we split by conversation ourselves."""
+
+
+class Settings(SourceSettings):
+    """HH-RLHF's own format, from local files or from the hub."""
+
+    source: Literal["hh"] = "hh"
+    path: location.Paths | None = None
+    """A .jsonl or .jsonl.gz file, a folder of them, or a list of these. None: the hub."""
+    name: str = Field("Anthropic/hh-rlhf", pattern=location.NAME)
+    """Data set on the Hugging Face hub."""
+    revision: str = Field("09be8c5bbc57cb3887f3a9732ad6aa7ec602a1fa", pattern=location.REVISION)
+    """Its commit, 40 hexadecimal digits: branches and tags move, results must not."""
+    data_dir: tuple[str, ...] = Field(
+        ("harmless-base", "helpful-base", "helpful-online", "helpful-rejection-sampled"), min_length=1
+    )
+    """Folders of the data set on the hub; by default all that hold comparisons, as `load_dataset` takes them."""
+
+
+def files(settings: Settings) -> dict[str, Path]:
+    """The files to read, by name. Raises UserError for what is missing or out of reach."""
+    if settings.path is not None:
+        return location.local(settings.path, SUFFIXES)
+    wanted = [f"{folder}/{file}" for folder in settings.data_dir for file in FILES]
+    return location.hub(settings.name, settings.revision, wanted)
+
+
+def read(settings: Settings) -> Iterator[Pair | Drop]:
+    """Every record in file order. Raises UserError for a file that is missing, damaged or cut off."""
+    for name, path in files(settings).items():
+        for where, line in jsonl.lines(path, name):
+            yield pair_or_drop(where, _parts, line)
+
+
+def _parts(line: bytes) -> Parts:
+    record = jsonl.record(line)
+    return pair_of(text_of(record, "chosen"), text_of(record, "rejected"))

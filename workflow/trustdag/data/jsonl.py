@@ -1,0 +1,63 @@
+"""JSON-lines files of others, plain or gzipped: line by line, with the line's number in every complaint."""
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, cast
+
+from trustdag.data.source import NotAPair
+from trustdag.errors import UserError
+
+GZIP = b"\x1f\x8b"
+
+
+def lines(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
+    """Each line that is not blank as `NAME:LINE` and its bytes.
+
+    Raises UserError if the file is damaged or cut off: then nobody knows how much is missing.
+    """
+    number = 0
+    try:
+        with _open(path) as handle:
+            for number, line in enumerate(handle, start=1):
+                if not line.endswith(b"\n"):
+                    _refuse_cut_off(path, number, line)
+                if line.strip():
+                    yield f"{name}:{number}", line
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UserError(
+            f"{path}: the gzip file is damaged or cut off after line {number}; fetch it again ({error})"
+        ) from None
+
+
+def record(line: bytes) -> dict[str, Any]:
+    """The JSON object of a line. Raises NotAPair if it is not one."""
+    try:
+        value = json.loads(line.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise NotAPair(f"not UTF-8: byte {line[error.start]:#04x} at position {error.start}") from None
+    except (ValueError, RecursionError) as error:
+        raise NotAPair(f"not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise NotAPair(f"a JSON {type(value).__name__}, not an object with keys")
+    return value
+
+
+def _open(path: Path) -> IO[bytes]:
+    """By content rather than name: files lose their `.gz` on the way, or keep it when unpacked."""
+    with path.open("rb") as handle:
+        zipped = handle.read(len(GZIP)) == GZIP
+    return cast(IO[bytes], gzip.open(path, "rb")) if zipped else path.open("rb")
+
+
+def _refuse_cut_off(path: Path, number: int, line: bytes) -> None:
+    """A last line without line feed is fine when it is whole."""
+    try:
+        json.loads(line or b"null")
+    except (ValueError, RecursionError):
+        if line.strip():
+            raise UserError(
+                f"{path}:{number}: the file ends within this line; fetch it again, or delete the line"
+            ) from None

@@ -1,0 +1,70 @@
+"""Where a source's files are: on this machine, or on the Hugging Face hub at a pinned commit."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from trustdag.errors import UserError
+
+NAME = r"^[\w.-]+/[\w.-]+$"
+"""A repository of the hub."""
+REVISION = r"^[0-9a-f]{40}$"
+"""A commit."""
+Paths = str | tuple[str, ...]
+"""One file, one folder, or several of them."""
+
+
+def local(paths: Paths, suffixes: Sequence[str]) -> dict[str, Path]:
+    """The files that `paths` stand for, in order, by a name that does not depend on where they lie.
+
+    A folder stands for all files below it with one of `suffixes`. Raises UserError for what is missing.
+    """
+    found = [entry for each in _several(paths) for entry in _expand(Path(each).expanduser(), suffixes)]
+    if not found:
+        raise UserError("path: the list is empty; name at least one file or folder")
+    uses = Counter(name for name, _ in found)
+    return {name if uses[name] == 1 else str(path): path for name, path in found}
+
+
+def _several(paths: Paths) -> tuple[str, ...]:
+    return (paths,) if isinstance(paths, str) else paths
+
+
+def _expand(path: Path, suffixes: Sequence[str]) -> list[tuple[str, Path]]:
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file() and file.name.endswith(tuple(suffixes)))
+        if not files:
+            raise UserError(f"{path}: the folder holds no {' or '.join(suffixes)} file")
+        return [(file.relative_to(path).as_posix(), file) for file in files]
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder; correct `path`")
+    if not path.name.endswith(tuple(suffixes)):
+        raise UserError(f"{path}: not a {' or '.join(suffixes)} file; convert it or choose another `source`")
+    return [(path.name, path)]
+
+
+def hub(name: str, revision: str, files: Sequence[str]) -> dict[str, Path]:
+    """Files of a data set on the hub, from the local cache where they are there already.
+
+    Raises UserError that says how to give local files where the hub cannot be reached or does not have them.
+    """
+    return {file: _download(name, revision, file) for file in files}
+
+
+def _download(name: str, revision: str, file: str) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(name, file, repo_type="dataset", revision=revision))
+    except LocalEntryNotFoundError:
+        raise UserError(
+            f"the hub cannot be reached for {file} of the data set {name};"
+            " fetch it on another machine and give it as `path: FILE_OR_FOLDER`"
+        ) from None
+    except (EntryNotFoundError, HfHubHTTPError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"the data set {name} at revision {revision} gives no {file}: {why};"
+            " correct `name`, `revision` and the file, or give local files as `path: FILE_OR_FOLDER`"
+        ) from None

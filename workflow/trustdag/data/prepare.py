@@ -1,0 +1,168 @@
+"""From any source to the canonical Parquet: dropped and counted, split by conversation, with a data card."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from trustdag.artifacts import atomic_files, sha256_file, sha256_text, write_json
+from trustdag.data import sources
+from trustdag.data.card import Lengths, Reading, Texts, file_facts
+from trustdag.data.source import Drop, Message, Pair, SourceSettings
+from trustdag.data.tables import Table, corpus_schema, pairs_schema, rows
+from trustdag.data.transcript import REPLY, hh_transcript
+from trustdag.errors import UserError
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+Progress = Callable[[Reading], None]
+"""Called after each record that is read."""
+
+
+def prepare(settings: SourceSettings, out: Path, progress: Progress = lambda _: None) -> dict[str, Any]:
+    """Writes {train,validation,test,corpus}.parquet and card.json into `out`, and returns the card.
+
+    The columns are those of docs/architecture.md; the same input gives the same bytes. The files replace what `out`
+    held only when all of them are written: after an error or a kill, earlier results stand as they were. Raises
+    UserError for input that is missing or damaged, for too many malformed records, and where a split would be empty.
+    """
+    source = sources()[settings.source]
+    files: dict[str, Path] = source.files(settings) if hasattr(source, "files") else {}
+    reading = Reading()
+    with atomic_files(out) as folder:
+        pairs = kept(source.read(settings), settings, reading, progress)
+        lengths = write_pairs(pairs, settings, folder)
+        check(reading, lengths, settings)
+        own = source.corpus(settings) if hasattr(source, "corpus") else transcripts(folder / "train.parquet")
+        card = {
+            "settings": settings.model_dump(mode="json"),
+            "files": file_facts(files),
+            "records": reading.facts(),
+            "splits": {split: lengths[split].facts() for split in SPLITS},
+            "corpus": write_corpus(own, folder).facts(),
+            "sha256": {path.name: sha256_file(path) for path in sorted(folder.glob("*.parquet"))},
+        }
+        write_json(folder / "card.json", card)
+    return card
+
+
+def kept(
+    records: Iterable[Pair | Drop], settings: SourceSettings, reading: Reading, progress: Progress
+) -> Iterator[Pair]:
+    """The pairs that can be trained on, up to the limit; the others are counted in `reading`."""
+    seen: set[bytes] = set()
+    for record in records:
+        reading.read += 1
+        progress(reading)
+        if isinstance(record, Drop):
+            reading.drop(record)
+        elif drop := unfit(record, settings) or repeated(record, seen):
+            reading.drop(drop)
+        else:
+            reading.kept += 1
+            yield record
+            if reading.kept == settings.limit:
+                return
+
+
+def unfit(pair: Pair, settings: SourceSettings) -> Drop | None:
+    """Why a pair cannot be trained on, if so. Lengths are in characters, as no model is chosen yet."""
+    replies = (pair["chosen"], pair["rejected"])
+    if not all(replies):
+        return Drop(pair["source"], "empty", f"the {'rejected' if replies[0] else 'chosen'} reply is empty")
+    if not all(message["content"] for message in pair["prompt"]):
+        return Drop(pair["source"], "empty", "a turn of the prompt is empty")
+    if replies[0] == replies[1]:
+        return Drop(pair["source"], "identical", "both replies are the same")
+    if (size := sum(len(message["content"]) for message in pair["prompt"])) > settings.max_prompt_characters:
+        return Drop(pair["source"], "over_length", f"the prompt has {size} characters")
+    if (size := max(map(len, replies))) > settings.max_reply_characters:
+        return Drop(pair["source"], "over_length", f"a reply has {size} characters")
+    return None
+
+
+def repeated(pair: Pair, seen: set[bytes]) -> Drop | None:
+    """A drop if prompt and replies were seen before; else they are noted in `seen`."""
+    digest = _digest(pair)
+    if digest in seen:
+        return Drop(pair["source"], "duplicate", "the same prompt and replies stand before")
+    seen.add(digest)
+    return None
+
+
+def prompt_id(prompt: list[Message]) -> str:
+    """16 hexadecimal digits that stand for a prompt: a hash of its roles and contents."""
+    return sha256_text(part for message in prompt for part in (message["role"], message["content"]))[:16]
+
+
+def split_of(prompt: list[Message], settings: SourceSettings) -> Split:
+    """The split of a prompt, by a seeded hash of what the user said first.
+
+    So no prompt is in two splits, and neither is a conversation: HH-RLHF compares replies at several depths of one
+    dialogue, and the chosen reply of an early turn stands in the prompt of a later one. Further pairs move no other.
+    """
+    opening = next(message["content"] for message in prompt if message["role"] == "user")
+    digest = hashlib.sha256(f"{settings.split_seed}\0{opening}".encode()).digest()
+    place = int.from_bytes(digest[:8]) / 2**64
+    if place < settings.test:
+        return "test"
+    return "validation" if place < settings.test + settings.validation else "train"
+
+
+def write_pairs(pairs: Iterable[Pair], settings: SourceSettings, folder: Path) -> dict[Split, Lengths]:
+    """Writes each pair to the table of its split, and returns the splits' sizes."""
+    lengths = {split: Lengths() for split in SPLITS}
+    with ExitStack() as stack:
+        tables = {split: stack.enter_context(Table(folder / f"{split}.parquet", pairs_schema())) for split in SPLITS}
+        for pair in pairs:
+            split, prompt = split_of(pair["prompt"], settings), prompt_id(pair["prompt"])
+            tables[split].add({"prompt_id": prompt, **pair})
+            lengths[split].add(prompt, pair)
+    return lengths
+
+
+def write_corpus(texts: Iterable[str], folder: Path) -> Texts:
+    """Writes what a base model is trained on from scratch, and returns its size."""
+    size = Texts()
+    with Table(folder / "corpus.parquet", corpus_schema()) as table:
+        for text in texts:
+            table.add({"text": text})
+            size.add(text)
+    return size
+
+
+def transcripts(train: Path) -> Iterator[str]:
+    """One transcript for each pair of the train split, with the chosen or the rejected reply as a hash decides.
+
+    So a base model trained from scratch reads no prompt twice for one comparison, knows both kinds of reply equally
+    well, and has learned nothing of the preference, nor of the other splits.
+    """
+    for pair in rows(train):
+        reply = pair["chosen"] if _digest(pair)[0] % 2 else pair["rejected"]
+        yield f"{hh_transcript(pair['prompt'])}{REPLY} {reply}"
+
+
+def check(reading: Reading, lengths: dict[Split, Lengths], settings: SourceSettings) -> None:
+    """Raises UserError where too much is malformed, nothing is kept, or a split that was asked for is empty."""
+    malformed = reading.counts["malformed"]
+    if malformed > settings.max_malformed * reading.read:
+        first = reading.dropped["malformed"][0]
+        raise UserError(
+            f"{first.source}: {first.why} (the first of {malformed:,} malformed among {reading.read:,} records);"
+            f" mend the file, choose another `source`, or raise `max_malformed` (now {settings.max_malformed:g})"
+        )
+    if not reading.kept:
+        where = getattr(settings, "path", None) or settings.source
+        raise UserError(f"{where}: no pair is left to train on: {reading.summary()}")
+    wanted = {"train": 1.0, "validation": settings.validation, "test": settings.test}
+    for split in SPLITS:
+        if wanted[split] and not lengths[split].prompts:
+            raise UserError(
+                f"no pair falls into the {split} split: {reading.summary()};"
+                " give more data, or change `validation`, `test` or `split_seed`"
+            )
+
+
+def _digest(pair: Pair | dict[str, Any]) -> bytes:
+    return bytes.fromhex(sha256_text([prompt_id(pair["prompt"]), pair["chosen"], pair["rejected"]]))[:16]

@@ -1,0 +1,121 @@
+"""What every source of preference data shares: the pair that it yields, what it drops, the settings of preparation."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, Self, TypedDict, get_args
+
+from pydantic import Field, model_validator
+
+from trustdag.settings import Section
+
+Reason = Literal["malformed", "further_turns", "empty", "identical", "over_length", "duplicate"]
+REASONS: tuple[Reason, ...] = get_args(Reason)
+
+
+class Message(TypedDict):
+    """One turn: `role` is system, user or assistant."""
+
+    role: str
+    content: str
+
+
+class Pair(TypedDict):
+    """Two replies to one prompt, the first preferred. The prompt's last message is the user's."""
+
+    prompt: list[Message]
+    chosen: str
+    rejected: str
+    source: str
+    """File and line, or the generator's record."""
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A record that cannot become a training pair: where it stands, under which reason it is counted, and why."""
+
+    source: str
+    reason: Reason
+    why: str
+
+
+class NotAPair(ValueError):  # noqa: N818 - a fact about a record, not a failure of the program
+    """A record that a source cannot read as a pair; `reason` is the count that it belongs to."""
+
+    def __init__(self, why: str, reason: Reason = "malformed") -> None:
+        super().__init__(why)
+        self.reason: Reason = reason
+
+
+Parts = tuple[list[Message], str, str]
+"""A prompt's messages, the chosen and the rejected reply."""
+
+
+def pair_or_drop(source: str, parse: Callable[[Any], Parts], record: Any) -> Pair | Drop:
+    """The pair that `parse` finds in a record, its replies stripped, or the reason why there is none."""
+    try:
+        prompt, chosen, rejected = parse(record)
+    except NotAPair as fact:
+        return Drop(source, fact.reason, str(fact))
+    return Pair(prompt=prompt, chosen=chosen.strip(), rejected=rejected.strip(), source=source)
+
+
+def text_of(record: dict[str, Any], key: str) -> str:
+    """The text under a key. Raises NotAPair if it is missing, no text, or cannot be written as UTF-8."""
+    if key not in record:
+        raise NotAPair(f"no key `{key}` (keys: {', '.join(map(repr, sorted(record))) or 'none'})")
+    if not isinstance(record[key], str):
+        raise NotAPair(f"`{key}` is {type(record[key]).__name__}, not text")
+    try:
+        record[key].encode()
+    except UnicodeEncodeError:
+        raise NotAPair(f"`{key}` holds half a surrogate pair, which is no character") from None
+    return record[key]
+
+
+def dialogue(turns: Iterable[Message]) -> list[Message]:
+    """The turns stripped, those of one speaker in a row made one, joined by a blank line: so that roles alternate.
+
+    Chat templates refuse what does not alternate. Raises NotAPair unless a user has the first turn, after at most one
+    system text.
+    """
+    found: list[Message] = []
+    for turn in turns:
+        role, content = turn["role"], turn["content"].strip()
+        if found and found[-1]["role"] == role:
+            content = f"{found.pop()['content']}\n\n{content}".strip()
+        found.append({"role": role, "content": content})
+    spoken = found[1:] if found and found[0]["role"] == "system" else found
+    if any(turn["role"] == "system" for turn in spoken):
+        raise NotAPair("a system text stands after the first turn")
+    if not spoken or spoken[0]["role"] != "user":
+        raise NotAPair("the first turn is not the user's")
+    return found
+
+
+class SourceSettings(Section):
+    """What is kept of a source's pairs and how they are split; the same for every source."""
+
+    source: str
+    """The format: a module in `data`."""
+    licence: str | None = None
+    """Licence of the data, for the data card and the model cards, such as `MIT`."""
+    limit: int | None = Field(None, ge=1)
+    """Reading stops when so many pairs are kept. None: all."""
+    max_prompt_characters: int = Field(8000, ge=1)
+    """Longest prompt, all its messages together. A pair beyond it is dropped and counted, never cut."""
+    max_reply_characters: int = Field(4000, ge=1)
+    """Longest reply. A pair with a longer one, chosen or rejected, is dropped and counted, never cut."""
+    max_malformed: float = Field(0.01, ge=0, le=1)
+    """Largest share of malformed records: with more, the file is not what it is taken for, and preparation fails."""
+    validation: float = Field(0.05, ge=0, lt=1)
+    """Share of conversations in the validation split."""
+    test: float = Field(0.05, ge=0, lt=1)
+    """Share of conversations in the test split."""
+    split_seed: int = 0
+    """Seed of the hash that assigns each conversation to a split."""
+
+    @model_validator(mode="after")
+    def _train_is_left(self) -> Self:
+        if self.validation + self.test >= 1:
+            raise ValueError(f"validation + test = {self.validation + self.test:g} leaves nothing to train on")
+        return self

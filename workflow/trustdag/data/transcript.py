@@ -1,0 +1,63 @@
+"""HH-RLHF's transcripts: `\\n\\nHuman: ...\\n\\nAssistant: ...`, and the prompt that two of them share."""
+
+import re
+from collections.abc import Sequence
+
+from trustdag.data.source import Message, NotAPair, dialogue
+
+REPLY = "\n\nAssistant:"
+"""What stands before an assistant's turn."""
+ROLES = {"Human": "user", "Assistant": "assistant"}
+TURN = re.compile(r"\n\n(Human|Assistant):")
+
+
+def normalised(text: str) -> str:
+    """A transcript with line feeds alone, and the blank line before its first turn that some copies have lost."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    bare = text.lstrip()
+    return f"\n\n{bare}" if bare.startswith(("Human:", "Assistant:")) else text
+
+
+def shared_prompt(chosen: str, rejected: str) -> tuple[str, str, str]:
+    """The prompt and the two replies: `prompt + REPLY + reply` is each transcript, character by character.
+
+    The prompt ends at the last `\\n\\nAssistant:` up to which both transcripts are equal (Rafailov et al. 2023's code
+    takes the last of the chosen one, which is wrong where they part earlier). Raises NotAPair if there is none.
+    """
+    end = len(chosen)
+    while (start := chosen.rfind(REPLY, 0, end)) >= 0:
+        reply = start + len(REPLY)
+        if rejected.startswith(chosen[:reply]):
+            return chosen[:start], chosen[reply:], rejected[reply:]
+        end = reply - 1
+    if REPLY not in chosen or REPLY not in rejected:
+        raise NotAPair("no `\\n\\nAssistant:` turn in a transcript")
+    raise NotAPair("the transcripts share no prompt up to an `\\n\\nAssistant:`")
+
+
+def messages(text: str) -> list[Message]:
+    """The turns of a transcript. Raises NotAPair if text stands before the first, or for what is no `dialogue`."""
+    before, *turns = TURN.split(text)
+    if before.strip():
+        raise NotAPair("text stands before the first `\\n\\nHuman:`")
+    roles = [ROLES[speaker] for speaker in turns[::2]]
+    return dialogue(Message(role=role, content=said) for role, said in zip(roles, turns[1::2], strict=True))
+
+
+def pair_of(chosen: str, rejected: str) -> tuple[list[Message], str, str]:
+    """The prompt's messages and the two replies of two whole transcripts.
+
+    Raises NotAPair if they do not share a prompt, or if a reply holds further turns: then the transcripts part before
+    their last exchange, and were judged as conversations and not as two replies to one prompt.
+    """
+    prompt, chosen, rejected = shared_prompt(normalised(chosen), normalised(rejected))
+    turns = messages(prompt)
+    if turns[-1]["role"] != "user" or TURN.search(chosen) or TURN.search(rejected):
+        raise NotAPair("a reply holds further turns", "further_turns")
+    return turns, chosen, rejected
+
+
+def hh_transcript(turns: Sequence[Message]) -> str:
+    """The turns as HH-RLHF writes them, each after a blank line and its speaker's name; a system text comes first."""
+    speakers = {"system": "", "user": "\n\nHuman: ", "assistant": "\n\nAssistant: "}
+    return "".join(speakers[turn["role"]] + turn["content"] for turn in turns)

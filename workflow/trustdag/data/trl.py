@@ -1,0 +1,152 @@
+"""TRL's preference formats (huggingface.co/docs/trl/dataset_formats): text or messages, the prompt given or implied.
+
+{"prompt": "The sky is", "chosen": " blue.", "rejected": " green."}
+{"chosen": "The sky is blue.", "rejected": "The sky is green."}
+{"prompt": [{"role": "user", ...}], "chosen": [{"role": "assistant", ...}], "rejected": [{"role": "assistant", ...}]}
+{"chosen": [{"role": "user", ...}, {"role": "assistant", ...}], "rejected": [...]}
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from trustdag.data import jsonl, location
+from trustdag.data.source import Drop, Message, NotAPair, Pair, Parts, SourceSettings, dialogue, pair_or_drop, text_of
+from trustdag.data.transcript import REPLY, TURN, messages, normalised, pair_of
+from trustdag.errors import UserError
+
+SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
+KEYS = ("prompt", "chosen", "rejected")
+
+
+class Settings(SourceSettings):
+    """TRL's preference formats, plain and conversational, from local files or from the hub."""
+
+    source: Literal["trl"] = "trl"
+    path: location.Paths | None = None
+    """A .jsonl, .jsonl.gz or .parquet file, a folder of them, or a list of these. None: the hub."""
+    name: str | None = Field(None, pattern=location.NAME)
+    """Data set on the Hugging Face hub, such as `trl-lib/ultrafeedback_binarized`."""
+    revision: str | None = Field(None, pattern=location.REVISION)
+    """Its commit, 40 hexadecimal digits: branches and tags move, results must not."""
+    files: tuple[str, ...] = ()
+    """Its files to read, such as `data/train-00000-of-00001.parquet`."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if self.path is None and not (self.name and self.revision and self.files):
+            raise ValueError("give `path` for local files, or `name`, `revision` and `files` for the hub")
+        if self.path is not None and (self.name or self.revision or self.files):
+            raise ValueError("give either `path` or `name`, `revision` and `files`, not both")
+        return self
+
+
+def files(settings: Settings) -> dict[str, Path]:
+    """The files to read, by name. Raises UserError for what is missing or out of reach."""
+    if settings.path is not None:
+        return location.local(settings.path, SUFFIXES)
+    return location.hub(str(settings.name), str(settings.revision), settings.files)
+
+
+def read(settings: Settings) -> Iterator[Pair | Drop]:
+    """Every record in file order. Raises UserError for a file that is missing, damaged or cut off."""
+    for name, path in files(settings).items():
+        if path.suffix == ".parquet":
+            for where, row in _rows(path, name):
+                yield pair_or_drop(where, parts, row)
+        else:
+            for where, line in jsonl.lines(path, name):
+                yield pair_or_drop(where, lambda line: parts(jsonl.record(line)), line)
+
+
+def _rows(path: Path, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    import pyarrow.parquet as pq
+    from pyarrow.lib import ArrowException
+
+    try:
+        file = pq.ParquetFile(path)
+        columns = [column for column in KEYS if column in file.schema_arrow.names]
+        number = 0
+        for batch in file.iter_batches(batch_size=1024, columns=columns):
+            for row in batch.to_pylist():
+                number += 1
+                yield f"{name}:{number}", row
+    except (ArrowException, OSError) as error:
+        raise UserError(f"{path}: not a whole Parquet file; fetch it again ({' '.join(str(error).split())})") from None
+
+
+def parts(record: dict[str, Any]) -> Parts:
+    """The prompt's messages and the two replies of a record of any of the formats.
+
+    Where the prompt is implied it is what both have in common from the start: whole messages, or text up to the
+    start of a word (TRL cuts inside a word where the replies' first letters agree). A text prompt is one user
+    message, or, where it is an HH-RLHF transcript, its turns. Raises NotAPair.
+    """
+    given, chosen, rejected = record.get("prompt"), record.get("chosen"), record.get("rejected")
+    if isinstance(chosen, list) and isinstance(rejected, list):
+        # A text prompt beside conversations repeats what they start with (as in UltraFeedback).
+        start = _turns(given, "prompt") if isinstance(given, list) else None
+        return _conversational(start, _turns(chosen, "chosen"), _turns(rejected, "rejected"))
+    chosen, rejected = text_of(record, "chosen"), text_of(record, "rejected")
+    if given is not None:
+        return _continued(text_of(record, "prompt"), chosen, rejected)
+    if normalised(chosen).startswith("\n\nHuman:"):
+        return pair_of(chosen, rejected)
+    return _implied(chosen, rejected)
+
+
+def _conversational(prompt: list[Message] | None, chosen: list[Message], rejected: list[Message]) -> Parts:
+    if prompt is None:
+        pairs = zip(chosen[:-1], rejected[:-1], strict=False)
+        shared = next(
+            (at for at, (one, other) in enumerate(pairs) if one != other), min(len(chosen), len(rejected)) - 1
+        )
+        prompt, chosen, rejected = chosen[:shared], chosen[shared:], rejected[shared:]
+    if len(chosen) != 1 or len(rejected) != 1:
+        raise NotAPair("a reply holds further turns", "further_turns")
+    if chosen[0]["role"] != "assistant" or rejected[0]["role"] != "assistant":
+        raise NotAPair("a reply's role is not `assistant`")
+    return _ending_with_user(dialogue(prompt)), chosen[0]["content"], rejected[0]["content"]
+
+
+def _continued(prompt: str, chosen: str, rejected: str) -> Parts:
+    transcript = normalised(prompt)
+    if not transcript.startswith("\n\nHuman:"):
+        return [Message(role="user", content=prompt.strip())], chosen, rejected
+    if TURN.search(chosen) or TURN.search(rejected):
+        raise NotAPair("a reply holds further turns", "further_turns")
+    return _ending_with_user(messages(transcript.rstrip().removesuffix(REPLY))), chosen, rejected
+
+
+def _implied(chosen: str, rejected: str) -> Parts:
+    end = next((at for at, (one, other) in enumerate(zip(chosen, rejected, strict=False)) if one != other), None)
+    end = min(len(chosen), len(rejected)) if end is None else end
+    while end and not (chosen[end - 1].isspace() or (_starts_a_word(chosen[end:]) and _starts_a_word(rejected[end:]))):
+        end -= 1
+    if not chosen[:end].strip():
+        raise NotAPair("no `prompt`, and `chosen` and `rejected` start with no word in common")
+    return [Message(role="user", content=chosen[:end].strip())], chosen[end:], rejected[end:]
+
+
+def _starts_a_word(rest: str) -> bool:
+    return not rest or rest[0].isspace()
+
+
+def _ending_with_user(turns: list[Message]) -> list[Message]:
+    if turns[-1]["role"] != "user":
+        raise NotAPair("the prompt's last turn is not the user's")
+    return turns
+
+
+def _turns(value: list[Any], key: str) -> list[Message]:
+    if not value:
+        raise NotAPair(f"`{key}` holds no message")
+    return [_turn(entry, key) for entry in value]
+
+
+def _turn(entry: Any, key: str) -> Message:
+    if not isinstance(entry, dict) or entry.get("role") not in ("system", "user", "assistant"):
+        raise NotAPair(f"`{key}` holds a message whose role is not system, user or assistant")
+    return Message(role=entry["role"], content=text_of(entry, "content").strip())
