@@ -1,6 +1,5 @@
 """A small study of invented records, replies and training curves, for the tests of statistics and report."""
 
-import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,5 +1,6 @@
 """The settings of the report: its page, and each of its plots."""
 
+from types import ModuleType
 from typing import Any
 
 from pydantic import Field, create_model
@@ -19,14 +20,15 @@ class PageSettings(Section):
     """Longest reply shown; longer ones are cut, with a mark."""
 
 
+def _entry(plot: ModuleType) -> Any:
+    return (plot.Settings, Field(plot.Settings(), description=plot.TITLE))
+
+
 Plots: Any = create_model(
     "Plots",
     __base__=Section,
     __doc__="Each plot's settings; a change re-draws that plot and re-writes the page.",
-    **{
-        name: (plots.module(name).Settings, Field(plots.module(name).Settings(), description=plots.module(name).TITLE))
-        for name in plots.names()
-    },
+    **{name: _entry(plots.module(name)) for name in plots.names()},
 )
 
 

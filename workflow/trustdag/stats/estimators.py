@@ -40,7 +40,7 @@ class Sample:
 
 
 Estimator: TypeAlias = Callable[[Array], Array]
-"""Weights of the clusters, (resamples, clusters), to the statistic under each, (resamples,); NaN where it is undefined."""
+"""Weights of the clusters, (resamples, clusters), to the statistic under each, (resamples,); NaN where undefined."""
 
 
 def estimator(statistic: str, sample: Sample) -> Estimator:
@@ -67,7 +67,7 @@ def _ratio(numerator: Array, denominator: Array) -> Array:
         return np.where(denominator > 0, numerator / denominator, np.nan)
 
 
-def _mean_columns(values: Array, labels: Array) -> Array:
+def _mean_columns(values: Array, _labels: Array) -> Array:
     return np.stack([values, np.ones_like(values)], axis=1)
 
 

@@ -67,7 +67,7 @@ def metrics_of(vertical: str) -> dict[str, Metric]:
 
 
 def read_vertical(cells: Cells, root: Path, vertical: str) -> pd.DataFrame:
-    """Every policy's records of a vertical, with the column `policy`. Raises UserError for a file that is no such thing."""
+    """Every policy's records of a vertical, with the column `policy`. Raises UserError for a file without records."""
     frames = []
     for policy in cells.policies:
         frames.append(_read(records_file(root, policy, vertical)).assign(policy=policy.policy))

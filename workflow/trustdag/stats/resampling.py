@@ -53,7 +53,7 @@ def leave_one_out(statistic: Estimator, clusters: int) -> Array:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A statistic, its bootstrap replicates and its leave-one-out values; the replicates of undefined resamples are NaN."""
+    """A statistic, its bootstrap replicates (NaN where a resample leaves it undefined) and its leave-one-out values."""
 
     value: float
     replicates: Array
@@ -63,7 +63,7 @@ class Estimate:
 
     @property
     def standard_error(self) -> float:
-        """Standard error: the replicates' standard deviation, made unbiased for few clusters; NaN below two clusters."""
+        """The replicates' standard deviation, made unbiased for few clusters; NaN below two clusters."""
         defined = self.replicates[np.isfinite(self.replicates)]
         if self.clusters < 2 or len(defined) < 2:
             return float("nan")
@@ -134,23 +134,24 @@ def swap_test(statistic: str, ours: Sample, theirs: Sample, resamples: int, seed
     binary items in clusters of one it is McNemar's exact test. Swaps that leave the statistic undefined count as
     extreme.
     """
-    differs = ((ours.values != theirs.values) | ~_same(ours.labels, theirs.labels)).astype(bool)
-    active = np.unique(ours.clusters[differs])
+    active = np.unique(ours.clusters[~_same(ours.values, theirs.values) | ~_same(ours.labels, theirs.labels)])
     if not len(active):
         return 1.0
-    swaps = swap_weights(len(active), resamples, seed)
-    both = estimator(statistic, ours.beside(theirs))
+    # Clusters whose arms are equal are one cluster that never swaps.
+    renumbered = np.zeros(ours.count, dtype=np.intp)
+    renumbered[active] = np.arange(1, len(active) + 1)
+    arms = [Sample(arm.values, arm.labels, renumbered[arm.clusters], len(active) + 1) for arm in (ours, theirs)]
+    both = estimator(statistic, arms[0].beside(arms[1]))
 
     def difference(rows: Array) -> Array:
-        swapped = np.zeros((len(rows), ours.count))
-        swapped[:, active] = rows
+        swapped = np.hstack([np.zeros((len(rows), 1)), rows])
         return both(np.hstack([1 - swapped, swapped])) - both(np.hstack([swapped, 1 - swapped]))
 
+    swaps = swap_weights(len(active), resamples, seed)
     observed = abs(difference(np.zeros((1, len(active))))[0])
-    extreme = np.abs(evaluate(difference, swaps))
-    count = int(np.sum(~(extreme < observed * (1 - 1e-9) - 1e-12)))
-    enumerated = len(swaps) == 2 ** len(active) and len(active) < 64
-    return count / len(swaps) if enumerated else (count + 1) / (len(swaps) + 1)
+    extreme = int(np.sum(~(np.abs(evaluate(difference, swaps)) < observed * (1 - 1e-9) - 1e-12)))
+    enumerated = 2 ** len(active) <= resamples
+    return extreme / len(swaps) if enumerated else (extreme + 1) / (len(swaps) + 1)
 
 
 def _same(first: Array, second: Array) -> NDArray[np.bool_]:

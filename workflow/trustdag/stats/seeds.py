@@ -10,10 +10,11 @@ from trustdag.stats.resampling import Estimate
 def over_seeds(estimates: list[Estimate], level: float) -> dict[str, Any]:
     """The mean over training seeds, its interval and p-value, for seeds and items as crossed random effects.
 
-    With s seeds, the variance of the mean is var_seed / s + var_item + var_interaction / s. The spread between the seeds'
-    values holds the first and last term; the bootstrap of the mean over seeds (the same resampled items for every seed)
-    holds the second and last. Their sum counts the interaction twice, so it is taken off once; it is what averaging
-    removes from the seeds' own bootstrap variances (crossed design: Owen 2007, "The pigeonhole bootstrap", section 2).
+    With s seeds, the variance of the mean is var_seed / s + var_item + var_interaction / s. The spread between the
+    seeds' values holds the first and last term; the bootstrap of the mean over seeds (the same resampled items for
+    every seed) holds the second and last. Their sum counts the interaction twice, so it is taken off once; it is what
+    averaging removes from the seeds' own bootstrap variances (crossed design: Owen 2007, "The pigeonhole bootstrap",
+    section 2).
     Degrees of freedom after Satterthwaite (1946).
     """
     from scipy.stats import t

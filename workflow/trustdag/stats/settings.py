@@ -8,7 +8,7 @@ from trustdag.settings import Section
 class StatisticsSettings(Section):
     """How intervals and tests are computed; a change re-runs statistics and what follows, nothing else."""
 
-    resamples: int = Field(4000, ge=100, le=100_000)
+    resamples: int = Field(2000, ge=100, le=100_000)
     """Bootstrap resamples of the clusters, and sign flips of a paired test that is not enumerated."""
     level: float = Field(0.95, gt=0.5, lt=1)
     """Coverage of the intervals; 1 - level is the significance level."""

@@ -1,6 +1,6 @@
 """A study's statistics: metrics of each policy, paired differences, and the spread over training seeds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,17 @@ from trustdag.stats.study import Cells, Policy
 
 Row = dict[str, Any]
 
-CELL = ["model", "preferences", "recipe", "seed", "policy"]
+GROUP = ["model", "preferences", "recipe"]
+CELL = [*GROUP, "seed", "policy"]
 METRIC = ["vertical", "metric", "condition", "headline", "better"]
+INTERVAL = ["low", "high", "standard_error"]
+TEST = ["p", "p_holm", "verdict"]
+COUNTS = ["n", "parsed", "unparsed", "refused", "failed"]
+PAIRS = ["reference", "reference_policy", *METRIC, "n_pairs", "lost", "value", "reference_value"]
 COLUMNS = {
-    "metrics": [*CELL, *METRIC, "n", "parsed", "unparsed", "refused", "failed"]
-    + ["value", "low", "high", "standard_error", "chance", "detectable"],
-    "differences": [*CELL, "reference", "reference_policy", *METRIC, "n_pairs", "lost", "value", "reference_value"]
-    + ["difference", "low", "high", "standard_error", "p", "p_holm", "detectable", "verdict"],
-    "seeds": ["model", "preferences", "recipe", "reference", *METRIC, "seeds", "value", "low", "high", "standard_error"]
-    + ["seed_deviation", "p", "p_holm", "verdict"],
+    "metrics": [*CELL, *METRIC, *COUNTS, "value", *INTERVAL, "chance", "detectable"],
+    "differences": [*CELL, *PAIRS, "difference", *INTERVAL, "detectable", *TEST],
+    "seeds": [*GROUP, "reference", *METRIC, "seeds", "value", *INTERVAL, "seed_deviation", *TEST],
 }
 
 
@@ -52,7 +54,7 @@ def compute(cells: Cells, records_root: Path, settings: StatisticsSettings) -> T
     return Tables(
         _frame(metrics, "metrics"),
         _corrected(_frame(differences, "differences"), [*CELL, "reference"], "difference", settings),
-        _corrected(_frame(seeds, "seeds"), ["model", "preferences", "recipe", "reference"], "value", settings),
+        _corrected(_frame(seeds, "seeds"), [*GROUP, "reference"], "value", settings),
     )
 
 
@@ -81,6 +83,8 @@ class Analysis:
     vertical: str
     grid: Grid
     settings: StatisticsSettings
+    estimates: dict[tuple[str, bytes], Estimate] = field(default_factory=dict)
+    """What has been estimated, by policy and items: where all is parsed, pairs and seeds ask for the same again."""
 
     def metrics(self) -> list[Row]:
         """A row for each policy: counts, value, interval and the difference that so many items can show."""
@@ -132,8 +136,12 @@ class Analysis:
         }
 
     def _estimate(self, policy: Policy, items: Any) -> Estimate:
-        sample = self.grid.sample(policy.policy, items)
-        return estimate(self.grid.metric.statistic, sample, self.settings.resamples, self.settings.seed)
+        key = (policy.policy, items.tobytes())
+        if key not in self.estimates:
+            sample = self.grid.sample(policy.policy, items)
+            settings = self.settings
+            self.estimates[key] = estimate(self.grid.metric.statistic, sample, settings.resamples, settings.seed)
+        return self.estimates[key]
 
     def _interval(self, found: Estimate, policy: Policy, items: Any) -> tuple[float, float]:
         if self.grid.metric.statistic == "mean":
@@ -155,8 +163,8 @@ class Analysis:
         low, high = change.interval(self.settings.level)
         p = np.nan
         if pairs.any() and np.isfinite(change.value):
-            samples = (self.grid.sample(side.policy, pairs) for side in (policy, reference))
-            p = swap_test(self.grid.metric.statistic, *samples, self.settings.resamples, self.settings.seed)
+            arms = self.grid.sample(policy.policy, pairs), self.grid.sample(reference.policy, pairs)
+            p = swap_test(self.grid.metric.statistic, *arms, self.settings.resamples, self.settings.seed)
         return {
             "n_pairs": int(pairs.sum()),
             "lost": int((self._asked(policy) | self._asked(reference)).sum() - pairs.sum()),
@@ -205,7 +213,7 @@ def _corrected(frame: pd.DataFrame, family: list[str], change: str, settings: St
 
 
 def verdict(difference: float, p: float, level: float) -> str:
-    """`rose` or `fell` where the test finds a change, `no change found` where it does not, empty where there was none."""
+    """`rose` or `fell` where the test finds a change, `no change found` where it does not, empty without a test."""
     if np.isnan(difference) or np.isnan(p):
         return ""
     if p >= 1 - level:

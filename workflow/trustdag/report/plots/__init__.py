@@ -1,8 +1,8 @@
 """The report's plots, one file each, found by file name.
 
-A plot module holds `TITLE`, `CAPTION` and `NEEDS` (strings), `Settings` (a `PlotSettings`), `applies(cells) -> bool` and
-`draw(cells, results, settings) -> matplotlib.figure.Figure`. Importing it is cheap: matplotlib and pandas are imported
-by `draw`.
+A plot module holds `TITLE`, `CAPTION`, `NEEDS` (`statistics` or `metrics`: what it is drawn from), `Settings` (a
+`PlotSettings`), `applies(cells) -> bool` and `draw(cells, results, settings) -> matplotlib.figure.Figure`. Importing it
+is cheap: matplotlib and pandas are imported by `draw`.
 """
 
 import pkgutil
