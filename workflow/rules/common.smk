@@ -1,5 +1,6 @@
 # The validated study, and the few functions with which rules find their inputs, settings and resources.
 
+import json
 import os
 import re
 import sys

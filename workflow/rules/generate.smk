@@ -1,8 +1,39 @@
-# A model's raw replies to a vertical's items: stored once, scored as often as wanted.
+# A model's raw replies to each vertical's items: stored once, scored as often as wanted.
+#
+# `ask` loads a model once and answers all its pending verticals: one queue wait, one GPU job. `generate` then puts each
+# vertical's replies in their place; it does not look at when `ask` ran (ancient), only at what its own vertical depends
+# on, so a change of one vertical asks and re-scores that one alone.
+
+
+rule ask:
+    input:
+        manifest=f"{MODELS}/{{policy}}/manifest.json",
+        items=expand(f"{RESULTS}/items/{{vertical}}.parquet", vertical=VERTICALS),
+    output:
+        f"{RESULTS}/staging/{{policy}}/done",
+    log:
+        f"{LOGS}/ask/{{policy}}.log",
+    benchmark:
+        f"{BENCHMARKS}/ask/{{policy}}.tsv"
+    threads: resources.threads(STUDY, "ask")
+    resources:
+        **asks("ask"),
+    params:
+        verticals=json.dumps({name: json.loads(each.generate.as_json()) for name, each in VERTICALS.items()}),
+        style=lambda wildcards: STUDY.models[wildcards.policy.split("/")[0]].format,
+        code=code_of("generate.run"),
+    conda:
+        ENVS / "generate.yaml"
+    message:
+        "Ask {wildcards.policy} all pending verticals"
+    shell:
+        "python -m trustdag ask --verticals {params.verticals:q} --items {input.items} --model {input.manifest}"
+        " --format {params.style} --done {output} > {log} 2>&1"
 
 
 rule generate:
     input:
+        asked=ancient(f"{RESULTS}/staging/{{policy}}/done",
         manifest=f"{MODELS}/{{policy}}/manifest.json",
         items=f"{RESULTS}/items/{{vertical}}.parquet",
     output:
@@ -11,17 +42,18 @@ rule generate:
         f"{LOGS}/replies/{{policy}}/{{vertical}}.log",
     benchmark:
         f"{BENCHMARKS}/replies/{{policy}}/{{vertical}}.tsv"
-    conda:
-        ENVS / "generate.yaml"
-    threads: resources.threads(STUDY, "generate")
+    threads: 1
     resources:
         **asks("generate"),
     params:
         settings=lambda wildcards: VERTICALS[wildcards.vertical].generate.as_json(),
         style=lambda wildcards: STUDY.models[wildcards.policy.split("/")[0]].format,
-        code=code_of("commands.generate"),
+        staging=subpath(input.asked, parent=True),
+        code=code_of("generate.run"),
+    conda:
+        ENVS / "score.yaml"
     message:
-        "Ask {wildcards.policy} about {wildcards.vertical}"
+        "Replies of {wildcards.policy} on {wildcards.vertical}"
     shell:
-        "python -m trustdag generate {wildcards.vertical} --items {input.items} --model {input.manifest}"
-        " --settings {params.settings:q} --format {params.style} --out {output} > {log} 2>&1"
+        "python -m trustdag collect {wildcards.vertical} --items {input.items} --model {input.manifest}"
+        " --settings {params.settings:q} --format {params.style} --staging {params.staging} --out {output} > {log} 2>&1"

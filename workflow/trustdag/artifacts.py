@@ -134,6 +134,17 @@ def manifest(folder: Path, **facts: Any) -> dict[str, Any]:
     return {"sha256": sha256_text(weights), "files": files, **facts}
 
 
+def model_folder(path: Path) -> Path:
+    """The model folder that a command line names: itself, or by its `manifest.json`, beside which it lies as `model`."""
+    return path.parent / "model" if path.name == "manifest.json" else path
+
+
+def model_digest(folder: Path) -> str:
+    """The digest of a model's files: from the manifest beside it where it has one, else computed."""
+    beside = folder.parent / "manifest.json"
+    return str((read_json(beside) if beside.is_file() else manifest(folder))["sha256"])
+
+
 def provenance() -> dict[str, Any]:
     """What software made an artefact: our version and commit, Python, the platform, and the packages that matter."""
     return {

@@ -1,0 +1,31 @@
+"""`trustdag generate`: a model's replies to a vertical's items."""
+
+import argparse
+from pathlib import Path
+from typing import get_args
+
+from trustdag.artifacts import model_folder
+from trustdag.commands import read_settings
+from trustdag.generate.settings import GenerateSettings
+from trustdag.models.dialogue import Format
+
+HELP = "Ask a model a vertical's items: sampled replies, and likelihoods of options. A killed run goes on where it was."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The vertical's name, items, model, sampling settings, format and output file."""
+    parser.add_argument("vertical", help="the vertical's name, for messages")
+    parser.add_argument("--items", type=Path, required=True, help="items.parquet")
+    parser.add_argument("--model", type=Path, required=True, help="model folder, or its manifest.json")
+    parser.add_argument("--settings", default="{}", help="the vertical's `generate` settings: JSON or a YAML file")
+    parser.add_argument("--format", choices=get_args(Format), default="hh", help="how the model is asked")
+    parser.add_argument("--out", type=Path, required=True, help="replies.parquet")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Writes the replies, one row a sample or option."""
+    from trustdag.generate.run import Question, generate
+
+    settings = read_settings(arguments.settings, GenerateSettings)
+    question = Question(arguments.vertical, arguments.items, settings)
+    generate(question, model_folder(arguments.model), arguments.format, arguments.out)
