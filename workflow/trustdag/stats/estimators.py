@@ -128,28 +128,23 @@ mean where it is 0. `balanced_accuracy`: mean of the two classes' mean `value` (
 
 
 def _auroc(sample: Sample) -> Estimator:
-    order = np.argsort(sample.values, kind="stable")
-    clusters = sample.clusters[order]
-    positive = sample.labels[order] == 1
-    ordered = sample.values[order]
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(ordered) else np.zeros(0, int)
+    """Positives' weights times the negatives' weight below them, over all pairs: one running sum a resample."""
+    positive = sample.labels == 1
+    order = np.argsort(sample.values[~positive], kind="stable")
+    scores = sample.values[~positive][order]
+    of_negatives, of_positives = sample.clusters[~positive][order], sample.clusters[positive]
+    below = np.searchsorted(scores, sample.values[positive], side="left")
+    not_above = np.searchsorted(scores, sample.values[positive], side="right")
 
     def evaluate(weights: Array) -> Array:
-        step = max(1, CELLS_AT_ONCE // max(1, len(clusters)))
-        chunks = [
-            _auroc_of(weights[at : at + step][:, clusters], positive, starts) for at in range(0, len(weights), step)
-        ]
-        return np.concatenate(chunks)
+        step = max(1, CELLS_AT_ONCE // (1 + len(sample.values)))
+        return np.concatenate([_of(weights[at : at + step].T) for at in range(0, len(weights), step)])
+
+    def _of(weights: Array) -> Array:
+        running = np.zeros((len(scores) + 1, weights.shape[1]))
+        np.cumsum(weights[of_negatives], axis=0, out=running[1:])
+        positives = weights[of_positives]
+        wins = np.einsum("ij,ij->j", positives, running[below] + running[not_above]) / 2
+        return _ratio(wins, positives.sum(axis=0) * running[-1])
 
     return evaluate
-
-
-def _auroc_of(weights: Array, positive: NDArray[np.bool_], starts: NDArray[np.intp]) -> Array:
-    """AUROC under each row of record weights, the records sorted by score and tied runs starting at `starts`."""
-    if not len(starts):
-        return np.full(len(weights), np.nan)
-    positives = np.add.reduceat(weights * positive, starts, axis=1)
-    negatives = np.add.reduceat(weights * ~positive, starts, axis=1)
-    below = np.cumsum(negatives, axis=1)
-    wins = (positives * (below - negatives / 2)).sum(axis=1)
-    return _ratio(wins, positives.sum(axis=1) * below[:, -1])
