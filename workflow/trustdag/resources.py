@@ -1,7 +1,7 @@
 """What each job asks of the cluster: GPUs, CPUs, memory and time, from the model's size and the stage.
 
 The numbers come from `estimate`; the configuration's `resources` overrides them by rule, or by model and rule. A job
-that ran out of memory or time asks for more the next time (see `attempts`), and only then.
+that ran out of memory or time asks for more the next time (see `jobs`), and only then.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from trustdag import attempts, estimate
+from trustdag import estimate, jobs
 from trustdag.errors import UserError
 from trustdag.settings import Section
 
@@ -109,10 +109,10 @@ def for_rule(study: "Study", rule: str) -> dict[str, Callable[..., Any]]:
         return ask(study, rule, dict(wildcards))
 
     def record(wildcards: Any) -> Path:
-        return attempts.path_of(f"results/{study.name}", rule, tuple(map(str, wildcards)))
+        return jobs.path_of(f"results/{study.name}", rule, tuple(map(str, wildcards)))
 
     def next_try(wildcards: Any, attempt: int) -> Ask:
-        return after_failures(asked(wildcards), attempts.read(record(wildcards)), attempt, study.resources.max_runtime)
+        return after_failures(asked(wildcards), jobs.read(record(wildcards)), attempt, study.resources.max_runtime)
 
     def field(name: str) -> Callable[[Any, int], Any]:
         return lambda wildcards, attempt: getattr(next_try(wildcards, attempt), name)
@@ -124,7 +124,7 @@ def for_rule(study: "Study", rule: str) -> dict[str, Callable[..., Any]]:
     return {name: field(name) for name in ("gpu", "mem_mb", "runtime", "accelerate")} | {
         "nodes": nodes,
         "attempt": _attempt,
-        "attempts": lambda wildcards: str(record(wildcards)),
+        "record": lambda wildcards: str(record(wildcards)),
     }
 
 
@@ -137,11 +137,11 @@ def threads(study: "Study", rule: str) -> Callable[[Any], int]:
     return lambda wildcards: ask(study, rule, wildcards).cpus
 
 
-def after_failures(first: Ask, record: attempts.Record, attempt: int, longest: int) -> Ask:
+def after_failures(first: Ask, record: jobs.Record, attempt: int, longest: int) -> Ask:
     """What the next attempt asks for: more of what ran out; next to nothing if it would only repeat a failure."""
-    if attempts.hopeless(record, attempt):
+    if jobs.hopeless(record, attempt):
         return CPU_JOB.model_copy(update={"accelerate": first.accelerate})
-    mem_mb, runtime = attempts.more_after(record, first.mem_mb, first.runtime, longest)
+    mem_mb, runtime = jobs.more_after(record, first.mem_mb, first.runtime, longest)
     return first.model_copy(update={"mem_mb": mem_mb, "runtime": runtime})
 
 
@@ -172,8 +172,8 @@ def _model_of(wildcards: Mapping[str, str]) -> str | None:
 def _estimated(study: "Study", rule: str, wildcards: Mapping[str, str], gpus: int | None) -> Ask:
     if rule == "base":
         return _base(study, wildcards, gpus)
-    if rule == "generate":
-        return _generate(study, wildcards, gpus)
+    if rule == "ask":
+        return _ask_model(study, wildcards, gpus)
     if "chain" in wildcards:
         return _trained(study, rule, wildcards, gpus)
     return CPU_JOB
@@ -255,13 +255,15 @@ def _training(
     )
 
 
-def _generate(study: "Study", wildcards: Mapping[str, str], gpus: int | None) -> Ask:
+def _ask_model(study: "Study", wildcards: Mapping[str, str], gpus: int | None) -> Ask:
     settings, parameters = study.resources, parameters_of(study, _model_of(wildcards) or "")
-    sampling = study.verticals_measured()[wildcards["vertical"]].generate
+    sampling = [vertical.generate for vertical in study.verticals_measured().values()]
     on_gpu = _wants_gpu(study, parameters, gpus)
-    memory = estimate.generation_memory(parameters, sampling.batch_tokens, "bf16" if on_gpu else "fp32")
-    flops = estimate.generation_flops(
-        parameters, settings.replies * sampling.samples, PROMPT_TOKENS + sampling.max_new_tokens
+    precision: estimate.Precision = "bf16" if on_gpu else "fp32"
+    memory = max(estimate.generation_memory(parameters, each.batch_tokens, precision) for each in sampling)
+    flops = sum(
+        estimate.generation_flops(parameters, settings.replies * each.samples, PROMPT_TOKENS + each.max_new_tokens)
+        for each in sampling
     )
     if not on_gpu:
         runtime = _minutes(settings, flops / (settings.cpus * settings.cpu_gflops * 1e9))

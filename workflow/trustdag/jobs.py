@@ -1,7 +1,7 @@
-"""Why a job's earlier attempts failed, and what the next one asks for: more, only where more mends it.
+"""The record of a job: what it used when it was done, or why it failed and what the next attempt asks for.
 
-`launch` writes one small file for each job that is running or has failed; a success removes it. `resources` reads it
-when Snakemake submits the job again, in the same run or, after the main process was killed, in a later one.
+`launch` writes one small file for each job. `resources` reads it when Snakemake submits the job again, in the same run
+or, after the main process was killed, in a later one; `pending` takes from it what a job of the same kind will cost.
 """
 
 import re
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from trustdag.artifacts import write_json
 from trustdag.errors import UserError
+from trustdag.processes import Process
 from trustdag.settings import Section, explain
 
 Kind = Literal["memory", "time", "gpu_memory", "interrupted", "killed", "transient", "error"]
@@ -20,6 +21,7 @@ TAIL = 20_000
 """Bytes at the end of a log in which the reason of a failure is looked for."""
 RESUMABLE = 75
 """Exit code of a stage that saved a checkpoint because a signal asked it to stop."""
+SAVED = re.compile(r"^trustdag: SIG\w+: saved a checkpoint", re.MULTILINE)
 GPU_MEMORY = re.compile(r"CUDA out of memory|OutOfMemoryError|CUBLAS_STATUS_ALLOC_FAILED")
 HOST_MEMORY = re.compile(
     r"^MemoryError|DefaultCPUAllocator: (?:not enough memory|can't allocate)|Unable to allocate .* for an array"
@@ -32,14 +34,17 @@ TRANSIENT = re.compile(
 )
 
 
-class Process(Section):
-    """The launcher of a running attempt: on which host, and as which Slurm job, if any."""
-
-    host: str
-    pid: int
-    started: str
-    """Start of the process in clock ticks since boot, so that a reused id is not taken for it."""
-    slurm_job: str | None = None
+MEANING: dict[Kind, str] = {
+    "memory": "out of memory; the next attempt gets twice as much",
+    "time": "out of time; the next attempt goes on from the last checkpoint with a longer limit",
+    "gpu_memory": "the GPU's memory is too small; lower device_batch_size or batch_tokens, turn on"
+    " gradient_checkpointing, or ask for more GPUs in `resources`",
+    "interrupted": "stopped from outside; the next attempt goes on from the last checkpoint",
+    "killed": "killed from outside; the next attempt goes on from the last checkpoint",
+    "transient": "the machine failed, not the program",
+    "error": "an error that another attempt would only repeat",
+}
+"""What each kind of failure means, for people."""
 
 
 class Failure(Section):
@@ -54,11 +59,24 @@ class Failure(Section):
     """One line for people."""
 
 
+class Usage(Section):
+    """What a job that was done used."""
+
+    seconds: float
+    peak_mb: float
+    """Most memory of the host that all its processes held at once."""
+    gpu: int
+    cpus: int
+
+
 class Record(Section):
-    """The attempts at one job since its last success."""
+    """One job: the attempt that runs, the failures since its last success, and what that success used."""
 
     running: Process | None = None
+    held_mb: float = 0.0
+    """Most memory that the running attempt was seen to hold: the trace it leaves when it is killed without a word."""
     failures: tuple[Failure, ...] = ()
+    used: Usage | None = None
 
 
 class Ended(NamedTuple):
@@ -72,24 +90,32 @@ class Ended(NamedTuple):
     """The launcher was told to stop by somebody else (scancel, preemption, the time limit, Ctrl-C)."""
     seconds: float
     peak_mb: float
-    """Most memory that one process of it held."""
+    """Most memory that its processes held at once."""
     tail: str
     """End of its log."""
 
 
 def classify(ended: Ended, mem_mb: int, runtime: int) -> Kind:
     """Why an attempt failed. Only `memory` and `time` are mended by more memory or time."""
-    if ended.warned or (ended.terminated and ended.seconds >= 0.9 * runtime * 60):
+    saved = ended.returncode in (RESUMABLE, -15, 143) or SAVED.search(ended.tail) is not None
+    if (ended.warned and saved) or (ended.terminated and ended.seconds >= 0.9 * runtime * 60):
         return "time"
-    if ended.terminated or ended.returncode == RESUMABLE:
+    if ended.terminated or saved:
         return "interrupted"
     if GPU_MEMORY.search(ended.tail):
         return "gpu_memory"
     if HOST_MEMORY.search(ended.tail) or (ended.returncode in (-9, 137) and ended.peak_mb >= 0.8 * mem_mb):
         return "memory"
-    if ended.returncode in (-9, -15, 137, 143):
+    if ended.returncode in (-9, 137):
         return "killed"
     return "transient" if TRANSIENT.search(ended.tail) else "error"
+
+
+def classify_silent(state: str | None, held_mb: float, mem_mb: int) -> Kind:
+    """Why an attempt ended whose launcher could not say it: from Slurm's state, and the memory last seen."""
+    if state == "TIMEOUT":
+        return "time"
+    return "memory" if state == "OUT_OF_MEMORY" or held_mb >= 0.8 * mem_mb else "killed"
 
 
 def more_after(record: Record, mem_mb: int, runtime: int, longest: int) -> tuple[int, int]:
@@ -107,9 +133,19 @@ def hopeless(record: Record, attempt: int) -> Failure | None:
     return last if attempt > 1 and last is not None and last.kind in ("error", "gpu_memory") else None
 
 
+def tail(log: Path) -> str:
+    """The end of a log; empty if there is none."""
+    try:
+        with log.open("rb") as handle:
+            handle.seek(max(0, log.stat().st_size - TAIL))
+            return handle.read().decode("utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
 def path_of(results: str, rule: str, wildcards: tuple[str, ...]) -> Path:
     """Where the record of a job lies: one file for each rule and its wildcards."""
-    return Path(results) / ".attempts" / rule / ("_".join(each.replace("/", "_") for each in wildcards) + ".json")
+    return Path(results) / ".jobs" / rule / ("_".join(each.replace("/", "_") for each in wildcards) + ".json")
 
 
 def read(path: Path) -> Record:
