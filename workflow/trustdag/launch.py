@@ -134,7 +134,7 @@ class Watch:
         self._tell(signal.SIGTERM)
 
     def _tell(self, number: signal.Signals) -> None:
-        """Sends a signal to the processes that run our package; `accelerate launch` would end before they have saved."""
+        """Sends a signal to the processes that run our package: `accelerate launch` would end before they saved."""
         family = self._family()
         ranks = [pid for pid in family if _is_ours(processes.arguments(pid))]
         for pid in ranks or family:
