@@ -66,7 +66,7 @@ def launch(record: Path, log: Path, attempt: int, given: Allocation, command: Se
 
 def start_command(given: Allocation, command: Sequence[str]) -> list[str]:
     """The command line: plain Python, or `accelerate launch` with a process on each GPU of the allocation."""
-    if given.accelerate == "none":
+    if given.accelerate == "none" or given.gpu == 0:
         return [sys.executable, "-m", "trustdag", *command]
     config = ROOT / "config" / "accelerate" / f"{given.accelerate}.yaml"
     if not config.is_file():

@@ -123,6 +123,7 @@ def for_rule(study: "Study", rule: str) -> dict[str, Callable[..., Any]]:
 
     return {name: field(name) for name in ("gpu", "mem_mb", "runtime", "accelerate")} | {
         "nodes": nodes,
+        "processes": lambda wildcards: max(1, asked(wildcards).gpu),
         "attempt": _attempt,
         "record": lambda wildcards: str(record(wildcards)),
     }
