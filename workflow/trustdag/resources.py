@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from trustdag import estimate, jobs
+from trustdag import estimate, jobs, site
 from trustdag.errors import UserError
 from trustdag.settings import Section
 
@@ -99,7 +99,8 @@ CPU_JOB = Ask(gpu=0, cpus=1, mem_mb=4_000, runtime=60, accelerate="cpu")
 
 
 def for_rule(study: "Study", rule: str) -> dict[str, Callable[..., Any]]:
-    """The `resources` of a rule, as functions of the wildcards and the attempt."""
+    """The `resources` of a rule, as functions of the wildcards and the attempt; with the site's own for each job."""
+    placed = site.load()
 
     def asked(wildcards: Mapping[str, str]) -> Ask:
         return cached(rule, tuple(sorted(wildcards.items())))
@@ -121,12 +122,20 @@ def for_rule(study: "Study", rule: str) -> dict[str, Callable[..., Any]]:
         count = ceil(next_try(wildcards, attempt).gpu / study.resources.gpus_per_node)
         return count if count > 1 else None
 
-    return {name: field(name) for name in ("gpu", "mem_mb", "runtime", "accelerate")} | {
-        "nodes": nodes,
-        "processes": lambda wildcards: max(1, asked(wildcards).gpu),
-        "attempt": _attempt,
-        "record": lambda wildcards: str(record(wildcards)),
-    }
+    def place(name: str) -> Callable[[Any, int], str | None]:
+        return lambda wildcards, attempt: placed.place(next_try(wildcards, attempt).gpu).get(name)
+
+    asked_for = {name: field(name) for name in ("gpu", "mem_mb", "runtime", "accelerate")}
+    return (
+        asked_for
+        | {name: place(name) for name in site.PLACED if placed.names(name)}
+        | {
+            "nodes": nodes,
+            "processes": lambda wildcards: max(1, asked(wildcards).gpu),
+            "attempt": _attempt,
+            "record": lambda wildcards: str(record(wildcards)),
+        }
+    )
 
 
 def _attempt(wildcards: Any, attempt: int) -> int:  # noqa: ARG001 - Snakemake passes both by name
