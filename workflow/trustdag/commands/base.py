@@ -15,7 +15,7 @@ HELP = "Get a model: from the hub, from a local folder, or train it from scratch
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Settings, corpus, format and output folder."""
     parser.add_argument("--settings", required=True, help="JSON or the path of a YAML file; `source` says which kind")
-    parser.add_argument("--corpus", type=Path, help="corpus.parquet, for a model trained from scratch")
+    parser.add_argument("--corpus", type=Path, nargs="?", help="corpus.parquet, for a model trained from scratch")
     parser.add_argument("--format", choices=get_args(Format), default="hh", help="how the model is asked")
     parser.add_argument("--out", type=Path, required=True, help="folder of model/, manifest.json and metrics.jsonl")
 

@@ -10,6 +10,7 @@ from trustdag.models.base import Kind
 from trustdag.models.dialogue import Format
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
@@ -22,15 +23,16 @@ def write_model(
     style: Format,
     made_by: dict[str, Any],
     facts: dict[str, Any],
+    state_dict: "dict[str, torch.Tensor] | None" = None,
 ) -> None:
     """Writes `out`/model (safetensors, tokenizer, README.md) and, last, `out`/manifest.json.
 
     `made_by` is everything that made the model: settings, digests of the inputs, seed. `facts` are what was found on
-    the way: examples used and dropped, final losses.
+    the way: examples used and dropped, final losses. `state_dict` stands for the model's own weights where given.
     """
     made_by = {**made_by, "provenance": provenance()}
     with atomic_folder(out / "model") as partial:
-        model.save_pretrained(str(partial), safe_serialization=True)
+        model.save_pretrained(str(partial), state_dict=state_dict)
         tokenizer.save_pretrained(str(partial))
         (partial / "README.md").write_text(card(kind, model.num_parameters(), style, made_by, facts), encoding="utf-8")
     _write_manifest(out, kind, model.num_parameters(), style, made_by, facts)

@@ -67,6 +67,29 @@ def load_reward(folder: Path, dtype: "torch.dtype | None" = None) -> "PreTrained
     )
 
 
+def new_reward(folder: Path, tokenizer: "PreTrainedTokenizerBase", seed: int) -> "PreTrainedModel":
+    """A reward model on the trunk of the policy in `folder`: in fp32, its score's weights random by `seed`.
+
+    The score is read at the last token that is not padding.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification, set_seed
+
+    _require_weights(folder)
+    check_kind(folder, "policy")
+    set_seed(seed)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        str(folder),
+        num_labels=1,
+        dtype=torch.float32,
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=False,
+    )
+    model.config.pad_token_id = tokenizer.pad_token_id
+    return model
+
+
 def load_config(folder: Path) -> "PreTrainedConfig":
     """The configuration of a model folder."""
     from transformers import AutoConfig

@@ -21,7 +21,7 @@ from trustdag.models.folder import write_model
 from trustdag.models.load import load_tokenizer
 from trustdag.models.quiet import quiet
 from trustdag.train import checkpoints
-from trustdag.train.guard import check_finite
+from trustdag.train.guard import Guard
 from trustdag.train.metrics import MetricsLog
 
 if TYPE_CHECKING:
@@ -152,6 +152,7 @@ class Run:
         self.model.to(self.device).train()
         self.optimiser = optimiser(self.model, settings)
         first = self._resume()
+        self.guard = Guard("base", settings.steps, self.log.path)
         losses: list[torch.Tensor] = []
         since = time.perf_counter()
         for step in range(first, settings.steps):
@@ -199,7 +200,7 @@ class Run:
             "tokens_per_second": steps_per_second * self.settings.batch_size * self.settings.context,
         }
         self.log.write(step, "train", values)
-        check_finite("base", step, self.settings.steps, values, 10 * math.log(self.model.config.vocab_size), self.log)
+        self.guard.check(step, values)
 
     def validate(self, rows: "np.ndarray[Any, Any]") -> float:
         """The mean cross-entropy on held-out rows, logged as the last validation line."""

@@ -13,7 +13,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from trustdag.artifacts import atomic_folder
 from trustdag.errors import UserError
 
 EXIT_RESUMABLE = 75
@@ -40,12 +39,29 @@ def step_of(checkpoint: Path) -> int:
 @contextmanager
 def writing(folder: Path, step: int) -> Iterator[Path]:
     """Yields an empty folder that becomes the checkpoint of `step`; only then are older ones removed."""
-    target = folder / f"{PREFIX}{step}"
-    with atomic_folder(target) as partial:
+    partial = partial_folder(folder)
+    partial.mkdir(parents=True)
+    try:
         yield partial
-        for path in partial.rglob("*"):
-            if path.is_file():
-                _sync(path)
+        keep(partial, folder, step)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def partial_folder(folder: Path) -> Path:
+    """Where a checkpoint is put together: one place for all processes of a run, cleared at the next start."""
+    return folder / ".checkpoint.partial"
+
+
+def keep(written: Path, folder: Path, step: int) -> None:
+    """Makes a written folder the checkpoint of `step`: on the disk first, then named, then older ones removed."""
+    for path in written.rglob("*"):
+        if path.is_file():
+            _sync(path)
+    target = folder / f"{PREFIX}{step}"
+    if target.exists():
+        shutil.rmtree(target)
+    written.replace(target)
     for older in folder.glob(f"{PREFIX}*"):
         if older != target:
             shutil.rmtree(older)

@@ -38,6 +38,11 @@ class MetricsLog:
         append_jsonl(self.path, {"step": step, "split": split, **finite})
         print(self._progress(step, split, values), file=sys.stderr, flush=True)
 
+    def last(self, split: str) -> dict[str, Any] | None:
+        """The newest line of a split, or None."""
+        records = read_jsonl(self.path) if self.path.is_file() else []
+        return next((record for record in reversed(records) if record["split"] == split), None)
+
     def copy_to(self, path: Path) -> None:
         """Puts the finished log among the outputs."""
         with atomic_file(path) as partial:

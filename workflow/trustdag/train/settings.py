@@ -25,8 +25,8 @@ class TrainSettings(Section):
     """Peak learning rate."""
     schedule: Literal["constant", "linear", "cosine"] = "linear"
     """Shape of the learning rate after the warm-up."""
-    warmup: float = Field(0.0, ge=0, lt=1)
-    """Share of all steps over which the learning rate rises from 0."""
+    warmup: float = Field(0.0, ge=0)
+    """Steps over which the learning rate rises from 0: a share of all steps below 1, a number of steps from 1 on."""
     weight_decay: float = Field(0.0, ge=0)
     """Decoupled weight decay of AdamW."""
     betas: tuple[float, float] = (0.9, 0.999)
@@ -49,3 +49,18 @@ class TrainSettings(Section):
     """Optimiser steps between two checkpoints; a restarted stage goes on from the last one."""
     log_every: int = Field(10, ge=1)
     """Optimiser steps between two lines of metrics.jsonl."""
+
+
+class SupervisedSettings(TrainSettings):
+    """What SFT, the reward model and DPO have in common: passes over a fixed set of pairs."""
+
+    epochs: int = Field(1, ge=1)
+    """Passes over the training pairs."""
+    max_steps: int | None = Field(None, ge=1)
+    """Stop after this many optimiser steps, though the epochs have more."""
+    optimiser: Literal["adamw", "rmsprop"] = "adamw"
+    """AdamW, or the RMSprop of the original DPO code, which keeps one moment instead of two."""
+    validation_pairs: int | None = Field(1000, ge=1)
+    """Validation pairs that are evaluated, from the top of the file; None: all."""
+    evaluate_every: int | None = Field(None, ge=1)
+    """Optimiser steps between two evaluations; there is always one at the end."""

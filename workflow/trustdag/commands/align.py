@@ -1,0 +1,46 @@
+"""`trustdag align METHOD`: one stage of a recipe."""
+
+import argparse
+from pathlib import Path
+from typing import get_args
+
+from trustdag.align import methods
+from trustdag.artifacts import model_folder
+from trustdag.commands import read_settings
+from trustdag.errors import UserError
+from trustdag.models.dialogue import Format
+from trustdag.train.stage import Stage
+
+HELP = "Train one stage of a recipe: sft, reward, dpo, ppo. Started again after a kill, it goes on."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Method, models, data, settings, seed, format and output folder."""
+    parser.add_argument("method", choices=sorted(methods()))
+    parser.add_argument(
+        "--policy", type=Path, required=True, help="model folder that the stage starts from, or its manifest.json"
+    )
+    parser.add_argument("--reward", type=Path, help="the same of the reward model, for methods that need one")
+    parser.add_argument("--data", type=Path, required=True, help="folder of train.parquet and validation.parquet")
+    parser.add_argument("--settings", default="{}", help="JSON or the path of a YAML file")
+    parser.add_argument("--seed", type=int, default=0, help="seed of data order, initialisation and sampling")
+    parser.add_argument("--format", choices=get_args(Format), default="hh", help="how the policy is asked")
+    parser.add_argument("--out", type=Path, required=True, help="folder of model/, manifest.json and metrics.jsonl")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Trains the stage."""
+    method = methods()[arguments.method]
+    settings = read_settings(arguments.settings, method.Settings)
+    if "reward" in method.REQUIRES and arguments.reward is None:
+        raise UserError(f"--reward: {arguments.method} needs a reward model's folder")
+    stage = Stage(
+        method=arguments.method,
+        policy=model_folder(arguments.policy),
+        reward=model_folder(arguments.reward) if "reward" in method.REQUIRES else None,
+        data=arguments.data,
+        seed=arguments.seed,
+        format=arguments.format,
+        out=arguments.out,
+    )
+    method.train(stage, settings)

@@ -1,0 +1,101 @@
+"""Preference pairs as token ids: what is too long is dropped and counted, never cut."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from trustdag.errors import UserError
+from trustdag.models.dialogue import Format
+from trustdag.models.tokens import encode_conversations
+from trustdag.train.settings import SupervisedSettings
+from trustdag.train.stage import Stage
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Ids = list[list[int]]
+
+
+@dataclass(frozen=True)
+class Replies:
+    """Tokenised pairs that fit. Each reply is closed by the end-of-text token."""
+
+    prompts: Ids
+    replies: dict[str, Ids]
+    """By column (`chosen`, `rejected`), aligned with `prompts`."""
+    too_long: int
+    """Pairs that were dropped because prompt and reply exceed the longest length."""
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def joined(self, column: str) -> Ids:
+        """Prompt and reply as one sequence."""
+        return [prompt + reply for prompt, reply in zip(self.prompts, self.replies[column], strict=True)]
+
+
+def read_pairs(path: Path, limit: int | None = None) -> pd.DataFrame:
+    """The pairs of a canonical Parquet file, at most `limit` from the top. Raises UserError if it has none."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such preference data")
+    frame = pd.read_parquet(path, columns=["prompt", "chosen", "rejected"])
+    if frame.empty:
+        raise UserError(f"{path}: holds no pairs")
+    return frame.head(limit) if limit else frame
+
+
+def splits(
+    stage: Stage, settings: SupervisedSettings, columns: tuple[str, ...], tokenizer: "PreTrainedTokenizerBase"
+) -> dict[str, Replies]:
+    """The stage's training and validation pairs."""
+    limits = {"train": None, "validation": settings.validation_pairs}
+    return {
+        split: encode(stage.data / f"{split}.parquet", columns, tokenizer, stage.format, settings.max_length, limit)
+        for split, limit in limits.items()
+    }
+
+
+def counts(pairs: dict[str, Replies]) -> dict[str, Any]:
+    """How many pairs were used and dropped, for the model card."""
+    return {
+        "pairs_used": {split: len(replies) for split, replies in pairs.items()},
+        "pairs_too_long": {split: replies.too_long for split, replies in pairs.items()},
+    }
+
+
+def encode(
+    path: Path,
+    columns: tuple[str, ...],
+    tokenizer: "PreTrainedTokenizerBase",
+    style: Format,
+    max_length: int,
+    limit: int | None = None,
+) -> Replies:
+    """The pairs of `path` whose prompt fits with the reply of each of `columns`.
+
+    Raises UserError if none fits.
+    """
+    frame = read_pairs(path, limit)
+    prompts: Ids = []
+    replies: dict[str, Ids] = {}
+    for column in columns:
+        prompts, replies[column] = encode_conversations(
+            frame["prompt"].tolist(), frame[column].tolist(), tokenizer, style
+        )
+    fits = [
+        all(len(prompt) + len(replies[column][row]) <= max_length for column in columns)
+        for row, prompt in enumerate(prompts)
+    ]
+    if not any(fits):
+        raise UserError(f"{path}: none of {len(fits)} pairs fits max_length {max_length}; raise it")
+    return Replies(
+        prompts=_where(fits, prompts),
+        replies={column: _where(fits, ids) for column, ids in replies.items()},
+        too_long=len(fits) - sum(fits),
+    )
+
+
+def _where(keep: list[bool], rows: Ids) -> Ids:
+    return [row for kept, row in zip(keep, rows, strict=True) if kept]

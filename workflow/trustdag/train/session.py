@@ -1,0 +1,58 @@
+"""The frame of every training: checkpoints held by one process alone, signals heeded, a step cut into passes."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from trustdag.errors import UserError
+from trustdag.train import checkpoints
+from trustdag.train.settings import TrainSettings
+from trustdag.train.stage import Stage
+
+
+@dataclass(frozen=True)
+class Session:
+    """A stage that is being trained."""
+
+    stage: Stage
+    settings: TrainSettings
+    folder: Path
+    """Checkpoints, metrics and whatever else a resumed run needs."""
+    stop: checkpoints.StopRequest
+
+
+@contextmanager
+def session(stage: Stage, settings: TrainSettings) -> Iterator[Session]:
+    """Opens a stage for training. Raises UserError while another process trains it."""
+    from trustdag.models.quiet import quiet
+
+    quiet()
+    folder = stage.checkpoints(settings.model_dump(mode="json"))
+    with checkpoints.exclusive(folder), checkpoints.stop_on_signals() as stop:
+        yield Session(stage, settings, folder, stop)
+
+
+@dataclass(frozen=True)
+class Batches:
+    """How one optimiser step is cut into forward passes."""
+
+    device: int
+    """Examples in one forward pass of one process."""
+    accumulation: int
+    """Forward passes of one process in a step."""
+
+
+def batches(settings: TrainSettings) -> Batches:
+    """The cut of `batch_size` over processes and forward passes. Raises UserError where it leaves a remainder."""
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    share, remainder = divmod(settings.batch_size, processes)
+    if remainder or share == 0:
+        raise UserError(f"batch_size: {settings.batch_size} does not divide over {processes} processes")
+    device = min(settings.device_batch_size or share, share)
+    if share % device:
+        raise UserError(
+            f"device_batch_size: {device} does not divide the {share} examples that a process has in a step"
+        )
+    return Batches(device=device, accumulation=share // device)
