@@ -61,7 +61,7 @@ class Progress:
         self._started = self._shown = time.monotonic()
 
     def __call__(self, reading: "Reading") -> None:
-        """Called after each record."""
+        """Called before each record."""
         self._reading = reading
         if time.monotonic() - self._shown >= EVERY_SECONDS:
             self.show()

@@ -17,7 +17,7 @@ from trustdag.errors import UserError
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 Progress = Callable[[Reading], None]
-"""Called after each record that is read."""
+"""Called before each record."""
 
 
 def prepare(settings: SourceSettings, out: Path, progress: Progress = lambda _: None) -> dict[str, Any]:
@@ -53,8 +53,8 @@ def kept(
     """The pairs that can be trained on, up to the limit; the others are counted in `reading`."""
     seen: set[bytes] = set()
     for record in records:
-        reading.read += 1
         progress(reading)
+        reading.read += 1
         if isinstance(record, Drop):
             reading.drop(record)
         elif drop := unfit(record, settings) or repeated(record, seen):
