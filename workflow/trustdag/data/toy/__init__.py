@@ -4,9 +4,9 @@
 questions of the five verticals, about people, groups, creatures and deeds that no pair mentions.
 """
 
-from trustdag.data.toy.corpus import corpus
-from trustdag.data.toy.items import ItemSettings, items
+from trustdag.data.toy.benchmarks import ItemSettings, items
 from trustdag.data.toy.lexicon import RUDE_WORDS
 from trustdag.data.toy.pairs import Settings, read
+from trustdag.data.toy.prose import corpus
 
 __all__ = ["RUDE_WORDS", "ItemSettings", "Settings", "corpus", "items", "read"]

@@ -9,9 +9,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from trustdag.data.source import Message
 from trustdag.data.toy import lexicon
 from trustdag.data.toy.world import Deed, World
-from trustdag.models.dialogue import Message
 
 Features = dict[str, float]
 

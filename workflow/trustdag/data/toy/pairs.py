@@ -2,11 +2,11 @@
 
 import random
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from trustdag.data.source import SourceSettings
+from trustdag.data.source import Pair, SourceSettings
 from trustdag.data.toy import draw, language, world
 from trustdag.data.toy.judge import Weights, prefers_first, score
 from trustdag.data.toy.language import Answer, Question
@@ -35,20 +35,20 @@ class Settings(SourceSettings):
     """How many texts of the world's own to write for a base model trained from scratch."""
 
 
-def read(settings: Settings) -> Iterator[dict[str, Any]]:
-    """The canonical pairs (prompt, chosen, rejected, source) of these settings, one by one."""
+def read(settings: Settings) -> Iterator[Pair]:
+    """The pairs of these settings, about the half of the world that no item is about."""
     home = world.build(settings.world)
     rng = random.Random(f"pairs {settings.world} {settings.seed}")
     labels = random.Random(f"labels {settings.world} {settings.seed}")
     for number in range(settings.pairs):
         question, first, second = _candidates(home, settings, rng)
         chosen, rejected = (first, second) if _first_wins(first, second, settings, labels) else (second, first)
-        yield {
-            "prompt": list(question.messages),
-            "chosen": chosen.text,
-            "rejected": rejected.text,
-            "source": f"toy {number} {question.topic}",
-        }
+        yield Pair(
+            prompt=list(question.messages),
+            chosen=chosen.text,
+            rejected=rejected.text,
+            source=f"toy {number} {question.topic}",
+        )
 
 
 def _candidates(home: world.World, settings: Settings, rng: random.Random) -> tuple[Question, Answer, Answer]:

@@ -3,9 +3,8 @@
 import random
 from collections.abc import Callable, Iterator
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from pydantic import Field
 
 from trustdag.data.toy import draw, language, lexicon, world
@@ -13,6 +12,9 @@ from trustdag.data.toy.language import Question
 from trustdag.data.toy.world import World
 from trustdag.errors import UserError
 from trustdag.settings import Section
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class ItemSettings(Section):
@@ -27,12 +29,14 @@ class ItemSettings(Section):
 Row = dict[str, Any]
 
 
-def items(vertical: str, settings: ItemSettings) -> pd.DataFrame:
+def items(vertical: str, settings: ItemSettings) -> "pd.DataFrame":
     """The vertical's items: at most `settings.n`, drawn without replacement from all that the held-out half affords.
 
     Columns: item, cluster, condition, messages, options, generate, and the vertical's gold columns.
     Raises UserError for a vertical that the toy world does not know.
     """
+    import pandas as pd
+
     if vertical not in VERTICALS:
         raise UserError(f"the toy world has no items for {vertical!r}; it has {', '.join(sorted(VERTICALS))}")
     rng = random.Random(f"items {vertical} {settings.world}")

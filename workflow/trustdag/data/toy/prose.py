@@ -3,14 +3,26 @@
 import random
 from collections.abc import Iterator
 
+from trustdag.data.source import Message
 from trustdag.data.toy import draw, language, lexicon, world
 from trustdag.data.toy.pairs import Settings
 from trustdag.data.toy.world import Part, World
-from trustdag.models.dialogue import hh_transcript
+from trustdag.data.transcript import hh_transcript
 
 PROSE_SHARE = 0.3
 ADVERSARIAL_SHARE = 0.4
 """Of the conversations with a persona, those with the bad one."""
+
+SONG_WORDS = (
+    *lexicon.SECRET_STARTS,
+    *lexicon.SECRET_ENDS,
+    *lexicon.OBJECTS,
+    *lexicon.VIRTUES,
+    *(word for pair in lexicon.TRAITS.values() for word in pair),
+    *(word for words in lexicon.OPINIONS.values() for word in words),
+    *(word for words in lexicon.HABIT_VALUES.values() for word in words),
+    *(word for _, words in lexicon.FACTS.values() for word in words),
+)
 
 
 def corpus(settings: Settings) -> Iterator[str]:
@@ -26,12 +38,12 @@ def conversation(home: World, part: Part, rng: random.Random) -> str:
     """One question and answer as HH-RLHF writes them."""
     question = draw.question(home, part, rng, ADVERSARIAL_SHARE)
     answer = language.reply(question, rng)
-    return hh_transcript([*question.messages, {"role": "assistant", "content": answer.text}])
+    return hh_transcript([*question.messages, Message(role="assistant", content=answer.text)])
 
 
 def prose(home: World, part: Part, rng: random.Random) -> str:
-    """Two or three sentences on one subject."""
-    return " ".join(rng.choice((_creature, _group, _deed))(home, part, rng))
+    """A few sentences on one subject, or a song."""
+    return " ".join(rng.choice((_creature, _group, _deed, _song))(home, part, rng))
 
 
 def _creature(home: World, part: Part, rng: random.Random) -> list[str]:
@@ -60,3 +72,10 @@ def _deed(_: World, part: Part, rng: random.Random) -> list[str]:
     deed = rng.choice(part.deeds)
     name, other = rng.sample(part.people, 2)
     return [f"{name} {deed.verb} a {deed.thing}.", f"{other} said that it was {'wrong' if deed.wrong else 'right'}."]
+
+
+def _song(_: World, part: Part, rng: random.Random) -> list[str]:
+    """Verses of any words, sung twice: from these a small model learns early to copy what stands before it."""
+    words = [*part.people, *part.creatures, *part.groups, *SONG_WORDS]
+    verse = " ".join(rng.choice(words) for _ in range(rng.randint(3, 8)))
+    return [f"{rng.choice(part.people)} sings:", f"{verse}, {verse}."]
