@@ -1,0 +1,99 @@
+"""What would go wrong later, found before the first rollout."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from trustdag.errors import UserError
+from trustdag.models.load import context_length
+from trustdag.rl.model import base_of
+from trustdag.rl.settings import PPOSettings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def check_division(settings: PPOSettings, processes: int) -> None:
+    """Raises UserError unless every minibatch has the same number of replies on every process."""
+    parts = settings.minibatches * processes
+    if settings.batch_size % parts:
+        near = max(parts, round(settings.batch_size / parts) * parts)
+        raise UserError(
+            f"batch_size: {settings.batch_size} replies do not divide into {settings.minibatches} minibatches on "
+            f"{processes} processes; take a multiple of {parts}, such as {near}"
+        )
+    if settings.lora is not None and settings.lora.dropout > 0:
+        raise UserError(
+            f"lora.dropout: {settings.lora.dropout} would make pi / pi_old compare two different networks; set it to 0"
+        )
+    if settings.lora is not None and settings.top_layers is not None:
+        raise UserError("top_layers and lora: both say what trains; leave one of them empty")
+
+
+def check_policy(policy: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Raises UserError for a policy that cannot end a reply, or whose logits are not its output embedding's."""
+    size = policy.get_output_embeddings().weight.shape[0]
+    if tokenizer.eos_token_id is None:
+        raise UserError(
+            "policy: its tokenizer has no end-of-text token, so no reply could end; set tokenizer.eos_token"
+        )
+    if max(tokenizer.eos_token_id, len(tokenizer) - 1) >= size:
+        raise UserError(
+            f"policy: its tokenizer has {len(tokenizer)} tokens (end-of-text is {tokenizer.eos_token_id}), its output "
+            f"layer {size}; use the policy's own tokenizer or resize the embeddings"
+        )
+    with torch.no_grad():
+        tokens = torch.tensor([[tokenizer.eos_token_id, 0]], device=policy.device)
+        base = base_of(policy)
+        direct = base.get_output_embeddings()(base.base_model(input_ids=tokens).last_hidden_state)
+        if not torch.allclose(direct, policy(input_ids=tokens).logits, rtol=1e-3, atol=1e-3):
+            raise UserError(
+                f"policy: {type(base).__name__} changes its logits after the output layer (a soft cap or a scale), "
+                "which is not supported; take another policy"
+            )
+
+
+def check_prompts(prompts: Sequence[Sequence[int]], policy: "PreTrainedModel", settings: PPOSettings) -> None:
+    """Raises UserError if there are no prompts, an empty one, or one that leaves no room for a reply in the context."""
+    if not prompts:
+        raise UserError("prompts: there are none to train on")
+    empty = [index for index, prompt in enumerate(prompts) if not prompt]
+    if empty:
+        raise UserError(
+            f"prompts: {len(empty)} of {len(prompts)} have no tokens, the first is number {empty[0]}; drop them"
+        )
+    context = context_length(policy.config)
+    too_long = [len(prompt) for prompt in prompts if len(prompt) + settings.max_new_tokens > context]
+    if too_long:
+        raise UserError(
+            f"prompts: {len(too_long)} of {len(prompts)} do not fit the policy's context of {context} tokens with "
+            f"{settings.max_new_tokens} new ones (the longest has {max(too_long)}); drop them or lower max_new_tokens"
+        )
+
+
+def check_reward_model(
+    model: "PreTrainedModel", own_tokenizer: "PreTrainedTokenizerBase | None", tokenizer: "PreTrainedTokenizerBase"
+) -> None:
+    """Raises UserError unless the reward model gives one score and reads the policy's tokens."""
+    name = f"reward model {model.config.name_or_path or type(model).__name__}"
+    if model.config.num_labels != 1:
+        raise UserError(
+            f"{name}: has {model.config.num_labels} labels, a reward is one number; train it with num_labels=1"
+        )
+    size = model.get_input_embeddings().weight.shape[0]
+    if size < len(tokenizer):
+        raise UserError(
+            f"{name}: reads {size} tokens, the policy's vocabulary has {len(tokenizer)}; train it from the same base "
+            "model, or pass a function of texts that tokenises for itself"
+        )
+    if own_tokenizer is not None:
+        ours, theirs = tokenizer.get_vocab(), own_tokenizer.get_vocab()
+        different = sum(1 for token, index in ours.items() if theirs.get(token) != index)
+        if different:
+            raise UserError(
+                f"{name}: its vocabulary is another one: {different} of the policy's {len(ours)} tokens have another id "
+                "there or none; train it from the same base model, or pass a function of texts"
+            )
+    if model.config.pad_token_id is None:
+        raise UserError(f"{name}: config.pad_token_id is not set, so it cannot find where a text ends; set it")

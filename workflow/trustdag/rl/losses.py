@@ -1,0 +1,124 @@
+"""PPO's arithmetic as pure functions: nothing here knows a model.
+
+Shapes: B replies, T tokens of the longest one, V vocabulary. `mask` (B, T) is true on a reply's own tokens, its
+end-of-text token included; what a masked position holds is never read.
+"""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+
+def log_probabilities(logits: Tensor, tokens: Tensor, temperature: float) -> Tensor:
+    """The log-probability of each token: log softmax(logits / temperature)[token].
+
+    logits (N, V), tokens (N,) -> (N,), in fp32. Equal to a log-softmax and a gather, without holding a second (N, V).
+    """
+    scaled = logits.float() / temperature
+    return scaled.gather(-1, tokens[:, None])[:, 0] - scaled.logsumexp(-1)
+
+
+def entropy_of(logits: Tensor, temperature: float) -> Tensor:
+    """The entropy of softmax(logits / temperature), in nats: H = logsumexp(z) - sum_v p_v z_v. (N, V) -> (N,)."""
+    scaled = logits.float() / temperature
+    return scaled.logsumexp(-1) - (scaled.softmax(-1) * scaled).sum(-1)
+
+
+def kl_estimate(logprobs: Tensor, ref_logprobs: Tensor, estimator: Literal["k1", "k3"]) -> Tensor:
+    """Per-token estimate of KL(policy || reference) from tokens that the policy sampled. (B, T) -> (B, T).
+
+    With log r = log pi_ref - log pi: k1 = -log r (unbiased, signed), k3 = (r - 1) - log r (unbiased, never negative).
+    John Schulman, "Approximating KL divergence" (2020).
+    """
+    log_ratio = ref_logprobs - logprobs
+    if estimator == "k1":
+        return -log_ratio
+    return torch.expm1(log_ratio) - log_ratio
+
+
+def token_rewards(scores: Tensor, kl: Tensor, kl_coef: float, mask: Tensor) -> Tensor:
+    """r_t = -beta KL_t, and the reply's score on its last token (Ziegler et al. 2019, equation 2).
+
+    scores (B,), kl and mask (B, T) -> (B, T), zero outside the mask.
+    """
+    rewards = torch.where(mask, -kl_coef * kl, 0.0)
+    last = mask.sum(1) - 1
+    return rewards.scatter_add(1, last[:, None], scores[:, None].to(rewards))
+
+
+class Advantages(NamedTuple):
+    """What `gae` returns, both (B, T) and zero outside the mask."""
+
+    advantages: Tensor
+    returns: Tensor
+
+
+def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, lam: float) -> Advantages:
+    """Generalised advantage estimation (Schulman et al. 2016, equation 16); all (B, T).
+
+    delta_t = r_t + gamma V_(t+1) - V_t,  A_t = delta_t + gamma lambda A_(t+1),  return_t = A_t + V_t,
+    where V and A are 0 after a reply's last token: an episode is over there, whether it ended or was cut.
+    """
+    rewards, values = rewards * mask, torch.where(mask, values, 0.0)
+    following = torch.cat([values[:, 1:], torch.zeros_like(values[:, :1])], dim=1)
+    deltas = rewards + gamma * following - values
+    advantage = torch.zeros_like(deltas[:, 0])
+    columns = []
+    for t in range(deltas.shape[1] - 1, -1, -1):
+        advantage = deltas[:, t] + gamma * lam * advantage
+        columns.append(advantage)
+    advantages = torch.stack(columns[::-1], dim=1) * mask
+    return Advantages(advantages, (advantages + values) * mask)
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """The mean of `values` where `mask`; both (B, T) -> scalar."""
+    return torch.where(mask, values, 0.0).sum() / mask.sum()
+
+
+def whiten(values: Tensor, mask: Tensor) -> Tensor:
+    """(x - mean) / sqrt(var + 1e-8) over the mask, with the unbiased variance; (B, T) -> (B, T), zero outside the mask.
+
+    A single unmasked value has no variance: it becomes 0.
+    """
+    mean = masked_mean(values, mask)
+    variance = masked_mean((values - mean) ** 2, mask) * mask.sum() / (mask.sum() - 1).clamp(min=1)
+    return torch.where(mask, (values - mean) * torch.rsqrt(variance + 1e-8), 0.0)
+
+
+class ClippedLoss(NamedTuple):
+    """A loss of each token and whether the clipped branch is the one that counts; both of the input's shape."""
+
+    losses: Tensor
+    clipped: Tensor
+
+
+def policy_loss(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, clip: float) -> ClippedLoss:
+    """max(-A rho, -A clip(rho, 1 - eps, 1 + eps)) with rho = pi / pi_old (Schulman et al. 2017, equation 7).
+
+    All of one shape; the caller takes the mean over its tokens.
+    """
+    ratio = torch.exp(logprobs - old_logprobs)
+    plain = -advantages * ratio
+    bounded = -advantages * ratio.clamp(1 - clip, 1 + clip)
+    return ClippedLoss(torch.maximum(plain, bounded), bounded > plain)
+
+
+def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, clip: float | None) -> ClippedLoss:
+    """1/2 max((V - R)^2, (clip(V, V_old - eps, V_old + eps) - R)^2), the clipped value loss of OpenAI's baselines.
+
+    All of one shape; without `clip` it is half the squared error.
+    """
+    plain = (values - returns) ** 2
+    if clip is None:
+        return ClippedLoss(0.5 * plain, torch.zeros_like(plain, dtype=torch.bool))
+    near = torch.minimum(torch.maximum(values, old_values - clip), old_values + clip)
+    bounded = (near - returns) ** 2
+    return ClippedLoss(0.5 * torch.maximum(plain, bounded), bounded > plain)
+
+
+def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> Tensor:
+    """1 - Var(R - V) / Var(R) over the mask: 1 is a perfect value model, 0 a constant one; NaN if returns do not vary."""
+    returns, errors = returns[mask], (returns - values)[mask]
+    return 1 - errors.var(correction=0) / returns.var(correction=0)

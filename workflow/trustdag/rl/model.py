@@ -1,0 +1,193 @@
+"""Policy and value model as one module, and what is done to models before training."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from trustdag.errors import UserError
+from trustdag.rl.losses import entropy_of, log_probabilities
+
+if TYPE_CHECKING:
+    from transformers import Cache, PreTrainedModel
+
+    from trustdag.train.settings import Lora
+
+ValueKind = Literal["head", "policy_copy", "reward_copy"]
+
+
+class Sequences(NamedTuple):
+    """Prompts with their replies, padded on the right: no real token ever attends to padding, so no mask is needed."""
+
+    tokens: Tensor
+    """(B, W) ids: each row is its prompt, its reply, then padding."""
+    prompt_lengths: Tensor
+    """(B,)"""
+    mask: Tensor
+    """(B, T) bool: which reply tokens exist."""
+
+    def reply_positions(self) -> tuple[Tensor, Tensor]:
+        """Row and column in `tokens` of each reply token, row by row; both (N,) with N = mask.sum()."""
+        rows, steps = self.mask.nonzero(as_tuple=True)
+        return rows, self.prompt_lengths[rows] + steps
+
+
+class Judgement(NamedTuple):
+    """What policy and value model say about the N reply tokens of some sequences; each (N,), in the order of the mask."""
+
+    logprobs: Tensor
+    entropy: Tensor
+    values: Tensor
+
+
+class ActorCritic(nn.Module):
+    """The policy and the value model. Every use goes through `forward`, where DDP, FSDP and DeepSpeed hook in.
+
+    `critic` is a trunk of its own, or None where the value head reads the policy's hidden states.
+    """
+
+    def __init__(self, policy: "PreTrainedModel", critic: nn.Module | None, value_head: nn.Module, temperature: float):
+        super().__init__()
+        self.policy = policy
+        self.critic = critic
+        self.value_head = value_head
+        self.temperature = temperature
+
+    def forward(self, task: Literal["judge", "appraise", "advance"], *inputs: object) -> Any:
+        """Runs the method that is named by `task`."""
+        return getattr(self, task)(*inputs)
+
+    def judge(self, sequences: Sequences) -> Judgement:
+        """Log-probability, entropy and value at every reply token; logits exist at reply positions only: (N, V)."""
+        rows, columns = sequences.reply_positions()
+        hidden = self._trunk()(input_ids=sequences.tokens, use_cache=False).last_hidden_state
+        states = hidden[rows, columns - 1]  # the state from which the token was chosen
+        logits = self._unembed(states)
+        logprobs = log_probabilities(logits, sequences.tokens[rows, columns], self.temperature)
+        entropy = entropy_of(logits, self.temperature)
+        values = self._value(states) if self.critic is None else self.appraise(sequences)
+        return Judgement(logprobs, entropy, values)
+
+    def appraise(self, sequences: Sequences) -> Tensor:
+        """The value at every reply token (N,), where the value model has a trunk of its own."""
+        rows, columns = sequences.reply_positions()
+        hidden = self.critic(input_ids=sequences.tokens, use_cache=False).last_hidden_state
+        return self._value(hidden[rows, columns - 1])
+
+    def advance(
+        self, tokens: Tensor, attention_mask: Tensor | None, positions: Tensor, cache: "Cache"
+    ) -> tuple[Tensor, Tensor]:
+        """One step of generation: logits / temperature (b, V) after the last of `tokens` (b, n), and the value head's
+        value there (b,): NaN where the value model is not the policy's trunk."""
+        output = self._trunk()(
+            input_ids=tokens,
+            attention_mask=attention_mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+        )
+        state = output.last_hidden_state[:, -1]
+        logits = self._unembed(state).float() / self.temperature
+        return logits, self._value(state) if self.critic is None else logits.new_full(state.shape[:1], torch.nan)
+
+    def _trunk(self) -> nn.Module:
+        return base_of(self.policy).base_model
+
+    def _unembed(self, states: Tensor) -> Tensor:
+        return base_of(self.policy).get_output_embeddings()(states)
+
+    def _value(self, states: Tensor) -> Tensor:
+        return self.value_head(states.to(self.value_head.weight.dtype))[:, 0].float()
+
+
+def base_of(policy: "PreTrainedModel") -> "PreTrainedModel":
+    """The transformers model inside a policy: itself, or what peft has wrapped."""
+    return policy.get_base_model() if hasattr(policy, "peft_config") else policy
+
+
+# --- Preparing ---
+
+
+def build_value(
+    kind: ValueKind, policy: "PreTrainedModel", reward_model: "PreTrainedModel | None"
+) -> tuple[nn.Module | None, nn.Module]:
+    """The value model's trunk (None: the policy's own) and head. A new head is zero: the first values are all 0.
+
+    Raises UserError for `reward_copy` without a reward model to copy.
+    """
+    if kind == "reward_copy":
+        if reward_model is None:
+            raise UserError(
+                "value: reward_copy needs a reward model, and the reward is a function; take head or policy_copy"
+            )
+        model = copy.deepcopy(reward_model).requires_grad_(True)
+        return model.base_model, model.score
+    head = nn.Linear(base_of(policy).config.get_text_config().hidden_size, 1, bias=False)
+    nn.init.zeros_(head.weight)
+    head = head.to(policy.device)
+    return (copy.deepcopy(base_of(policy).base_model) if kind == "policy_copy" else None), head
+
+
+def copy_reference(policy: "PreTrainedModel") -> "PreTrainedModel":
+    """A frozen copy of the policy. Weights that do not train are shared with it, not copied."""
+    shared = {id(parameter): parameter for parameter in policy.parameters() if not parameter.requires_grad}
+    return copy.deepcopy(policy, shared).requires_grad_(False).eval()
+
+
+def train_top_layers(policy: "PreTrainedModel", count: int) -> None:
+    """Freezes the input embeddings and all but the last `count` layers (trlx's `num_layers_unfrozen`).
+
+    Raises UserError if the policy has fewer layers.
+    """
+    layers = transformer_layers(policy)
+    if count > len(layers):
+        raise UserError(f"top_layers: {count} layers cannot train, the policy has {len(layers)}; lower top_layers")
+    policy.get_input_embeddings().requires_grad_(False)
+    for layer in layers[: len(layers) - count]:
+        layer.requires_grad_(False)
+
+
+def transformer_layers(policy: "PreTrainedModel") -> nn.ModuleList:
+    """The policy's list of layers: the one nn.ModuleList whose length the configuration names."""
+    count = policy.config.get_text_config().num_hidden_layers
+    found = [module for module in policy.modules() if isinstance(module, nn.ModuleList) and len(module) == count]
+    if len(found) != 1:
+        raise UserError(f"top_layers: cannot tell the layers of {type(policy).__name__}; leave top_layers empty")
+    return found[0]
+
+
+def add_adapter(policy: "PreTrainedModel", lora: "Lora") -> "PreTrainedModel":
+    """The policy with a fresh low-rank adapter on every linear layer; with the adapter off it is the reference."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules="all-linear", task_type="CAUSAL_LM")
+    return get_peft_model(policy, config)
+
+
+def disable_dropout(model: nn.Module) -> None:
+    """Sets every dropout to 0: the ratio pi / pi_old means something only if both are the same network."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        for name, value in list(vars(module).items()):
+            if name.endswith("dropout") and isinstance(value, float):
+                setattr(module, name, 0.0)
+
+
+@contextmanager
+def adapter_off(policy: "PreTrainedModel") -> Iterator["PreTrainedModel"]:
+    """The policy as it was before LoRA, for as long as the context lasts."""
+    with policy.disable_adapter():
+        yield policy
+
+
+def reference_logprobs(reference: "PreTrainedModel", sequences: Sequences, temperature: float) -> Tensor:
+    """The reference's log-probability of every reply token, (N,)."""
+    rows, columns = sequences.reply_positions()
+    base = base_of(reference)
+    hidden = base.base_model(input_ids=sequences.tokens, use_cache=False).last_hidden_state
+    logits = base.get_output_embeddings()(hidden[rows, columns - 1])
+    return log_probabilities(logits, sequences.tokens[rows, columns], temperature)

@@ -1,0 +1,64 @@
+"""Rewards: a sequence classifier with one label, or any function of prompts and completions."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from trustdag.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+RewardFunction = Callable[[Sequence[Any], Sequence[str]], Sequence[float]]
+"""Prompts (as the trainer was given them) and completions (text without the end-of-text token) to one number each."""
+
+
+@torch.no_grad()
+def score_with_model(
+    model: "PreTrainedModel", prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]], end: int, size: int
+) -> Tensor:
+    """The reward model's score of each prompt and reply, closed by the end-of-text token as in its training; (R,), fp32.
+
+    A reply that was cut gets the token too: what an unfinished reply costs is `missing_end_penalty`, not a text that the
+    reward model has never seen. Rows go through in order of length, `size` at a time.
+    """
+    texts = [
+        [*prompt, *reply, *([] if reply[-1:] == [end] else [end])]
+        for prompt, reply in zip(prompts, replies, strict=True)
+    ]
+    order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
+    scores = torch.zeros(len(texts), device=model.device)
+    for start in range(0, len(order), size):
+        rows = order[start : start + size]
+        tokens, attention_mask = pad_right([texts[row] for row in rows], model.config.pad_token_id, model.device)
+        scores[rows] = model(input_ids=tokens, attention_mask=attention_mask).logits[:, 0].float()
+    return scores
+
+
+def score_with_function(function: RewardFunction, prompts: Sequence[Any], completions: Sequence[str]) -> Tensor:
+    """The function's rewards, (R,).
+
+    Raises UserError if it does not return one finite number for each completion.
+    """
+    rewards = [float(reward) for reward in function(prompts, completions)]
+    if len(rewards) != len(completions):
+        raise UserError(
+            f"reward function: {len(rewards)} rewards for {len(completions)} completions; return one for each"
+        )
+    for prompt, completion, reward in zip(prompts, completions, rewards, strict=True):
+        if not math.isfinite(reward):
+            raise UserError(
+                f"reward function: {reward} for completion {completion!r} of prompt {prompt!r}; return a number"
+            )
+    return torch.tensor(rewards, dtype=torch.float32)
+
+
+def pad_right(rows: Sequence[Sequence[int]], pad_token: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Ids (b, w) padded on the right to the longest row, and which of them exist (b, w)."""
+    width = max(len(row) for row in rows)
+    tokens = torch.tensor([[*row, *[pad_token] * (width - len(row))] for row in rows], device=device)
+    lengths = torch.tensor([len(row) for row in rows], device=device)
+    return tokens, torch.arange(width, device=device) < lengths[:, None]

@@ -1,0 +1,181 @@
+"""Replies from a policy: batches of similar length, a preallocated key-value cache, rows dropped as they end."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from transformers import DynamicCache, PreTrainedConfig
+
+DROP_AT = 0.75
+"""Rows that have ended are cut out of the batch once no more than this share of it still writes."""
+
+
+class Advance(Protocol):
+    """One step of generation, as `ActorCritic.advance`."""
+
+    def __call__(
+        self, tokens: Tensor, attention_mask: Tensor | None, positions: Tensor, cache: Any, /
+    ) -> tuple[Tensor, Tensor]: ...
+
+
+@dataclass(frozen=True)
+class Replies:
+    """What a policy wrote to R prompts, padded on the right to T = the longest reply."""
+
+    tokens: Tensor
+    """(R, T) ids, the end-of-text token included."""
+    lengths: Tensor
+    """(R,) tokens of each reply, its end-of-text token included."""
+    ended: Tensor
+    """(R,) bool: whether the reply has an end-of-text token."""
+    logprobs: Tensor
+    """(R, T) log-probability of each token when it was drawn."""
+    values: Tensor
+    """(R, T) the value head's value before each token."""
+
+
+@dataclass(frozen=True)
+class SamplingRules:
+    """How replies are written. `any_process` tells whether a flag is set on any process: ranks of a sharded model
+    step together, as each step needs all of them."""
+
+    max_new_tokens: int
+    end_token: int
+    pad_token: int
+    batch_size: int | None = None
+    any_process: Callable[[bool], bool] = bool
+
+
+def sample(logits: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
+    """Draws a token of each row by inverting its cumulative distribution at `uniforms`; returns tokens and log-probabilities.
+
+    logits (b, V), uniforms (b,) in [0, 1) -> (b,), (b,). The draw of a row depends on its own uniform alone, so replies
+    are the same however rows are batched, sorted or spread over processes.
+    """
+    logprobs = logits.log_softmax(-1)
+    cumulative = logprobs.double().exp().cumsum(-1)
+    # right=True skips tokens of probability 0; scaling by the total absorbs rounding, so the last index is never passed.
+    targets = uniforms.double()[:, None] * cumulative[:, -1:]
+    tokens = torch.searchsorted(cumulative, targets, right=True).clamp_(max=logits.shape[-1] - 1)
+    return tokens[:, 0], logprobs.gather(-1, tokens)[:, 0]
+
+
+def generate(
+    advance: Advance,
+    config: "PreTrainedConfig",
+    prompts: Sequence[Sequence[int]],
+    uniforms: Tensor,
+    rules: SamplingRules,
+) -> Replies:
+    """One reply to each prompt, in the order of the prompts; `uniforms` (R, max_new_tokens) is all the randomness.
+
+    Prompts are taken in order of length, so that a batch is padded to the longest of its own.
+    """
+    order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
+    size = rules.batch_size or len(prompts)
+    parts = []
+    for start in range(0, len(order), size):
+        rows = order[start : start + size]
+        parts.append(_write(advance, config, [prompts[row] for row in rows], uniforms[rows], rules))
+    back = torch.tensor(order, device=uniforms.device).argsort()
+    longest = max(int(part.lengths.max()) for part in parts)
+
+    def joined(name: str) -> Tensor:
+        return torch.cat(
+            [getattr(part, name)[:, :longest] if name in _WIDE else getattr(part, name) for part in parts]
+        )[back]
+
+    return Replies(*(joined(name) for name in ("tokens", "lengths", "ended", "logprobs", "values")))
+
+
+_WIDE = ("tokens", "logprobs", "values")
+
+
+@torch.no_grad()
+def _write(
+    advance: Advance, config: "PreTrainedConfig", prompts: list[Sequence[int]], uniforms: Tensor, rules: SamplingRules
+) -> Replies:
+    """One batch of replies, as wide as `max_new_tokens`."""
+    device, count, limit = uniforms.device, len(prompts), rules.max_new_tokens
+    tokens, present = pad_left(prompts, rules.pad_token, limit, device)
+    width = tokens.shape[1]
+    ragged = not bool(present.all())
+    starts = present[:, :width].sum(1)
+    cache = growing_cache(config, width + limit)
+    positions = (present[:, :width].cumsum(1) - 1).clamp_(min=0)
+    out = Replies(
+        torch.full((count, limit), rules.pad_token, device=device),
+        torch.full((count,), limit, device=device),
+        torch.zeros(count, dtype=torch.bool, device=device),
+        torch.zeros(count, limit, device=device),
+        torch.zeros(count, limit, device=device),
+    )
+    rows = torch.arange(count, device=device)  # which replies the batch's rows write
+    for step in range(limit):
+        logits, values = advance(tokens, present[rows, : width + step] if ragged else None, positions, cache)
+        drawn, logprobs = sample(logits, uniforms[rows, step])
+        writing = ~out.ended[rows]
+        out.tokens[rows, step] = torch.where(writing, drawn, rules.pad_token)
+        out.logprobs[rows, step] = torch.where(writing, logprobs.float(), 0.0)
+        out.values[rows, step] = torch.where(writing, values, 0.0)
+        ends = writing & (drawn == rules.end_token)
+        out.lengths[rows[ends]] = step + 1
+        out.ended[rows[ends]] = True
+        left = int((~out.ended[rows]).sum())
+        if step == limit - 1 or not rules.any_process(left > 0):
+            break
+        if 0 < left <= DROP_AT * len(rows):
+            kept = (~out.ended[rows]).nonzero()[:, 0]
+            cache.batch_select_indices(kept)
+            rows, drawn = rows[kept], drawn[kept]
+        tokens, positions = drawn[:, None], (starts[rows] + step)[:, None]
+    return out
+
+
+def pad_left(prompts: list[Sequence[int]], pad_token: int, room: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Prompts as ids (b, w), padded on the left to the longest, and which positions exist (b, w + room)."""
+    width = max(len(prompt) for prompt in prompts)
+    tokens = torch.full((len(prompts), width), pad_token)
+    present = torch.ones(len(prompts), width + room, dtype=torch.bool)
+    for row, prompt in enumerate(prompts):
+        tokens[row, width - len(prompt) :] = torch.tensor(prompt)
+        present[row, : width - len(prompt)] = False
+    return tokens.to(device), present.to(device)
+
+
+def growing_cache(config: "PreTrainedConfig", length: int) -> "DynamicCache":
+    """transformers' cache for this model, its plain layers with room for `length` tokens from the start.
+
+    The plain layer copies the whole cache to append a token; ours writes in place and returns views.
+    """
+    from transformers import DynamicCache
+    from transformers.cache_utils import DynamicLayer
+
+    class PreallocatedLayer(DynamicLayer):
+        """A cache layer whose tensors are allocated once."""
+
+        def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+            if not self.is_initialized:
+                self.lazy_initialization(key_states, value_states)
+                shape = (*key_states.shape[:2], length)
+                self.key_room = key_states.new_empty((*shape, key_states.shape[-1]))
+                self.value_room = value_states.new_empty((*shape, value_states.shape[-1]))
+                self.used = 0
+            end = self.used + key_states.shape[2]
+            self.key_room[:, :, self.used : end] = key_states
+            self.value_room[:, :, self.used : end] = value_states
+            self.used = end
+            self.keys, self.values = self.key_room[:, :, :end], self.value_room[:, :, :end]
+            return self.keys, self.values
+
+        def batch_select_indices(self, indices: Tensor) -> None:
+            self.key_room, self.value_room = self.key_room[indices], self.value_room[indices]
+            self.keys, self.values = self.key_room[:, :, : self.used], self.value_room[:, :, : self.used]
+
+    cache = DynamicCache(config=config)
+    cache.layers = [PreallocatedLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    return cache

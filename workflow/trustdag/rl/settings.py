@@ -1,0 +1,82 @@
+"""The settings of PPO."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from trustdag.train.settings import TrainSettings
+
+
+class PPOSettings(TrainSettings):
+    """Proximal policy optimisation (Schulman et al. 2017) of a language model (Ziegler et al. 2019).
+
+    One update is: sample `batch_size` replies, score them, then `epochs` passes over them in `minibatches` optimiser
+    steps each. What other methods count in optimiser steps (schedule, checkpoints, logs) PPO counts in updates.
+    """
+
+    updates: int = Field(200, ge=1)
+    """Rounds of sampling, scoring and learning."""
+    batch_size: int = Field(64, ge=1)
+    """Replies sampled in one update, over all processes."""
+    epochs: int = Field(4, ge=1)
+    """Passes over the replies of one update."""
+    minibatches: int = Field(4, ge=1)
+    """Optimiser steps in one pass; divides `batch_size`."""
+    rollout_batch_size: int | None = Field(None, ge=1)
+    """Replies written at a time by one process. None: the whole share of the process."""
+    checkpoint_every: int = Field(20, ge=1)
+    """Updates between two checkpoints; a restarted stage goes on from the last one."""
+    log_every: int = Field(1, ge=1)
+    """Updates between two lines of metrics.jsonl."""
+    samples_every: int = Field(20, ge=1)
+    """Updates between two lots of sample replies in samples.jsonl."""
+    sample_count: int = Field(4, ge=0)
+    """Replies in one lot."""
+
+    max_new_tokens: int = Field(64, ge=1)
+    """Longest reply, in tokens."""
+    temperature: float = Field(1.0, gt=0)
+    """Divides the logits wherever a probability is computed: in sampling, in the ratio, in the KL and in the entropy."""
+    missing_end_penalty: float = Field(1.0, ge=0)
+    """Taken from the reward of a reply that has no end-of-text token."""
+
+    reward_scaling: Literal["none", "running"] = "none"
+    """`running` divides rewards by the standard deviation of all rewards so far."""
+    reward_clip: float | None = Field(10.0, gt=0)
+    """Rewards are clipped to plus and minus this, after scaling. None: never."""
+
+    kl_estimator: Literal["k1", "k3"] = "k1"
+    """Per-token estimate of the KL divergence to the reference (Schulman 2020): k1 is the log-ratio, k3 is never negative."""
+    kl_coef: float = Field(0.05, ge=0)
+    """Weight of the KL penalty; the first weight where `kl_target` is set."""
+    kl_target: float | None = Field(None, gt=0)
+    """KL per reply that the adaptive controller steers to (Ziegler et al. 2019, section 2.2). None: `kl_coef` is fixed."""
+    kl_horizon: int = Field(10_000, ge=1)
+    """Replies over which the adaptive controller reacts."""
+    kl_limit: float | None = Field(200.0, gt=0)
+    """KL per reply above which training stops with an error. None: never."""
+    collapse_patience: int | None = Field(5, ge=1)
+    """Updates in a row with one and the same reply to every prompt after which training stops with an error. None: never."""
+
+    gamma: float = Field(1.0, gt=0, le=1)
+    """Discount per token."""
+    gae_lambda: float = Field(0.95, ge=0, le=1)
+    """Lambda of generalised advantage estimation."""
+    whiten_advantages: bool = True
+    """Advantages of one update are brought to mean 0 and variance 1."""
+    policy_clip: float = Field(0.2, gt=0)
+    """The probability ratio is clipped to 1 plus and minus this."""
+    value_clip: float | None = Field(0.2, gt=0)
+    """Values are clipped to those of the rollout plus and minus this. None: never."""
+    value_coef: float = Field(0.1, ge=0)
+    """Weight of the value loss."""
+    entropy_coef: float = Field(0.0, ge=0)
+    """Weight of the entropy bonus."""
+
+    value: Literal["head", "policy_copy", "reward_copy"] = "head"
+    """Value model: a linear head on the policy's trunk, or a model of its own that starts as a copy of the policy or of
+    the reward model."""
+    top_layers: int | None = Field(None, ge=1)
+    """Train the last layers alone, this many (and what follows them); embeddings and lower layers stay. None: all."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """Shape of the learning rate after the warm-up."""

@@ -1,0 +1,421 @@
+"""PPO for language models: sample, score, learn."""
+
+import contextlib
+import hashlib
+import math
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from trustdag.models.dialogue import Format, Message, render
+from trustdag.models.load import choose_bf16
+from trustdag.models.tokens import encode_prompts
+from trustdag.rl import checks, losses, state
+from trustdag.rl.batch import Batch, Experience, rows_of, scatter, splits
+from trustdag.rl.control import KLController, RunningMoments, shape_scores
+from trustdag.rl.model import (
+    ActorCritic,
+    adapter_off,
+    add_adapter,
+    base_of,
+    build_value,
+    copy_reference,
+    disable_dropout,
+    reference_logprobs,
+    train_top_layers,
+)
+from trustdag.rl.report import UpdateLog, check_health, check_variety, gradient_is_finite
+from trustdag.rl.rewards import RewardFunction, pad_right, score_with_function, score_with_model
+from trustdag.rl.sampling import Replies, SamplingRules, generate
+from trustdag.rl.settings import PPOSettings
+from trustdag.train.checkpoints import StopRequest
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Prompt = str | Sequence[Message]
+
+
+class PPOTrainer:
+    """Proximal policy optimisation (Schulman et al. 2017) with a KL penalty to the policy that it starts from.
+
+    `reward` is a sequence classifier with one label that reads the policy's tokens, or any function of (prompts,
+    completions) -> floats. `prompts` are texts, or conversations that `style` renders. Checkpoints, metrics.jsonl and
+    samples.jsonl are kept in `folder`, and a run goes on from what it finds there.
+
+    Everything random is a function of the seed and the update's number, so a run is the same however often it is
+    interrupted and over however many processes it is spread. Raises UserError for input that cannot work.
+    """
+
+    def __init__(
+        self,
+        policy: "PreTrainedModel",
+        tokenizer: "PreTrainedTokenizerBase",
+        reward: "PreTrainedModel | RewardFunction",
+        prompts: Sequence[Prompt],
+        settings: PPOSettings,
+        folder: Path,
+        *,
+        seed: int = 0,
+        style: Format = "chat",
+        reward_tokenizer: "PreTrainedTokenizerBase | None" = None,
+    ) -> None:
+        from accelerate import Accelerator, DistributedDataParallelKwargs
+
+        self.settings, self.tokenizer, self.folder, self.seed = settings, tokenizer, folder, seed
+        self.bf16 = choose_bf16(settings.precision)
+        self.accelerator = Accelerator(
+            mixed_precision="bf16" if self.bf16 else "no",
+            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+        )
+        self.prompts = list(prompts)
+        self.prompt_ids = encode(self.prompts, tokenizer, style)
+        self.reward_model = None if not isinstance(reward, torch.nn.Module) else reward
+        self.reward_function = reward if self.reward_model is None else None
+        checks.check_division(settings, self.accelerator.num_processes)
+        checks.check_policy(policy, tokenizer)
+        checks.check_prompts(self.prompt_ids, policy, settings)
+        if self.reward_model is not None:
+            checks.check_reward_model(self.reward_model, reward_tokenizer, tokenizer)
+        self._build(policy)
+        self.kl = KLController(settings.kl_coef, settings.kl_target, settings.kl_horizon)
+        self.moments = RunningMoments()
+        self.update = 0
+        self.collapsed_updates = 0
+        self.log = UpdateLog(folder, settings, self.accelerator)
+
+    def _build(self, policy: "PreTrainedModel") -> None:
+        """Reference, value model, optimiser; each on its device."""
+        settings, accelerator = self.settings, self.accelerator
+        frozen = {"device": accelerator.device, "dtype": torch.bfloat16 if self.bf16 else None}
+        if self.reward_model is not None:
+            self.reward_model.requires_grad_(False).eval()
+        critic, head = build_value(settings.value, policy, self.reward_model)
+        if settings.top_layers is not None:
+            train_top_layers(policy, settings.top_layers)
+        self.reference = None if settings.lora is not None else copy_reference(policy)
+        if settings.lora is not None:
+            policy = add_adapter(policy, settings.lora)
+        model = ActorCritic(policy, critic, head, settings.temperature)
+        disable_dropout(model)
+        if settings.gradient_checkpointing:
+            for trunk in filter(None, (base_of(policy), critic)):
+                trunk.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.to(accelerator.device)
+        self.model, self.optimizer = accelerator.prepare(model, build_optimizer(model, settings))
+        for fixed in filter(None, (self.reference, self.reward_model)):
+            fixed.to(**{name: value for name, value in frozen.items() if value is not None})
+        self.plain = accelerator.unwrap_model(self.model)
+
+    # --- The algorithm ---
+
+    def train(self, stop: StopRequest | None = None) -> None:
+        """Trains to the last update, from the last checkpoint if there is one.
+
+        Exits with `EXIT_RESUMABLE` after a checkpoint when `stop` is set. Raises UserError when the run has diverged; the
+        last checkpoint then stands.
+        """
+        stop = stop or StopRequest()
+        self.restore()
+        while self.update < self.settings.updates:
+            batch = self.rollout(self.next_prompts())  # x ~ D, y ~ pi(. | x), R(x, y), pi_ref(y | x), V
+            experience = self.assign_credit(batch)  # r_t = R - beta KL_t, A_t and returns by GAE
+            for epoch in range(self.settings.epochs):
+                for minibatch in self.minibatches(experience, epoch):
+                    self.improve(minibatch)  # one step down the clipped policy and value losses
+            self.kl.update(self.log.values["kl"], self.settings.batch_size)
+            self.update += 1
+            self.finish_update(experience, stop)
+        self.log.close()
+
+    def next_prompts(self) -> list[int]:
+        """Which prompts this update asks, (B,): every prompt once in random order, then all of them in another order."""
+        count, start = len(self.prompts), self.update * self.settings.batch_size
+        chosen = []
+        for position in range(start, start + self.settings.batch_size):
+            if not chosen or position % count == 0:
+                order = torch.randperm(count, generator=self.stream("prompts", position // count))
+            chosen.append(int(order[position % count]))
+        return chosen
+
+    def rollout(self, chosen: list[int]) -> Batch:
+        """Asks the policy, and everyone else what they think of its replies. The result is the whole batch, everywhere."""
+        lengths = torch.tensor([len(self.prompt_ids[index]) for index in chosen])
+        parts = self.accelerator.num_processes
+        shares = [splits(lengths, parts, part, None)[0] for part in range(parts)]
+        own = shares[self.accelerator.process_index]
+        uniforms = torch.rand(
+            len(chosen),
+            self.settings.max_new_tokens,
+            generator=self.stream("replies", self.update),
+            dtype=torch.float64,
+        )
+        indices = [chosen[row] for row in own]
+        self.plain.eval()
+        with self.log.phase("generate"), self.accelerator.autocast():
+            replies = self.write([self.prompt_ids[index] for index in indices], uniforms[own])
+        with self.log.phase("reward"), self.accelerator.autocast():
+            scores = self.score(indices, replies)
+        with self.log.phase("judge"), self.accelerator.autocast():
+            batch = self.judge([self.prompt_ids[index] for index in indices], replies, scores)
+        return self.gather(batch, torch.cat(shares))
+
+    def assign_credit(self, batch: Batch) -> Experience:
+        """Rewards per token, then advantages and returns."""
+        settings = self.settings
+        kl = losses.kl_estimate(batch.logprobs, batch.ref_logprobs, settings.kl_estimator)
+        if settings.reward_scaling == "running":
+            self.moments.update(batch.scores)
+        scores = shape_scores(
+            batch.scores, batch.ended, self.moments.deviation, settings.reward_clip, settings.missing_end_penalty
+        )
+        rewards = losses.token_rewards(scores, kl, self.kl.coef, batch.mask)
+        advantages, returns = losses.gae(rewards, batch.values, batch.mask, settings.gamma, settings.gae_lambda)
+        self.log.describe_rollout(batch, rewards, returns, self.kl.coef)
+        check_health(self.log.values, self.update, settings)
+        self.collapsed_updates = self.collapsed_updates + 1 if self.log.values["distinct_replies"] == 1 else 0
+        check_variety(self.collapsed_updates, self.update, settings)
+        if settings.whiten_advantages:
+            advantages = losses.whiten(advantages, batch.mask)
+        return Experience(**vars(batch), advantages=advantages, returns=returns)
+
+    def minibatches(self, experience: Experience, epoch: int) -> Iterator[Experience]:
+        """The whole batch in random order, in equal parts."""
+        size = self.settings.batch_size // self.settings.minibatches
+        order = torch.randperm(self.settings.batch_size, generator=self.stream("minibatches", self.update, epoch))
+        for rows in order.split(size):
+            yield rows_of(experience, rows.to(experience.mask.device))
+
+    def improve(self, minibatch: Experience) -> None:
+        """One optimiser step; this process takes its share of the minibatch, in groups of `device_batch_size`."""
+        accelerator, settings = self.accelerator, self.settings
+        lengths = minibatch.prompt_lengths + minibatch.lengths
+        groups = splits(lengths, accelerator.num_processes, accelerator.process_index, settings.device_batch_size)
+        self.plain.train(settings.gradient_checkpointing)
+        with self.log.phase("optimise"):
+            for rows in groups:
+                last = rows is groups[-1]
+                with contextlib.nullcontext() if last else accelerator.no_sync(self.model):
+                    # Gradients are averaged over processes, and the mean must be over the tokens of all of them.
+                    scale = accelerator.num_processes / minibatch.mask.sum()
+                    accelerator.backward(self.loss(rows_of(minibatch, rows)) * scale)
+            norm = accelerator.clip_grad_norm_(self.model.parameters(), settings.max_grad_norm)
+            gradient_is_finite(norm, self.update)
+            for group in self.optimizer.param_groups:
+                group["lr"] = settings.learning_rate * learning_rate_factor(settings, self.update)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+        self.log.add_step(norm)
+
+    def loss(self, group: Experience) -> Tensor:
+        """L = sum over tokens of L_policy + c_V L_value - c_H H (Schulman et al. 2017, equation 9)."""
+        settings, mask = self.settings, group.mask
+        with self.accelerator.autocast():
+            judged = self.model("judge", group.sequences)
+        old_logprobs, advantages = group.logprobs[mask], group.advantages[mask]
+        policy = losses.policy_loss(judged.logprobs, old_logprobs, advantages, settings.policy_clip)
+        value = losses.value_loss(judged.values, group.values[mask], group.returns[mask], settings.value_clip)
+        self.log.add_tokens(judged, old_logprobs, policy, value)
+        loss = policy.losses + settings.value_coef * value.losses
+        if settings.entropy_coef:
+            loss = loss - settings.entropy_coef * judged.entropy
+        return loss.sum()
+
+    # --- The parts of a rollout ---
+
+    def write(self, prompts: list[list[int]], uniforms: Tensor) -> Replies:
+        """The policy's replies to this process's prompts."""
+        rules = SamplingRules(
+            self.settings.max_new_tokens,
+            self.tokenizer.eos_token_id,
+            self.pad_token,
+            self.settings.rollout_batch_size,
+            self.any_process if self.sharded else bool,
+        )
+        model = self.model if self.sharded else self.plain
+        uniforms = uniforms.to(self.accelerator.device)
+        return generate(partial(model, "advance"), base_of(self.plain.policy).config, prompts, uniforms, rules)
+
+    def score(self, indices: list[int], replies: Replies) -> Tensor:
+        """The raw reward of each reply, (R,)."""
+        ids = [row[:length].tolist() for row, length in zip(replies.tokens, replies.lengths, strict=True)]
+        if self.reward_model is not None:
+            prompts = [self.prompt_ids[index] for index in indices]
+            size = self.settings.device_batch_size or len(prompts)
+            return score_with_model(self.reward_model, prompts, ids, self.tokenizer.eos_token_id, size)
+        texts = self.texts_of(ids)
+        scores = score_with_function(self.reward_function, [self.prompts[index] for index in indices], texts)
+        return scores.to(self.accelerator.device)
+
+    @torch.no_grad()
+    def judge(self, prompts: list[list[int]], replies: Replies, scores: Tensor) -> Batch:
+        """Log-probabilities of policy and reference, and values. What generation found is used where it is exact: in
+        fp32. In bf16 a step with a cache and a whole forward pass round differently, and the ratio must start at 1."""
+        device = self.accelerator.device
+        rows = [
+            [*prompt, *reply[:length].tolist()]
+            for prompt, reply, length in zip(prompts, replies.tokens, replies.lengths, strict=True)
+        ]
+        tokens, _ = pad_right(rows, self.pad_token, device)
+        prompt_lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
+        mask = torch.arange(replies.tokens.shape[1], device=device) < replies.lengths[:, None]
+        batch = Batch(
+            tokens,
+            prompt_lengths,
+            mask,
+            replies.ended,
+            scores,
+            replies.logprobs,
+            torch.zeros_like(replies.logprobs),
+            replies.values,
+        )
+        for part in splits(prompt_lengths + replies.lengths, 1, 0, self.settings.device_batch_size):
+            group = rows_of(batch, part)
+            where = (part[:, None], torch.arange(group.mask.shape[1], device=device))
+            with self.reference_policy() as reference:
+                found = reference_logprobs(reference, group.sequences, self.settings.temperature)
+            batch.ref_logprobs[where] = scatter(found, group.mask)
+            if self.bf16:
+                judged = self.model("judge", group.sequences)
+                batch.logprobs[where] = scatter(judged.logprobs, group.mask)
+                batch.values[where] = scatter(judged.values, group.mask)
+            elif self.settings.value != "head":
+                batch.values[where] = scatter(self.model("appraise", group.sequences), group.mask)
+        return batch
+
+    def gather(self, batch: Batch, order: Tensor) -> Batch:
+        """The batch of all processes, its rows back in the order of the prompts; `order` (B,) is where each came from."""
+        accelerator = self.accelerator
+        if accelerator.num_processes == 1:
+            gathered = vars(batch)
+        else:
+            gathered = {
+                name: accelerator.gather(accelerator.pad_across_processes(value, dim=1) if value.dim() > 1 else value)
+                for name, value in vars(batch).items()
+            }
+        back = order.argsort().to(accelerator.device)
+        return Batch(**{name: value[back] for name, value in gathered.items()})
+
+    @contextlib.contextmanager
+    def reference_policy(self) -> Iterator["PreTrainedModel"]:
+        """The reference: the frozen copy, or the policy with its adapter off."""
+        if self.reference is not None:
+            yield self.reference
+        else:
+            with adapter_off(self.plain.policy) as policy:
+                yield policy
+
+    # --- The ends of an update ---
+
+    def finish_update(self, experience: Experience, stop: StopRequest) -> None:
+        """Logs, checks, saves, and leaves if a signal asks for it."""
+        settings = self.settings
+        self.log.finish(self.update, learning_rate_factor(settings, self.update - 1) * settings.learning_rate)
+        if self.update % settings.samples_every == 0 or self.update == 1:
+            self.log.write_samples(self.update, self.samples(experience))
+        leaving = self.any_process(bool(stop))
+        if leaving or self.update % settings.checkpoint_every == 0 or self.update == settings.updates:
+            state.save(self)
+        if leaving and self.update < settings.updates:
+            stop.leave(self.update)
+
+    def samples(self, experience: Experience) -> list[dict[str, Any]]:
+        """The first replies of the batch, as records."""
+        records = []
+        for row in range(min(self.settings.sample_count, len(experience.tokens))):
+            start, length = int(experience.prompt_lengths[row]), int(experience.lengths[row])
+            ids = experience.tokens[row].tolist()
+            records.append(
+                {
+                    "prompt": self.tokenizer.decode(ids[:start]),
+                    "reply": self.tokenizer.decode(ids[start : start + length]),
+                    "reward": float(experience.scores[row]),
+                    "ended": bool(experience.ended[row]),
+                }
+            )
+        return records
+
+    def restore(self) -> None:
+        """Takes up the last checkpoint, if there is one."""
+        state.load(self)
+        self.log.start(self.update)
+
+    def trained_policy(self) -> "tuple[PreTrainedModel, dict[str, Tensor] | None]":
+        """The policy with its adapter merged, and its weights where they are spread over processes, else None."""
+        policy = self.plain.policy
+        if self.sharded:
+            weights = self.accelerator.get_state_dict(self.model)
+            prefix = "policy."
+            return policy, {
+                name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)
+            }
+        return (policy.merge_and_unload() if self.settings.lora is not None else policy), None
+
+    # --- Small parts ---
+
+    @property
+    def sharded(self) -> bool:
+        """Whether weights are spread over processes (FSDP, DeepSpeed ZeRO 3), so that every forward pass needs them all."""
+        from accelerate.utils import DistributedType
+
+        return self.accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED)
+
+    @property
+    def pad_token(self) -> int:
+        """Fills rows; never read, as lengths are known."""
+        return self.tokenizer.eos_token_id if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id
+
+    def any_process(self, flag: bool) -> bool:
+        """Whether the flag is set on any process."""
+        if self.accelerator.num_processes == 1:
+            return flag
+        return bool(self.accelerator.reduce(torch.tensor(float(flag), device=self.accelerator.device), "sum") > 0)
+
+    def stream(self, name: str, *numbers: int) -> torch.Generator:
+        """A random stream of its own for each purpose and number."""
+        digest = hashlib.sha256(repr((self.seed, name, *numbers)).encode()).digest()
+        return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big", signed=True))
+
+    def texts_of(self, replies: list[list[int]]) -> list[str]:
+        """Replies as text, without the end-of-text token."""
+        end = self.tokenizer.eos_token_id
+        return self.tokenizer.batch_decode([ids[:-1] if ids[-1:] == [end] else ids for ids in replies])
+
+
+def encode(prompts: Sequence[Prompt], tokenizer: "PreTrainedTokenizerBase", style: Format) -> list[list[int]]:
+    """The ids of prompts: texts as they are, conversations as `style` renders them."""
+    ids: list[list[int]] = []
+    for prompt in prompts:
+        text = isinstance(prompt, str)
+        ids += encode_prompts(
+            [prompt if text else render(prompt, tokenizer, style)], tokenizer, "plain" if text else style
+        )
+    return ids
+
+
+def build_optimizer(model: torch.nn.Module, settings: PPOSettings) -> torch.optim.Optimizer:
+    """AdamW over what trains; weight decay on matrices alone."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [each for each in trained if each.dim() > 1], "weight_decay": settings.weight_decay},
+        {"params": [each for each in trained if each.dim() <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]], lr=settings.learning_rate, betas=settings.betas, fused=True
+    )
+
+
+def learning_rate_factor(settings: PPOSettings, update: int) -> float:
+    """The share of the peak learning rate in an update, 0 being the first: a pure function, so nothing to restore."""
+    warm = round(settings.warmup * settings.updates)
+    if update < warm:
+        return (update + 1) / (warm + 1)
+    progress = (update - warm) / max(settings.updates - warm, 1)
+    if settings.schedule == "constant":
+        return 1.0
+    return 1 - progress if settings.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * progress))
