@@ -145,7 +145,7 @@ def tail(log: Path) -> str:
 
 def path_of(results: str, rule: str, wildcards: tuple[str, ...]) -> Path:
     """Where the record of a job lies: one file for each rule and its wildcards."""
-    return Path(results) / ".jobs" / rule / ("_".join(each.replace("/", "_") for each in wildcards) + ".json")
+    return Path(results) / ".jobs" / rule / (",".join(each.replace("/", ",") for each in wildcards) + ".json")
 
 
 def read(path: Path) -> Record:
