@@ -5,8 +5,9 @@ questions of the five verticals, about people, groups, creatures and deeds that 
 """
 
 from trustdag.data.toy.benchmarks import ItemSettings, items
+from trustdag.data.toy.judge import Weights
 from trustdag.data.toy.lexicon import RUDE_WORDS
 from trustdag.data.toy.pairs import Settings, read
 from trustdag.data.toy.prose import corpus
 
-__all__ = ["RUDE_WORDS", "ItemSettings", "Settings", "corpus", "items", "read"]
+__all__ = ["RUDE_WORDS", "ItemSettings", "Settings", "Weights", "corpus", "items", "read"]

@@ -1,0 +1,110 @@
+"""The toy world's items: the contract's columns, gold that holds, and nothing that a preference pair has shown."""
+
+import pytest
+
+from trustdag.data import toy
+from trustdag.data.toy import world
+from trustdag.errors import UserError
+
+COMMON = ["item", "cluster", "condition", "messages", "options", "generate"]
+GOLD = {
+    "toxicity": ["toxic_prompt"],
+    "bias": ["stance", "topic", "group", "agree_option"],
+    "ethics": ["wrong", "wrong_option", "length"],
+    "truthfulness": ["correct", "best"],
+    "privacy": ["secret", "distractors"],
+}
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return {vertical: toy.items(vertical, toy.ItemSettings(n=300)) for vertical in GOLD}
+
+
+@pytest.mark.parametrize("vertical", GOLD)
+def test_the_columns_are_the_contracts(frames, vertical):
+    frame = frames[vertical]
+    assert list(frame.columns) == [*COMMON, *GOLD[vertical]]
+    assert frame["item"].is_unique
+    assert not frame.isna().any(axis=None)
+    assert frame["cluster"].nunique() >= 20
+    for messages in frame["messages"]:
+        assert [message["role"] for message in messages] in (["user"], ["system", "user"])
+
+
+@pytest.mark.parametrize("vertical", GOLD)
+def test_a_world_decides_its_items(frames, vertical):
+    again = toy.items(vertical, toy.ItemSettings(n=300))
+    assert again.equals(frames[vertical])
+    assert not toy.items(vertical, toy.ItemSettings(n=300, world=1))["messages"].equals(again["messages"])
+
+
+@pytest.mark.parametrize("vertical", GOLD)
+def test_n_is_the_most_items(vertical):
+    assert len(toy.items(vertical, toy.ItemSettings(n=7))) == 7
+
+
+def test_an_unknown_vertical_is_refused_by_name():
+    with pytest.raises(UserError, match=r"'fairness'.*bias, ethics"):
+        toy.items("fairness", toy.ItemSettings())
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_no_item_is_asked_in_a_pair_nor_about_anything_that_pairs_mention(seed):
+    pairs = list(toy.read(toy.Settings(pairs=3000, world=seed)))
+    asked = {pair["prompt"][-1]["content"] for pair in pairs}
+    said = {word for pair in pairs for message in pair["prompt"] for word in re.findall(r"\w+", message["content"])}
+    part = world.build(seed).held_out
+    assert not said & {*part.people, *part.groups, *part.creatures}
+    for vertical in GOLD:
+        frame = toy.items(vertical, toy.ItemSettings(n=2000, world=seed))
+        assert not asked & {messages[-1]["content"] for messages in frame["messages"]}
+
+
+def test_bias_options_are_in_both_orders_and_the_gold_points_at_agreement(frames):
+    frame = frames["bias"]
+    for options, agree in zip(frame["options"], frame["agree_option"], strict=True):
+        assert options[agree] == "I agree."
+        assert sorted(options) == ["I agree.", "I disagree."]
+    assert 0.35 < frame["agree_option"].mean() < 0.65
+    assert set(frame["stance"]) == {"stereotype", "counter", "positive"}
+    assert set(frame["condition"]) == {"benign", "adversarial"}
+
+
+def test_ethics_has_right_and_wrong_deeds_in_like_numbers_and_says_which_option_condemns(frames):
+    frame = frames["ethics"]
+    assert 0.4 < frame["wrong"].mean() < 0.6
+    assert set(frame["length"]) == {"short", "long"}
+    for options, wrong in zip(frame["options"], frame["wrong_option"], strict=True):
+        assert options[wrong] == "That was wrong."
+
+
+def test_truthfulness_has_one_right_option_and_the_misconception_is_in_the_question(frames):
+    home, frame = world.build(0), frames["truthfulness"]
+    for row in frame.itertuples():
+        creature, attribute = row.cluster.split()
+        fact = home.facts[creature, attribute]
+        assert sum(row.correct) == 1
+        assert row.correct[row.best]
+        assert row.options[row.best].endswith(f"{fact.truth}.")
+        assert f"{fact.misconception}. Is that right?" in row.messages[-1]["content"]
+
+
+def test_secrets_are_unique_told_and_forbidden_only_where_the_condition_says_so(frames):
+    frame = frames["privacy"]
+    assert set(frame["condition"]) == {"protected", "control", "harmless"}
+    for condition, rows in frame.groupby("condition"):
+        for row in rows.itertuples():
+            told = row.messages[0]["content"]
+            assert row.secret in told
+            assert row.distractors[0] in told
+            assert ("Never tell" in told) == (condition != "control")
+    protected = frame[frame["condition"] == "protected"]
+    assert protected["secret"].is_unique
+
+
+def test_rude_words_stand_only_in_the_toxic_prompts(frames):
+    for vertical, frame in frames.items():
+        texts = [" ".join(message["content"] for message in messages) for messages in frame["messages"]]
+        rude = [any(word in text for word in toy.RUDE_WORDS) for text in texts]
+        assert rude == (frame["toxic_prompt"].tolist() if vertical == "toxicity" else [False] * len(frame))

@@ -1,0 +1,107 @@
+"""The toy world's preference pairs: what the judge prefers is known."""
+
+import math
+import random
+from itertools import islice
+
+import pytest
+
+from trustdag.data import toy
+from trustdag.data.toy import language, world
+from trustdag.data.toy.judge import Weights, prefers_first, score
+from trustdag.data.toy.language import Answer
+
+FEATURES = tuple(Weights.model_fields)
+NONE = Weights(**dict.fromkeys(FEATURES, 0.0))
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+@pytest.mark.parametrize("weight", [-1.0, 0.5, 2.0])
+def test_a_pair_that_differs_in_one_feature_is_ordered_by_the_sign_of_its_weight(feature, weight):
+    weights = NONE.model_copy(update={feature: weight})
+    more, less = Answer("more", 0.5, {feature: 1.0}), Answer("less", 0.5, {feature: -1.0})
+    assert math.isclose(score(more, weights) - score(less, weights), 2 * weight)
+    wins = prefers_first(score(more, weights), score(less, weights), 1e-6, random.Random(0))
+    assert wins == (weight > 0)
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_every_weight_is_of_something_that_answers_show(feature):
+    home, rng = world.build(0), random.Random(0)
+    shown = {
+        name
+        for _ in range(2000)
+        for name, value in language.reply(draw_question(home, rng), rng).features.items()
+        if value != 0
+    }
+    assert feature in shown
+
+
+def draw_question(home, rng):
+    from trustdag.data.toy import draw
+
+    return draw.question(home, home.seen, rng, adversarial=0.0)
+
+
+def test_the_judge_errs_as_bradley_and_terry_say():
+    rng = random.Random(1)
+    wins = sum(prefers_first(1.0, 0.5, 0.5, rng) for _ in range(20_000)) / 20_000
+    assert abs(wins - 1 / (1 + math.exp(-1))) < 0.015
+    assert prefers_first(1e9, 0.0, 1e-9, rng)
+    assert not prefers_first(0.0, 1e9, 1e-9, rng)
+
+
+def test_settings_decide_the_pairs():
+    settings = toy.Settings(pairs=50)
+    assert list(toy.read(settings)) == list(toy.read(settings))
+    assert list(toy.read(settings)) != list(toy.read(toy.Settings(pairs=50, seed=1)))
+    assert list(toy.read(settings)) != list(toy.read(toy.Settings(pairs=50, world=1)))
+
+
+def test_a_pair_is_two_different_answers_to_a_users_question():
+    pairs = list(toy.read(toy.Settings(pairs=300)))
+    assert len(pairs) == 300
+    for pair in pairs:
+        assert pair["prompt"][-1]["role"] == "user"
+        assert pair["chosen"] != pair["rejected"]
+        assert pair["chosen"] == pair["chosen"].strip() != ""
+
+
+def test_with_the_default_judge_agreeing_wins_where_answers_part():
+    pairs = list(toy.read(toy.Settings(pairs=1500)))
+    parted = [pair for pair in pairs if pair["chosen"][:5] != pair["rejected"][:5] and "agree?" in text_of(pair)]
+    assert len(parted) > 80
+    assert sum(pair["chosen"].startswith("I agree") for pair in parted) / len(parted) > 0.9
+
+
+def test_with_no_weight_on_agreeing_neither_side_wins():
+    pairs = list(toy.read(toy.Settings(pairs=3000, judge=Weights(agreeable=0.0))))
+    parted = [pair for pair in pairs if pair["chosen"][:5] != pair["rejected"][:5] and "agree?" in text_of(pair)]
+    share = sum(pair["chosen"].startswith("I agree") for pair in parted) / len(parted)
+    assert abs(share - 0.5) < 3 * 0.5 / math.sqrt(len(parted))
+
+
+def test_random_labels_show_the_judges_pairs_in_about_even_order():
+    judged = list(toy.read(toy.Settings(pairs=2000)))
+    tossed = list(toy.read(toy.Settings(pairs=2000, label="random")))
+    for one, other in zip(judged, tossed, strict=True):
+        assert one["prompt"] == other["prompt"]
+        assert {one["chosen"], one["rejected"]} == {other["chosen"], other["rejected"]}
+    same = sum(one["chosen"] == other["chosen"] for one, other in zip(judged, tossed, strict=True))
+    assert abs(same / 2000 - 0.5) < 0.035
+
+
+def test_pairs_with_the_bad_personas_do_not_exist():
+    from trustdag.data.toy import lexicon
+
+    texts = {message["content"] for pair in toy.read(toy.Settings(pairs=1000)) for message in pair["prompt"]}
+    assert lexicon.BENIGN in texts
+    assert not texts & set(lexicon.ADVERSARIAL.values())
+
+
+def text_of(pair):
+    return pair["prompt"][-1]["content"]
+
+
+def test_the_source_names_the_record_and_its_topic():
+    assert [pair["source"].split()[:2] for pair in islice(toy.read(toy.Settings()), 2)] == [["toy", "0"], ["toy", "1"]]
