@@ -1,5 +1,7 @@
 """The toy world's items: the contract's columns, gold that holds, and nothing that a preference pair has shown."""
 
+import re
+
 import pytest
 
 from trustdag.data import toy
