@@ -17,6 +17,7 @@ from trustdag import __version__
 from trustdag.errors import UserError
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK_FULL_WORDS = (*(f"(os error {number})" for number in DISK_FULL), "PytorchStreamWriter failed writing file")
 RECORDED_PACKAGES = ("torch", "transformers", "trl", "accelerate", "datasets", "peft", "pandas", "snakemake")
 
 
@@ -54,7 +55,6 @@ def atomic_files(folder: Path) -> Iterator[Path]:
     """Yields an empty temporary folder in `folder`; at the end its files move up, replacing those of the same name.
 
     They move one by one, but only when all are written and safe on the disk; nothing else in `folder` is touched.
-    Raises UserError where the disk is full, with what was there untouched.
     """
     partial = folder / f".{os.getpid()}.partial"
     partial.mkdir(parents=True)
@@ -66,14 +66,19 @@ def atomic_files(folder: Path) -> Iterator[Path]:
                 os.fsync(handle.fileno())
         for file in files:
             file.replace(folder / file.name)
-    except OSError as error:
-        if error.errno not in DISK_FULL:
-            raise
-        raise UserError(
-            f"{folder}: {os.strerror(error.errno)}; nothing there was changed: make room, run again"
-        ) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Whether an exception, or one that it came of, says that nothing more can be written.
+
+    safetensors and torch have no error number and say so in words.
+    """
+    cause = error.__cause__ or error.__context__
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        return True
+    return any(words in str(error) for words in DISK_FULL_WORDS) or (cause is not None and disk_is_full(cause))
 
 
 def write_json(path: Path, value: Any) -> None:

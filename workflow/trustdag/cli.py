@@ -12,27 +12,36 @@ from importlib import import_module
 from pathlib import Path
 
 from trustdag import __version__, commands
-from trustdag.artifacts import atomic_file
+from trustdag.artifacts import atomic_file, disk_is_full
 from trustdag.errors import UserError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command. Returns 0, or 2 after a UserError, whose message alone is printed."""
+    """Runs one command. Returns 0, or 2 after an error that the user can mend, whose message alone is printed."""
     arguments = _parser().parse_args(argv)
     # Nothing of a run leaves the machine: the libraries' usage reports are switched off before they are imported.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
         with measured(arguments.benchmark):
             arguments.run(arguments)
-    except UserError as error:
-        print(f"trustdag: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        if error.errno is None or error.filename is None:
+    except Exception as error:
+        message = mendable(error)
+        if message is None:
             raise
-        print(f"trustdag: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"trustdag: {message}", file=sys.stderr)
         return 2
     return 0
+
+
+def mendable(error: Exception) -> str | None:
+    """What a user is told of an error that they can mend; None for a bug, which keeps its traceback."""
+    if isinstance(error, UserError):
+        return str(error)
+    if disk_is_full(error):
+        return f"no room is left on the disk ({error}); make room and run again: what was finished is untouched"
+    if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return None
 
 
 def _parser() -> argparse.ArgumentParser:

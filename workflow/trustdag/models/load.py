@@ -16,6 +16,9 @@ Precision = Literal["auto", "fp32", "bf16"]
 PAD_TOKENS = ("<|padding|>", "<|pad|>", "<pad>", "[PAD]")
 """Padding tokens that a vocabulary may hold without its configuration naming them (Pythia's is the first)."""
 
+VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model")
+"""Files of which a tokenizer has at least one."""
+
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     """The tokenizer of a model folder, with an end-of-text and a padding token.
@@ -25,6 +28,9 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
     _require_folder(folder)
+    # Without these files transformers makes up an empty tokenizer of the model's type, and says nothing.
+    if not any((folder / name).is_file() for name in VOCABULARIES):
+        raise UserError(f"{folder}: no tokenizer ({' or '.join(VOCABULARIES)}); copy its files beside the weights")
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
