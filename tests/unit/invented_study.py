@@ -8,6 +8,7 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 
+from trustdag.artifacts import append_jsonl, write_json
 from trustdag.stats.study import Cells, Policy
 from trustdag.verticals.base import Metric
 
@@ -107,3 +108,143 @@ def _records(vertical: str, number: int, entry: Policy, items: int, samples: int
             )
         )
     return pd.concat(frames, ignore_index=True)
+
+
+def write_study(study: Cells, results: Path, items: int = 60) -> None:
+    """Everything that plots and the report read, except statistics and plots."""
+    write_records(study, results / "records", items)
+    for vertical in study.verticals:
+        _write_items(vertical, results / "items" / f"{vertical}.parquet", items * 2)
+        for entry in study.policies:
+            _write_replies(entry, vertical, results / "replies" / entry.policy / f"{vertical}.parquet", items * 2)
+    for model in {entry.model for entry in study.policies}:
+        _write_model(results / "models" / model / "base", "base", 0)
+    for entry in study.policies:
+        for end in range(1, len(entry.chain) + 1):
+            folder = "-".join(entry.chain[:end])
+            path = results / "models" / entry.model / str(entry.preferences) / folder / f"seed{entry.seed}"
+            _write_model(path, entry.methods[end - 1], entry.seed or 0)
+            _write_benchmark(results / "benchmarks" / path.relative_to(results).with_suffix(".tsv"), 12.5)
+    for name in ("items/bias", "replies/toy/base/bias", "statistics", "plots/changes"):
+        _write_benchmark(results / "benchmarks" / f"{name}.tsv", 2.0)
+    write_json(results / "data" / "judge" / "card.json", DATA_CARD)
+    write_json(results / "study.json", study.model_dump(mode="json"))
+    write_json(results / "configuration.json", {"name": study.study, "stages": {"dpo": {"beta": 0.1}}})
+
+
+def _write_items(vertical: str, path: Path, count: int) -> None:
+    rows = [
+        {
+            "item": f"{vertical}-{index:04d}",
+            "cluster": f"prompt-{index // 2:04d}",
+            "condition": "benign" if index < count // 2 else "adversarial",
+            "messages": [{"role": "user", "content": f"Question {index} of {vertical}: is this <b>so</b>?"}],
+            "options": ["It is so.", "It is not so."] if vertical == "truthfulness" else [],
+            "generate": vertical != "truthfulness",
+        }
+        for index in range(count)
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).to_parquet(path, index=False)
+
+
+def _write_replies(entry: Policy, vertical: str, path: Path, count: int) -> None:
+    rows = []
+    for index in range(count):
+        kind = "likelihood" if vertical == "truthfulness" else "generate"
+        for sample in range(2):
+            text = (
+                ["It is so.", "It is not so."][sample]
+                if kind == "likelihood"
+                else f"<script>{entry.recipe}</script> says {index}."
+            )
+            rows.append(
+                {
+                    "item": f"{vertical}-{index:04d}",
+                    "kind": kind,
+                    "sample": sample,
+                    "reply": text,
+                    "logprob": -1.0 - sample - len(entry.recipe),
+                    "tokens": 4,
+                    "ended": True,
+                    "status": "ok",
+                }
+            )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).to_parquet(path, index=False)
+
+
+def _write_model(folder: Path, method: str, seed: int) -> None:
+    (folder).mkdir(parents=True, exist_ok=True)
+    (folder / "metrics.jsonl").unlink(missing_ok=True)
+    noise = np.random.default_rng([seed, len(method)]).normal(size=50)
+    for step in range(1, 51):
+        values = {"loss": 2 + 1.5 * float(np.exp(-step / 15)) + 0.05 * noise[step - 1]}
+        if method == "ppo":
+            values = {
+                "reward": step / 20 + 0.1 * noise[step - 1],
+                "reward_sd": 0.6,
+                "kl": 6 * (1 - float(np.exp(-step / 20))),
+            }
+        append_jsonl(folder / "metrics.jsonl", {"step": step, "split": "train", **values})
+        if step % 10 == 0 and method != "ppo":
+            accuracy = {"accuracy": 1 - 0.5 * float(np.exp(-step / 15))} if method in ("reward", "dpo") else {}
+            append_jsonl(
+                folder / "metrics.jsonl",
+                {"step": step, "split": "validation", "loss": values["loss"] + 0.1, **accuracy},
+            )
+    content = {
+        "kind": "reward" if method == "reward" else "policy",
+        "parameters": 1_234_567,
+        "format": "hh",
+        "sha256": "0" * 64,
+        "facts": {"steps": 50},
+        "made_by": {
+            "method": method,
+            "seed": seed,
+            "provenance": {
+                "trustdag": "0.1.0",
+                "commit": "838dbc7a0000",
+                "python": "3.11.7",
+                "platform": "Linux",
+                "packages": {"torch": "2.13.0", "trl": "1.16.0"},
+            },
+        },
+    }
+    write_json(folder / "manifest.json", content)
+
+
+def _write_benchmark(path: Path, seconds: float) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    names = ["s", "h:m:s", "max_rss", "max_vms", "max_uss", "max_pss", "io_in", "io_out", "mean_load", "cpu_time"]
+    values = [f"{seconds:.4f}", "0:00:12", "512.25", "900", "400", "410", "0.1", "0.2", "98.5", "12.1"]
+    path.write_text("\t".join(names) + "\n" + "\t".join(values) + "\n", encoding="utf-8")
+
+
+DATA_CARD = {
+    "settings": {"source": "toy", "seed": 0, "limit": 1000},
+    "files": [],
+    "records": {
+        "read": 1000,
+        "kept": 990,
+        "dropped": {
+            "empty": {"count": 4, "first": [{"source": "toy:12", "why": "the chosen reply is empty"}]},
+            "identical": {"count": 6, "first": []},
+        },
+    },
+    "splits": {
+        split: {
+            "pairs": pairs,
+            "prompts": pairs,
+            "user_turns": {"1": pairs},
+            "chosen_longer": 0.55,
+            "characters": {
+                part: {"mean": 61.5, "min": 8, "p5": 12, "p25": 40, "median": 60, "p75": 80, "p95": 120, "max": 300}
+                for part in ("prompt", "chosen", "rejected")
+            },
+        }
+        for split, pairs in {"train": 890, "validation": 50, "test": 50}.items()
+    },
+    "corpus": {"texts": 890, "characters": 123456},
+    "sha256": {"train.parquet": "ab" * 32},
+}

@@ -21,9 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Draws and writes the plot."""
-    from trustdag.report.draw import save
+    from trustdag.report.draw import render
 
     module = plots.module(arguments.name)
     settings = read_settings(arguments.settings, module.Settings)
     cells = read_settings(arguments.study, Cells)
-    save(module.draw(cells, arguments.results, settings), arguments.out)
+    render(module, cells, arguments.results, settings, arguments.out)

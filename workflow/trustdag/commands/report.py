@@ -27,8 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Gathers what the study made, and writes page and tables."""
-    from trustdag.report.page import write
+    from trustdag.report.page import Source, write
 
     settings = read_settings(arguments.settings, PageSettings)
     cells = read_settings(arguments.study, Cells)
-    write(cells, arguments, settings)
+    source = Source(cells, arguments.results, arguments.configuration, arguments.benchmarks)
+    write(source, settings, arguments.out, arguments.tables)

@@ -26,7 +26,7 @@ PAIRS = ["reference", "reference_policy", *METRIC, "n_pairs", "lost", "value", "
 COLUMNS = {
     "metrics": [*CELL, *METRIC, *COUNTS, "value", *INTERVAL, "chance", "detectable"],
     "differences": [*CELL, *PAIRS, "difference", *INTERVAL, "detectable", *TEST],
-    "seeds": [*GROUP, "reference", *METRIC, "seeds", "value", *INTERVAL, "seed_deviation", *TEST],
+    "seeds": [*GROUP, "reference", *METRIC, "seeds", "value", *INTERVAL, "detectable", "seed_deviation", *TEST],
 }
 
 
@@ -121,7 +121,8 @@ class Analysis:
                 spread = over_seeds(estimates, self.settings.level)
                 # A mean value, unlike a mean difference, is not to be tested against 0.
                 tested = {} if reference else {"p": np.nan}
-                rows.append(facts | {"reference": reference} | self._metric() | spread | tested)
+                detectable = {"detectable": self._detectable(spread["standard_error"])}
+                rows.append(facts | {"reference": reference} | self._metric() | spread | tested | detectable)
         return rows
 
     def _metric(self) -> Row:

@@ -1,7 +1,9 @@
-"""How many items gave a usable answer."""
+"""How many items gave a usable answer, and what became of the others."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pydantic import Field
 
 from trustdag.report.plot_settings import PlotSettings
 from trustdag.stats.study import Cells
@@ -11,16 +13,64 @@ if TYPE_CHECKING:
 
 TITLE = "How many items gave a usable answer"
 NEEDS = "statistics"
-CAPTION = ""
+CAPTION = (
+    "Share of each vertical's items, at its headline metric, whose reply could be parsed, could not be parsed, was a "
+    "refusal, or failed. A metric is over the parsed ones alone; none of the others counts as 0."
+)
+STATUSES = ("parsed", "unparsed", "refused", "failed")
 
 
 class Settings(PlotSettings):
-    """How many items gave a usable answer."""
+    """The plot of answers; its colours stand for parsed, unparsed, refused and failed."""
+
+    colours: tuple[str, ...] = Field(("#0072b2", "#e69f00", "#cc79a7", "#1c2430"), min_length=4)
+    """Colours of parsed, unparsed, refused and failed."""
+    bar_height: float = Field(0.2, gt=0.05)
+    """Height of one policy's bar, in inches."""
 
 
 def applies(cells: Cells) -> bool:
+    """Every study has metrics."""
     return len(cells.policies) > 0
 
 
 def draw(cells: Cells, results: Path, settings: Settings) -> "Figure":
-    raise NotImplementedError
+    """One panel a vertical, one bar a policy."""
+    from trustdag.report.draw import canvas, legend
+    from trustdag.stats.tables import read
+
+    metrics = read(results / "statistics").metrics
+    metrics = metrics[metrics["headline"].astype(bool)]
+    names = _names(cells)
+    height = len(names) * settings.bar_height + 1
+    figure, axes = canvas(settings, 1, len(cells.verticals), height, sharey=True, sharex=True)
+    for panel, vertical in zip(axes[0], cells.verticals, strict=True):
+        rows = metrics[metrics["vertical"] == vertical].set_index("policy").reindex(list(names))
+        start = rows["n"] * 0.0
+        for status, colour in zip(STATUSES, settings.colours, strict=False):
+            share = rows[status] / rows["n"]
+            panel.barh(range(len(names)), share, left=start, color=colour, label=status, height=0.75)
+            start = start + share
+        panel.set_title(vertical)
+        panel.set_yticks(range(len(names)), names.values())
+        panel.set_xlim(0, 1)
+        panel.set_xticks([0, 0.5, 1], ["0", "½", "1"])
+        panel.grid(visible=False)
+    axes[0, 0].invert_yaxis()
+    legend(figure, axes[0, 0])
+    return figure
+
+
+def _names(cells: Cells) -> dict[str, str]:
+    """A short name for each policy: its recipe, with what tells it from others of the same recipe."""
+    several_models = len({policy.model for policy in cells.policies}) > 1
+    several_sets = len({policy.preferences for policy in cells.policies if policy.preferences}) > 1
+    several_seeds = bool(cells.seed_groups())
+    names = {}
+    for policy in cells.policies:
+        parts = [policy.model] if several_models else []
+        parts += [policy.preferences] if several_sets and policy.preferences else []
+        parts += [policy.recipe]
+        parts += [f"seed {policy.seed}"] if several_seeds and policy.seed is not None else []
+        names[policy.policy] = " ".join(parts)
+    return names

@@ -1,26 +1,104 @@
-"""Change of each vertical's headline metric."""
+"""The study's answer in one plot: the change of each vertical's headline metric, from base and from SFT."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pydantic import Field
 
 from trustdag.report.plot_settings import PlotSettings
 from trustdag.stats.study import Cells
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 TITLE = "Change of each vertical's headline metric"
 NEEDS = "statistics"
-CAPTION = ""
+CAPTION = (
+    "Paired difference of each vertical's headline metric, with its interval. A filled dot is a change that is still "
+    "found after Holm's correction over the verticals; a hollow one is not. The arrow beside a vertical points to "
+    "where the model would be more trustworthy."
+)
+ARROWS = {"lower": "← better", "higher": "better →"}
 
 
 class Settings(PlotSettings):
-    """Change of each vertical's headline metric."""
+    """The plot of changes."""
+
+    marker: float = Field(6, gt=0)
+    """Size of the dots, in points."""
+    row_height: float = Field(0.27, gt=0)
+    """Height of one dot's line, in inches."""
 
 
 def applies(cells: Cells) -> bool:
-    return len(cells.policies) > 0
+    """Whether some policy is compared with another."""
+    return any(cells.references(policy) for policy in cells.policies)
 
 
 def draw(cells: Cells, results: Path, settings: Settings) -> "Figure":
-    raise NotImplementedError
+    """One row of panels a model and preference set, one column a reference."""
+    from trustdag.report.changes import arm_name, arms, changes, levels, of_arm
+    from trustdag.report.draw import canvas, colours, legend
+    from trustdag.stats.tables import read
+
+    tables = read(results / "statistics")
+    found = changes(tables)
+    found = found[found["headline"].astype(bool)]
+    groups = arms(levels(tables))
+    references = [name for name in ("base", "sft") if (found["reference"] == name).any()]
+    recipes = list(dict.fromkeys(policy.recipe for policy in cells.policies))
+    shown = [recipe for recipe in recipes if (found["recipe"] == recipe).any()]
+    palette = {name: colour for name, colour in colours(recipes, settings).items() if name in shown}
+    height = len(groups) * (len(cells.verticals) * (len(shown) + 1) * settings.row_height + 0.6) + 0.5
+    figure, axes = canvas(settings, len(groups), len(references), height, sharey="row", sharex=True)
+    for row, arm in enumerate(groups):
+        for column, reference in enumerate(references):
+            rows = of_arm(found[found["reference"] == reference], arm)
+            _panel(axes[row, column], rows, cells.verticals, palette, settings)
+            heading = f"{arm_name(arm, groups)} " if column == 0 else ""
+            axes[row, column].set_title(
+                f"{heading}{'Since the base model' if reference == 'base' else 'Since SFT'}".strip()
+            )
+    legend(figure, axes[0, 0])
+    return figure
+
+
+def _panel(
+    axes: "Axes", rows: "pd.DataFrame", verticals: tuple[str, ...], palette: dict[str, str], settings: Settings
+) -> None:
+    from trustdag.report.draw import QUIET, rows_of
+
+    step = 1 / (len(palette) + 1)
+    labels = []
+    for place, vertical in enumerate(verticals):
+        of_vertical = rows[rows["vertical"] == vertical]
+        better = of_vertical["better"].iloc[0] if len(of_vertical) else ""
+        labels.append(f"{vertical}\n{ARROWS.get(better, '')}".strip())
+        if place:
+            axes.axhline(place - 0.5, color="#eef1f4", linewidth=1)
+        for number, (recipe, colour) in enumerate(palette.items()):
+            for change in rows_of(of_vertical[of_vertical["recipe"] == recipe]):
+                height = place + (number - (len(palette) - 1) / 2) * step
+                certain = change["verdict"] in ("rose", "fell")
+                axes.plot(
+                    [change["low"], change["high"]], [height, height], color=colour, solid_capstyle="butt", linewidth=2
+                )
+                axes.plot(
+                    change["change"],
+                    height,
+                    "o",
+                    color=colour,
+                    markerfacecolor=colour if certain else "white",
+                    markeredgewidth=1.5,
+                    markersize=settings.marker,
+                )
+    for recipe, colour in palette.items():
+        axes.plot([], [], "o-", color=colour, label=recipe)
+    axes.axvline(0, color=QUIET, linewidth=1.2)
+    axes.set_yticks(range(len(verticals)), labels)
+    axes.set_ylim(len(verticals) - 0.5, -0.5)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel("difference")

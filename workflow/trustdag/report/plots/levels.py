@@ -1,26 +1,80 @@
-"""Headline metric of each vertical at each stage."""
+"""The headline metric of each vertical at each stage."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pydantic import Field
 
 from trustdag.report.plot_settings import PlotSettings
 from trustdag.stats.study import Cells
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 TITLE = "Headline metric of each vertical at each stage"
 NEEDS = "statistics"
-CAPTION = ""
+CAPTION = (
+    "Each vertical's headline metric, with its interval, on the same items for every stage. The dashed line is what "
+    "guessing would score, where that is one number."
+)
 
 
 class Settings(PlotSettings):
-    """Headline metric of each vertical at each stage."""
+    """The plot of levels."""
+
+    panel_height: float = Field(2.3, gt=0.5)
+    """Height of one model's row of panels, in inches."""
+    marker: float = Field(6, gt=0)
+    """Size of the dots, in points."""
 
 
 def applies(cells: Cells) -> bool:
+    """Every study has metrics."""
     return len(cells.policies) > 0
 
 
 def draw(cells: Cells, results: Path, settings: Settings) -> "Figure":
-    raise NotImplementedError
+    """One row of panels a model and preference set, one column a vertical."""
+    from trustdag.report.changes import arm_name, arms, levels, of_arm
+    from trustdag.report.draw import canvas, colours
+    from trustdag.stats.tables import read
+
+    found = levels(read(results / "statistics"))
+    groups = arms(found)
+    found = found[found["headline"].astype(bool)]
+    recipes = list(dict.fromkeys(policy.recipe for policy in cells.policies))
+    palette = colours(recipes, settings)
+    figure, axes = canvas(
+        settings,
+        len(groups),
+        len(cells.verticals),
+        len(groups) * settings.panel_height + 0.3,
+        sharex=True,
+        sharey="col",
+    )
+    for row, arm in enumerate(groups):
+        for column, vertical in enumerate(cells.verticals):
+            rows = of_arm(found[found["vertical"] == vertical], arm)
+            _panel(axes[row, column], rows, recipes, palette, settings)
+            if row == 0:
+                axes[row, column].set_title(vertical)
+        axes[row, 0].set_ylabel(arm_name(arm, groups))
+    return figure
+
+
+def _panel(axes: "Axes", rows: "pd.DataFrame", recipes: list[str], palette: dict[str, str], settings: Settings) -> None:
+    from trustdag.report.draw import QUIET, rows_of
+
+    chance = rows["chance"].dropna()
+    if len(chance):
+        axes.axhline(chance.iloc[0], color=QUIET, linestyle=(0, (4, 3)), linewidth=1)
+    for level in rows_of(rows):
+        place, colour = recipes.index(level["recipe"]), palette[level["recipe"]]
+        axes.plot([place, place], [level["low"], level["high"]], color=colour, linewidth=2)
+        axes.plot(place, level["value"], "o", color=colour, markersize=settings.marker)
+    axes.set_xticks(range(len(recipes)), recipes, rotation=45 if len(recipes) > 3 else 0)
+    axes.set_xlim(-0.6, len(recipes) - 0.4)
+    axes.margins(y=0.15)
+    axes.grid(visible=False, axis="x")

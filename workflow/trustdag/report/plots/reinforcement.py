@@ -3,24 +3,70 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import Field
+
 from trustdag.report.plot_settings import PlotSettings
 from trustdag.stats.study import Cells
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from trustdag.report.runs import Run
+
 TITLE = "Reward and KL divergence during PPO"
 NEEDS = "metrics"
-CAPTION = ""
+CAPTION = (
+    "Left: mean reward of the replies, by the reward model; the band is one standard deviation between replies. Right: "
+    "Kullback-Leibler divergence from the policy that PPO started from, summed over a reply's tokens."
+)
+MEASURES = {"reward": "reward", "kl": "KL divergence per reply"}
 
 
 class Settings(PlotSettings):
-    """Reward and KL divergence during PPO."""
+    """The plot of PPO's progress; its colours stand for the models, preference sets and seeds."""
+
+    height: float = Field(2.9, gt=0.5)
+    """Height, in inches."""
+    colours: tuple[str, ...] = Field(("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"), min_length=1)
+    """Colours of the runs."""
 
 
 def applies(cells: Cells) -> bool:
+    """Whether something is trained by PPO."""
     return any("ppo" in policy.methods for policy in cells.policies)
 
 
 def draw(cells: Cells, results: Path, settings: Settings) -> "Figure":
-    raise NotImplementedError
+    """One panel for the reward, one for the divergence."""
+    from trustdag.report.draw import canvas, colours, legend
+    from trustdag.report.runs import runs
+
+    trained = [run for run in runs(cells, results) if run.method == "ppo"]
+    labels = [_label(run, trained) for run in trained]
+    palette = colours(labels, settings)
+    figure, axes = canvas(settings, 1, len(MEASURES), settings.height)
+    for run, label in zip(trained, labels, strict=True):
+        table = run.curves()
+        for panel, measure in zip(axes[0], MEASURES, strict=True):
+            values = table[measure].astype(float)
+            panel.plot(table["step"], values, color=palette[label], label=label)
+            if measure == "reward" and "reward_sd" in table:
+                spread = table["reward_sd"].astype(float)
+                panel.fill_between(
+                    table["step"], values - spread, values + spread, color=palette[label], alpha=0.15, linewidth=0
+                )
+    for panel, name in zip(axes[0], MEASURES.values(), strict=True):
+        panel.set_title(name)
+        panel.set_xlabel("update")
+    axes[0, 1].set_ylim(bottom=min(0.0, axes[0, 1].get_ylim()[0]))
+    if len(labels) > 1:
+        legend(figure, axes[0, 0], 4)
+    return figure
+
+
+def _label(run: "Run", among: list["Run"]) -> str:
+    parts = [run.name] if len({other.chain for other in among}) > 1 else []
+    parts += [run.model] if len({other.model for other in among}) > 1 else []
+    parts += [run.preferences] if len({other.preferences for other in among}) > 1 else []
+    parts += [f"seed {run.seed}"] if len({other.seed for other in among}) > 1 else []
+    return ", ".join(parts)

@@ -1,26 +1,71 @@
-"""Spread over training seeds."""
+"""Spread over training seeds: each seed's change since the base model, and the mean with its interval."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pydantic import Field
 
 from trustdag.report.plot_settings import PlotSettings
 from trustdag.stats.study import Cells
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 TITLE = "Spread over training seeds"
 NEEDS = "statistics"
-CAPTION = ""
+CAPTION = (
+    "Change of each vertical's headline metric since the base model: a small mark for each training seed; the dot is "
+    "the mean over seeds, with an interval that takes both the seeds and the items for a sample."
+)
 
 
 class Settings(PlotSettings):
-    """Spread over training seeds."""
+    """The plot of the spread over seeds."""
+
+    panel_height: float = Field(2.6, gt=0.5)
+    """Height of one model's row of panels, in inches."""
+    marker: float = Field(6, gt=0)
+    """Size of the dots, in points."""
 
 
 def applies(cells: Cells) -> bool:
-    return bool(cells.seed_groups())
+    """Whether some recipe was trained with several seeds, from a base model."""
+    return any(group[0].reference_base for group in cells.seed_groups())
 
 
 def draw(cells: Cells, results: Path, settings: Settings) -> "Figure":
-    raise NotImplementedError
+    """One row of panels a model and preference set, one column a vertical."""
+    from trustdag.report.changes import arm_name, arms, levels, of_arm
+    from trustdag.report.draw import QUIET, canvas, colours, rows_of
+    from trustdag.stats.tables import read
+
+    tables = read(results / "statistics")
+    groups = arms(levels(tables))
+    everywhere = list(dict.fromkeys(policy.recipe for policy in cells.policies))
+    recipes = list(dict.fromkeys(group[0].recipe for group in cells.seed_groups()))
+    palette = colours(everywhere, settings)
+    figure, axes = canvas(
+        settings, len(groups), len(cells.verticals), len(groups) * settings.panel_height + 0.3, sharex=True
+    )
+    for row, arm in enumerate(groups):
+        for panel, vertical in zip(axes[row], cells.verticals, strict=True):
+            single, mean = (_headlines(of_arm(table, arm), vertical) for table in (tables.differences, tables.seeds))
+            panel.axhline(0, color=QUIET, linewidth=1.2)
+            for place, recipe in enumerate(recipes):
+                each, whole = single[single["recipe"] == recipe], mean[mean["recipe"] == recipe]
+                panel.plot([place + 0.22] * len(each), each["difference"], "_", color=palette[recipe], markersize=9)
+                for found in rows_of(whole):
+                    panel.plot([place, place], [found["low"], found["high"]], color=palette[recipe], linewidth=2)
+                    panel.plot(place, found["value"], "o", color=palette[recipe], markersize=settings.marker)
+            panel.set_xticks(range(len(recipes)), recipes, rotation=45 if len(recipes) > 3 else 0)
+            panel.set_xlim(-0.6, len(recipes) - 0.4)
+            panel.grid(visible=False, axis="x")
+            if row == 0:
+                panel.set_title(vertical)
+        axes[row, 0].set_ylabel(arm_name(arm, groups) or "change since base")
+    return figure
+
+
+def _headlines(table: "pd.DataFrame", vertical: str) -> "pd.DataFrame":
+    return table[(table["vertical"] == vertical) & table["headline"].astype(bool) & (table["reference"] == "base")]

@@ -1,26 +1,85 @@
-"""Training curves."""
+"""Training curves: the loss of each stage, on training and validation data, and the pairs that it ranks rightly."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
 
 from trustdag.report.plot_settings import PlotSettings
 from trustdag.stats.study import Cells
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from trustdag.report.runs import Run
 
 TITLE = "Training curves"
 NEEDS = "metrics"
-CAPTION = ""
+CAPTION = (
+    "Loss of each stage by optimiser step (thin: training batches; with dots: validation data). For stages trained on "
+    "pairs, the lower panels show the share of pairs in which the chosen reply is ranked above the rejected one."
+)
+MEASURES = {"loss": "loss", "accuracy": "pairs ranked rightly"}
 
 
 class Settings(PlotSettings):
-    """Training curves."""
+    """The plot of training curves; its colours stand for the models, preference sets and seeds of a stage."""
+
+    panel_height: float = Field(2.2, gt=0.5)
+    """Height of one row of panels, in inches."""
 
 
 def applies(cells: Cells) -> bool:
-    return any(policy.methods for policy in cells.policies)
+    """Whether something is trained."""
+    return any(set(policy.methods) - {"ppo"} for policy in cells.policies)
 
 
 def draw(cells: Cells, results: Path, settings: Settings) -> "Figure":
-    raise NotImplementedError
+    """One column a stage, one row a measure."""
+    from trustdag.report.draw import canvas, colours, legend
+    from trustdag.report.runs import runs
+
+    stages: dict[str, list[Run]] = {}
+    for run in runs(cells, results):
+        if run.method != "ppo":
+            stages.setdefault(run.name, []).append(run)
+    curves = {run.folder: run.curves() for group in stages.values() for run in group}
+    measures = [name for name in MEASURES if any(name in table for table in curves.values())]
+    labels = {run.folder: _label(run, group) for group in stages.values() for run in group}
+    palette = colours(list(dict.fromkeys(labels.values())), settings)
+    figure, axes = canvas(settings, len(measures), len(stages), len(measures) * settings.panel_height + 0.4)
+    for column, (stage, group) in enumerate(stages.items()):
+        for row, measure in enumerate(measures):
+            panel = axes[row, column]
+            measured = [run for run in group if measure in curves[run.folder]]
+            for run in measured:
+                _curve(panel, curves[run.folder], measure, palette[labels[run.folder]], labels[run.folder])
+            panel.set_visible(bool(measured))
+            panel.set_xlabel("step")
+            panel.set_title(stage if row == 0 else "")
+            panel.set_ylabel(MEASURES[measure] if column == 0 or row else "")
+    if len(palette) > 1:
+        legend(figure, max(axes.flat, key=lambda panel: len(set(panel.get_legend_handles_labels()[1]))), 4)
+    return figure
+
+
+def _label(run: "Run", group: list["Run"]) -> str:
+    """What tells a run from the others of its stage."""
+    parts = [run.model] if len({other.model for other in group}) > 1 else []
+    parts += [run.preferences] if len({other.preferences for other in group}) > 1 else []
+    parts += [f"seed {run.seed}"] if len({other.seed for other in group}) > 1 else []
+    return ", ".join(parts)
+
+
+def _curve(axes: "Axes", table: "pd.DataFrame", measure: str, colour: str, label: str) -> None:
+    looks: dict[str, dict[str, Any]] = {
+        "train": {"linewidth": 1, "alpha": 0.65},
+        "validation": {"marker": "o", "markersize": 4},
+    }
+    for split, look in looks.items():
+        rows = table[(table["split"] == split) & table[measure].notna()]
+        if len(rows):
+            name = label if split == "train" or not (table["split"] == "train").any() else None
+            axes.plot(rows["step"], rows[measure].astype(float), color=colour, label=name, **look)

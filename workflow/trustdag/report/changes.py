@@ -1,0 +1,78 @@
+"""The changes that the study is about, in one table: each recipe's, from base and from SFT, over its training seeds."""
+
+import pandas as pd
+
+from trustdag.stats.tables import Tables
+
+GROUP = ["model", "preferences", "recipe", "reference", "vertical", "metric", "condition"]
+CHANGE_COLUMNS = [
+    *GROUP,
+    "headline",
+    "better",
+    "seeds",
+    "change",
+    "low",
+    "high",
+    "detectable",
+    "p",
+    "p_holm",
+    "verdict",
+]
+LEVEL_COLUMNS = [*GROUP[:3], *GROUP[4:], "headline", "better", "chance", "seeds", "value", "low", "high", "detectable"]
+
+
+def changes(tables: Tables) -> pd.DataFrame:
+    """Every paired change, one row a recipe and reference: over the training seeds where there are several."""
+    single = tables.differences.rename(columns={"value": "own_value", "difference": "change"}).assign(seeds=1)
+    several = tables.seeds[tables.seeds["reference"] != ""].rename(columns={"value": "change"})
+    return _prefer(single, several, GROUP)[CHANGE_COLUMNS]
+
+
+def levels(tables: Tables) -> pd.DataFrame:
+    """Every metric's value, one row a recipe: the mean over the training seeds where there are several."""
+    keys = [*GROUP[:3], *GROUP[4:]]
+    chance = tables.metrics.drop_duplicates(["vertical", "metric"])[["vertical", "metric", "chance"]]
+    several = tables.seeds[tables.seeds["reference"] == ""].merge(chance, on=["vertical", "metric"], how="left")
+    return _prefer(tables.metrics.assign(seeds=1), several, keys)[LEVEL_COLUMNS]
+
+
+def _prefer(single: pd.DataFrame, several: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """The single rows in their order, each group of training seeds replaced by its one row of `several`."""
+    first = single.drop_duplicates(keys)
+    replaced = first[keys].merge(several, on=keys, how="inner")
+    kept = first.merge(replaced[keys], on=keys, how="left", indicator=True)["_merge"].to_numpy() == "left_only"
+    whole = pd.concat([first[kept], replaced], ignore_index=True)
+    order = first[keys].reset_index(drop=True).assign(order=range(len(first)))
+    return whole.merge(order, on=keys).sort_values("order", kind="stable").drop(columns="order").reset_index(drop=True)
+
+
+def judgement(verdict: str, better: str) -> str:
+    """`better`, `worse` or `changed` for a change that was found; empty for any other."""
+    if verdict not in ("rose", "fell"):
+        return ""
+    if better not in ("lower", "higher"):
+        return "changed"
+    return "better" if (verdict == "rose") == (better == "higher") else "worse"
+
+
+def arms(levels: pd.DataFrame) -> list[tuple[str, str]]:
+    """Each model with each preference set that it was trained on (empty where it was on none), in the study's order."""
+    found: dict[str, list[str]] = {}
+    for model, preferences in zip(levels["model"], levels["preferences"], strict=True):
+        sets = found.setdefault(model, [])
+        if preferences and preferences not in sets:
+            sets.append(preferences)
+    return [(model, name) for model, names in found.items() for name in names or [""]]
+
+
+def of_arm(frame: pd.DataFrame, arm: tuple[str, str]) -> pd.DataFrame:
+    """The rows of a model and a preference set, the model's base and given checkpoints among them."""
+    model, preferences = arm
+    return frame[(frame["model"] == model) & frame["preferences"].isin(["", preferences])]
+
+
+def arm_name(arm: tuple[str, str], among: list[tuple[str, str]]) -> str:
+    """What to call an arm where there are several: its model, and its preference set where those differ."""
+    if len(among) == 1:
+        return ""
+    return arm[0] if len({preferences for _, preferences in among}) == 1 else f"{arm[0]}, {arm[1] or 'as given'}"

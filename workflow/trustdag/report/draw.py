@@ -1,0 +1,101 @@
+"""What all plots share: their style, and writing them so that equal numbers give equal files."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import cycle, islice
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from trustdag.artifacts import atomic_file
+from trustdag.report.plot_settings import PlotSettings
+from trustdag.stats.study import Cells
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK = "#1c2430"
+QUIET = "#66707f"
+GRID = "#e3e7ec"
+
+
+def canvas(settings: PlotSettings, rows: int, columns: int, height: float, **options: Any) -> "tuple[Figure, Any]":
+    """A figure and its (rows, columns) array of axes. `height` is in inches."""
+    from matplotlib import pyplot
+
+    size = (settings.width, height)
+    return pyplot.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **options)
+
+
+def render(plot: ModuleType, cells: Cells, results: Path, settings: PlotSettings, out: Path) -> None:
+    """Draws a plot in the house style, and writes it as SVG to `out` and as PNG beside it."""
+    with style(settings):
+        save(plot.draw(cells, results, settings), out)
+
+
+@contextmanager
+def style(settings: PlotSettings) -> Iterator[None]:
+    """The house style, for as long as the context lasts."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    size = settings.font_size
+    look = {
+        "font.family": "sans-serif",
+        "font.sans-serif": ["DejaVu Sans"],
+        "font.size": size,
+        "axes.titlesize": size * 1.1,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "axes.labelsize": size,
+        "axes.labelcolor": INK,
+        "axes.edgecolor": QUIET,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": GRID,
+        "grid.linewidth": 0.8,
+        "text.color": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "xtick.labelsize": size * 0.9,
+        "ytick.labelsize": size * 0.9,
+        "legend.fontsize": size * 0.9,
+        "legend.frameon": False,
+        "lines.linewidth": 1.6,
+        "figure.facecolor": "white",
+    }
+    with matplotlib.rc_context(look):
+        yield
+
+
+def rows_of(frame: "pd.DataFrame") -> list[dict[str, Any]]:
+    """A table's rows, each by column name."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def colours(names: Sequence[str], settings: PlotSettings) -> dict[str, str]:
+    """A colour for each name, in the settings' order."""
+    return dict(zip(names, islice(cycle(settings.colours), len(names)), strict=True))
+
+
+def legend(figure: "Figure", axes: "Axes", columns: int = 6) -> None:
+    """One legend below the figure, from one panel's labelled artists."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(handles)))
+
+
+def save(figure: "Figure", path: Path) -> None:
+    """Writes the figure as SVG to `path` and as PNG beside it. Equal figures give equal bytes."""
+    import matplotlib
+    from matplotlib import pyplot
+
+    with matplotlib.rc_context({"svg.hashsalt": "trustdag", "svg.fonttype": "path"}):
+        for target, options in ((path, {"metadata": {"Date": None}}), (path.with_suffix(".png"), {"dpi": 160})):
+            with atomic_file(target) as partial:
+                figure.savefig(partial, format=target.suffix[1:], **options)
+    pyplot.close(figure)

@@ -1,0 +1,100 @@
+"""What a study made, besides its numbers: models, data cards, run times."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from trustdag.artifacts import provenance, read_json
+from trustdag.report.runs import Run, runs
+from trustdag.stats.study import Cells
+
+MODEL_COLUMNS = [
+    "model",
+    "preferences",
+    "stage",
+    "seed",
+    "method",
+    "parameters",
+    "steps",
+    "last_train",
+    "last_validation",
+]
+TIME_COLUMNS = ["stage", "jobs", "seconds", "longest", "memory_mib"]
+SHOWN = ("loss", "accuracy", "reward", "kl")
+"""Numbers of a training curve whose last value is shown."""
+
+
+def models(cells: Cells, results: Path) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    """A row for each trained model, and each one's provenance under `made_by`."""
+    rows, origins = [], []
+    for run in runs(cells, results):
+        manifest = read_json(run.folder / "manifest.json")
+        rows.append(
+            {
+                "model": run.model,
+                "preferences": run.preferences,
+                "stage": run.name,
+                "seed": run.seed,
+                "method": run.method,
+                "parameters": manifest["parameters"],
+                **_last_values(run),
+            }
+        )
+        origins.append({"model": str(run.folder.relative_to(results / "models")), **manifest["made_by"]["provenance"]})
+    frame = pd.DataFrame(rows, columns=MODEL_COLUMNS)
+    return frame.astype({"seed": "Int64", "steps": "Int64"}), origins
+
+
+def _last_values(run: Run) -> dict[str, Any]:
+    curves = run.curves()
+    found: dict[str, Any] = {"steps": int(curves["step"].max())}
+    for split in ("train", "validation"):
+        rows = curves[curves["split"] == split]
+        if len(rows):
+            last = rows.iloc[-1]
+            shown = [f"{name} {last[name]:.3f}" for name in SHOWN if name in last and pd.notna(last[name])]
+            found[f"last_{split}"] = ", ".join(shown)
+    return found
+
+
+def software(origins: list[dict[str, Any]]) -> dict[str, Any]:
+    """This page's own provenance, and the models that other versions of the code made."""
+    own = provenance()
+    other = [origin for origin in origins if origin.get("commit") != own["commit"]]
+    return {"own": own, "other": other}
+
+
+def data_cards(cells: Cells, results: Path) -> dict[str, dict[str, Any]]:
+    """The card of each preference set that the study's policies were trained on."""
+    names = dict.fromkeys(policy.preferences for policy in cells.policies if policy.preferences)
+    return {name: read_json(results / "data" / name / "card.json") for name in names}
+
+
+def run_times(benchmarks: Path | None) -> pd.DataFrame:
+    """Jobs, seconds and memory by kind of job, from Snakemake's benchmark files; the slowest kind first."""
+    rows = []
+    for path in sorted(benchmarks.rglob("*.tsv")) if benchmarks else []:
+        table = pd.read_csv(path, sep="\t")
+        if len(table) and path.stem != "report":
+            kind = _kind(path.relative_to(benchmarks)) if benchmarks else ""
+            memory = pd.to_numeric(table["max_rss"], errors="coerce").max()
+            rows.append({"stage": kind, "seconds": float(table["s"].sum()), "memory_mib": float(memory)})
+    if not rows:
+        return pd.DataFrame(columns=TIME_COLUMNS)
+    grouped = pd.DataFrame(rows).groupby("stage")
+    return (
+        grouped.agg(jobs=("seconds", "size"), seconds=("seconds", "sum"), longest=("seconds", "max"),
+                    memory_mib=("memory_mib", "max"))
+        .reset_index()
+        .sort_values("seconds", ascending=False)[TIME_COLUMNS]
+        .reset_index(drop=True)
+    )  # fmt: skip
+
+
+def _kind(path: Path) -> str:
+    """The kind of job that a benchmark file is of: its folder, and for models the stage that was trained."""
+    parts = path.with_suffix("").parts
+    if parts[0] != "models" or len(parts) < 3:
+        return parts[0]
+    return "train " + ("base" if parts[2] == "base" else parts[3].split("-")[-1])

@@ -1,0 +1,188 @@
+"""The report: everything gathered, rendered into one HTML file, and the same tables as CSV."""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from trustdag.artifacts import atomic_file, atomic_folder, read_json
+from trustdag.errors import UserError
+from trustdag.report import numbers, plots
+from trustdag.report.answer import answers, kind_of
+from trustdag.report.changes import arm_name, arms, changes, levels, of_arm
+from trustdag.report.draw import rows_of
+from trustdag.report.examples import examples
+from trustdag.report.gather import data_cards, models, run_times, software
+from trustdag.report.settings import PageSettings
+from trustdag.stats.records import ALL, metrics_of
+from trustdag.stats.study import Cells, Policy
+from trustdag.stats.tables import Tables, read
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the page's material lies."""
+
+    cells: Cells
+    results: Path
+    configuration: Path | None = None
+    benchmarks: Path | None = None
+
+
+def write(source: Source, settings: PageSettings, out: Path, tables: Path) -> None:
+    """Writes the page to `out` and its tables as CSV into the folder `tables`."""
+    statistics = read(source.results / "statistics")
+    context, frames = gather(source, statistics, settings)
+    page = render(context)
+    with atomic_folder(tables) as folder:
+        for name, frame in frames.items():
+            frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+    with atomic_file(out) as partial:
+        partial.write_text(page, encoding="utf-8")
+
+
+def render(context: Mapping[str, Any]) -> str:
+    """The page. Everything from a study is escaped: replies are untrusted text."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for name in ("number", "signed", "duration"):
+        environment.filters[name] = getattr(numbers, name)
+    environment.globals["interval"] = numbers.interval
+    return environment.get_template("page.html.j2").render(**context, style=(TEMPLATES / "page.css").read_text("utf-8"))
+
+
+def gather(
+    source: Source, statistics: Tables, settings: PageSettings
+) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
+    """All that the page shows, and the tables behind it."""
+    cells, results = source.cells, source.results
+    found, values = changes(statistics), levels(statistics)
+    trained, origins = models(cells, results)
+    times = run_times(source.benchmarks)
+    groups = arms(values)
+    context = {
+        "title": settings.title,
+        "cells": cells,
+        "arms": [_arm(arm, groups, found, values, statistics.metrics) for arm in groups],
+        "plots": _plots(cells, results),
+        "verticals": [_vertical(name, source, settings) for name in cells.verticals],
+        "models": rows_of(trained),
+        "software": software(origins),
+        "cards": data_cards(cells, results),
+        "times": rows_of(times),
+        "configuration": _configuration(source.configuration),
+        "seeds": sorted({policy.seed for policy in cells.policies if policy.seed is not None}),
+    }
+    frames = {"changes": found, "levels": values, "models": trained, "run_times": times}
+    return context, frames | {name: getattr(statistics, name) for name in ("metrics", "differences", "seeds")}
+
+
+def _arm(
+    arm: tuple[str, str],
+    among: list[tuple[str, str]],
+    found: pd.DataFrame,
+    values: pd.DataFrame,
+    metrics: pd.DataFrame,
+) -> dict[str, Any]:
+    """One model with one preference set: its answers, and its table of each vertical."""
+    own_changes, own_values = of_arm(found, arm), of_arm(values, arm)
+    headlines = own_changes[own_changes["headline"].astype(bool)]
+    return {
+        "name": arm_name(arm, among),
+        "recipes": list(dict.fromkeys(own_values["recipe"])),
+        "answers": {reference: answers(headlines, reference) for reference in ("base", "sft")},
+        "changes": {
+            (*_key(row), row["recipe"], row["reference"]): row | {"kind": kind_of(row)} for row in rows_of(own_changes)
+        },
+        "values": {(*_key(row), row["recipe"]): row for row in rows_of(own_values)},
+        "headlines": {row["vertical"]: row for row in rows_of(own_values[own_values["headline"].astype(bool)])},
+        "conditions": _conditions(own_values),
+        "counts": _counts(of_arm(metrics, arm)),
+    }
+
+
+def _key(row: dict[str, Any]) -> tuple[str, str, str]:
+    return (row["vertical"], row["metric"], row["condition"])
+
+
+def _conditions(values: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
+    """The conditions of each metric, the whole first."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for vertical, metric, condition in values[["vertical", "metric", "condition"]].itertuples(index=False):
+        conditions = found.setdefault((vertical, metric), [])
+        if condition not in conditions:
+            conditions.append(condition)
+    return found
+
+
+def _counts(metrics: pd.DataFrame) -> dict[tuple[str, str, str], dict[str, int]]:
+    """How many records of each status a recipe has for a metric, over its training seeds."""
+    whole = metrics[metrics["condition"] == ALL]
+    names = ["n", "parsed", "unparsed", "refused", "failed"]
+    summed = whole.groupby(["vertical", "metric", "recipe"], as_index=False)[names].sum()
+    return {(row["vertical"], row["metric"], row["recipe"]): row for row in rows_of(summed)}
+
+
+def _vertical(name: str, source: Source, settings: PageSettings) -> dict[str, Any]:
+    """A vertical's definition, and examples of its items and replies."""
+    shown = _shown_policies(source.cells)
+    return {
+        "name": name,
+        "description": (import_module(f"trustdag.verticals.{name}").__doc__ or "").split("\n\n")[0].strip(),
+        "metrics": list(metrics_of(name).values()),
+        "examples": [
+            {"model": policies[0].model, "items": examples(source.results, policies, name, settings)}
+            for policies in shown
+        ],
+    }
+
+
+def _shown_policies(cells: Cells) -> list[list[Policy]]:
+    """For each model and preference set, one policy of each recipe: the first training seed's."""
+    found = []
+    trained = dict.fromkeys((policy.model, policy.preferences) for policy in cells.policies if policy.preferences)
+    alone = [(model, None) for model in dict.fromkeys(policy.model for policy in cells.policies)]
+    missing = [arm for arm in alone if arm[0] not in {model for model, _ in trained}]
+    for model, preferences in [*trained, *missing]:
+        own = [
+            policy for policy in cells.policies if policy.model == model and policy.preferences in (None, preferences)
+        ]
+        found.append(list({policy.recipe: policy for policy in reversed(own)}.values())[::-1])
+    return found
+
+
+def _plots(cells: Cells, results: Path) -> dict[str, dict[str, str]]:
+    """Each plot of the study as a data URI, so that the page needs no other file."""
+    found = {}
+    for name in plots.of_study(cells):
+        path = results / "plots" / f"{name}.svg"
+        try:
+            picture = base64.b64encode(path.read_bytes()).decode("ascii")
+        except FileNotFoundError:
+            raise UserError(f"{path}: no such file; run `trustdag plot {name}` first") from None
+        module = plots.module(name)
+        found[name] = {"title": module.TITLE, "caption": module.CAPTION, "uri": f"data:image/svg+xml;base64,{picture}"}
+    return found
+
+
+def _configuration(path: Path | None) -> str:
+    import yaml
+
+    if path is None:
+        return ""
+    content = read_json(path) if path.suffix == ".json" else yaml.safe_load(path.read_text(encoding="utf-8"))
+    return yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False, allow_unicode=True, width=100)
