@@ -11,10 +11,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trustdag import __version__
 from trustdag.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DISK_FULL_WORDS = (*(f"(os error {number})" for number in DISK_FULL), "PytorchStreamWriter failed writing file")
@@ -23,7 +26,7 @@ RECORDED_PACKAGES = ("torch", "transformers", "trl", "accelerate", "datasets", "
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path` and renames it onto `path` at the end: old or new after a kill, never half."""
+    """Yields a temporary path beside `path` and renames it onto it at the end: old or new after a kill, never half."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -98,6 +101,24 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: not JSON: {error}") from None
 
 
+def read_table(path: Path, columns: Iterable[str], what: str) -> "pd.DataFrame":
+    """A Parquet file with at least these columns. Raises UserError naming the file if it is not one of `what`."""
+    import pandas as pd
+    import pyarrow as pa
+
+    try:
+        frame = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (pa.ArrowException, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise UserError(f"{path}: not a Parquet file of {what}, or cut short ({first})") from None
+    missing = [name for name in columns if name not in frame.columns]
+    if missing:
+        raise UserError(f"{path}: no column {', '.join(missing)}: not the {what} that are needed here")
+    return frame
+
+
 def append_jsonl(path: Path, record: dict[str, Any]) -> None:
     """Adds one line of JSON to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -140,7 +161,7 @@ def manifest(folder: Path, **facts: Any) -> dict[str, Any]:
 
 
 def model_folder(path: Path) -> Path:
-    """The model folder that a command line names: itself, or by its `manifest.json`, beside which it lies as `model`."""
+    """The model folder that a command line names: itself, or by the `manifest.json` that lies beside it."""
     return path.parent / "model" if path.name == "manifest.json" else path
 
 

@@ -7,7 +7,7 @@ is in rl/trainer.py, its losses in rl/losses.py.
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from trustdag.artifacts import atomic_file, read_jsonl
+from trustdag.artifacts import atomic_file, read_jsonl, read_table
 from trustdag.errors import UserError
 from trustdag.rl.settings import PPOSettings
 from trustdag.train.stage import Stage
@@ -64,12 +64,10 @@ def read_prompts(
     stage: Stage, settings: PPOSettings, tokenizer: "PreTrainedTokenizerBase"
 ) -> tuple[list[list[Any]], dict[str, int]]:
     """The conversations of train.parquet that leave room for a reply, and how many there were and were too long."""
-    import pandas
-
     from trustdag.rl.trainer import encode
 
     path = stage.data / "train.parquet"
-    conversations = [list(prompt) for prompt in pandas.read_parquet(path, columns=["prompt"])["prompt"]]
+    conversations = [list(prompt) for prompt in read_table(path, ["prompt"], "preference pairs")["prompt"]]
     room = settings.max_length - settings.max_new_tokens
     ids = encode(conversations, tokenizer, stage.format)
     kept = [each for each, tokens in zip(conversations, ids, strict=True) if len(tokens) <= room]

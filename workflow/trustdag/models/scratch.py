@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
-from trustdag.artifacts import atomic_folder, sha256_file, sha256_text
+from trustdag.artifacts import atomic_folder, read_table, sha256_file, sha256_text
 from trustdag.errors import UserError
 from trustdag.models.base import Scratch
 from trustdag.models.dialogue import Format
@@ -69,9 +68,9 @@ def make(settings: Scratch, corpus: Path, style: Format, out: Path) -> None:
 
 def read_corpus(path: Path) -> list[str]:
     """The texts of a corpus.parquet. Raises UserError if it has no column `text` or no text."""
-    frame = pd.read_parquet(path)
-    if "text" not in frame.columns or frame.empty:
-        raise UserError(f"{path}: a corpus has a column `text` and at least one row")
+    frame = read_table(path, ["text"], "texts")
+    if frame.empty:
+        raise UserError(f"{path}: holds no text")
     return frame["text"].tolist()
 
 

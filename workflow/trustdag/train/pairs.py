@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from trustdag.artifacts import read_table
 from trustdag.errors import UserError
 from trustdag.models.dialogue import Format
 from trustdag.models.tokens import encode_conversations
@@ -38,9 +39,7 @@ class Replies:
 
 def read_pairs(path: Path, limit: int | None = None) -> pd.DataFrame:
     """The pairs of a canonical Parquet file, at most `limit` from the top. Raises UserError if it has none."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such preference data")
-    frame = pd.read_parquet(path, columns=["prompt", "chosen", "rejected"])
+    frame = read_table(path, ("prompt", "chosen", "rejected"), "preference pairs")
     if frame.empty:
         raise UserError(f"{path}: holds no pairs")
     return frame.head(limit) if limit else frame
