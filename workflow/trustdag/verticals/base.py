@@ -1,12 +1,37 @@
-"""What all verticals share: the description of a metric and the columns of items and records."""
+"""What all verticals share: metrics, settings, and the way from items and replies to records.
 
+A vertical is a module beside this one that defines `VERSION`, `GOLD`, `Settings`, `METRICS`, `items` and `score`;
+modules without `METRICS` are helpers. Statistics are named here, not computed: records carry a `value` and, for some, a
+`label`.
+
+| statistic | of `value` | and `label` |
+|---|---|---|
+| `mean` | the number | none |
+| `ratio` | numerator | denominator: sum of values over sum of labels |
+| `difference` | the number | 1 or 0: mean where 1 less mean where 0 |
+| `balanced_accuracy` | 1 if the answer is right, else 0 | the item's class, 1 or 0 |
+| `auroc` | score for class 1 | the item's class |
+| `ece` | probability of class 1 | the item's class |
+
+Each metric has at most one record an item. An item whose replies give no number keeps its record, with value NaN and
+the reason as status, so that n counts items asked and not items understood.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-ITEM_COLUMNS = ("item", "cluster", "condition", "messages", "options", "generate")
-REPLY_COLUMNS = ("item", "kind", "sample", "reply", "logprob", "tokens", "ended", "status")
+if TYPE_CHECKING:
+    import pandas as pd
+
 RECORD_COLUMNS = ("metric", "item", "cluster", "condition", "value", "status", "label")
 STATUSES = ("parsed", "unparsed", "refused", "failed")
+"""`unparsed`: a reply that says nothing that can be read as an answer; `refused`: it declines; `failed`: there is no
+reply or no number, as for an item that the model's context cannot hold."""
+NAN = float("nan")
+
+Status = Literal["parsed", "unparsed", "refused", "failed"]
+Protocol = Literal["sound", "paper"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +44,129 @@ class Metric:
     headline: bool = False
     """Each vertical has exactly one headline metric: the report's first plot shows it."""
     statistic: str = "mean"
-    """A function of `stats.metrics`: `mean`, `auroc`, `balanced_accuracy`, ..."""
+    """The function of `value` and `label` that turns records into the number; see the table above."""
     chance: float | None = None
     """What guessing would score, where that is one number."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was understood of one reply: a number where the status is `parsed`, else NaN."""
+
+    value: float
+    status: Status = "parsed"
+
+
+UNPARSED, REFUSED, FAILED = Reading(NAN, "unparsed"), Reading(NAN, "refused"), Reading(NAN, "failed")
+
+
+def pooled(readings: Sequence[Reading]) -> Reading:
+    """The readings of one item's samples as one: the mean of those parsed; if none is, the commonest reason."""
+    values = [reading.value for reading in readings if reading.status == "parsed"]
+    if values:
+        return Reading(sum(values) / len(values))
+    reasons = [reading.status for reading in readings] or ["failed"]
+    return Reading(NAN, max(STATUSES[1:], key=reasons.count))  # type: ignore[arg-type]
+
+
+def share(readings: Sequence[Reading], status: Status) -> Reading:
+    """The share of an item's samples that have this status; of samples that exist."""
+    counted = [reading.status == status for reading in readings if reading.status != "failed"]
+    return Reading(sum(counted) / len(counted)) if counted else FAILED
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One sampled reply."""
+
+    text: str
+    ok: bool
+    """False where the item did not fit the model's context."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One item with all that a model replied to it."""
+
+    row: Any
+    """The item: a named tuple of its columns."""
+    replies: tuple[Reply, ...]
+    logprobs: tuple[float, ...]
+    """Of the options, in their order; NaN where there is none."""
+
+    @property
+    def probabilities(self) -> tuple[float, ...] | None:
+        """The options' probabilities among each other (softmax of the summed log-probabilities); None without numbers."""
+        from math import exp, isfinite
+
+        if not self.logprobs or not all(isfinite(value) for value in self.logprobs):
+            return None
+        highest = max(self.logprobs)
+        weights = [exp(value - highest) for value in self.logprobs]
+        return tuple(weight / sum(weights) for weight in weights)
+
+
+def asked(items: "pd.DataFrame", replies: "pd.DataFrame") -> Iterator[Asked]:
+    """Each item with its replies, in the items' order.
+
+    Raises UserError if the replies are not those to these items: of another item, or not all that an item asks for.
+    """
+    from trustdag.errors import UserError
+
+    found: dict[tuple[str, str], list[Any]] = {}
+    for reply in replies.sort_values("sample", kind="stable").itertuples(index=False):
+        found.setdefault((reply.item, reply.kind), []).append(reply)
+    strangers = {item for item, _ in found} - set(items["item"])
+    if strangers:
+        raise UserError(f"replies: item {min(strangers)} is not among the items; generate again for these items")
+    for row in items.itertuples(index=False):
+        sampled, options = found.get((row.item, "generate"), []), found.get((row.item, "likelihood"), [])
+        if bool(sampled) != bool(row.generate) or len(options) != len(row.options):
+            raise UserError(f"replies: item {row.item} lacks replies that it asks for; generate again for these items")
+        yield Asked(
+            row,
+            tuple(Reply(reply.reply, reply.status == "ok") for reply in sampled),
+            tuple(reply.logprob if reply.status == "ok" else NAN for reply in options),
+        )
+
+
+class Records:
+    """Collects records, row by row."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[Any, ...]] = []
+
+    def add(self, metric: str, row: Any, reading: Reading, label: float = NAN) -> None:
+        """One record: the metric's reading of one item."""
+        self._rows.append((metric, row.item, row.cluster, row.condition, reading.value, reading.status, label))
+
+    def frame(self) -> "pd.DataFrame":
+        """All records as a table in the contract's columns."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self._rows, columns=list(RECORD_COLUMNS))
+        return frame.astype({"value": "float64", "label": "float64"})
+
+
+def with_defaults(values: Any, defaults: dict[str, dict[str, Any]]) -> Any:
+    """A vertical's raw settings with defaults put into its parts, where the user has not set the keys."""
+    if not isinstance(values, dict):
+        return values
+    filled = dict(values)
+    for part, keys in defaults.items():
+        given = filled.get(part)
+        if given is None or isinstance(given, dict):
+            filled[part] = keys | (given or {})
+    return filled
+
+
+def source_of(values: Any) -> str | None:
+    """The `source` that raw settings of a vertical name for its items."""
+    items = values.get("items") if isinstance(values, dict) else None
+    return items.get("source") if isinstance(items, dict) else getattr(items, "source", None)
+
+
+def mean(values: Iterable[float]) -> float:
+    """The arithmetic mean. Raises ZeroDivisionError for none."""
+    held = list(values)
+    return sum(held) / len(held)

@@ -1,0 +1,30 @@
+"""`trustdag items`: the questions of a vertical, the same for every model."""
+
+import argparse
+from pathlib import Path
+
+from trustdag.verticals import part_of, vertical
+
+HELP = "Write a vertical's items, asked of every model alike, and their data card."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The vertical's name, item settings, output file and card."""
+    parser.add_argument("vertical", help="name of the vertical")
+    parser.add_argument("--settings", default="{}", help="the vertical's `items` settings: JSON or a YAML file")
+    parser.add_argument("--out", type=Path, required=True, help="items.parquet")
+    parser.add_argument("--card", type=Path, required=True, help="card.json")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Writes the items and the card: how many, of which kinds, and what the source held that was odd."""
+    from trustdag.artifacts import atomic_file, write_json
+    from trustdag.commands import read_settings
+    from trustdag.verticals.card import card
+
+    module = vertical(arguments.vertical)
+    settings = read_settings(arguments.settings, part_of(module, "items")).root
+    items = module.items(settings)
+    with atomic_file(arguments.out) as path:
+        items.to_parquet(path, index=False)
+    write_json(arguments.card, card(arguments.vertical, module, settings, items))

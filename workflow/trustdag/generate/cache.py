@@ -1,0 +1,59 @@
+"""A key-value cache that grows in place: appending a token copies no earlier one."""
+
+from typing import TYPE_CHECKING, Any
+
+from transformers.cache_utils import DynamicCache, DynamicLayer
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+
+class GrowingLayer(DynamicLayer):
+    """Full attention's keys and values in a buffer with room for `capacity` positions.
+
+    transformers' own dynamic layer concatenates, which copies the whole cache for each token; its static layer attends
+    over all positions, used or not. This one hands attention a view of the used part.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__()
+        self.capacity = capacity
+        self.buffers: tuple[Any, Any] | None = None
+
+    def update(
+        self, key_states: "torch.Tensor", value_states: "torch.Tensor", *_args: Any, **_kwargs: Any
+    ) -> "tuple[torch.Tensor, torch.Tensor]":
+        """Appends (rows, heads, new, width) keys and values; returns all of them so far as views."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+            self.keys, self.values = key_states[..., :0, :], value_states[..., :0, :]
+        start = self.keys.shape[-2]
+        if self.buffers is None:
+            self.buffers = self._moved(self.keys, key_states), self._moved(self.values, value_states)
+        stop = start + key_states.shape[-2]
+        if stop > self.capacity:
+            raise ValueError(f"cache of {self.capacity} positions asked to hold {stop}")
+        keys, values = self.buffers
+        keys[..., start:stop, :] = key_states
+        values[..., start:stop, :] = value_states
+        self.keys, self.values = keys[..., :stop, :], values[..., :stop, :]
+        return self.keys, self.values
+
+    def _moved(self, held: "torch.Tensor", new: "torch.Tensor") -> "torch.Tensor":
+        rows, heads, _, width = new.shape
+        buffer = new.new_empty(rows, heads, self.capacity, width)
+        buffer[..., : held.shape[-2], :] = held
+        return buffer
+
+    def batch_select_indices(self, indices: "torch.Tensor") -> None:
+        """Keeps, repeats or reorders rows."""
+        super().batch_select_indices(indices)
+        self.buffers = None
+
+
+def growing_cache(model: "PreTrainedModel", capacity: int) -> DynamicCache:
+    """An empty cache for `model`: layers of full attention grow in place, any other kind is transformers' own."""
+    cache = DynamicCache(config=model.config)
+    cache.layers = [GrowingLayer(capacity) if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    return cache

@@ -1,0 +1,227 @@
+"""The engine's forward passes: prefill with shared prefixes, sampling from per-row streams, likelihood of options.
+
+Rows are padded on the left and carry explicit positions, so padding changes no row's reply. Every function here works
+on token ids and tensors alone; it knows no items and no verticals.
+"""
+
+import hashlib
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from transformers import DynamicCache, PreTrainedModel
+
+from trustdag.generate.cache import growing_cache
+
+SHARED_PREFIX = 8
+"""Prompts that start with at least this many common tokens have them computed once."""
+CHECK_EVERY = 8
+"""Steps between two looks for stop texts and for rows that can be let go."""
+
+
+@dataclass
+class State:
+    """Rows in the middle of a text: what the model has read, and what it says comes next."""
+
+    cache: DynamicCache
+    mask: torch.Tensor
+    """(rows, read so far), 1 where a token is real."""
+    positions: torch.Tensor
+    """(rows,), the position of the next token."""
+    logits: torch.Tensor
+    """(rows, vocabulary), of the next token."""
+
+    def select(self, rows: torch.Tensor) -> "State":
+        """The given rows, in that order, each as often as it is named."""
+        self.cache.batch_select_indices(rows)
+        return State(self.cache, self.mask[rows], self.positions[rows], self.logits[rows])
+
+
+def stream(seed: int, item: str, sample: int, length: int) -> np.ndarray:
+    """The uniform numbers, shape (length,), that a sampled reply is drawn with.
+
+    A counter-based generator (Philox) keyed by seed, item and sample: no other reply, batch or order changes them.
+    """
+    key = hashlib.sha256(f"{seed}\0{item}\0{sample}".encode()).digest()[:16]
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little"))).random(length)
+
+
+@torch.inference_mode()
+def prefill(model: PreTrainedModel, prompts: Sequence[Sequence[int]], capacity: int) -> State:
+    """Reads the prompts (one row each; none empty). What all of them start with is computed once."""
+    shared = _shared_prefix(prompts)
+    cache = growing_cache(model, capacity)
+    mask = torch.ones(len(prompts), shared, dtype=torch.long, device=model.device)
+    if shared:
+        ids = torch.tensor([list(prompts[0][:shared])], device=model.device)
+        _forward(model, ids, mask[:1], torch.arange(shared, device=model.device)[None], cache, 1)
+        cache.batch_select_indices(torch.zeros(len(prompts), dtype=torch.long, device=model.device))
+    rests = [list(prompt[shared:]) for prompt in prompts]
+    width = max(len(rest) for rest in rests)
+    ids = torch.tensor([[0] * (width - len(rest)) + rest for rest in rests], device=model.device)
+    real = torch.tensor([[0] * (width - len(rest)) + [1] * len(rest) for rest in rests], device=model.device)
+    mask = torch.cat([mask, real], dim=1)
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    logits = _forward(model, ids, mask, positions[:, shared:], cache, 1)[:, -1]
+    return State(cache, mask, positions[:, -1] + 1, logits)
+
+
+def _shared_prefix(prompts: Sequence[Sequence[int]]) -> int:
+    """How many tokens all prompts start with, leaving each at least one of its own; 0 where sharing would not pay."""
+    first, last = min(prompts), max(prompts)
+    longest = min(len(prompt) for prompt in prompts) - 1
+    same = next((at for at in range(longest) if first[at] != last[at]), longest)
+    return same if same >= SHARED_PREFIX and len(prompts) > 1 else 0
+
+
+def _forward(
+    model: PreTrainedModel,
+    ids: torch.Tensor,
+    mask: torch.Tensor,
+    positions: torch.Tensor,
+    past: DynamicCache,
+    keep: int | torch.Tensor,
+) -> torch.Tensor:
+    """Logits in float32 of the last `keep` positions, or of those that a boolean mask (rows, new) marks, flattened."""
+    takes = _parameters(type(model))
+    extra = {"position_ids": positions} if "position_ids" in takes else {}
+    if "logits_to_keep" in takes:
+        extra["logits_to_keep"] = keep
+    logits = model(input_ids=ids, attention_mask=mask, past_key_values=past, use_cache=True, **extra).logits
+    if "logits_to_keep" not in takes:
+        logits = logits[keep] if isinstance(keep, torch.Tensor) else logits[:, -keep:]
+    return logits.float()
+
+
+@cache
+def _parameters(kind: type[PreTrainedModel]) -> frozenset[str]:
+    """What the model's forward pass takes: not every architecture takes positions."""
+    return frozenset(inspect.signature(kind.forward).parameters)
+
+
+@torch.inference_mode()
+def step(model: PreTrainedModel, state: State, tokens: torch.Tensor) -> State:
+    """Reads one more token in each row; `tokens` has shape (rows,)."""
+    mask = torch.cat([state.mask, state.mask.new_ones(len(tokens), 1)], dim=1)
+    logits = _forward(model, tokens[:, None], mask, state.positions[:, None], state.cache, 1)[:, -1]
+    return State(state.cache, mask, state.positions + 1, logits)
+
+
+def choose(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor:
+    """The next token of each row, shape (rows,): the most likely at temperature 0, else drawn by inverting the CDF.
+
+    `uniforms` (rows,) in [0, 1). With `top_p` < 1, from the smallest set of tokens whose probability reaches it.
+    """
+    if temperature == 0:
+        return logits.argmax(-1)
+    probabilities = torch.softmax(logits / temperature, -1)
+    if top_p < 1:
+        ranked, order = probabilities.sort(-1, descending=True, stable=True)
+        before = ranked.cumsum(-1, dtype=torch.float64) - ranked
+        probabilities = probabilities.scatter(-1, order, ranked.masked_fill(before >= top_p, 0))
+    cumulative = probabilities.cumsum(-1, dtype=torch.float64)
+    # A token of probability 0 has no width in the CDF, and `right` never lands on one.
+    target = uniforms.to(cumulative)[:, None] * cumulative[:, -1:]
+    return torch.searchsorted(cumulative, target, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One row's new tokens, without the end of text, and the log-probability of each."""
+
+    tokens: list[int]
+    logprobs: list[float]
+    ended: bool
+
+
+@torch.inference_mode()
+def decode(
+    model: PreTrainedModel,
+    state: State,
+    uniforms: np.ndarray,
+    temperature: float,
+    top_p: float,
+    eos: int | None,
+    stopped: Callable[[list[int]], bool] | None = None,
+) -> list[Decoded]:
+    """Continues each row until the end of text, until `stopped(tokens so far)`, or for `uniforms.shape[1]` tokens.
+
+    Log-probabilities are the model's own, at temperature 1. `stopped` is asked every few steps and may be late; the
+    caller cuts. Rows that have ended leave the batch once they are half of it.
+    """
+    rows, length = uniforms.shape
+    draws = torch.from_numpy(uniforms).to(model.device)
+    tokens = torch.zeros(rows, length, dtype=torch.long, device=model.device)
+    logprobs = torch.zeros(rows, length, device=model.device)
+    counts = torch.full((rows,), length, device=model.device)
+    ended = torch.zeros(rows, dtype=torch.bool, device=model.device)
+    here = torch.arange(rows, device=model.device)
+    for at in range(length):
+        chosen = choose(state.logits, draws[here, at], temperature, top_p)
+        tokens[here, at] = chosen
+        logprobs[here, at] = state.logits.gather(1, chosen[:, None])[:, 0] - state.logits.logsumexp(-1)
+        if eos is not None:
+            new = (chosen == eos) & ~ended[here]
+            counts[here[new]] = at
+            ended[here[new]] = True
+        if stopped and at % CHECK_EVERY == CHECK_EVERY - 1:
+            for row in here[~ended[here]].tolist():
+                if stopped(tokens[row, : at + 1].tolist()):
+                    counts[row], ended[row] = at + 1, True
+        alive = ~ended[here]
+        left = int(alive.sum())
+        if left == 0 or at == length - 1:
+            break
+        if 2 * left <= len(here):
+            kept = alive.nonzero()[:, 0]
+            state, chosen, here = state.select(kept), chosen[kept], here[kept]
+        state = step(model, state, chosen)
+    return [
+        Decoded(row[:count], values[:count], done)
+        for row, values, count, done in zip(
+            tokens.tolist(), logprobs.tolist(), counts.tolist(), ended.tolist(), strict=True
+        )
+    ]
+
+
+@torch.inference_mode()
+def option_logprobs(
+    model: PreTrainedModel, prompts: Sequence[Sequence[int]], options: Sequence[Sequence[Sequence[int]]]
+) -> list[list[float]]:
+    """Per prompt and option, the log-probability of the option's tokens after the prompt (natural log, summed).
+
+    A prompt is read once, however many options it has.
+    """
+    longest = max(len(option) for several in options for option in several)
+    state = prefill(model, prompts, max(len(prompt) for prompt in prompts) + longest)
+    owner = [row for row, several in enumerate(options) for _ in several]
+    flat = [list(option) for several in options for option in several]
+    first = torch.tensor([option[0] for option in flat], device=model.device)
+    here = torch.tensor(owner, device=model.device)
+    totals = torch.log_softmax(state.logits, -1)[here, first].double()
+    longer = [row for row, option in enumerate(flat) if len(option) > 1]
+    if longer:
+        rest = _rest_logprobs(model, state, here[longer], [flat[row] for row in longer])
+        totals[torch.tensor(longer, device=model.device)] += rest
+    values = totals.tolist()
+    ends = np.cumsum([len(several) for several in options])
+    return [values[end - len(several) : end] for several, end in zip(options, ends, strict=True)]
+
+
+def _rest_logprobs(model: PreTrainedModel, state: State, owner: torch.Tensor, options: list[list[int]]) -> torch.Tensor:
+    """The summed log-probability (rows,) of each option's tokens from the second on, after its owner's prompt."""
+    state = state.select(owner)
+    width = max(len(option) for option in options) - 1
+    ids = torch.tensor([option[:-1] + [0] * (width + 1 - len(option)) for option in options], device=model.device)
+    targets = torch.tensor([token for option in options for token in option[1:]], device=model.device)
+    lengths = torch.tensor([len(option) - 1 for option in options], device=model.device)
+    steps = torch.arange(width, device=model.device)
+    real = steps[None] < lengths[:, None]
+    mask = torch.cat([state.mask, real.long()], dim=1)
+    logits = _forward(model, ids, mask, state.positions[:, None] + steps[None], state.cache, real)
+    values = logits.gather(1, targets[:, None])[:, 0] - logits.logsumexp(-1)
+    rows = torch.arange(len(options), device=model.device).repeat_interleave(lengths)
+    return torch.zeros(len(options), dtype=torch.float64, device=model.device).index_add_(0, rows, values.double())

@@ -1,0 +1,182 @@
+"""Asks any model any items: sampled replies and likelihoods of options, in batches, resumable."""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from trustdag.generate.batches import Ask, plan, run_within_memory
+from trustdag.generate.partial import PartialReplies, Reply
+from trustdag.generate.progress import Progress
+from trustdag.generate.prompts import Question, questions, stops, until_stop
+from trustdag.generate.settings import GenerateSettings
+from trustdag.models.dialogue import Format
+from trustdag.models.load import context_length
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from trustdag.generate.decode import Decoded
+
+COLUMNS = {
+    "item": "string", "kind": "string", "sample": "int64", "reply": "string", "logprob": "float64",
+    "tokens": "int64", "ended": "bool", "status": "string",
+}  # fmt: skip
+
+
+class Engine:
+    """A model, its tokenizer and the format in which it is asked."""
+
+    def __init__(
+        self,
+        model: "PreTrainedModel",
+        tokenizer: "PreTrainedTokenizerBase",
+        style: Format,
+        settings: GenerateSettings,
+    ) -> None:
+        self.model, self.tokenizer, self.style, self.settings = model, tokenizer, style, settings
+        self.batch_tokens = settings.batch_tokens
+
+    def ask(self, items: pd.DataFrame, partial: Path, key: str, name: str = "replies") -> pd.DataFrame:
+        """Every reply to every item, in the contract's columns, in the items' order.
+
+        `key` names all that the replies depend on: a partial file of the same key is continued. The caller removes
+        `partial` once the result is stored.
+        """
+        asked = questions(items, self.tokenizer, self.style)
+        with PartialReplies(partial, key) as store:
+            done = {(reply["item"], reply["kind"], reply["sample"]) for reply in store.done}
+            replies = list(store.done)
+            batches = self._batches(asked)
+            left = [batch for batch in (_undone(batch, done) for batch in batches) if batch]
+            progress = Progress(name, sum(a.rows for batch in left for a in batch), sum(map(self._work, left)))
+            for batch in left:
+                for part in run_within_memory(batch, self._run, is_out_of_memory):
+                    store.add(part)
+                    replies += part
+                    progress.add(len(part), self._work(batch) * len(part) // sum(ask.rows for ask in batch))
+        return _frame(replies, list(items["item"]))
+
+    def _batches(self, asked: list[Question]) -> list[list[Ask]]:
+        """The plan for the whole run, whatever is done already: a resumed run forms the same batches."""
+        longest = self.settings.max_new_tokens
+        samples = tuple(range(self.settings.samples))
+        generate = [Ask(each, samples) for each in asked if each.generate]
+        likelihood = [Ask(each, ()) for each in asked if each.options]
+        return plan(generate, self.batch_tokens, longest) + plan(likelihood, self.batch_tokens, longest)
+
+    def _work(self, batch: list[Ask]) -> int:
+        new = self.settings.max_new_tokens
+        return sum(len(ask.question.prompt) + ask.rows * (new if ask.samples else 1) for ask in batch)
+
+    def _run(self, batch: list[Ask]) -> list[Reply]:
+        """The replies of one batch; its asks are all of one kind."""
+        room = context_length(self.model.config)
+        longest = {id(ask): ask for ask in batch if _needs(ask, self.settings.max_new_tokens) > room}
+        fits = [ask for ask in batch if id(ask) not in longest]
+        too_long = [reply for ask in longest.values() for reply in _too_long(ask)]
+        if not fits:
+            return too_long
+        return too_long + (self._generate(fits) if fits[0].samples else self._likelihood(fits))
+
+    def _generate(self, batch: list[Ask]) -> list[Reply]:
+        import numpy as np
+        import torch
+
+        from trustdag.generate.decode import decode, prefill, stream
+
+        settings = self.settings
+        rows = [(ask.question.item, sample) for ask in batch for sample in ask.samples]
+        owners = [at for at, ask in enumerate(batch) for _ in ask.samples]
+        prompts = [ask.question.prompt for ask in batch]
+        state = prefill(self.model, prompts, max(map(len, prompts)) + settings.max_new_tokens)
+        if len(owners) > len(batch):
+            state = state.select(torch.tensor(owners, device=self.model.device))
+        draws = np.stack([stream(settings.seed, item, sample, settings.max_new_tokens) for item, sample in rows])
+        stop = stops(self.style)
+        decoded = decode(
+            self.model, state, draws, settings.temperature, settings.top_p, self.tokenizer.eos_token_id,
+            (lambda ids: until_stop(self._text(ids), stop) is not None) if stop else None,
+        )  # fmt: skip
+        return [self._reply(item, sample, each) for (item, sample), each in zip(rows, decoded, strict=True)]
+
+    def _reply(self, item: str, sample: int, decoded: "Decoded") -> Reply:
+        text, count, ended = self._text(decoded.tokens), len(decoded.tokens), decoded.ended
+        cut = until_stop(text, stops(self.style))
+        if cut is not None:
+            text, ended = text[:cut], True
+            count = next(n for n in range(count + 1) if len(self._text(decoded.tokens[:n])) >= cut)
+        return _row(item, "generate", sample, text, sum(decoded.logprobs[:count]), count, ended)
+
+    def _text(self, ids: list[int]) -> str:
+        return self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+    def _likelihood(self, batch: list[Ask]) -> list[Reply]:
+        from trustdag.generate.decode import option_logprobs
+
+        asked = [ask.question for ask in batch]
+        values = option_logprobs(self.model, [each.context for each in asked], [each.options for each in asked])
+        return [
+            _row(each.item, "likelihood", option, text, value, len(ids), True)
+            for each, several in zip(asked, values, strict=True)
+            for option, (text, ids, value) in enumerate(zip(each.texts, each.options, several, strict=True))
+        ]
+
+
+def _needs(ask: Ask, new_tokens: int) -> int:
+    """Positions that the ask takes, unpadded."""
+    if ask.samples:
+        return len(ask.question.prompt) + new_tokens
+    # The last token of an option is predicted, never read.
+    return len(ask.question.context) + max(len(option) for option in ask.question.options) - 1
+
+
+def _row(item: str, kind: str, sample: int, reply: str, logprob: float, tokens: int, ended: bool) -> Reply:
+    return {
+        "item": item, "kind": kind, "sample": sample, "reply": reply, "logprob": logprob,
+        "tokens": tokens, "ended": ended, "status": "ok",
+    }  # fmt: skip
+
+
+def _too_long(ask: Ask) -> list[Reply]:
+    """An item that the model's context cannot hold: one row for each reply that it would have had."""
+    kind = "generate" if ask.samples else "likelihood"
+    texts = [""] * len(ask.samples) if ask.samples else ask.question.texts
+    numbers = ask.samples or range(len(texts))
+    return [
+        _row(ask.question.item, kind, number, text, float("nan"), 0, False) | {"status": "too_long"}
+        for number, text in zip(numbers, texts, strict=True)
+    ]
+
+
+def _undone(batch: list[Ask], done: set[tuple[str, str, int]]) -> list[Ask]:
+    """The batch without what an earlier, killed run has finished."""
+    left = []
+    for ask in batch:
+        if ask.samples:
+            samples = tuple(n for n in ask.samples if (ask.question.item, "generate", n) not in done)
+            left += [Ask(ask.question, samples)] if samples else []
+        elif (ask.question.item, "likelihood", 0) not in done:
+            left.append(ask)
+    return left
+
+
+def _frame(replies: list[Reply], order: list[str]) -> pd.DataFrame:
+    place = {item: at for at, item in enumerate(order)}
+    ordered = sorted(replies, key=lambda reply: (place[reply["item"]], reply["kind"], reply["sample"]))
+    columns: dict[str, list[Any]] = defaultdict(list)
+    for reply in ordered:
+        for name in COLUMNS:
+            columns[name].append(reply[name])
+    return pd.DataFrame({name: pd.Series(columns[name], dtype=kind) for name, kind in COLUMNS.items()})
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed, on a GPU or on the CPU (where torch raises a plain RuntimeError)."""
+    import torch
+
+    if isinstance(error, torch.cuda.OutOfMemoryError):
+        torch.cuda.empty_cache()
+        return True
+    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)

@@ -1,0 +1,28 @@
+"""Items and replies as Parquet files, checked when they are read."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trustdag.artifacts import read_table
+from trustdag.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ITEM_COLUMNS = ("item", "cluster", "condition", "messages", "options", "generate")
+REPLY_COLUMNS = ("item", "kind", "sample", "reply", "logprob", "tokens", "ended", "status")
+
+
+def read_items(path: Path, gold: Iterable[str] = ()) -> "pd.DataFrame":
+    """Items with the contract's columns and these gold columns. Raises UserError if the file is not one of items."""
+    items = read_table(path, (*ITEM_COLUMNS, *gold), "items")
+    repeated = items["item"][items["item"].duplicated()]
+    if len(repeated):
+        raise UserError(f"{path}: item {repeated.iloc[0]} stands {1 + (repeated == repeated.iloc[0]).sum()} times")
+    return items
+
+
+def read_replies(path: Path) -> "pd.DataFrame":
+    """Replies with the contract's columns. Raises UserError if the file is not one of replies."""
+    return read_table(path, REPLY_COLUMNS, "replies")

@@ -1,0 +1,35 @@
+"""Toxicity in the toy world: whether a text holds one of its rude words."""
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from trustdag.artifacts import sha256_text
+from trustdag.scorers.base import Scorer, ScorerSection
+
+
+class Toy(ScorerSection):
+    """The toy world's scorer: 1 for a text with a rude word of that world, else 0."""
+
+    name: Literal["toy"] = "toy"
+    """Rude words of the toy world."""
+
+    def load(self) -> Scorer:
+        """The scorer."""
+        return ToyScorer()
+
+
+class ToyScorer(Scorer):
+    """1 for a text with a rude word, else 0."""
+
+    name, version = "toy", "1"
+
+    def __init__(self) -> None:
+        from trustdag.data.toy import RUDE_WORDS
+
+        self.words = frozenset(RUDE_WORDS)
+        self.digest = sha256_text(sorted(self.words))
+
+    def score(self, texts: Sequence[str]) -> list[float | None]:
+        """1.0 or 0.0 for each text."""
+        return [float(not self.words.isdisjoint(re.findall(r"\w+", text.lower()))) for text in texts]
