@@ -55,7 +55,7 @@ def test_every_shipped_study_is_valid(study: Path) -> None:
         ("models.tiny.base.corpus", "crowds", "no preference set `crowds`; preferences has crowd"),
         ("models.tiny.format", "html", "format: Input should be 'hh', 'plain' or 'chat'"),
         ("models.tiny.overrides", {"spo": {}}, "models.tiny.overrides.spo: no stage of that name"),
-        ("models.tiny.overrides", {"dpo": {"learning_rat": 1}}, "learning_rat"),
+        ("models.tiny.overrides", {"dpo": {"learning_rat": 1}}, "models.tiny.overrides.dpo: learning_rat: unknown key"),
         ("models.tiny.checkpoints", {"sft-kto": {"source": "folder", "path": "x"}}, "no recipe passes through"),
         ("models.hub", {"base": {"source": "hub", "name": "a/b", "revision": "main"}}, "revision"),
         ("preferences.crowd.source", "reddit", "reddit"),

@@ -1,7 +1,8 @@
 """The base of every typed configuration section."""
 
 import json
-from typing import Self
+from collections.abc import Iterator
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -25,13 +26,27 @@ class Section(BaseModel):
         return cls.model_validate_json(text)
 
 
-def explain(error: ValidationError, origin: str) -> str:
-    """A validation error as lines of `file: key: what is wrong (got value)`."""
-    lines = []
-    for detail in error.errors():
-        key = ".".join(str(part) for part in detail["loc"]) or "(top level)"
-        if detail["type"] == "extra_forbidden":
-            lines.append(f"{origin}: {key}: unknown key; remove it or correct its spelling")
-        else:
-            lines.append(f"{origin}: {key}: {detail['msg']} (got {detail['input']!r})")
-    return "\n".join(lines)
+def explain(error: ValidationError, origin: str, value: Any = None) -> str:
+    """A validation error of `value` as lines of `file: key: what is wrong (got what)`."""
+    return "\n".join(f"{origin}: {_complaint(detail, value)}" for detail in error.errors())
+
+
+def _complaint(detail: Any, value: Any) -> str:
+    key = ".".join(_written(detail["loc"], value, detail["type"] in ("missing", "extra_forbidden")))
+    if detail["type"] == "extra_forbidden":
+        return f"{key}: unknown key; remove it or correct its spelling"
+    wrong = detail["msg"].removeprefix("Value error, ")
+    got = "" if isinstance(detail["input"], dict) else f" (got {detail['input']!r:.100})"
+    return f"{key}: {wrong}{got}" if key else f"{wrong}{got}"
+
+
+def _written(loc: tuple[int | str, ...], value: Any, ends_with_key: bool) -> Iterator[str]:
+    """The keys of a location as the user wrote them: pydantic also names the chosen member of a union."""
+    for at, key in enumerate(loc):
+        if isinstance(value, dict) and key not in value and not (ends_with_key and at == len(loc) - 1):
+            continue
+        yield str(key)
+        if isinstance(value, dict):
+            value = value.get(key)
+        elif isinstance(value, list | tuple) and isinstance(key, int):
+            value = value[key]

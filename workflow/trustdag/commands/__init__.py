@@ -28,4 +28,4 @@ def read_settings(text: str, section: type[AnySection]) -> AnySection:
     try:
         return section.model_validate(value or {})
     except ValidationError as error:
-        raise UserError(explain(error, origin)) from None
+        raise UserError(explain(error, origin, value or {})) from None

@@ -36,7 +36,7 @@ def validate(config: dict[str, Any], origin: str) -> Study:
     try:
         return Study.model_validate(config)
     except ValidationError as error:
-        raise UserError(explain(error, origin)) from None
+        raise UserError(explain(error, origin, config)) from None
 
 
 def results_folder(study: Study) -> str:

@@ -4,7 +4,7 @@ from functools import reduce
 from operator import or_
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, create_model, field_validator, model_validator
+from pydantic import Field, ValidationError, create_model, field_validator, model_validator
 
 from trustdag.align import methods
 from trustdag.data import sources
@@ -12,7 +12,7 @@ from trustdag.models.base import AnyBase
 from trustdag.models.dialogue import Format
 from trustdag.report.settings import ReportSettings
 from trustdag.resources import ResourceSettings
-from trustdag.settings import Section
+from trustdag.settings import Section, explain
 from trustdag.stats.settings import StatisticsSettings
 from trustdag.verticals import verticals
 
@@ -136,7 +136,10 @@ class Study(Section):
             for stage in model.overrides:
                 if stage not in self.stages:
                     raise ValueError(f"models.{name}.overrides.{stage}: no stage of that name")
-                self.stage_settings(name, stage)
+                try:
+                    self.stage_settings(name, stage)
+                except ValidationError as error:
+                    raise ValueError(explain(error, f"models.{name}.overrides.{stage}")) from None
             corpus = getattr(model.base, "corpus", None)
             if corpus is not None and corpus not in self.preferences:
                 raise ValueError(
