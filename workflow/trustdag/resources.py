@@ -144,7 +144,7 @@ def _attempt(wildcards: Any, attempt: int) -> int:  # noqa: ARG001 - Snakemake p
 
 def threads(study: "Study", rule: str) -> Callable[[Any], int]:
     """The `threads` of a rule, as a function of the wildcards."""
-    return lambda wildcards: ask(study, rule, wildcards).cpus
+    return lambda wildcards: ask(study, rule, dict(wildcards.items())).cpus
 
 
 def after_failures(first: Ask, record: jobs.Record, attempt: int, longest: int) -> Ask:
