@@ -20,16 +20,14 @@ for method in dag.methods_used(STUDY):
             benchmark=f"{BENCHMARKS}/models/{{model}}/{{preferences}}/{{chain}}/seed{{seed}}.tsv",
         wildcard_constraints:
             chain=dag.chain_pattern(STUDY, method),
-        cache: True
+        cache: CACHED
         conda:
             ENVS / "train.yaml"
         threads: resources.threads(STUDY, method)
         resources:
             **asks(method),
         params:
-            settings=lambda wildcards: dag.node_settings(
-                STUDY, node_of(wildcards)
-            ).as_json(),
+            settings=lambda wildcards: dag.node_settings(STUDY, node_of(wildcards)),
             style=lambda wildcards: STUDY.models[wildcards.model].format,
             code=code_of("commands.align", f"align.{method}"),
             method=method,
@@ -37,8 +35,7 @@ for method in dag.methods_used(STUDY):
         message:
             "{params.method}: {wildcards.model}, {wildcards.chain} on {wildcards.preferences}, seed {wildcards.seed}"
         shell:
-            "accelerate launch --config_file config/accelerate/{resources.accelerate}.yaml"
-            " --num_processes {resources.processes} -m trustdag align {params.method}"
+            LAUNCH + "align {params.method}"
             f" {dag.model_options(method)} --data $(dirname {{input.train}})"
             " --settings {params.settings:q} --seed {params.seed} --format {params.style}"
-            " --out $(dirname {output.manifest}) --benchmark {log.benchmark} > {log.text} 2>&1"
+            " --out $(dirname {output.manifest}) --benchmark {log.benchmark}"

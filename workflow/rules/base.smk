@@ -13,7 +13,7 @@ rule base:
         benchmark=f"{BENCHMARKS}/models/{{model}}/{{given}}.tsv",
     wildcard_constraints:
         given="[^/]+",
-    cache: True
+    cache: CACHED
     conda:
         ENVS / "train.yaml"
     threads: resources.threads(STUDY, "base")
@@ -28,5 +28,5 @@ rule base:
     message:
         "Base model {wildcards.model} ({wildcards.given})"
     shell:
-        "python -m trustdag base --settings {params.settings:q} --corpus {input}"
-        " --format {params.style} --out $(dirname {output.manifest}) --benchmark {log.benchmark} > {log.text} 2>&1"
+        LAUNCH + "base --settings {params.settings:q} --corpus {input}"
+        " --format {params.style} --out $(dirname {output.manifest}) --benchmark {log.benchmark}"

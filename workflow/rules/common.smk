@@ -12,6 +12,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 os.environ["PYTHONPATH"] = str(ROOT / "workflow")
 
 from trustdag import dag, resources
+from trustdag.align import methods
 from trustdag.config import load
 from trustdag.errors import UserError
 from trustdag.fingerprint import code_of
@@ -21,6 +22,25 @@ ORIGIN = str((workflow.configfiles or ["config/demo.yaml"])[-1])
 try:
     STUDY = load.validate(config, ORIGIN)
     load.check_results(STUDY, ORIGIN)
+    resources.check(
+        STUDY,
+        [
+            "prepare",
+            "base",
+            *methods(),
+            "items",
+            "ask",
+            "generate",
+            "score",
+            "statistics",
+            "plot",
+            "report",
+        ],
+    )
+    ITEM_FILES = {
+        vertical: dag.item_files(STUDY, vertical)
+        for vertical in STUDY.verticals_measured()
+    }
     PREFERENCE_FILES = {
         name: dag.preference_files(STUDY, name) for name in dag.preferences_used(STUDY)
     }
@@ -31,6 +51,16 @@ RESULTS = load.results_folder(STUDY)
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 MODELS = f"{RESULTS}/models"
+ENVS = ROOT / "envs"
+# Every command starts this way: with the processes that its allocation gives, under a watch that warns before the time
+# limit, and with a record of how it ended, from which a retry knows whether more memory or time would help.
+LAUNCH = (
+    "python -m trustdag launch --record {resources.record} --log {log[0]} --attempt {resources.attempt}"
+    " --cpus {threads} --gpu {resources.gpu} --mem-mb {resources.mem_mb} --runtime {resources.runtime}"
+    " --accelerate {resources.accelerate} -- "
+)
+# Only then, because Snakemake speaks of it at every start.
+CACHED = "SNAKEMAKE_OUTPUT_CACHE" in os.environ
 VERTICALS = STUDY.verticals_measured()
 COMPARISONS = dag.comparisons(STUDY)
 POLICIES = [policy.policy for policy in COMPARISONS.policies]

@@ -13,7 +13,7 @@ rule prepare:
     log:
         text=f"{LOGS}/data/{{preferences}}.log",
         benchmark=f"{BENCHMARKS}/data/{{preferences}}.tsv",
-    cache: True
+    cache: CACHED
     conda:
         ENVS / "data.yaml"
     threads: 1
@@ -28,5 +28,6 @@ rule prepare:
     message:
         "Prepare the preference data {wildcards.preferences}"
     shell:
-        "python -m trustdag prepare --settings {params.settings:q} --out $(dirname {output.card})"
-        " --benchmark {log.benchmark} > {log.text} 2>&1"
+        LAUNCH
+        + "prepare --settings {params.settings:q} --out $(dirname {output.card})"
+        " --benchmark {log.benchmark}"

@@ -8,40 +8,48 @@
 rule ask:
     input:
         manifest=f"{MODELS}/{{policy}}/manifest.json",
-        items=expand(f"{RESULTS}/items/{{vertical}}.parquet", vertical=VERTICALS),
+        table=expand(f"{RESULTS}/items/{{vertical}}.parquet", vertical=VERTICALS),
     output:
         f"{RESULTS}/staging/{{policy}}/done",
     log:
         f"{LOGS}/ask/{{policy}}.log",
     benchmark:
         f"{BENCHMARKS}/ask/{{policy}}.tsv"
+    conda:
+        ENVS / "generate.yaml"
     threads: resources.threads(STUDY, "ask")
     resources:
         **asks("ask"),
     params:
-        verticals=json.dumps({name: json.loads(each.generate.as_json()) for name, each in VERTICALS.items()}),
+        verticals=json.dumps(
+            {
+                name: json.loads(each.generate.as_json())
+                for name, each in VERTICALS.items()
+            }
+        ),
         style=lambda wildcards: STUDY.models[wildcards.policy.split("/")[0]].format,
         code=code_of("generate.run"),
-    conda:
-        ENVS / "generate.yaml"
     message:
         "Ask {wildcards.policy} all pending verticals"
     shell:
-        "python -m trustdag ask --verticals {params.verticals:q} --items {input.items} --model {input.manifest}"
-        " --format {params.style} --done {output} > {log} 2>&1"
+        LAUNCH
+        + "ask --verticals {params.verticals:q} --items {input.table} --model {input.manifest}"
+        " --format {params.style} --done {output}"
 
 
 rule generate:
     input:
-        asked=ancient(f"{RESULTS}/staging/{{policy}}/done",
+        asked=ancient(f"{RESULTS}/staging/{{policy}}/done"),
         manifest=f"{MODELS}/{{policy}}/manifest.json",
-        items=f"{RESULTS}/items/{{vertical}}.parquet",
+        table=f"{RESULTS}/items/{{vertical}}.parquet",
     output:
         f"{RESULTS}/replies/{{policy}}/{{vertical}}.parquet",
     log:
         f"{LOGS}/replies/{{policy}}/{{vertical}}.log",
     benchmark:
         f"{BENCHMARKS}/replies/{{policy}}/{{vertical}}.tsv"
+    conda:
+        ENVS / "score.yaml"
     threads: 1
     resources:
         **asks("generate"),
@@ -50,10 +58,9 @@ rule generate:
         style=lambda wildcards: STUDY.models[wildcards.policy.split("/")[0]].format,
         staging=subpath(input.asked, parent=True),
         code=code_of("generate.run"),
-    conda:
-        ENVS / "score.yaml"
     message:
         "Replies of {wildcards.policy} on {wildcards.vertical}"
     shell:
-        "python -m trustdag collect {wildcards.vertical} --items {input.items} --model {input.manifest}"
-        " --settings {params.settings:q} --format {params.style} --staging {params.staging} --out {output} > {log} 2>&1"
+        LAUNCH
+        + "collect {wildcards.vertical} --items {input.table} --model {input.manifest}"
+        " --settings {params.settings:q} --format {params.style} --staging {params.staging} --out {output}"

@@ -3,9 +3,9 @@
 
 rule items:
     input:
-        lambda wildcards: dag.item_files(STUDY, wildcards.vertical),
+        lambda wildcards: ITEM_FILES[wildcards.vertical],
     output:
-        items=f"{RESULTS}/items/{{vertical}}.parquet",
+        table=f"{RESULTS}/items/{{vertical}}.parquet",
         card=f"{RESULTS}/items/{{vertical}}.card.json",
     log:
         f"{LOGS}/items/{{vertical}}.log",
@@ -24,5 +24,5 @@ rule items:
     message:
         "Items of {wildcards.vertical}"
     shell:
-        "python -m trustdag items {wildcards.vertical} --settings {params.settings:q}"
-        " --out {output.items} --card {output.card} > {log} 2>&1"
+        LAUNCH + "items {wildcards.vertical} --settings {params.settings:q}"
+        " --out {output.table} --card {output.card}"

@@ -39,8 +39,9 @@ rule plot:
     message:
         "Plot {wildcards.plot}"
     shell:
-        "python -m trustdag plot {wildcards.plot} --study {input.cells} --results {params.results}"
-        " --settings {params.settings:q} --out {output.svg} > {log} 2>&1"
+        LAUNCH
+        + "plot {wildcards.plot} --study {input.cells} --results {params.results}"
+        " --settings {params.settings:q} --out {output.svg}"
 
 
 rule report:
@@ -57,7 +58,7 @@ rule report:
         cards=[
             f"{RESULTS}/data/{name}/card.json" for name in dag.preferences_used(STUDY)
         ],
-        items=expand(f"{RESULTS}/items/{{vertical}}.parquet", vertical=VERTICALS),
+        table=expand(f"{RESULTS}/items/{{vertical}}.parquet", vertical=VERTICALS),
         replies=expand(
             f"{RESULTS}/replies/{{policy}}/{{vertical}}.parquet",
             policy=POLICIES,
@@ -87,6 +88,6 @@ rule report:
     message:
         "Report of {STUDY.name}: {output.page}"
     shell:
-        "python -m trustdag report --study {input.cells} --results {params.results}"
+        LAUNCH + "report --study {input.cells} --results {params.results}"
         " --configuration {input.configuration} --benchmarks {params.benchmarks}"
-        " --settings {params.settings:q} --out {output.page} --tables {output.tables} > {log} 2>&1"
+        " --settings {params.settings:q} --out {output.page} --tables {output.tables}"

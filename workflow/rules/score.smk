@@ -3,7 +3,7 @@
 
 rule score:
     input:
-        items=f"{RESULTS}/items/{{vertical}}.parquet",
+        table=f"{RESULTS}/items/{{vertical}}.parquet",
         replies=f"{RESULTS}/replies/{{policy}}/{{vertical}}.parquet",
     output:
         f"{RESULTS}/records/{{policy}}/{{vertical}}.parquet",
@@ -24,5 +24,6 @@ rule score:
     message:
         "Score {wildcards.policy} on {wildcards.vertical}"
     shell:
-        "python -m trustdag score {wildcards.vertical} --items {input.items} --replies {input.replies}"
-        " --settings {params.settings:q} --out {output} > {log} 2>&1"
+        LAUNCH
+        + "score {wildcards.vertical} --items {input.table} --replies {input.replies}"
+        " --settings {params.settings:q} --out {output}"

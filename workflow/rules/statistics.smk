@@ -42,5 +42,5 @@ rule statistics:
     message:
         "Statistics of {STUDY.name}"
     shell:
-        "python -m trustdag statistics --study {input.cells} --records-root {params.records}"
-        " --settings {params.settings:q} --out {params.out} > {log} 2>&1"
+        LAUNCH + "statistics --study {input.cells} --records-root {params.records}"
+        " --settings {params.settings:q} --out {params.out}"

@@ -18,7 +18,8 @@ from trustdag.errors import UserError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. Returns 0, or 2 after an error that the user can mend, whose message alone is printed."""
-    arguments = _parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    arguments = _parser(argv).parse_args(argv)
     # Nothing of a run leaves the machine: the libraries' usage reports are switched off before they are imported.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
@@ -44,13 +45,16 @@ def mendable(error: Exception) -> str | None:
     return None
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="trustdag", description=__doc__)
     parser.add_argument("--version", action="version", version=f"trustdag {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for found in pkgutil.iter_modules(commands.__path__):
-        command = import_module(f"{commands.__name__}.{found.name}")
-        subparser = subparsers.add_parser(found.name.replace("_", "-"), help=command.HELP, description=command.HELP)
+    names = [found.name for found in pkgutil.iter_modules(commands.__path__)]
+    # Rules start hundreds of commands: only the one that is asked for is imported.
+    asked = argv[0].replace("-", "_") if argv else ""
+    for name in [asked] if asked in names else names:
+        command = import_module(f"{commands.__name__}.{name}")
+        subparser = subparsers.add_parser(name.replace("_", "-"), help=command.HELP, description=command.HELP)
         command.add_arguments(subparser)
         subparser.add_argument(
             "--benchmark", type=Path, help="write the run time and peak memory here, as Snakemake would"

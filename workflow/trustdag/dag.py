@@ -1,5 +1,6 @@
 """The study as a graph: which models are trained from which, and which are evaluated. Pure: no file is touched."""
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from trustdag.align import methods
 from trustdag.config.study import Study
 from trustdag.data import sources
 from trustdag.stats.study import Cells, Policy
+from trustdag.verticals import verticals
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,15 @@ def base_source(study: Study, node: Node) -> Any:
     return entry.checkpoints["-".join(node.chain)] if node.chain else entry.base
 
 
+def item_files(study: Study, vertical: str) -> list[str]:
+    """The local files that a vertical's items are read from: what its module's `files(settings)` says, if it has one.
+
+    Raises UserError for what is missing.
+    """
+    module, settings = verticals()[vertical], study.verticals_measured()[vertical]
+    return [str(path) for path in module.files(settings.items)] if hasattr(module, "files") else []
+
+
 def corpus_needed(study: Study, node: Node) -> str | None:
     """The preference set whose corpus a model trained from scratch reads; None for any other."""
     return getattr(base_source(study, node), "corpus", None)
@@ -135,9 +146,10 @@ def chain_pattern(study: Study, method: str) -> str:
     return "|".join(map(re.escape, sorted(chains)))
 
 
-def node_settings(study: Study, node: Node) -> Any:
-    """The settings with which a trained node's last stage is trained."""
-    return study.stage_settings(node.model, node.chain[-1])
+def node_settings(study: Study, node: Node) -> str:
+    """The settings with which a trained node's last stage is trained, as `trustdag align --settings` reads them."""
+    settings = study.stage_settings(node.model, node.chain[-1])
+    return json.dumps(settings.model_dump(mode="json", exclude={"method"}), sort_keys=True)
 
 
 def references(study: Study, node: Node) -> dict[str, Node]:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 
 from trustdag.artifacts import read_table
 from trustdag.errors import UserError
@@ -14,6 +13,7 @@ from trustdag.train.settings import SupervisedSettings
 from trustdag.train.stage import Stage
 
 if TYPE_CHECKING:
+    import pandas as pd
     from transformers import PreTrainedTokenizerBase
 
 Ids = list[list[int]]
@@ -37,7 +37,7 @@ class Replies:
         return [prompt + reply for prompt, reply in zip(self.prompts, self.replies[column], strict=True)]
 
 
-def read_pairs(path: Path, limit: int | None = None) -> pd.DataFrame:
+def read_pairs(path: Path, limit: int | None = None) -> "pd.DataFrame":
     """The pairs of a canonical Parquet file, at most `limit` from the top. Raises UserError if it has none."""
     frame = read_table(path, ("prompt", "chosen", "rejected"), "preference pairs")
     if frame.empty:
