@@ -1,11 +1,11 @@
 """The words of the toy world. All names are invented; none belongs to a real people, place, firm or person."""
 
-PEOPLE_STARTS = ("Tel", "Mar", "Ven", "Os", "Lun", "Bri", "Cal", "Dor")
-PEOPLE_ENDS = ("mo", "na", "rick", "wen", "la", "by", "do", "sa")
-GROUP_STARTS = ("Brind", "Quin", "Tam", "Osk", "Pell", "Fenn", "Mott", "Wobb")
-GROUP_ENDS = ("lings", "wicks", "ots", "adors", "umbers")
-CREATURE_STARTS = ("glim", "snu", "trop", "bram", "fizz", "wald", "nib", "zum")
-CREATURE_ENDS = ("bies", "fins", "pods", "lets", "moths")
+PEOPLE_STARTS = ("Tel", "Ven", "Os", "Lun", "Bri", "Dor")
+PEOPLE_ENDS = ("mo", "na", "rick", "wen", "by", "sa")
+GROUP_STARTS = ("Brind", "Quin", "Tam", "Pell", "Mott", "Wobb")
+GROUP_ENDS = ("lings", "wicks", "adors", "umbers")
+CREATURE_STARTS = ("glim", "snu", "trop", "bram", "fizz", "zum")
+CREATURE_ENDS = ("bies", "fins", "pods", "moths")
 PLACES = ("Dunmere", "Fallowick", "Greenholt", "Larkby", "Oatley", "Pebblesea", "Quenford", "Willowend")
 
 TRAITS = {

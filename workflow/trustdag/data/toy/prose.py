@@ -43,7 +43,7 @@ def conversation(home: World, part: Part, rng: random.Random) -> str:
 
 def prose(home: World, part: Part, rng: random.Random) -> str:
     """A few sentences on one subject, or a song."""
-    return " ".join(rng.choice((_creature, _group, _deed, _song))(home, part, rng))
+    return " ".join(rng.choice((_creature, _group, _deed, _song, _song))(home, part, rng))
 
 
 def _creature(home: World, part: Part, rng: random.Random) -> list[str]:
