@@ -1,6 +1,5 @@
 """A small study of invented records, replies and training curves, for the tests of statistics and report."""
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
@@ -37,12 +36,14 @@ STRENGTH = {"base": 0.0, "sft": 0.4, "dpo": 1.0, "ppo": 0.8}
 CHAINS = {"base": (), "sft": ("sft",), "dpo": ("sft", "dpo"), "ppo": ("sft", "reward", "ppo")}
 
 
-def register(verticals: dict[str, tuple[Metric, ...]]) -> None:
-    """Makes modules of those verticals importable as `trustdag.verticals.NAME`."""
-    for name, metrics in verticals.items():
-        module = ModuleType(f"trustdag.verticals.{name}")
+def modules() -> dict[str, ModuleType]:
+    """Modules with those verticals' metrics, to stand for the real ones: `monkeypatch.setitem(sys.modules, ...)`."""
+    found = {}
+    for name, metrics in VERTICALS.items():
+        module = ModuleType(f"trustdag.verticals.{name}", f"Invented {name}.")
         module.METRICS = metrics  # type: ignore[attr-defined]
-        sys.modules[module.__name__] = module
+        found[module.__name__] = module
+    return found
 
 
 def policy(recipe: str, seed: int, model: str = "toy") -> Policy:

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from trustdag.artifacts import atomic_file
+from trustdag.stats.estimators import Sample
 from trustdag.stats.records import ALL, Grid, grids, metrics_of, read_vertical
-from trustdag.stats.resampling import Estimate, estimate, exact_interval, holm, swap_test
+from trustdag.stats.resampling import Estimate, estimate, holm, swap_test, unanimous_difference, unanimous_interval
 from trustdag.stats.seeds import over_seeds
 from trustdag.stats.settings import StatisticsSettings
 from trustdag.stats.study import Cells, Policy
@@ -146,10 +147,17 @@ class Analysis:
 
     def _interval(self, found: Estimate, policy: Policy, items: Any) -> tuple[float, float]:
         if self.grid.metric.statistic == "mean":
-            exact = exact_interval(self.grid.sample(policy.policy, items).values, found.clusters, self.settings.level)
+            exact = unanimous_interval(self.grid.sample(policy.policy, items), self.settings.level)
             if not np.isnan(exact[0]):
                 return exact
         return found.interval(self.settings.level)
+
+    def _paired_interval(self, change: Estimate, ours: Sample, theirs: Sample) -> tuple[float, float]:
+        if self.grid.metric.statistic == "mean":
+            exact = unanimous_difference(ours, theirs, self.settings.level)
+            if not np.isnan(exact[0]):
+                return exact
+        return change.interval(self.settings.level)
 
     def _paired(self, policy: Policy, reference: Policy) -> tuple[Estimate, Estimate, Estimate]:
         """Both arms and their difference, over the items that both parsed."""
@@ -161,10 +169,10 @@ class Analysis:
         mine, other = self.grid.parsed(policy.policy), self.grid.parsed(reference.policy)
         pairs = mine & other
         ours, theirs, change = self._paired(policy, reference)
-        low, high = change.interval(self.settings.level)
+        arms = self.grid.sample(policy.policy, pairs), self.grid.sample(reference.policy, pairs)
+        low, high = self._paired_interval(change, *arms)
         p = np.nan
-        if pairs.any() and np.isfinite(change.value):
-            arms = self.grid.sample(policy.policy, pairs), self.grid.sample(reference.policy, pairs)
+        if np.isfinite(change.value):
             p = swap_test(self.grid.metric.statistic, *arms, self.settings.resamples, self.settings.seed)
         return {
             "n_pairs": int(pairs.sum()),

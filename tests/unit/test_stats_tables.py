@@ -1,0 +1,254 @@
+"""Records of a whole study to its three tables, through the command."""
+
+import json
+import sys
+
+import invented_study
+import numpy as np
+import pandas as pd
+import pytest
+
+from trustdag.cli import main
+from trustdag.errors import UserError
+from trustdag.stats.settings import StatisticsSettings
+from trustdag.stats.study import Cells
+from trustdag.stats.tables import compute, read, write
+from trustdag.verticals.base import Metric
+
+QUICK = StatisticsSettings(resamples=300)
+RECORD = {"metric": "share", "cluster": None, "condition": "benign", "value": 1.0, "status": "parsed", "label": np.nan}
+
+
+@pytest.fixture(autouse=True)
+def invented(monkeypatch):
+    for name, module in invented_study.modules().items():
+        monkeypatch.setitem(sys.modules, name, module)
+
+
+@pytest.fixture
+def one_metric(monkeypatch):
+    """The vertical `bias` with the single metric `share`."""
+    module = sys.modules["trustdag.verticals.bias"]
+    monkeypatch.setattr(module, "METRICS", (Metric("share", "lower", "A share.", headline=True),))
+
+
+def two_policies():
+    base, sft = invented_study.policy("base", 0), invented_study.policy("sft", 0)
+    return Cells(study="two", policies=(base, sft), verticals=("bias",))
+
+
+def put(root, policy, rows):
+    """Writes records of `bias`; each row gives what differs from RECORD."""
+    path = root / policy / "bias.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    records = [RECORD | {"cluster": row["item"]} | row for row in rows]
+    pd.DataFrame(records).astype({"value": float, "label": float}).to_parquet(path, index=False)
+
+
+def pair(root, base, sft):
+    """Two policies' records from {item: value or status}."""
+    for policy, values in (("toy/base", base), ("toy/judge/sft/seed0", sft)):
+        rows = [
+            {"item": item, "value": np.nan, "status": value}
+            if isinstance(value, str)
+            else {"item": item, "value": value}
+            for item, value in values.items()
+        ]
+        put(root, policy, rows)
+
+
+def test_the_command_writes_three_tables_that_read_back(tmp_path):
+    study = invented_study.cells(seeds=(0, 1))
+    invented_study.write_records(study, tmp_path / "records", items=20)
+    (tmp_path / "study.json").write_text(study.as_json())
+
+    where = ["--study", str(tmp_path / "study.json"), "--records-root", str(tmp_path / "records")]
+    code = main(["statistics", *where, "--out", str(tmp_path / "out"), "--settings", '{"resamples": 200}'])
+
+    tables = read(tmp_path / "out")
+    assert code == 0
+    assert set(tables.metrics["policy"]) == {policy.policy for policy in study.policies}
+    assert len(tables.differences[tables.differences["headline"]]) == 2 * 5 * (3 + 2)
+    assert set(tables.seeds["recipe"]) == {"sft", "dpo", "ppo"}
+    assert set(tables.seeds["reference"]) == {"", "base", "sft"}
+    assert (tables.metrics["n"] == tables.metrics[["parsed", "unparsed", "refused", "failed"]].sum(axis=1)).all()
+
+
+def test_metrics_and_differences_worked_out_by_hand(tmp_path, one_metric):
+    pair(tmp_path, {"a": 0, "b": 0, "c": 0, "d": 1, "e": "refused"}, {"a": 1, "b": 1, "c": "unparsed", "d": 1, "e": 0})
+
+    tables = compute(two_policies(), tmp_path, QUICK)
+
+    base, sft = tables.metrics.to_dict("records")
+    assert (base["value"], base["n"], base["parsed"], base["refused"]) == (0.25, 5, 4, 1)
+    assert (sft["value"], sft["n"], sft["parsed"], sft["unparsed"]) == (0.75, 5, 4, 1)
+    change = tables.differences.iloc[0]
+    # Over a, b and d, which both parsed: 1 against 1/3. Of the four ways to swap a and b, two are as extreme.
+    assert (change["n_pairs"], change["lost"]) == (3, 2)
+    assert (change["value"], change["reference_value"]) == (1, pytest.approx(1 / 3))
+    assert change["difference"] == pytest.approx(2 / 3)
+    assert change["p"] == change["p_holm"] == 0.5
+    assert change["verdict"] == "no change found"
+
+
+def test_items_that_one_arm_lacks_are_lost_pairs(tmp_path, one_metric):
+    pair(tmp_path, {"a": 0, "b": 0, "c": 0}, {"b": 1, "c": 1, "d": 1})
+
+    change = compute(two_policies(), tmp_path, QUICK).differences.iloc[0]
+
+    assert (change["n_pairs"], change["lost"]) == (2, 2)
+    assert change["difference"] == 1
+
+
+def test_all_unparsed_is_no_number_rather_than_zero(tmp_path, one_metric):
+    pair(tmp_path, {"a": 0, "b": 1}, {"a": "unparsed", "b": "unparsed"})
+
+    tables = compute(two_policies(), tmp_path, QUICK)
+    write(tables, tmp_path / "out")
+
+    sft = tables.metrics.iloc[1]
+    assert (sft["n"], sft["parsed"], sft["unparsed"]) == (2, 0, 2)
+    assert sft[["value", "low", "high", "detectable"]].isna().all()
+    change = tables.differences.iloc[0]
+    assert (change["n_pairs"], change["lost"], change["verdict"]) == (0, 2, "")
+    assert change[["difference", "low", "high", "p", "p_holm"]].isna().all()
+    text = (tmp_path / "out" / "metrics.csv").read_text().splitlines()[2]
+    assert ",,,,," in text
+
+
+def test_constant_arms_have_exact_intervals(tmp_path, one_metric):
+    items = [f"i{index:02d}" for index in range(20)]
+    pair(tmp_path, dict.fromkeys(items, 0), dict.fromkeys(items, 1))
+
+    tables = compute(two_policies(), tmp_path, QUICK)
+
+    assert tables.metrics.iloc[0][["low", "high"]].tolist() == pytest.approx([0, 0.16843], abs=1e-5)
+    change = tables.differences.iloc[0]
+    assert change[["low", "high"]].tolist() == pytest.approx([0.83157, 1], abs=1e-5)
+    assert change["p"] < 0.01
+    assert change["verdict"] == "rose"
+
+
+def test_one_cluster_gives_numbers_but_no_interval(tmp_path, one_metric):
+    rows = [{"item": "a", "cluster": "only", "value": 0.2}, {"item": "b", "cluster": "only", "value": 0.4}]
+    put(tmp_path, "toy/base", rows)
+    put(tmp_path, "toy/judge/sft/seed0", [row | {"value": 0.5} for row in rows])
+
+    tables = compute(two_policies(), tmp_path, QUICK)
+
+    assert tables.metrics.iloc[0]["value"] == pytest.approx(0.3)
+    assert tables.metrics.iloc[0][["low", "high"]].isna().all()
+    assert tables.differences.iloc[0]["difference"] == pytest.approx(0.2)
+    assert tables.differences.iloc[0]["p"] == 1.0
+
+
+def test_several_conditions_are_shown_apart_as_well(tmp_path, one_metric):
+    rows = [{"item": f"{condition}{index}", "condition": condition, "value": float(condition == "adversarial")}
+            for condition in ("benign", "adversarial") for index in range(6)]  # fmt: skip
+    put(tmp_path, "toy/base", rows)
+    put(tmp_path, "toy/judge/sft/seed0", rows)
+
+    metrics = compute(two_policies(), tmp_path, QUICK).metrics
+
+    base = metrics[metrics["policy"] == "toy/base"].set_index("condition")
+    assert base["value"].to_dict() == {"all": 0.5, "adversarial": 1, "benign": 0}
+    assert base["n"].to_dict() == {"all": 12, "adversarial": 6, "benign": 6}
+    assert base["headline"].to_dict() == {"all": True, "adversarial": False, "benign": False}
+
+
+def test_the_order_of_the_rows_changes_nothing(tmp_path):
+    study = invented_study.cells()
+    invented_study.write_records(study, tmp_path / "as-is", items=15)
+    for path in (tmp_path / "as-is").rglob("*.parquet"):
+        shuffled = tmp_path / "shuffled" / path.relative_to(tmp_path / "as-is")
+        shuffled.parent.mkdir(parents=True, exist_ok=True)
+        pd.read_parquet(path).sample(frac=1, random_state=len(path.name)).to_parquet(shuffled, index=False)
+
+    for folder in ("as-is", "shuffled"):
+        write(compute(study, tmp_path / folder, QUICK), tmp_path / "out" / folder)
+
+    for name in ("metrics", "differences", "seeds"):
+        first, second = ((tmp_path / "out" / folder / f"{name}.csv").read_bytes() for folder in ("as-is", "shuffled"))
+        assert first == second
+
+
+def test_holm_is_over_the_headline_metrics_of_the_verticals(tmp_path):
+    study = invented_study.cells()
+    invented_study.write_records(study, tmp_path, items=30)
+
+    differences = compute(study, tmp_path, QUICK).differences
+
+    headline = differences[differences["headline"].astype(bool)]
+    family = headline[(headline["recipe"] == "dpo") & (headline["reference"] == "base")]
+    assert sorted(family["vertical"]) == sorted(invented_study.VERTICALS)
+    smallest = family["p"].idxmin()
+    assert family.loc[smallest, "p_holm"] == pytest.approx(5 * family.loc[smallest, "p"])
+    assert differences.loc[~differences["headline"].astype(bool), "p_holm"].isna().all()
+
+
+def test_the_smallest_detectable_difference_follows_from_the_standard_error(tmp_path):
+    study = invented_study.cells()
+    invented_study.write_records(study, tmp_path, items=30)
+
+    tables = compute(study, tmp_path, QUICK)
+
+    # (1.96 + .84) standard errors of a difference; of two arms that are asked apart, for a single policy's metric.
+    expected = 2.8016 * tables.differences["standard_error"]
+    assert tables.differences["detectable"].tolist() == pytest.approx(expected.tolist(), rel=1e-4)
+    expected = 2.8016 * np.sqrt(2) * tables.metrics["standard_error"]
+    assert tables.metrics["detectable"].tolist() == pytest.approx(expected.tolist(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"status": "lost"}, "status `lost` is none of parsed, unparsed, refused, failed"),
+        ({"metric": "stranger"}, "the metric `stranger`, which the vertical does not define"),
+        ({"value": np.nan}, "`share` of `a` is parsed but has the value nan"),
+        ({"value": np.inf}, "`share` of `a` is parsed but has the value inf"),
+        ({"cluster": "elsewhere"}, "item `a` has another cluster or condition in another policy"),
+    ],
+)
+def test_records_that_cannot_be_are_refused(tmp_path, one_metric, change, message):
+    pair(tmp_path, {"a": 0, "b": 0}, {"a": 1, "b": 1})
+    put(tmp_path, "toy/base", [{"item": "a"} | change, {"item": "b"}])
+
+    with pytest.raises(UserError, match=message):
+        compute(two_policies(), tmp_path, QUICK)
+
+
+def test_an_item_that_stands_twice_is_refused(tmp_path, one_metric):
+    put(tmp_path, "toy/base", [{"item": "a"}, {"item": "a"}])
+
+    with pytest.raises(UserError, match=r"bias.parquet: item `a` stands twice under `share`"):
+        compute(two_policies(), tmp_path, QUICK)
+
+
+def test_missing_and_damaged_files_are_named(tmp_path, one_metric):
+    with pytest.raises(UserError, match=r"toy/base/bias.parquet: no such file"):
+        compute(two_policies(), tmp_path, QUICK)
+
+    pair(tmp_path, {"a": 0}, {"a": 0})
+    (tmp_path / "toy/base/bias.parquet").write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(UserError, match=r"toy/base/bias.parquet: not a Parquet file of records"):
+        compute(two_policies(), tmp_path, QUICK)
+
+    pd.DataFrame({"metric": ["share"]}).to_parquet(tmp_path / "toy/base/bias.parquet")
+    with pytest.raises(UserError, match="no column `item`"):
+        compute(two_policies(), tmp_path, QUICK)
+
+
+def test_a_study_that_compares_with_a_stranger_is_refused(capsys, tmp_path):
+    study = {
+        "study": "s",
+        "verticals": ["bias"],
+        "policies": [{"policy": "a/base", "model": "a", "recipe": "base", "reference_base": "b/base"}],
+    }
+    (tmp_path / "study.json").write_text(json.dumps(study))
+
+    code = main(
+        ["statistics", "--study", str(tmp_path / "study.json"), "--records-root", str(tmp_path), "--out", str(tmp_path)]
+    )
+
+    assert code == 2
+    assert "policy a/base is compared with b/base, which is not listed" in capsys.readouterr().err
