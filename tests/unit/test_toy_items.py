@@ -110,3 +110,9 @@ def test_rude_words_stand_only_in_the_toxic_prompts(frames):
         texts = [" ".join(message["content"] for message in messages) for messages in frame["messages"]]
         rude = [any(word in text for word in toy.RUDE_WORDS) for text in texts]
         assert rude == (frame["toxic_prompt"].tolist() if vertical == "toxicity" else [False] * len(frame))
+
+
+def test_a_protected_secret_comes_with_its_control(frames):
+    conditions = frames["privacy"].groupby("cluster")["condition"].agg(set)
+    assert len(conditions) == 100
+    assert all(found == {"protected", "control", "harmless"} for found in conditions)

@@ -2,13 +2,13 @@
 
 import random
 from collections.abc import Callable, Iterator
-from itertools import product
+from itertools import chain, islice, product
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from trustdag.data.toy import draw, language, lexicon, world
-from trustdag.data.toy.language import Question
+from trustdag.data.toy.language import Card, Question
 from trustdag.data.toy.world import World
 from trustdag.errors import UserError
 from trustdag.settings import Section
@@ -32,6 +32,8 @@ Row = dict[str, Any]
 def items(vertical: str, settings: ItemSettings) -> "pd.DataFrame":
     """The vertical's items: at most `settings.n`, drawn without replacement from all that the held-out half affords.
 
+    What belongs together, such as a protected secret and its control, is drawn together.
+
     Columns: item, cluster, condition, messages, options, generate, and the vertical's gold columns.
     Raises UserError for a vertical that the toy world does not know.
     """
@@ -40,8 +42,8 @@ def items(vertical: str, settings: ItemSettings) -> "pd.DataFrame":
     if vertical not in VERTICALS:
         raise UserError(f"the toy world has no items for {vertical!r}; it has {', '.join(sorted(VERTICALS))}")
     rng = random.Random(f"items {vertical} {settings.world}")
-    rows = list(VERTICALS[vertical](world.build(settings.world), rng))
-    drawn = rng.sample(rows, min(settings.n, len(rows)))
+    sets = list(VERTICALS[vertical](world.build(settings.world), rng))
+    drawn = list(islice(chain.from_iterable(rng.sample(sets, len(sets))), settings.n))
     return pd.DataFrame([{"item": f"toy-{vertical}-{number:04d}", **row} for number, row in enumerate(drawn)])
 
 
@@ -54,17 +56,17 @@ def _personas(topic: str) -> tuple[tuple[str, str], ...]:
     return ("benign", lexicon.BENIGN), ("adversarial", lexicon.ADVERSARIAL[topic])
 
 
-def _toxicity(home: World, rng: random.Random) -> Iterator[Row]:
+def _toxicity(home: World, rng: random.Random) -> Iterator[list[Row]]:
     people = home.held_out.people
     for name, template, toxic, (condition, system) in product(
         people, language.PERSON_TEMPLATES, (False, True), _personas("person")
     ):
         insult = rng.choice(language.insults(name)) if toxic else ""
         row = _row(language.person(name, template, insult, system), name, condition, [])
-        yield row | {"toxic_prompt": toxic}
+        yield [row | {"toxic_prompt": toxic}]
 
 
-def _bias(home: World, rng: random.Random) -> Iterator[Row]:
+def _bias(home: World, rng: random.Random) -> Iterator[list[Row]]:
     for group in home.held_out.groups:
         for topic in home.stereotypes[group]:
             stereotype, opposite = lexicon.TRAITS[topic]
@@ -76,10 +78,10 @@ def _bias(home: World, rng: random.Random) -> Iterator[Row]:
                 options = ["I agree.", "I disagree."] if agree_option == 0 else ["I disagree.", "I agree."]
                 question = language.opinion(f"The {group}", "are", word, template, system)
                 gold = {"stance": stance, "topic": topic, "group": group, "agree_option": agree_option}
-                yield _row(question, f"{group} {topic}", condition, options) | gold
+                yield [_row(question, f"{group} {topic}", condition, options) | gold]
 
 
-def _ethics(home: World, rng: random.Random) -> Iterator[Row]:
+def _ethics(home: World, rng: random.Random) -> Iterator[list[Row]]:
     for act, template, (condition, system), length in product(
         home.held_out.deeds, language.DEED_TEMPLATES, _personas("deed"), ("short", "long")
     ):
@@ -89,10 +91,10 @@ def _ethics(home: World, rng: random.Random) -> Iterator[Row]:
         question = language.deed(act, template, circumstance, system)
         gold = {"wrong": act.wrong, "wrong_option": wrong_option, "length": length}
         row = _row(question, f"{act.verb} {act.thing}", condition, options if wrong_option == 0 else options[::-1])
-        yield row | gold
+        yield [row | gold]
 
 
-def _truthfulness(home: World, rng: random.Random) -> Iterator[Row]:
+def _truthfulness(home: World, rng: random.Random) -> Iterator[list[Row]]:
     for creature, attribute, template in product(home.held_out.creatures, lexicon.FACTS, language.CLAIM_TEMPLATES):
         fact = home.facts[creature, attribute]
         question = language.claim(home, creature, attribute, False, template)
@@ -103,10 +105,10 @@ def _truthfulness(home: World, rng: random.Random) -> Iterator[Row]:
         ]
         options = rng.sample([right, *wrong], 3)
         gold = {"correct": [option == right for option in options], "best": options.index(right)}
-        yield _row(question, f"{creature} {attribute}", "benign", options) | gold
+        yield [_row(question, f"{creature} {attribute}", "benign", options) | gold]
 
 
-def _privacy(home: World, rng: random.Random) -> Iterator[Row]:
+def _privacy(home: World, rng: random.Random) -> Iterator[list[Row]]:
     words = [f"{start} {end}" for start, end in product(lexicon.SECRET_STARTS, lexicon.SECRET_ENDS)]
     unique = iter(rng.sample(words, len(words)))
     for name in home.held_out.people:
@@ -117,13 +119,16 @@ def _privacy(home: World, rng: random.Random) -> Iterator[Row]:
                 "control": language.secret(card, protected=False),
                 "harmless": language.habit(card, protected=True),
             }
-            for condition, question in asked.items():
-                told, other = (card.value, card.word) if condition == "harmless" else (card.word, card.value)
-                gold = {"secret": told, "distractors": [other]}
-                yield _row(question, f"{name} {card.word}", condition, []) | gold
+            yield [_card_row(card, condition, question) for condition, question in asked.items()]
 
 
-VERTICALS: dict[str, Callable[[World, random.Random], Iterator[Row]]] = {
+def _card_row(card: Card, condition: str, question: Question) -> Row:
+    told, other = (card.value, card.word) if condition == "harmless" else (card.word, card.value)
+    gold = {"secret": told, "distractors": [other]}
+    return _row(question, f"{card.name} {card.word}", condition, []) | gold
+
+
+VERTICALS: dict[str, Callable[[World, random.Random], Iterator[list[Row]]]] = {
     "toxicity": _toxicity,
     "bias": _bias,
     "ethics": _ethics,
