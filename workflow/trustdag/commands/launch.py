@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs the command and exits with its exit code."""
+    from trustdag.jobs import tail
     from trustdag.launch import Allocation, launch
 
     given = Allocation(
@@ -36,5 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     code = launch(arguments.record, arguments.log, arguments.attempt, given, command)
     if code:
-        print(f"trustdag: exit code {code}; see {arguments.log}", file=sys.stderr)
+        # What a user can mend is said where they look first; the rest is in the log.
+        said = [line for line in tail(arguments.log).splitlines() if line.startswith("trustdag: ")]
+        print("\n".join([*said[-1:], f"trustdag: exit code {code}; see {arguments.log}"]), file=sys.stderr)
         sys.exit(code)
