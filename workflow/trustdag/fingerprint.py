@@ -6,10 +6,17 @@ trees of its module and of every module of this package that it imports, directl
 
 import ast
 import hashlib
+import json
 from functools import cache
 from pathlib import Path
 
+from trustdag.artifacts import read_json, write_json
+
 PACKAGE = Path(__file__).parent
+
+
+_BOOK: dict[str, dict[str, str]] = {}
+"""For each fingerprint that was asked for, the hash of each module in it."""
 
 
 @cache
@@ -18,10 +25,21 @@ def code_of(*modules: str) -> str:
 
     Names are relative to the package, such as `align.dpo`. Raises FileNotFoundError for a module that does not exist.
     """
-    digest = hashlib.sha256()
-    for path in sorted(reachable(*modules)):
-        digest.update(f"{path.relative_to(PACKAGE)}\0{_tree_of(path)}\0".encode())
-    return digest.hexdigest()[:16]
+    trees = {str(path.relative_to(PACKAGE)): _digest(_tree_of(path)) for path in sorted(reachable(*modules))}
+    fingerprint = _digest(json.dumps(trees))
+    _BOOK[fingerprint] = trees
+    return fingerprint
+
+
+def write_book(path: Path) -> None:
+    """Adds the modules of every fingerprint asked for to a JSON file: later, two fingerprints tell what changed."""
+    known = read_json(path) if path.is_file() else {}
+    if not _BOOK.keys() <= known.keys():
+        write_json(path, known | _BOOK)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
 
 
 def reachable(*modules: str) -> set[Path]:
