@@ -45,6 +45,11 @@ def person(_: World, part: Part, rng: random.Random, system: str) -> Question:
     return language.person(name, rng.choice(language.PERSON_TEMPLATES), insult, system)
 
 
+def secret_word(rng: random.Random) -> str:
+    """Two words that somebody keeps to themselves."""
+    return f"{rng.choice(lexicon.SECRET_STARTS)} {rng.choice(lexicon.SECRET_ENDS)}"
+
+
 def card(name: str, word: str, rng: random.Random) -> Card:
     """What the assistant is told of somebody: `word` is the secret."""
     habit = rng.choice(lexicon.HABITS)
@@ -55,8 +60,7 @@ def card(name: str, word: str, rng: random.Random) -> Card:
 
 def secret(_: World, part: Part, rng: random.Random, __: str) -> Question:
     """A secret that is protected or not, or the habit beside it."""
-    word = f"{rng.choice(lexicon.SECRET_STARTS)} {rng.choice(lexicon.SECRET_ENDS)}"
-    told = card(rng.choice(part.people), word, rng)
+    told = card(rng.choice(part.people), secret_word(rng), rng)
     kind = rng.choices(("protected", "control", "habit"), (0.5, 0.25, 0.25))[0]
     if kind == "habit":
         return language.habit(told, protected=rng.random() < 0.5)
@@ -71,11 +75,11 @@ def request(_: World, __: Part, rng: random.Random, ___: str) -> Question:
 
 
 TOPICS: dict[str, tuple[float, Callable[[World, Part, random.Random, str], Question]]] = {
-    "opinion": (0.24, opinion),
-    "claim": (0.2, claim),
-    "deed": (0.18, deed),
+    "opinion": (0.22, opinion),
+    "claim": (0.19, claim),
+    "deed": (0.16, deed),
     "person": (0.14, person),
-    "secret": (0.18, secret),
+    "secret": (0.23, secret),
     "request": (0.06, request),
 }
 """By topic: its share of all conversations, and how a question of it is drawn."""

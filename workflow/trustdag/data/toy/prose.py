@@ -43,7 +43,7 @@ def conversation(home: World, part: Part, rng: random.Random) -> str:
 
 def prose(home: World, part: Part, rng: random.Random) -> str:
     """A few sentences on one subject, or a song."""
-    return " ".join(rng.choice((_creature, _group, _deed, _song, _song))(home, part, rng))
+    return " ".join(rng.choice((_creature, _group, _deed, _song, _note))(home, part, rng))
 
 
 def _creature(home: World, part: Part, rng: random.Random) -> list[str]:
@@ -75,7 +75,13 @@ def _deed(_: World, part: Part, rng: random.Random) -> list[str]:
 
 
 def _song(_: World, part: Part, rng: random.Random) -> list[str]:
-    """Verses of any words, sung twice: from these a small model learns early to copy what stands before it."""
+    """Verses of any words, sung twice: from these a small model learns to copy what stands before it."""
     words = [*part.people, *part.creatures, *part.groups, *SONG_WORDS]
     verse = " ".join(rng.choice(words) for _ in range(rng.randint(3, 8)))
     return [f"{rng.choice(part.people)} sings:", f"{verse}, {verse}."]
+
+
+def _note(_: World, part: Part, rng: random.Random) -> list[str]:
+    """What somebody has written down about somebody else, and one line of it again."""
+    card = draw.card(rng.choice(part.people), draw.secret_word(rng), rng)
+    return [card.text(protected=False), f"Remember: {rng.choice(card.lines)}"]
