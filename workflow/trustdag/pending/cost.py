@@ -1,0 +1,125 @@
+"""What pending jobs cost: measured where a job of the kind was run before, else estimated. Pure, but for `measured`."""
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Literal
+
+from trustdag import jobs as records
+from trustdag.errors import UserError
+from trustdag.pending.dryrun import Job
+
+Source = Literal["this job", "jobs like it", "estimate"]
+SHORT = 60.0
+"""Seconds of a job that computes with no model, where nothing was measured."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one job is expected to take."""
+
+    seconds: float
+    mem_mb: float
+    gpu: int
+    source: Source
+    """`this job` was run before; `jobs like it`: the same rule of the same model was; or nothing was measured."""
+
+    @property
+    def gpu_hours(self) -> float:
+        """GPUs times hours."""
+        return self.gpu * self.seconds / 3600
+
+
+def measured(jobs: Sequence[Job]) -> dict[tuple[str, str], records.Usage]:
+    """What jobs of these rules used when they were done, by rule and the name of their record."""
+    folders = {Path(str(job.resources["record"])).parent for job in jobs if "record" in job.resources}
+    found = {}
+    for folder in folders:
+        for path in folder.glob("*.json"):
+            used = records.read(path).used
+            if used is not None:
+                found[folder.name, path.stem] = used
+    return found
+
+
+def cost(job: Job, used: Mapping[tuple[str, str], records.Usage]) -> Cost:
+    """The expected cost of one job. What Snakemake does itself (targets) costs nothing."""
+    if "record" not in job.resources:
+        return Cost(0.0, 0.0, 0, "this job")
+    own = used.get((job.rule, Path(str(job.resources["record"])).stem))
+    if own is not None:
+        return Cost(own.seconds, own.peak_mb, job.gpu, "this job")
+    alike = [each for (rule, name), each in used.items() if rule == job.rule and _same_model(name, job.model)]
+    if alike:
+        seconds = median(each.seconds for each in alike)
+        return Cost(seconds, max(each.peak_mb for each in alike), job.gpu, "jobs like it")
+    return Cost(expected_seconds(job), float(job.resources["mem_mb"]), job.gpu, "estimate")
+
+
+def _same_model(record: str, model: str) -> bool:
+    return model == "-" or record.split(",")[0] == model
+
+
+def expected_seconds(job: Job) -> float:
+    """The time behind a job's limit: a limit is ten minutes and twice the estimate (see `resources`)."""
+    computes = job.gpu > 0 or "chain" in job.wildcards or job.rule in ("base", "ask")
+    return max(SHORT, (int(job.resources["runtime"]) - 10) * 30.0) if computes else SHORT
+
+
+# --- The whole ---
+
+
+def critical_path(jobs: Sequence[Job], seconds: Mapping[int, float]) -> list[Job]:
+    """The chain of jobs, each needing the one before, that takes longest. `jobs` stand in order."""
+    by_id = {job.id: job for job in jobs}
+    until: dict[int, float] = {}
+    for job in jobs:
+        until[job.id] = seconds[job.id] + max((until[need] for need in job.needs), default=0.0)
+    chain: list[Job] = []
+    last = max(until, key=lambda each: until[each], default=None)
+    while last is not None:
+        chain.append(by_id[last])
+        last = max(by_id[last].needs, key=lambda each: until[each], default=None)
+    return chain[::-1]
+
+
+def makespan(jobs: Sequence[Job], seconds: Mapping[int, float], gpus: int) -> float:
+    """Seconds until all jobs are done on so many GPUs, with CPUs enough: the job with the longest way to go first.
+
+    It is a schedule, so an upper bound of the best one (Graham 1966: at most twice). Raises UserError if a job wants
+    more GPUs than there are.
+    """
+    for job in jobs:
+        if job.gpu > gpus:
+            raise UserError(f"{job.rule} of {job.model} wants {job.gpu} GPUs; --gpus is {gpus}")
+    priority = remaining(jobs, seconds)
+    left = {job.id: set(job.needs) for job in jobs}
+    ready = sorted((job for job in jobs if not job.needs), key=lambda job: -priority[job.id])
+    running: list[tuple[float, int]] = []
+    by_id, now, free = {job.id: job for job in jobs}, 0.0, gpus
+    while ready or running:
+        for job in list(ready):
+            if job.gpu <= free:
+                ready.remove(job)
+                free -= job.gpu
+                heapq.heappush(running, (now + seconds[job.id], job.id))
+        now, done = heapq.heappop(running)
+        free += by_id[done].gpu
+        for job in jobs:
+            if done in left[job.id]:
+                left[job.id].remove(done)
+                if not left[job.id]:
+                    ready.append(job)
+        ready.sort(key=lambda job: -priority[job.id])
+    return now
+
+
+def remaining(jobs: Sequence[Job], seconds: Mapping[int, float]) -> dict[int, float]:
+    """For each job the seconds from its start to the end of the longest chain that starts with it."""
+    found = {job.id: seconds[job.id] for job in jobs}
+    for job in reversed(jobs):
+        for need in job.needs:
+            found[need] = max(found[need], seconds[need] + found[job.id])
+    return found

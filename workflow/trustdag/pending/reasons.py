@@ -1,0 +1,187 @@
+"""Why a job is pending, in words, from Snakemake's reason as a dry run gives it. All but the last function is pure."""
+
+import ast
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from trustdag.artifacts import read_json
+from trustdag.pending.dryrun import Job
+
+HEADERS = {
+    "Missing output files: ": "missing",
+    "Incomplete output files: ": "incomplete",
+    "Updated input files: ": "updated",
+    "Input files updated by another job: ": "follows",
+    "Set of input files has changed since last execution": "inputs",
+    "Code has changed since last execution": "command",
+    "Params have changed since last execution: ": "params",
+    "Software environment definition has changed since last execution": "environment",
+    "Forced execution": "forced",
+}
+"""The sentences of `snakemake.jobs.Reason`, in Snakemake 9.27."""
+CODE = re.compile(r"^[0-9a-f]{16}$")
+NOTHING = "<nothing exclusive>"
+BOOK = "code.json"
+"""The modules of each fingerprint, beside the records of jobs."""
+SHOWN = 3
+"""Changes that are named one by one; the rest is counted."""
+
+CodeBook = Mapping[str, Mapping[str, str]]
+"""For a fingerprint of code: the hash of each module in it."""
+
+
+def in_words(reason: str, exists: frozenset[str], book: CodeBook, before: Collection[str] = ()) -> str:
+    """A job's reason for people: `new`, `beta 0.1 -> 0.2`, `code of align/ppo.py`, `data/hh.jsonl updated`, ...
+
+    `exists` holds the outputs that are there: a job with none of them is new, one with some has lost the others.
+    `before` names the rules of the pending jobs that make its inputs.
+    """
+    found = dict(sections(reason))
+    said = [_said(kind, text, exists, book) for kind, text in found.items() if kind != "follows"]
+    words = [each for each in said if each]
+    if not words and "follows" in found:
+        return f"follows {_few(sorted(before)) or 'what is pending'}"
+    return "; ".join(words) or reason
+
+
+def sections(reason: str) -> Iterator[tuple[str, str]]:
+    """The kinds of a reason and the text of each, in order."""
+    starts = [(match.start(), match.end(), kind) for head, kind in HEADERS.items() for match in _heads(reason, head)]
+    starts.sort()
+    for (_, begin, kind), (end, _, _) in zip(starts, [*starts[1:], (len(reason) + 2, 0, "")], strict=True):
+        yield kind, reason[begin : max(begin, end - 2)]
+
+
+def _heads(reason: str, head: str) -> Iterator[re.Match[str]]:
+    """Where a sentence starts: at the beginning or after `; `, never within a parameter."""
+    return re.finditer(rf"(?:^|(?<=; )){re.escape(head)}", reason)
+
+
+def _said(kind: str, text: str, exists: frozenset[str], book: CodeBook) -> str:
+    match kind:
+        case "missing":
+            lost = [name for name in text.split(", ") if name not in exists]
+            return f"{_few(lost)} is gone" if exists else "new"
+        case "incomplete":
+            return "stopped before it was done"
+        case "updated":
+            return f"{_few(text.split(', '))} updated"
+        case "inputs":
+            return "other inputs than before"
+        case "command":
+            return "the rule's command"
+        case "environment":
+            return "the rule's conda environment"
+        case "params":
+            return ", ".join(changes(text, book))
+        case _:
+            return "forced"
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+# --- Changed parameters ---
+
+
+def changes(text: str, book: CodeBook) -> list[str]:
+    """What changed among a job's params: each leaf of its settings, each module of its code."""
+    before, now = before_and_now(text)
+    settings = [(old, new) for old, new in _paired(_objects(before), _objects(now))]
+    words = [change for old, new in settings for change in differences(old, new)]
+    codes = [value for value in before if _is_code(value)], [value for value in now if _is_code(value)]
+    if any(codes):
+        words.append(f"code of {_modules(codes[0], codes[1], book)}")
+    plain = [value for value in before if _is_plain(value)], [value for value in now if _is_plain(value)]
+    if any(plain):
+        words.append(f"{_listed(plain[0])} -> {_listed(plain[1])}")
+    more = [f"and {len(words) - SHOWN} more"] if len(words) > SHOWN else []
+    return words[:SHOWN] + more
+
+
+def before_and_now(text: str) -> tuple[list[Any], list[Any]]:
+    """The params that only the last run had, and those that only this one has. Raises ValueError if unreadable."""
+    body = text.partition("before: ")[2].strip()
+    for match in re.finditer(r" now: ", body):
+        try:
+            return _literals(body[: match.start()]), _literals(body[match.end() :])
+        except (ValueError, SyntaxError):
+            continue  # the words stood within a parameter
+    raise ValueError(f"not Snakemake's account of changed params: {text!r}")
+
+
+def _literals(text: str) -> list[Any]:
+    return [] if text.strip() == NOTHING else list(ast.literal_eval(f"[{text}]"))
+
+
+def differences(old: Any, new: Any, key: str = "") -> Iterator[str]:
+    """Each leaf that differs between two JSON values, as `key old -> new`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in dict.fromkeys([*old, *new]):
+            yield from differences(old.get(name), new.get(name), f"{key}.{name}" if key else str(name))
+    elif old != new:
+        yield f"{key} {json.dumps(old)} -> {json.dumps(new)}"
+
+
+def _objects(values: list[Any]) -> list[dict[str, Any]]:
+    return [found for value in values if isinstance(found := _json(value), dict)]
+
+
+def _json(value: Any) -> Any:
+    try:
+        return json.loads(value) if isinstance(value, str) else None
+    except json.JSONDecodeError:
+        return None
+
+
+def _paired(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Old and new settings that belong together: those that share the most keys."""
+    left = list(now)
+    for old in before:
+        new = max(left, key=lambda each: len(old.keys() & each.keys()), default={})
+        if new:
+            left.remove(new)
+        yield old, new
+    for new in left:
+        yield {}, new
+
+
+def _is_code(value: Any) -> bool:
+    return isinstance(value, str) and CODE.match(value) is not None
+
+
+def _is_plain(value: Any) -> bool:
+    return not _is_code(value) and not isinstance(_json(value), dict)
+
+
+def _modules(before: list[str], now: list[str], book: CodeBook) -> str:
+    """The modules that differ between two fingerprints, where the book knows both."""
+    old = {name: digest for value in before for name, digest in book.get(value, {}).items()}
+    new = {name: digest for value in now for name, digest in book.get(value, {}).items()}
+    if not old or not new:
+        return "its modules"
+    return _few(sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name)))
+
+
+def _listed(values: list[Any]) -> str:
+    return ", ".join(str(value) for value in values) or "nothing"
+
+
+# --- For the jobs of a dry run ---
+
+
+def explained(jobs: Sequence[Job]) -> dict[int, str]:
+    """The reason of each job in words, with the outputs that are there and the code that was noted."""
+    exists = {name for job in jobs for name in job.outputs if Path(name).exists()}
+    books = {Path(str(job.resources["record"])).parents[1] / BOOK for job in jobs if "record" in job.resources}
+    book = {key: modules for path in books if path.is_file() for key, modules in read_json(path).items()}
+    rules = {job.id: job.rule for job in jobs}
+    return {
+        job.id: in_words(job.reason, frozenset(exists & set(job.outputs)), book, {rules[need] for need in job.needs})
+        for job in jobs
+    }

@@ -1,0 +1,115 @@
+"""Pending jobs as a table for people and as JSON for machines. Pure."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trustdag.pending.cost import Cost, critical_path, makespan
+from trustdag.pending.dryrun import Job
+
+COLUMNS = ("stage", "model", "jobs", "GPU-hours", "time", "memory", "why")
+
+
+def as_json(jobs: Sequence[Job], why: Mapping[int, str], costs: Mapping[int, Cost], gpus: int) -> dict[str, Any]:
+    """Everything that the table says, job by job."""
+    seconds = {job.id: costs[job.id].seconds for job in jobs}
+    return {
+        "jobs": [
+            {
+                "rule": job.rule,
+                "model": job.model,
+                "wildcards": job.wildcards,
+                "outputs": list(job.outputs),
+                "reason": why[job.id],
+                "ready": not job.needs,
+                "seconds": round(costs[job.id].seconds, 1),
+                "mem_mb": round(costs[job.id].mem_mb, 1),
+                "gpu": costs[job.id].gpu,
+                "gpu_hours": round(costs[job.id].gpu_hours, 4),
+                "cost_from": costs[job.id].source,
+            }
+            for job in jobs
+        ],
+        "gpu_hours": round(sum(each.gpu_hours for each in costs.values()), 4),
+        "critical_path": [
+            {"rule": job.rule, "model": job.model, "wildcards": job.wildcards, "seconds": round(seconds[job.id], 1)}
+            for job in critical_path(jobs, seconds)
+            if seconds[job.id]
+        ],
+        "gpus": gpus,
+        "makespan_seconds": round(makespan(jobs, seconds, gpus), 1),
+    }
+
+
+def as_text(jobs: Sequence[Job], why: Mapping[int, str], costs: Mapping[int, Cost], gpus: int) -> str:
+    """One line for each stage and model, then the sums. A number that is estimated stands behind a `~`."""
+    if not jobs:
+        return "Nothing is pending."
+    groups: dict[tuple[str, str], list[Job]] = {}
+    for job in jobs:
+        groups.setdefault((job.rule, job.model), []).append(job)
+    rows = [COLUMNS, *(_row(*key, group, why, costs) for key, group in groups.items())]
+    seconds = {job.id: costs[job.id].seconds for job in jobs}
+    path = [job for job in critical_path(jobs, seconds) if seconds[job.id]]
+    guess = "~" if any(each.source == "estimate" for each in costs.values()) else ""
+    hours = sum(each.gpu_hours for each in costs.values())
+    return "\n".join(
+        [
+            *_aligned(rows),
+            "",
+            f"{len(jobs)} jobs, {guess}{hours:.2f} GPU-hours;"
+            f" {guess}{duration(makespan(jobs, seconds, gpus))} on {gpus} GPUs",
+            f"critical path, {guess}{duration(sum(seconds[job.id] for job in path))}: "
+            + " > ".join(f"{job.rule} {job.model}".removesuffix(" -") for job in path),
+            *(["~: estimated, since no job of the kind was run yet"] if guess else []),
+        ]
+    )
+
+
+def _row(
+    rule: str, model: str, group: Sequence[Job], why: Mapping[int, str], costs: Mapping[int, Cost]
+) -> tuple[str, ...]:
+    own = [costs[job.id] for job in group]
+    mark = "~" if any(each.source == "estimate" for each in own) else ""
+    hours = sum(each.gpu_hours for each in own)
+    return (
+        rule,
+        model,
+        str(len(group)),
+        f"{mark}{hours:.2f}" if hours else "-",
+        mark + duration(sum(each.seconds for each in own)),
+        f"{mark}{max(each.mem_mb for each in own) / 1000:.1f} GB",
+        _reasons([why[job.id] for job in group]),
+    )
+
+
+def _reasons(reasons: Sequence[str]) -> str:
+    """The reasons of several jobs, the commonest first; how often where they differ."""
+    counts = Counter(reasons).most_common()
+    if len(counts) == 1:
+        return counts[0][0]
+    said = [f"{reason} ({count})" for reason, count in counts[:2]]
+    return ", ".join(said) + (f" and {len(counts) - 2} other reasons" if len(counts) > 2 else "")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as `45 s`, `12 min` or `3 h 20 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS) - 1)]
+    right = {2, 3, 4, 5}
+    return [
+        "  ".join(
+            [
+                cell.rjust(width) if column in right else cell.ljust(width)
+                for column, (cell, width) in enumerate(zip(row, widths, strict=False))
+            ]
+            + [row[-1]]
+        ).rstrip()
+        for row in rows
+    ]
