@@ -55,7 +55,6 @@ def make(settings: Scratch, corpus: Path, style: Format, out: Path) -> None:
         run = Run(settings, build(settings, tokenizer), data, folder, MetricsLog(folder, "base", settings.steps))
         run.train(stop)
         loss = run.validate(held_out)
-        run.log.copy_to(out / "metrics.jsonl")
         facts = {
             "texts": {"training": len(training), "validation": len(validation)},
             "tokens_in_corpus": int(data.size),
@@ -63,6 +62,7 @@ def make(settings: Scratch, corpus: Path, style: Format, out: Path) -> None:
         }
         made_by = {"settings": settings.model_dump(mode="json"), "inputs": {"corpus": digest}, "seed": settings.seed}
         write_model(out, run.model, tokenizer, kind="policy", style=style, made_by=made_by, facts=facts)
+        run.log.copy_to(out / "metrics.jsonl")
     checkpoints.remove(folder)
 
 

@@ -1,4 +1,4 @@
-"""The end of a stage: metrics, model folder and, last, manifest; then its checkpoints go."""
+"""The end of a stage: model folder, manifest and metrics; then its checkpoints go."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ def finish(
     """
     dump = settings.model_dump(mode="json")
     folder = stage.checkpoints(dump)
-    MetricsLog(folder, stage.method, 0).copy_to(stage.metrics)
+    # The model first: where the disk is too full for it, what an earlier run left is untouched.
     write_model(
         stage.out,
         model,
@@ -40,4 +40,5 @@ def finish(
         facts=facts,
         state_dict=state_dict,
     )
+    MetricsLog(folder, stage.method, 0).copy_to(stage.metrics)
     checkpoints.remove(folder)
