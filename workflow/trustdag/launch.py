@@ -5,6 +5,7 @@ before the time limit, for an orphan that still runs the same job, and for the r
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -48,19 +49,22 @@ def launch(record: Path, log: Path, attempt: int, given: Allocation, command: Se
     Raises UserError if the last attempt failed in a way that this one would repeat, or an orphan cannot be stopped.
     """
     before = jobs.read(record)
+    earlier = _restore_log(record, log, before)
     if failure := jobs.hopeless(before, attempt):
         raise UserError(f"not tried again: {failure.message}")
     before = _settle(before, given)
     running = before.model_copy(update={"running": processes.Process.ours()})
     jobs.write(record, running)
-    # The log keeps all attempts since the last success, each under a line that says where it ran.
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a" if before.failures else "w", encoding="utf-8") as handle:
+    with log.open("a", encoding="utf-8") as handle:
         handle.write(_headline(attempt, given))
         handle.flush()
         watch = Watch(given, lambda held: jobs.write(record, running.model_copy(update={"held_mb": held})))
         code = watch.run(start_command(given, command), handle.fileno(), environment(given))
     jobs.write(record, _after(before, watch, code, given, log))
+    if code:
+        shutil.copyfile(log, earlier)
+    else:
+        earlier.unlink(missing_ok=True)
     return code if code >= 0 else 128 - code
 
 
@@ -142,6 +146,18 @@ class Watch:
 
     def _family(self) -> list[int]:
         return [] if self._child is None else [self._child.pid, *processes.descendants(self._child.pid)]
+
+
+def _restore_log(record: Path, log: Path, before: jobs.Record) -> Path:
+    """Puts what earlier attempts said back into the log, which Snakemake empties before each; where that is kept.
+
+    So the log holds all attempts since the last success, each under a line that says where it ran.
+    """
+    kept = record.with_suffix(".log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    earlier = kept.read_bytes() if before.failures and kept.is_file() else b""
+    log.write_bytes(earlier)
+    return kept
 
 
 def _is_ours(arguments: list[str]) -> bool:
