@@ -159,7 +159,7 @@ def test_an_empty_list_of_files_is_refused() -> None:
     [
         ({"revision": "main"}, "revision"),
         ({"name": "hh-rlhf"}, "name"),
-        ({"data_dir": []}, "data_dir"),
+        ({"data_dir": 3}, "data_dir"),
         ({"path": 3}, "path"),
         ({"pth": "x.jsonl"}, "pth"),
         ({"validation": 0.6, "test": 0.5}, "leaves nothing to train on"),
@@ -189,7 +189,7 @@ def test_without_a_hub_the_error_says_how_to_give_files(tmp_path: Path, monkeypa
 def test_a_file_in_the_hubs_cache_needs_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub.constants as constants
 
-    settings = hh.Settings(data_dir=("harmless-base",))
+    settings = hh.Settings(data_dir="harmless-base")
     snapshot = tmp_path / "datasets--Anthropic--hh-rlhf" / "snapshots" / settings.revision / "harmless-base"
     snapshot.mkdir(parents=True)
     for file in hh.FILES:

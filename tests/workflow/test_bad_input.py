@@ -86,7 +86,9 @@ class Place:
         ]  # fmt: skip
 
     def cut_off_pairs(self) -> Path:
-        return [self.file(f"cut/{split}.parquet", b"PAR1....") for split in ("train", "validation")][0].parent
+        for split in ("train", "validation"):
+            self.file(f"cut/{split}.parquet", b"PAR1....")
+        return self.folder / "cut"
 
     def generate(self, items: str, *options: str, policy: str = "policy") -> list[str]:
         model = str(self.models / policy / "model")
@@ -118,7 +120,10 @@ STUDIES: dict[str, Case] = {
         lambda at: ["check", str(at.study("stages.sft.batch_size", "many"))],
         r"study\.yaml: .*batch_size: .*integer.*'many'",
     ),
-    "a value out of range": (lambda at: ["check", str(at.study("stages.dpo.beta", -1))], r"stages\.dpo\.beta: .*greater than.*-1"),
+    "a value out of range": (
+        lambda at: ["check", str(at.study("stages.dpo.beta", -1))],
+        r"stages\.dpo\.beta: .*greater than.*-1",
+    ),
     "a recipe that names a missing stage": (
         lambda at: ["check", str(at.study("recipes.kto", ["sft", "kto"]))],
         r"recipes\.kto: no stage `kto`; stages has dpo, ppo, reward, sft",
@@ -363,3 +368,88 @@ def test_a_command_names_what_is_wrong_and_nothing_is_lost(
     assert 1 <= len(shown) <= 2
     assert re.search(message, " ".join(shown))
     assert earlier_results(place.out) == before
+
+
+FULL: dict[str, Callable[[Place], list[str]]] = {
+    "data": lambda at: at.prepare("".join(lines(500)), test=0, validation=0),
+    "base model": lambda at: [
+        *("base", "--corpus", str(at.models / "corpus.parquet"), "--out", str(at.out), "--settings"),
+        '{"source": "scratch", "corpus": "x", "hidden_size": 64, "context": 16, "batch_size": 2, "steps": 2}',
+    ],
+    "training": lambda at: at.align("sft", {"batch_size": 4}),
+    "items": lambda at: ["items", "bias", "--out", str(at.out / "items.parquet"), "--card", str(at.out / "card.json")],
+}
+
+
+def lines(count: int) -> list[str]:
+    return [LINE.replace("Hi.", os.urandom(100).hex()) + "\n" for _ in range(count)]
+
+
+@pytest.mark.parametrize("kind", FULL)
+def test_a_full_disk_is_named_and_nothing_is_lost(place: Place, kind: str) -> None:
+    # Given earlier results, and a limit that the kernel sets on files as a full disk or a quota does
+    command = FULL[kind](place)
+    before = earlier_results(place.out)
+    # When the command runs again
+    done = subprocess.run(
+        [sys.executable, "-m", "trustdag", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "workflow"), "OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000)),
+    )
+    # Then it says so
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert re.match("trustdag: no room is left on the disk .*File too large", done.stderr.splitlines()[-1])
+    assert earlier_results(place.out) == before
+
+
+DRY_RUNS: dict[str, tuple[str, Any, list[str], str]] = {
+    "an unknown key": ("colour", "red", [], r"study\.yaml: colour: unknown key"),
+    "an unknown key on the command line": ("notice", "", ["--config", "sed=3"], r"study\.yaml: sed: unknown key"),
+    "a recipe that names a missing stage": ("recipes.x", ["sft", "kto"], [], r"recipes\.x: no stage `kto`"),
+    "a missing file": ("preferences.crowd", {"source": "hh", "path": "gone.jsonl"}, [], r"gone\.jsonl: no such file"),
+    "results of another configuration": ("name", "taken", [], r"results/taken holds the study of config/other\.yaml"),
+}
+
+
+def snakemake(place: Place, study: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [
+        *(sys.executable, "-m", "snakemake", *options, "--snakefile", str(ROOT / "Snakefile")),
+        *("--directory", str(place.folder), "--cores", "1", "--configfile", str(study)),
+    ]
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+@pytest.mark.parametrize("case", DRY_RUNS)
+def test_snakemake_refuses_before_any_job_runs(place: Place, case: str) -> None:
+    key, value, options, message = DRY_RUNS[case]
+    study = place.study(key, value)
+    place.file("results/taken/.configuration", "config/other.yaml\n")
+    before = earlier_results(place.folder / "results")
+    done = snakemake(place, study, "--dry-run", *options)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    (said,) = [line for line in done.stderr.splitlines() if re.search(message, line)]
+    assert len(said) < 500
+    assert earlier_results(place.folder / "results") == before
+
+
+def test_a_job_that_fails_on_its_input_says_so_on_the_terminal_and_leaves_other_results(place: Place) -> None:
+    # Given a study whose data of one preference set is prepared
+    study = place.study("preferences.broken", {"source": "hh", "path": "pairs.jsonl"})
+    place.file("pairs.jsonl", LINE[:40] + "\n")
+    prepared = "results/smoke/data/crowd/card.json"
+    assert snakemake(place, study, prepared).returncode == 0
+    before = earlier_results(place.folder / "results" / "smoke" / "data")
+    # When the other's file turns out to be malformed
+    done = snakemake(place, study, prepared, "results/smoke/data/broken/card.json")
+    # Then Snakemake fails, the line is named on the terminal, and what was prepared is as it was
+    assert done.returncode == 1
+    assert re.search(r"^trustdag: pairs\.jsonl:1: not JSON", done.stderr, re.MULTILINE)
+    assert "Traceback" not in done.stderr
+    assert before
+    assert earlier_results(place.folder / "results" / "smoke" / "data") == before

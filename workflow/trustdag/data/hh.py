@@ -28,17 +28,15 @@ class Settings(SourceSettings):
     """Data set on the Hugging Face hub."""
     revision: str = Field("09be8c5bbc57cb3887f3a9732ad6aa7ec602a1fa", pattern=location.REVISION)
     """Its commit, 40 hexadecimal digits: branches and tags move, results must not."""
-    data_dir: tuple[str, ...] = Field(
-        ("harmless-base", "helpful-base", "helpful-online", "helpful-rejection-sampled"), min_length=1
-    )
-    """Folders of the data set on the hub; by default all that hold comparisons, as `load_dataset` takes them."""
+    data_dir: location.Paths = ("harmless-base", "helpful-base", "helpful-online", "helpful-rejection-sampled")
+    """Folder of the data set on the hub, or several; by default all that hold comparisons, as `load_dataset` has it."""
 
 
 def files(settings: Settings) -> dict[str, Path]:
     """The files to read, by name. Raises UserError for what is missing or out of reach."""
     if settings.path is not None:
         return location.local(settings.path, SUFFIXES)
-    wanted = [f"{folder}/{file}" for folder in settings.data_dir for file in FILES]
+    wanted = [f"{folder}/{file}" for folder in location.several(settings.data_dir) for file in FILES]
     return location.hub(settings.name, settings.revision, wanted)
 
 

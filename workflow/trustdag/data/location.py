@@ -19,14 +19,15 @@ def local(paths: Paths, suffixes: Sequence[str]) -> dict[str, Path]:
 
     A folder stands for all files below it with one of `suffixes`. Raises UserError for what is missing.
     """
-    found = [entry for each in _several(paths) for entry in _expand(Path(each).expanduser(), suffixes)]
+    found = [entry for each in several(paths) for entry in _expand(Path(each).expanduser(), suffixes)]
     if not found:
         raise UserError("path: the list is empty; name at least one file or folder")
     uses = Counter(name for name, _ in found)
     return {name if uses[name] == 1 else str(path): path for name, path in found}
 
 
-def _several(paths: Paths) -> tuple[str, ...]:
+def several(paths: Paths) -> tuple[str, ...]:
+    """One or several, as a tuple."""
     return (paths,) if isinstance(paths, str) else paths
 
 

@@ -31,7 +31,7 @@ class Settings(SourceSettings):
     """Data set on the Hugging Face hub, such as `trl-lib/ultrafeedback_binarized`."""
     revision: str | None = Field(None, pattern=location.REVISION)
     """Its commit, 40 hexadecimal digits: branches and tags move, results must not."""
-    files: tuple[str, ...] = ()
+    files: location.Paths = ()
     """Its files to read, such as `data/train-00000-of-00001.parquet`."""
 
     @model_validator(mode="after")
@@ -47,7 +47,7 @@ def files(settings: Settings) -> dict[str, Path]:
     """The files to read, by name. Raises UserError for what is missing or out of reach."""
     if settings.path is not None:
         return location.local(settings.path, SUFFIXES)
-    return location.hub(str(settings.name), str(settings.revision), settings.files)
+    return location.hub(str(settings.name), str(settings.revision), location.several(settings.files))
 
 
 def read(settings: Settings) -> Iterator[Pair | Drop]:
