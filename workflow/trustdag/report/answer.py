@@ -7,9 +7,10 @@ import pandas as pd
 
 from trustdag.report.changes import judgement
 from trustdag.report.draw import rows_of
-from trustdag.report.numbers import signed
+from trustdag.report.numbers import number, title
 
 REFERENCES = {"base": "the base model", "sft": "SFT"}
+KINDS = ("worse", "better", "changed", "no change found", "not measured")
 
 
 @dataclass(frozen=True)
@@ -18,13 +19,29 @@ class Answer:
 
     recipe: str
     reference: str
-    kinds: dict[str, list[str]] = field(default_factory=dict)
-    """`worse`, `better`, `changed` and `no change found` to texts such as `bias (+0.250)`."""
+    kinds: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """KINDS to rows of `changes`."""
 
     @property
     def since(self) -> str:
         """What the recipe is compared with, in words."""
         return REFERENCES[self.reference]
+
+    @property
+    def sentence(self) -> str:
+        """Such as `Since the base model, dpo became worse in 3 of 5 verticals and better in 1.`"""
+        total = sum(len(rows) for rows in self.kinds.values())
+        parts = [f"{kind} in {len(self.kinds[kind])}" for kind in KINDS[:3] if kind in self.kinds]
+        if not parts:
+            return f"Since {self.since}, no change of {self.recipe} was found in {total} verticals."
+        parts[0] += f" of {total} verticals"
+        *first, last = parts
+        listed = f"{', '.join(first)} and {last}" if first else last
+        return f"Since {self.since}, {self.recipe} became {listed}."
+
+    def lines(self, kind: str) -> list[str]:
+        """The verticals of a kind, such as `Bias: agreement rose by 0.250`."""
+        return [line_of(row) for row in self.kinds.get(kind, [])]
 
 
 def answers(headlines: pd.DataFrame, reference: str) -> list[Answer]:
@@ -32,19 +49,20 @@ def answers(headlines: pd.DataFrame, reference: str) -> list[Answer]:
     found: dict[str, Answer] = {}
     for row in rows_of(headlines[headlines["reference"] == reference]):
         answer = found.setdefault(row["recipe"], Answer(row["recipe"], reference))
-        answer.kinds.setdefault(kind_of(row), []).append(f"{row['vertical']} ({signed(row['change'])})")
+        answer.kinds.setdefault(kind_of(row), []).append(row)
     return list(found.values())
 
 
 def kind_of(row: dict[str, Any]) -> str:
-    """Which kind of change a row of `changes` is."""
+    """Which of KINDS a row of `changes` is."""
     if row["verdict"] == "":
         return "not measured"
     return judgement(row["verdict"], row["better"]) or "no change found"
 
 
-def verdict_counts(headlines: pd.DataFrame, reference: str) -> dict[str, int]:
-    """Over all recipes: how many headline changes are of each kind."""
-    rows = rows_of(headlines[headlines["reference"] == reference])
-    kinds = [kind_of(row) for row in rows]
-    return {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
+def line_of(row: dict[str, Any]) -> str:
+    """A change in words."""
+    if row["verdict"] not in ("rose", "fell"):
+        return title(row["vertical"])
+    metric = row["metric"].replace("_", " ")
+    return f"{title(row['vertical'])}: {metric} {row['verdict']} by {number(abs(row['change']))}"

@@ -3,6 +3,7 @@
 import math
 
 MINUS = "\N{MINUS SIGN}"
+ACRONYMS = frozenset(("auroc", "dpo", "ece", "emt", "fnr", "fpr", "kl", "mc", "mc1", "mc2", "ppo", "sft"))
 MISSING = "\N{EN DASH}"
 
 
@@ -10,14 +11,15 @@ def number(value: float | None, digits: int = 3) -> str:
     """A number with that many decimals; a dash where there is none."""
     if value is None or math.isnan(value):
         return MISSING
-    return f"{value:.{digits}f}".replace("-", MINUS)
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", MINUS)
 
 
 def signed(value: float | None, digits: int = 3) -> str:
     """A difference, with its sign."""
     if value is None or math.isnan(value):
         return MISSING
-    return f"{value:+.{digits}f}".replace("-", MINUS)
+    rounded = round(value, digits)
+    return f"{rounded:+.{digits}f}".replace("-", MINUS) if rounded else number(0.0, digits)
 
 
 def interval(low: float, high: float, digits: int = 3) -> str:
@@ -25,6 +27,12 @@ def interval(low: float, high: float, digits: int = 3) -> str:
     if math.isnan(low) or math.isnan(high):
         return ""
     return f"[{number(low, digits)}, {number(high, digits)}]"
+
+
+def title(name: str) -> str:
+    """A metric's or vertical's name as words, such as `Likelihood FNR` of `likelihood_fnr`."""
+    words = [word.upper() if word.lower() in ACRONYMS else word for word in name.split("_")]
+    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
 
 def duration(seconds: float) -> str:

@@ -59,7 +59,7 @@ def render(context: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("number", "signed", "duration"):
+    for name in ("number", "signed", "duration", "title"):
         environment.filters[name] = getattr(numbers, name)
     environment.globals["interval"] = numbers.interval
     return environment.get_template("page.html.j2").render(**context, style=(TEMPLATES / "page.css").read_text("utf-8"))
@@ -100,6 +100,7 @@ def _arm(
 ) -> dict[str, Any]:
     """One model with one preference set: its answers, and its table of each vertical."""
     own_changes, own_values = of_arm(found, arm), of_arm(values, arm)
+    conditions = _conditions(own_values)
     headlines = own_changes[own_changes["headline"].astype(bool)]
     return {
         "name": arm_name(arm, among),
@@ -110,7 +111,8 @@ def _arm(
         },
         "values": {(*_key(row), row["recipe"]): row for row in rows_of(own_values)},
         "headlines": {row["vertical"]: row for row in rows_of(own_values[own_values["headline"].astype(bool)])},
-        "conditions": _conditions(own_values),
+        "conditions": conditions,
+        "several_conditions": {name for (name, _), found in conditions.items() if len(found) > 1},
         "counts": _counts(of_arm(metrics, arm)),
     }
 
