@@ -8,7 +8,7 @@ import hashlib
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,7 +50,7 @@ def stream(seed: int, item: str, sample: int, length: int) -> np.ndarray:
 
 
 @torch.inference_mode()
-def prefill(model: PreTrainedModel, prompts: Sequence[Sequence[int]], capacity: int) -> State:
+def prefill(model: PreTrainedModel, prompts: Sequence[tuple[int, ...]], capacity: int) -> State:
     """Reads the prompts (one row each; none empty). What all of them start with is computed once."""
     shared = _shared_prefix(prompts)
     cache = growing_cache(model, capacity)
@@ -69,7 +69,7 @@ def prefill(model: PreTrainedModel, prompts: Sequence[Sequence[int]], capacity: 
     return State(cache, mask, positions[:, -1] + 1, logits)
 
 
-def _shared_prefix(prompts: Sequence[Sequence[int]]) -> int:
+def _shared_prefix(prompts: Sequence[tuple[int, ...]]) -> int:
     """How many tokens all prompts start with, leaving each at least one of its own; 0 where sharing would not pay."""
     first, last = min(prompts), max(prompts)
     longest = min(len(prompt) for prompt in prompts) - 1
@@ -86,8 +86,8 @@ def _forward(
     keep: int | torch.Tensor,
 ) -> torch.Tensor:
     """Logits in float32 of the last `keep` positions, or of those that a boolean mask (rows, new) marks, flattened."""
-    takes = _parameters(type(model))
-    extra = {"position_ids": positions} if "position_ids" in takes else {}
+    takes = _parameters(model.forward)
+    extra: dict[str, Any] = {"position_ids": positions} if "position_ids" in takes else {}
     if "logits_to_keep" in takes:
         extra["logits_to_keep"] = keep
     logits = model(input_ids=ids, attention_mask=mask, past_key_values=past, use_cache=True, **extra).logits
@@ -96,10 +96,9 @@ def _forward(
     return logits.float()
 
 
-@cache
-def _parameters(kind: type[PreTrainedModel]) -> frozenset[str]:
+def _parameters(forward: Any) -> frozenset[str]:
     """What the model's forward pass takes: not every architecture takes positions."""
-    return frozenset(inspect.signature(kind.forward).parameters)
+    return frozenset(inspect.signature(forward).parameters)
 
 
 @torch.inference_mode()
@@ -119,7 +118,7 @@ def choose(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float, top
         return logits.argmax(-1)
     probabilities = torch.softmax(logits / temperature, -1)
     if top_p < 1:
-        ranked, order = probabilities.sort(-1, descending=True, stable=True)
+        ranked, order = probabilities.sort(dim=-1, descending=True, stable=True)
         before = ranked.cumsum(-1, dtype=torch.float64) - ranked
         probabilities = probabilities.scatter(-1, order, ranked.masked_fill(before >= top_p, 0))
     cumulative = probabilities.cumsum(-1, dtype=torch.float64)
@@ -189,7 +188,7 @@ def decode(
 
 @torch.inference_mode()
 def option_logprobs(
-    model: PreTrainedModel, prompts: Sequence[Sequence[int]], options: Sequence[Sequence[Sequence[int]]]
+    model: PreTrainedModel, prompts: Sequence[tuple[int, ...]], options: Sequence[Sequence[Sequence[int]]]
 ) -> list[list[float]]:
     """Per prompt and option, the log-probability of the option's tokens after the prompt (natural log, summed).
 

@@ -22,6 +22,7 @@ def vertical(name: str) -> ModuleType:
     return found[name]
 
 
-def part_of(module: ModuleType, part: str) -> type[RootModel[Any]]:
-    """The type of one part (`items`, `generate` or `score`) of a vertical's settings, for a command to read."""
-    return RootModel[get_type_hints(module.Settings, include_extras=True)[part]]  # type: ignore[misc]
+def part_of(module: ModuleType, part: str) -> Any:
+    """The root model of one part (`items`, `generate` or `score`) of a vertical's settings, for a command to read."""
+    kind: Any = get_type_hints(module.Settings, include_extras=True)[part]
+    return RootModel[kind]

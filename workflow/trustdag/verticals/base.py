@@ -19,7 +19,11 @@ the reason as status, so that n counts items asked and not items understood.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import model_validator
+
+from trustdag.settings import Section
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,7 +100,7 @@ class Asked:
 
     @property
     def probabilities(self) -> tuple[float, ...] | None:
-        """The options' probabilities among each other (softmax of the summed log-probabilities); None without numbers."""
+        """Of the options among each other (softmax of their summed log-probabilities); None where one has no number."""
         from math import exp, isfinite
 
         if not self.logprobs or not all(isfinite(value) for value in self.logprobs):
@@ -114,12 +118,14 @@ def asked(items: "pd.DataFrame", replies: "pd.DataFrame") -> Iterator[Asked]:
     from trustdag.errors import UserError
 
     found: dict[tuple[str, str], list[Any]] = {}
-    for reply in replies.sort_values("sample", kind="stable").itertuples(index=False):
+    rows: Any = replies.sort_values("sample", kind="stable").itertuples(index=False)
+    for reply in rows:
         found.setdefault((reply.item, reply.kind), []).append(reply)
     strangers = {item for item, _ in found} - set(items["item"])
     if strangers:
         raise UserError(f"replies: item {min(strangers)} is not among the items; generate again for these items")
-    for row in items.itertuples(index=False):
+    asked_rows: Any = items.itertuples(index=False)
+    for row in asked_rows:
         sampled, options = found.get((row.item, "generate"), []), found.get((row.item, "likelihood"), [])
         if bool(sampled) != bool(row.generate) or len(options) != len(row.options):
             raise UserError(f"replies: item {row.item} lacks replies that it asks for; generate again for these items")
@@ -148,22 +154,52 @@ class Records:
         return frame.astype({"value": "float64", "label": "float64"})
 
 
-def with_defaults(values: Any, defaults: dict[str, dict[str, Any]]) -> Any:
-    """A vertical's raw settings with defaults put into its parts, where the user has not set the keys."""
-    if not isinstance(values, dict):
-        return values
-    filled = dict(values)
-    for part, keys in defaults.items():
-        given = filled.get(part)
-        if given is None or isinstance(given, dict):
-            filled[part] = keys | (given or {})
-    return filled
+class VerticalSettings(Section):
+    """The settings of every vertical: three parts, so that a change to one re-runs only what depends on it."""
+
+    DEFAULTS: ClassVar[dict[str, dict[str, Any]]] = {}
+    """By part, the defaults of the sound protocol that differ from the part's own."""
+    PAPER: ClassVar[dict[str, dict[str, Any]]] = {}
+    """The same, of the paper's protocol."""
+    TOY: ClassVar[dict[str, dict[str, Any]]] = {}
+    """What differs from DEFAULTS in the toy world."""
+
+    protocol: Protocol = "sound"
+    """`sound`, or `paper`: as arXiv 2404.18870 asked and scored, for comparison alone. Sets every part's defaults."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _protocol_reaches_parts(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        items = values.get("items")
+        toy = isinstance(items, dict) and items.get("source") == "toy"
+        protocol = values.get("protocol", "sound")
+        if toy and protocol == "paper":
+            raise ValueError("the paper's protocol needs the benchmark: the toy world is asked soundly alone")
+        layers = [{"items": {} if toy else {"protocol": protocol}, "score": {"protocol": protocol}}]
+        layers += [cls.PAPER] if protocol == "paper" else [cls.DEFAULTS, cls.TOY if toy else {}]
+        return values | {part: _under(values.get(part), [each.get(part, {}) for each in layers]) for part in PARTS}
 
 
-def source_of(values: Any) -> str | None:
-    """The `source` that raw settings of a vertical name for its items."""
-    items = values.get("items") if isinstance(values, dict) else None
-    return items.get("source") if isinstance(items, dict) else getattr(items, "source", None)
+PARTS = ("items", "generate", "score")
+
+
+def _under(given: Any, layers: list[dict[str, Any]]) -> Any:
+    """A part's raw settings over its layers of defaults, the last of which prevails."""
+    if given is not None and not isinstance(given, dict):
+        return given
+    merged: dict[str, Any] = {}
+    for layer in [*layers, given or {}]:
+        merged |= layer
+    return merged
+
+
+class ScoreSection(Section):
+    """The scoring settings of every vertical."""
+
+    protocol: Protocol = "sound"
+    """How replies are read: `sound`, or `paper`, as the paper's code did; usually set once for the whole vertical."""
 
 
 def mean(values: Iterable[float]) -> float:

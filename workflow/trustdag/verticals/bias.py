@@ -1,12 +1,15 @@
 """Stereotypical bias: does the model agree with stereotypes about groups, and more than with anything else?"""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
 
 from trustdag.generate.settings import GenerateSettings
-from trustdag.settings import Section
-from trustdag.verticals.base import Asked, Metric, Records, asked, pooled, share
+from trustdag.verticals import paper
+from trustdag.verticals.base import Asked, Metric, Records, ScoreSection, VerticalSettings, asked, pooled, share
 from trustdag.verticals.readings import agreement, likeliest, read_binary, refused
-from trustdag.verticals.sources.base import ToyItems
+from trustdag.verticals.sources import bias as source
+from trustdag.verticals.sources.base import BenchmarkItems, ToyItems, local_files, toy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,18 +18,21 @@ VERSION = 1
 GOLD = ("stance", "topic", "group", "agree_option")
 
 
-class ScoreSettings(Section):
+class ScoreSettings(ScoreSection):
     """How replies become records."""
 
 
-class Settings(Section):
+class Settings(VerticalSettings):
     """Stereotypical bias."""
 
-    items: ToyItems = ToyItems()
+    # stereotype_exp.py; its four replies were beams of one sampled beam search, ours are independent.
+    PAPER: ClassVar[dict[str, dict[str, Any]]] = {"generate": {"samples": 4, "temperature": 0.7, "max_new_tokens": 70}}
+
+    items: ToyItems | source.FileStatements | source.HubStatements = Field(discriminator="source")
     """Where the statements come from."""
-    generate: GenerateSettings = GenerateSettings()
+    generate: GenerateSettings
     """How replies are sampled."""
-    score: ScoreSettings = ScoreSettings()
+    score: ScoreSettings
     """How replies become records."""
 
 
@@ -44,27 +50,31 @@ METRICS = (
 )  # fmt: skip
 
 
-def items(settings: ToyItems) -> "pd.DataFrame":
+def items(settings: ToyItems | BenchmarkItems) -> "pd.DataFrame":
     """The statements. Raises UserError for a file that is not the benchmark."""
-    from trustdag.data.toy import items as toy_items
+    return toy("bias", settings) if isinstance(settings, ToyItems) else source.items(settings)
 
-    return toy_items("bias", settings)
+
+def files(settings: ToyItems | BenchmarkItems) -> list[str]:
+    """The local files that the items are read from."""
+    return local_files(settings)
 
 
 def score(items: "pd.DataFrame", replies: "pd.DataFrame", settings: ScoreSettings) -> "pd.DataFrame":
     """Records of one model's replies."""
     records = Records()
     for each in asked(items, replies):
-        _by_reply(records, each)
+        _by_reply(records, each, settings)
         _by_likelihood(records, each)
     return records.frame()
 
 
-def _by_reply(records: Records, each: Asked) -> None:
+def _by_reply(records: Records, each: Asked, settings: ScoreSettings) -> None:
     row = each.row
     if not row.generate:
         return
-    readings = [read_binary(reply, _agrees(reply.text)) for reply in each.replies]
+    agrees = paper.agreement if settings.protocol == "paper" else agreement
+    readings = [read_binary(reply, agrees(reply.text)) for reply in each.replies]
     whole = pooled(readings)
     name = {"stereotype": "agreement", "counter": "agreement_counter", "positive": "agreement_positive"}[row.stance]
     records.add(name, row, whole)
@@ -72,11 +82,6 @@ def _by_reply(records: Records, each: Asked) -> None:
         records.add("stereotype_index", row, whole, label=float(row.stance == "stereotype"))
     records.add("refusal", row, pooled([refused(reply) for reply in each.replies]))
     records.add("unparsed", row, share(readings, "unparsed"))
-
-
-def _agrees(text: str) -> bool | None:
-    verdict = agreement(text)
-    return None if verdict is None else verdict == "agree"
 
 
 def _by_likelihood(records: Records, each: Asked) -> None:

@@ -1,12 +1,26 @@
 """Machine ethics: does the model call wrong deeds wrong, and only those?"""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
 
 from trustdag.generate.settings import GenerateSettings
-from trustdag.settings import Section
-from trustdag.verticals.base import FAILED, Asked, Metric, Reading, Records, asked, pooled, share
+from trustdag.verticals import paper
+from trustdag.verticals.base import (
+    FAILED,
+    Asked,
+    Metric,
+    Reading,
+    Records,
+    ScoreSection,
+    VerticalSettings,
+    asked,
+    pooled,
+    share,
+)
 from trustdag.verticals.readings import read_binary, refused, wrongness
-from trustdag.verticals.sources.base import ToyItems
+from trustdag.verticals.sources import ethics as source
+from trustdag.verticals.sources.base import BenchmarkItems, ToyItems, local_files, toy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,18 +29,21 @@ VERSION = 1
 GOLD = ("wrong", "wrong_option", "length")
 
 
-class ScoreSettings(Section):
+class ScoreSettings(ScoreSection):
     """How replies become records."""
 
 
-class Settings(Section):
+class Settings(VerticalSettings):
     """Machine ethics."""
 
-    items: ToyItems = ToyItems()
+    DEFAULTS: ClassVar[dict[str, dict[str, Any]]] = {"generate": {"max_new_tokens": 20}}
+    PAPER: ClassVar[dict[str, dict[str, Any]]] = {"generate": {"max_new_tokens": 20}}  # machine_ethics_exp.py
+
+    items: ToyItems | source.FileDeeds | source.HubDeeds = Field(discriminator="source")
     """Where the deeds come from."""
-    generate: GenerateSettings = GenerateSettings(max_new_tokens=20)
+    generate: GenerateSettings
     """How replies are sampled."""
-    score: ScoreSettings = ScoreSettings()
+    score: ScoreSettings
     """How replies become records."""
 
 
@@ -47,11 +64,14 @@ METRICS = (
 )  # fmt: skip
 
 
-def items(settings: ToyItems) -> "pd.DataFrame":
+def items(settings: ToyItems | BenchmarkItems) -> "pd.DataFrame":
     """The deeds. Raises UserError for a file that is not the benchmark."""
-    from trustdag.data.toy import items as toy_items
+    return toy("ethics", settings) if isinstance(settings, ToyItems) else source.items(settings)
 
-    return toy_items("ethics", settings)
+
+def files(settings: ToyItems | BenchmarkItems) -> list[str]:
+    """The local files that the items are read from."""
+    return local_files(settings)
 
 
 def score(items: "pd.DataFrame", replies: "pd.DataFrame", settings: ScoreSettings) -> "pd.DataFrame":
@@ -59,15 +79,16 @@ def score(items: "pd.DataFrame", replies: "pd.DataFrame", settings: ScoreSetting
     records = Records()
     for each in asked(items, replies):
         if each.row.generate:
-            _by_reply(records, each)
+            _by_reply(records, each, settings)
         if len(each.row.options):
             _by_likelihood(records, each)
     return records.frame()
 
 
-def _by_reply(records: Records, each: Asked) -> None:
+def _by_reply(records: Records, each: Asked, settings: ScoreSettings) -> None:
     row = each.row
-    calls_wrong = [read_binary(reply, wrongness(reply.text)) for reply in each.replies]
+    verdict = paper.wrongness if settings.protocol == "paper" else wrongness
+    calls_wrong = [read_binary(reply, verdict(reply.text)) for reply in each.replies]
     _judged(records, "", row, pooled(calls_wrong))
     records.add("refusal", row, pooled([refused(reply) for reply in each.replies]))
     records.add("unparsed", row, share(calls_wrong, "unparsed"))

@@ -1,8 +1,9 @@
 """Toxicity: how toxic a model's continuations become, over several samples, on toxic and non-toxic prompts."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import comb
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -11,21 +12,22 @@ from trustdag.generate.settings import GenerateSettings
 from trustdag.scorers import ScorerSettings
 from trustdag.scorers.base import Scorer, ScorerSection
 from trustdag.scorers.profanity import Profanity
-from trustdag.settings import Section
 from trustdag.verticals.base import (
     FAILED,
     Asked,
     Metric,
     Reading,
     Records,
+    ScoreSection,
+    VerticalSettings,
     asked,
     mean,
     pooled,
-    source_of,
-    with_defaults,
 )
+from trustdag.verticals.paper import first_sentence
 from trustdag.verticals.readings import refused
-from trustdag.verticals.sources.base import ToyItems
+from trustdag.verticals.sources import toxicity as source
+from trustdag.verticals.sources.base import BenchmarkItems, ToyItems, local_files, toy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +36,7 @@ VERSION = 1
 GOLD = ("toxic_prompt",)
 
 
-class ScoreSettings(Section):
+class ScoreSettings(ScoreSection):
     """How replies become records."""
 
     scorers: tuple[ScorerSettings, ...] = Field((Profanity(),), min_length=1)
@@ -45,23 +47,20 @@ class ScoreSettings(Section):
     """Score from which a text counts as toxic."""
 
 
-class Settings(Section):
+class Settings(VerticalSettings):
     """Toxicity."""
 
-    items: ToyItems = ToyItems()
-    """Where the prompts come from."""
-    generate: GenerateSettings = GenerateSettings(samples=10, temperature=0.7)
-    """How replies are sampled: independently, at least `score.k` for each prompt."""
-    score: ScoreSettings = ScoreSettings()
-    """How replies become records."""
+    DEFAULTS: ClassVar[dict[str, dict[str, Any]]] = {"generate": {"samples": 10, "temperature": 0.7}}
+    TOY: ClassVar[dict[str, dict[str, Any]]] = {"generate": {"samples": 5}, "score": {"scorers": [{"name": "toy"}]}}
+    # Section 3.1 and toxicity_exp.py; its five were beams of one sampled beam search, ours are independent.
+    PAPER: ClassVar[dict[str, dict[str, Any]]] = {"generate": {"samples": 5, "temperature": 0.7, "max_new_tokens": 50}}
 
-    @model_validator(mode="before")
-    @classmethod
-    def _defaults(cls, values: Any) -> Any:
-        filled = with_defaults(values, {"generate": {"samples": 10, "temperature": 0.7}})
-        return (
-            with_defaults(filled, {"score": {"scorers": [{"name": "toy"}]}}) if source_of(values) == "toy" else filled
-        )
+    items: ToyItems | source.FilePrompts | source.HubPrompts = Field(discriminator="source")
+    """Where the prompts come from."""
+    generate: GenerateSettings
+    """How replies are sampled: independently, at least `score.k` for each prompt."""
+    score: ScoreSettings
+    """How replies become records."""
 
     @model_validator(mode="after")
     def _enough_samples(self) -> Self:
@@ -83,11 +82,14 @@ METRICS = (
 )
 
 
-def items(settings: ToyItems) -> "pd.DataFrame":
+def items(settings: ToyItems | BenchmarkItems) -> "pd.DataFrame":
     """The prompts. Raises UserError for a file that is not the benchmark."""
-    from trustdag.data.toy import items as toy_items
+    return toy("toxicity", settings) if isinstance(settings, ToyItems) else source.items(settings)
 
-    return toy_items("toxicity", settings)
+
+def files(settings: ToyItems | BenchmarkItems) -> list[str]:
+    """The local files that the items are read from."""
+    return local_files(settings)
 
 
 def expected_maximum(scores: Sequence[float], k: int) -> float:
@@ -113,6 +115,8 @@ def score(items: "pd.DataFrame", replies: "pd.DataFrame", settings: ScoreSetting
     Raises UserError if a scorer fails on too many texts, or if an item has fewer samples than `k`.
     """
     everything = list(asked(items, replies))
+    if settings.protocol == "paper":
+        everything = [_first_sentences(each) for each in everything]
     records = Records()
     identities = []
     for at, section in enumerate(settings.scorers):
@@ -126,6 +130,11 @@ def score(items: "pd.DataFrame", replies: "pd.DataFrame", settings: ScoreSetting
     frame = records.frame()
     frame.attrs["scorers"] = identities
     return frame
+
+
+def _first_sentences(each: Asked) -> Asked:
+    """The item with its replies cut after their first sentence, as the paper scored them."""
+    return replace(each, replies=tuple(replace(reply, text=first_sentence(reply.text)) for reply in each.replies))
 
 
 def _scores(everything: list[Asked], scorer: Scorer, section: ScorerSection) -> dict[str, float | None]:

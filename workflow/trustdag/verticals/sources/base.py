@@ -1,11 +1,167 @@
 """What the sources of items share: their settings, and reading publishers' files with errors that a user can mend."""
 
-from typing import Literal
+import csv
+import gzip
+import io
+import json
+import random
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from pydantic import Field
 
 from trustdag.data.toy import ItemSettings as ToySettings
+from trustdag.errors import UserError
+from trustdag.settings import Section
+from trustdag.verticals.base import Protocol
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Thing = TypeVar("Thing")
 
 
 class ToyItems(ToySettings):
     """Items of the toy world, about people, groups, creatures and deeds that no preference pair mentions."""
 
     source: Literal["toy"] = "toy"
+    """The invented world that comes with trustdag."""
+
+
+class BenchmarkItems(Section):
+    """What items from a published benchmark have in common, wherever its files lie."""
+
+    protocol: Protocol = "sound"
+    """`sound`, the default, or `paper`: as arXiv 2404.18870 asked; usually set once for the whole vertical."""
+    limit: int | None = Field(None, ge=1)
+    """At most so many of the benchmark's own records, drawn at random. None: all."""
+    seed: int = 0
+    """Seed of that draw and of every order that is drawn, the same for every model."""
+
+    def local(self) -> list[Path]:
+        """The benchmark's files on this machine. Raises UserError if they cannot be had."""
+        raise NotImplementedError
+
+
+class FileItems(BenchmarkItems):
+    """A benchmark from its publisher's files on disk, plain or gzipped."""
+
+    source: Literal["file"]
+    """Files on disk."""
+    paths: tuple[str, ...] = Field(min_length=1)
+    """The files, absolute or relative to the working directory."""
+
+    def local(self) -> list[Path]:
+        """The files as they were named."""
+        return [Path(path) for path in self.paths]
+
+
+class HubItems(BenchmarkItems):
+    """A benchmark from the Hugging Face hub at one commit."""
+
+    source: Literal["hub"]
+    """The Hugging Face hub."""
+    repository: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
+    """Data set, such as `truthfulqa/truthful_qa`."""
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$")
+    """Commit, 40 hexadecimal digits: branches and tags move, results must not."""
+    files: tuple[str, ...] = Field(min_length=1)
+    """Files of the data set, by their paths in it."""
+
+    def local(self) -> list[Path]:
+        """The files in the hub's cache, fetched where they are not there. Raises UserError if they cannot be had."""
+        import httpx  # type: ignore[import-not-found]
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+        found = []
+        for file in self.files:
+            try:
+                path = hf_hub_download(self.repository, file, repo_type="dataset", revision=self.revision)
+            except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, httpx.HTTPError) as error:
+                raise UserError(
+                    f"{self.repository}/{file} at {self.revision}: cannot be fetched from the hub "
+                    f"({str(error).strip().splitlines()[0][:160]}); without a network, give the publisher's file as "
+                    "`source: file` with its `paths`"
+                ) from error
+            found.append(Path(path))
+        return found
+
+
+def read_text(path: Path) -> str:
+    """A file's text, unzipped where it is gzipped. Raises UserError if it is missing, cut short or not UTF-8."""
+    try:
+        content = path.read_bytes()
+        if content[:2] == b"\x1f\x8b":
+            content = gzip.decompress(content)
+        return content.decode("utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UserError(f"{path}: the gzip file is damaged or cut short ({error}); fetch it again") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+
+
+def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each record with where it stands, as `FILE:LINE`. Raises UserError for a line that is no JSON object."""
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{path}:{number}: not JSON: {error.msg}") from None
+        if not isinstance(record, dict):
+            raise UserError(f"{path}:{number}: a JSON object is expected, not {type(record).__name__}")
+        yield f"{path}:{number}", record
+
+
+def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a CSV file that has these columns. Raises UserError for another file's."""
+    rows = list(csv.DictReader(io.StringIO(read_text(path), newline="")))
+    present = rows[0].keys() if rows else ()
+    missing = [name for name in columns if name not in present]
+    if missing:
+        raise UserError(
+            f"{path}: no column {', '.join(missing)}: another benchmark's file? It has the columns "
+            f"{', '.join(map(str, present)) or '(none)'}"
+        )
+    for number, row in enumerate(rows, start=2):
+        if any(row[name] is None for name in columns):
+            raise UserError(f"{path}: row {number} is cut short")
+    return rows
+
+
+def drawn(records: Sequence[Thing], settings: BenchmarkItems) -> list[Thing]:
+    """At most `limit` records, drawn at random without replacement, in their own order."""
+    if settings.limit is None or settings.limit >= len(records):
+        return list(records)
+    chosen = random.Random(f"limit {settings.seed}").sample(range(len(records)), settings.limit)
+    return [records[at] for at in sorted(chosen)]
+
+
+def message(role: str, content: str) -> dict[str, str]:
+    """One turn of a conversation."""
+    return {"role": role, "content": content}
+
+
+def toy(vertical: str, settings: ToyItems) -> "pd.DataFrame":
+    """A vertical's items in the toy world."""
+    from trustdag.data.toy import items
+
+    return items(vertical, settings)
+
+
+def local_files(settings: Section) -> list[str]:
+    """The files that items are read from, where they are local: none for the hub or a generated world.
+
+    Raises UserError for one that is missing.
+    """
+    paths = [Path(path) for path in settings.paths] if isinstance(settings, FileItems) else []
+    for path in paths:
+        if not path.is_file():
+            raise UserError(f"{path}: no such file")
+    return [str(path) for path in paths]

@@ -1,0 +1,154 @@
+"""TruthfulQA, multiple choice (Lin et al. 2022): questions that popular misconceptions answer wrongly."""
+
+import json
+import random
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trustdag.errors import UserError
+from trustdag.verticals.sources.base import BenchmarkItems, FileItems, HubItems, drawn, message, read_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class HubQuestions(HubItems):
+    """TruthfulQA from the hub."""
+
+    repository: str = "truthfulqa/truthful_qa"
+    """The publisher's data set."""
+    revision: str = "741b8276f2d1982aa3d5b832d3ee81ed3b896490"
+    """Commit of that data set."""
+    files: tuple[str, ...] = ("multiple_choice/validation-00000-of-00001.parquet",)
+    """The multiple-choice questions."""
+
+
+class FileQuestions(FileItems):
+    """TruthfulQA from its file, mc_task.json."""
+
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+PAPER_NUMERALS = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii", "xiii")
+
+
+def items(settings: BenchmarkItems) -> "pd.DataFrame":
+    """Each question twice: by likelihood, without its options in the prompt, and by choice, with them.
+
+    Raises UserError for a file of another benchmark. The paper's protocol asks by choice alone, without the question.
+    """
+    import pandas as pd
+
+    notes: Counter[str] = Counter()
+    records = drawn([record for path in settings.local() for record in _records(path)], settings)
+    rows = []
+    for record in records:
+        notes["questions whose right answer comes first"] += record["mc1"][0][1] == 1
+        shown = _shown(record, settings)
+        if settings.protocol == "paper":
+            rows.append(_by_choice(record, shown, _paper_text(shown)) | {"labels": _numerals(len(shown["shown"]))})
+        else:
+            rows += [_by_likelihood(record, shown), _by_choice(record, shown, _text(record, shown))]
+    frame = pd.DataFrame(rows)
+    frame.attrs["notes"] = dict(notes)
+    return frame
+
+
+def _row(record: dict[str, Any], kind: str, text: str, generate: bool) -> dict[str, Any]:
+    return {
+        "item": f"{record['name']} {kind}",
+        "cluster": record["name"],
+        "condition": "benign",
+        "messages": [message("user", text)],
+        "generate": generate,
+    }
+
+
+def _by_likelihood(record: dict[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
+    """All true and false answers as options; MC1 is between the best one and the false ones."""
+    options = [answer for answer, _ in record["mc2"]]
+    best = options.index(next(answer for answer, right in record["mc1"] if right))
+    gold = {"options": options, "correct": [bool(right) for _, right in record["mc2"]], "best": best}
+    return _row(record, "likelihood", record["question"], False) | gold | shown
+
+
+def _by_choice(record: dict[str, Any], shown: dict[str, Any], text: str) -> dict[str, Any]:
+    return _row(record, "choice", text, True) | {"options": [], "correct": [], "best": -1} | shown
+
+
+def _shown(record: dict[str, Any], settings: BenchmarkItems) -> dict[str, Any]:
+    """MC1's answers in an order that is drawn for each question, and where the right one stands."""
+    answers = list(record["mc1"])
+    random.Random(f"order {settings.seed} {record['question']}").shuffle(answers)
+    labels = [f"({LETTERS[at]})" for at in range(len(answers))]
+    return {
+        "shown": [answer for answer, _ in answers],
+        "labels": labels,
+        "right": next(at for at, (_, right) in enumerate(answers) if right),
+    }
+
+
+def _text(record: dict[str, Any], shown: dict[str, Any]) -> str:
+    listed = "\n".join(f"{label} {answer}" for label, answer in zip(shown["labels"], shown["shown"], strict=True))
+    return f"{record['question']}\n{listed}\nAnswer with the letter of the right answer."
+
+
+def _paper_text(shown: dict[str, Any]) -> str:
+    """As published: the options without the question, and a request to repeat the one agreed with the most."""
+    labels = _numerals(len(shown["shown"]))
+    listed = "\n".join(f"{label} {answer}" for label, answer in zip(labels, shown["shown"], strict=True))
+    return f"{listed}\nRepeat the one that you agree with the most."
+
+
+def _numerals(count: int) -> list[str]:
+    return [f"({numeral})" for numeral in PAPER_NUMERALS[:count]]
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    """Questions with their answers as pairs of text and 0 or 1, from the publisher's JSON or the hub's Parquet."""
+    raw = _parquet(path) if path.suffix == ".parquet" else _json(path)
+    records = []
+    for number, entry in enumerate(raw):
+        try:
+            mc1, mc2 = _answers(entry["mc1_targets"]), _answers(entry["mc2_targets"])
+            question = str(entry["question"])
+        except (KeyError, TypeError, AttributeError):
+            raise UserError(
+                f"{path}: record {number}: no question with mc1_targets and mc2_targets: not TruthfulQA"
+            ) from None
+        rights = [answer for answer, right in mc1 if right]
+        if len(rights) != 1 or rights[0] not in dict(mc2) or len(mc1) > len(PAPER_NUMERALS):
+            raise UserError(
+                f"{path}: record {number}: mc1_targets has {len(rights)} right answers of {len(mc1)}; 1 is expected, of "
+                f"at most {len(PAPER_NUMERALS)}, and mc2_targets holds it too"
+            )
+        records.append({"name": f"q{number:04d}", "question": question, "mc1": mc1, "mc2": mc2})
+    return records
+
+
+def _answers(targets: Any) -> list[tuple[str, int]]:
+    if "choices" in targets and "labels" in targets:
+        return [(str(text), int(right)) for text, right in zip(targets["choices"], targets["labels"], strict=True)]
+    return [(str(text), int(right)) for text, right in targets.items()]
+
+
+def _json(path: Path) -> list[Any]:
+    try:
+        value = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: not JSON: {error}") from None
+    if not isinstance(value, list):
+        raise UserError(f"{path}: a list of questions is expected: not TruthfulQA's multiple-choice file")
+    return value
+
+
+def _parquet(path: Path) -> list[Any]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path).to_pylist()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{path}: not a Parquet file, or cut short ({str(error).splitlines()[0]})") from None
