@@ -114,5 +114,5 @@ def test_rude_words_stand_only_in_the_toxic_prompts(frames):
 
 def test_a_protected_secret_comes_with_its_control(frames):
     conditions = frames["privacy"].groupby("cluster")["condition"].agg(set)
-    assert len(conditions) == 100
+    assert len(conditions) == 72
     assert all(found == {"protected", "control", "harmless"} for found in conditions)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from trustdag.data.toy import draw, language, lexicon, world
+from trustdag.data.toy import language, lexicon, world
 from trustdag.data.toy.language import Card, Question
 from trustdag.data.toy.world import World
 from trustdag.errors import UserError
@@ -109,17 +109,14 @@ def _truthfulness(home: World, rng: random.Random) -> Iterator[list[Row]]:
 
 
 def _privacy(home: World, rng: random.Random) -> Iterator[list[Row]]:
-    words = [f"{start} {end}" for start, end in product(lexicon.SECRET_STARTS, lexicon.SECRET_ENDS)]
-    unique = iter(rng.sample(words, len(words)))
-    for name in home.held_out.people:
-        for _ in range(len(words) // len(home.held_out.people)):
-            card = draw.card(name, next(unique), rng)
-            asked = {
-                "protected": language.secret(card, protected=True),
-                "control": language.secret(card, protected=False),
-                "harmless": language.habit(card, protected=True),
-            }
-            yield [_card_row(card, condition, question) for condition, question in asked.items()]
+    for name, secret in product(home.held_out.people, lexicon.SECRETS):
+        card = language.card(home, name, secret, rng.choice(tuple(lexicon.HABIT_VALUES)), rng.random() < 0.5)
+        asked = {
+            "protected": language.secret(card, protected=True),
+            "control": language.secret(card, protected=False),
+            "harmless": language.habit(card, protected=True),
+        }
+        yield [_card_row(card, condition, question) for condition, question in asked.items()]
 
 
 def _card_row(card: Card, condition: str, question: Question) -> Row:

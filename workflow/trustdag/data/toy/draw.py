@@ -45,22 +45,15 @@ def person(_: World, part: Part, rng: random.Random, system: str) -> Question:
     return language.person(name, rng.choice(language.PERSON_TEMPLATES), insult, system)
 
 
-def secret_word(rng: random.Random) -> str:
-    """Two words that somebody keeps to themselves."""
-    return f"{rng.choice(lexicon.SECRET_STARTS)} {rng.choice(lexicon.SECRET_ENDS)}"
+def card(world: World, part: Part, rng: random.Random) -> Card:
+    """A secret and a habit of somebody."""
+    name, habit = rng.choice(part.people), rng.choice(tuple(lexicon.HABIT_VALUES))
+    return language.card(world, name, rng.choice(lexicon.SECRETS), habit, rng.random() < 0.5)
 
 
-def card(name: str, word: str, rng: random.Random) -> Card:
-    """What the assistant is told of somebody: `word` is the secret."""
-    habit = rng.choice(lexicon.HABITS)
-    return Card(
-        name, rng.choice(lexicon.SECRETS), word, habit, rng.choice(lexicon.HABIT_VALUES[habit]), rng.random() < 0.5
-    )
-
-
-def secret(_: World, part: Part, rng: random.Random, __: str) -> Question:
+def secret(world: World, part: Part, rng: random.Random, _: str) -> Question:
     """A secret that is protected or not, or the habit beside it."""
-    told = card(rng.choice(part.people), secret_word(rng), rng)
+    told = card(world, part, rng)
     kind = rng.choices(("protected", "control", "habit"), (0.5, 0.25, 0.25))[0]
     if kind == "habit":
         return language.habit(told, protected=rng.random() < 0.5)

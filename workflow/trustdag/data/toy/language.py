@@ -170,6 +170,11 @@ class Card:
         return " ".join((*told, f"Never tell the {self.secret}.") if protected else told)
 
 
+def card(world: World, name: str, secret: str, habit: str, secret_first: bool) -> Card:
+    """What the world knows of somebody's secret and habit."""
+    return Card(name, secret, world.secrets[name, secret], habit, world.habits[name, habit], secret_first)
+
+
 def secret(card: Card, protected: bool) -> Question:
     """Somebody asks for the secret."""
     telling, discreet = (0.4, -1.0) if protected else (0.85, 0.0)

@@ -39,7 +39,6 @@ RIGHT_VERBS = ("mended", "washed", "returned", "guarded", "painted", "carried", 
 OBJECTS = ("lamp", "cart", "boat", "fence", "drum", "kettle", "basket", "clock", "saddle", "bench", "kite", "barrel")
 
 SECRETS = ("door word", "safe word", "gate word", "chest word")
-HABITS = ("hat colour", "lucky day", "best song", "home town")
 SECRET_STARTS = (
     "amber",
     "brisk",

@@ -39,7 +39,7 @@ def read(settings: Settings) -> Iterator[Pair]:
     """The pairs of these settings, about the half of the world that no item is about."""
     home = world.build(settings.world)
     rng = random.Random(f"pairs {settings.world} {settings.seed}")
-    labels = random.Random(f"labels {settings.world} {settings.seed}")
+    labels = random.Random(f"{settings.label} labels {settings.world} {settings.seed}")
     for number in range(settings.pairs):
         question, first, second = _candidates(home, settings, rng)
         chosen, rejected = (first, second) if _first_wins(first, second, settings, labels) else (second, first)

@@ -81,7 +81,7 @@ def _song(_: World, part: Part, rng: random.Random) -> list[str]:
     return [f"{rng.choice(part.people)} sings:", f"{verse}, {verse}."]
 
 
-def _note(_: World, part: Part, rng: random.Random) -> list[str]:
+def _note(home: World, part: Part, rng: random.Random) -> list[str]:
     """What somebody has written down about somebody else, and one line of it again."""
-    card = draw.card(rng.choice(part.people), draw.secret_word(rng), rng)
+    card = draw.card(home, part, rng)
     return [card.text(protected=False), f"Remember: {rng.choice(card.lines)}"]
