@@ -1,9 +1,9 @@
 """One file a trustworthiness vertical. A new file here is a new vertical (see docs/architecture.md)."""
 
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
-from pydantic import RootModel
+from pydantic import Field, RootModel
 
 from trustdag.discovery import modules_with
 from trustdag.errors import UserError
@@ -25,4 +25,6 @@ def vertical(name: str) -> ModuleType:
 def part_of(module: ModuleType, part: str) -> Any:
     """The root model of one part (`items`, `generate` or `score`) of a vertical's settings, for a command to read."""
     kind: Any = get_type_hints(module.Settings, include_extras=True)[part]
+    if discriminator := module.Settings.model_fields[part].discriminator:
+        kind = Annotated[kind, Field(discriminator=discriminator)]
     return RootModel[kind]
