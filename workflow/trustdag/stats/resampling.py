@@ -84,18 +84,18 @@ class Estimate:
         BCa after Efron and Tibshirani (1993, equations 14.9 to 14.15), with the normal quantile replaced by Student's t
         times sqrt(m / (m - 1)), which mends the bootstrap's narrowness for m clusters (Hesterberg 2015, section 5.3).
         """
-        from scipy.stats import norm, t
+        from scipy.special import ndtr, ndtri, stdtrit
 
         defined = self.replicates[np.isfinite(self.replicates)]
         if self.clusters < 2 or 2 * len(defined) < len(self.replicates) or np.ptp(defined) < 1e-12:
             return NO_INTERVAL
         below = (np.sum(defined < self.value - 1e-12) + np.sum(defined <= self.value + 1e-12)) / 2 / len(defined)
-        bias = norm.ppf(np.clip(below, 1 / len(defined), 1 - 1 / len(defined)))
-        quantile = t.ppf((1 + level) / 2, self.clusters - 1) * np.sqrt(self.clusters / (self.clusters - 1))
+        bias = ndtri(np.clip(below, 1 / len(defined), 1 - 1 / len(defined)))
+        quantile = stdtrit(self.clusters - 1, (1 + level) / 2) * np.sqrt(self.clusters / (self.clusters - 1))
         shifted = bias + np.array([-quantile, quantile])
         # Beyond the pole of the acceleration's formula lies the end of the distribution.
         stretch = np.maximum(1 - self._acceleration() * shifted, 1e-3)
-        low, high = np.quantile(defined, norm.cdf(bias + shifted / stretch))
+        low, high = np.quantile(defined, ndtr(bias + shifted / stretch))
         return float(low), float(high)
 
     def _acceleration(self) -> float:

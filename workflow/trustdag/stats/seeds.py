@@ -17,7 +17,7 @@ def over_seeds(estimates: list[Estimate], level: float) -> dict[str, Any]:
     section 2).
     Degrees of freedom after Satterthwaite (1946).
     """
-    from scipy.stats import t
+    from scipy.special import stdtr, stdtrit
 
     values = np.array([found.value for found in estimates])
     count = len(values)
@@ -39,6 +39,6 @@ def over_seeds(estimates: list[Estimate], level: float) -> dict[str, Any]:
         return facts | empty
     freedom = variance**2 / (between**2 / (count - 1) + of_mean**2 / (clusters - 1))
     error = float(np.sqrt(variance))
-    margin = float(t.ppf((1 + level) / 2, freedom)) * error
-    p = float(2 * t.sf(abs(mean) / error, freedom))
+    margin = float(stdtrit(freedom, (1 + level) / 2)) * error
+    p = float(2 * stdtr(freedom, -abs(mean) / error))
     return facts | {"low": mean - margin, "high": mean + margin, "standard_error": error, "p": p}

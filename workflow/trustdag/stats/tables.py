@@ -195,9 +195,9 @@ class Analysis:
 
         (z of the level + z of the power) times the standard error: Cohen 1988, section 2.
         """
-        from scipy.stats import norm
+        from scipy.special import ndtri
 
-        quantiles = norm.ppf((1 + self.settings.level) / 2) + norm.ppf(self.settings.power)
+        quantiles = ndtri((1 + self.settings.level) / 2) + ndtri(self.settings.power)
         return float(quantiles * error) if error > 0 else float("nan")
 
 
