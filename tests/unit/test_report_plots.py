@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import invented_study
 import pytest
@@ -99,3 +100,10 @@ def test_the_configuration_can_be_read_without_the_plotting_library():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("name", plots.names())
+def test_snakemakes_own_report_shows_the_same_caption(name):
+    caption = Path(plots.__file__).parents[3] / "report" / f"{name}.rst"
+
+    assert caption.read_text(encoding="utf-8").strip() == plots.module(name).CAPTION
