@@ -10,6 +10,7 @@ from trustdag.align import methods
 from trustdag.data import sources
 from trustdag.models.base import AnyBase
 from trustdag.models.dialogue import Format
+from trustdag.plan import PlanSettings
 from trustdag.report.settings import ReportSettings
 from trustdag.resources import ResourceSettings
 from trustdag.settings import Section, explain
@@ -89,6 +90,8 @@ class Study(Section):
     """Plots and pages."""
     resources: ResourceSettings = ResourceSettings()
     """What jobs ask of the cluster, where the estimate is to be overridden."""
+    plan: PlanSettings = PlanSettings()
+    """What a comparison is worth to `trustdag plan`."""
 
     @field_validator("stages", mode="before")
     @classmethod

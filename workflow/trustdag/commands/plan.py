@@ -1,0 +1,52 @@
+"""`trustdag plan`: which pending part of a study to run first under a budget of GPU-hours."""
+
+import argparse
+from pathlib import Path
+
+HELP = "Which pending part of a study to run first, so that a budget of GPU-hours covers the most comparisons."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `trustdag plan`."""
+    parser.add_argument("--gpu-hours", type=float, required=True, help="the budget")
+    parser.add_argument("--configfile", type=Path, help="the study; without it, the embedded demo")
+    parser.add_argument("--profile", help="Snakemake's profile, such as slurm")
+    parser.add_argument("--seconds", type=float, default=60, help="time to find and prove the best plan (60)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the targets here, one on each line")
+    parser.add_argument("snakemake", nargs=argparse.REMAINDER, help="-- further options of snakemake")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Prints what to run, what it covers and costs, and the targets for Snakemake."""
+    from trustdag import dag
+    from trustdag.artifacts import atomic_file
+    from trustdag.commands.pending import snakemake_options
+    from trustdag.config import load
+    from trustdag.pending import dryrun
+    from trustdag.pending.cost import cost, measured
+    from trustdag.plan import Task, choose, comparisons_of
+
+    study = load.load(arguments.configfile or Path("config/demo.yaml"))
+    jobs = dryrun.pending(snakemake_options(arguments))
+    used = measured(jobs)
+    costs = {job.id: cost(job, used) for job in jobs}
+    makers = {name: job.id for job in jobs for name in job.outputs}
+    tasks = [Task(job.id, costs[job.id].gpu_hours, job.needs) for job in jobs]
+    records = f"{load.results_folder(study)}/records"
+    comparisons = comparisons_of(dag.comparisons(study), study.plan, records, makers)
+    plan = choose(tasks, comparisons, arguments.gpu_hours, arguments.seconds)
+    targets = sorted({name for each in plan.covered for name in each.targets if name in makers})
+    everything, worth = sum(each.gpu_hours for each in costs.values()), sum(each.weight for each in comparisons)
+    guess = "~" if any(each.source == "estimate" for each in costs.values()) else ""
+    print(
+        f"{len(plan.covered)} of {len(comparisons)} comparisons, worth {plan.value:.4g} of {worth:.4g},"
+        f" for {guess}{plan.hours:.2f} of {arguments.gpu_hours:g} GPU-hours"
+        f" (all that is pending: {guess}{everything:.2f})"
+    )
+    print("no plan is better" if plan.proven else f"not proven: the best plan is worth at most {plan.bound:.4g}")
+    if arguments.out is not None:
+        with atomic_file(arguments.out) as partial:
+            partial.write_text("".join(f"{name}\n" for name in targets), encoding="utf-8")
+        print(f"snakemake $(cat {arguments.out})")
+    else:
+        print("\n".join(targets) or "nothing to run")
