@@ -54,14 +54,24 @@ def test_full_training_holds_sixteen_bytes_a_parameter():
     assert estimate.training_memory(idle, 1, sharded=False) == pytest.approx(1.2 * 16 * 1.4e9 + 2**30)
 
 
-def test_dpo_holds_a_reference_model_and_ppo_four_models():
-    idle = replace(PYTHIA, device_batch=0, precision="fp32")
-    sizes = {
-        name: estimate.training_memory(replace(idle, cost=COSTS[name]), 1, sharded=False) - 2**30
-        for name in ("sft", "dpo", "ppo")
-    }
-    assert sizes["dpo"] / sizes["sft"] == pytest.approx(20 / 16)
-    assert sizes["ppo"] / sizes["sft"] == pytest.approx(40 / 16)
+@pytest.mark.parametrize(
+    ("cost", "bytes_each"),
+    [
+        (COSTS["sft"], 16),
+        (COSTS["dpo"], 16 + 4),
+        (estimate.ppo_cost(4, own_value_model=False), 16 + 2 * 4),
+        (estimate.ppo_cost(4, own_value_model=True), 2 * 16 + 2 * 4),
+    ],
+)
+def test_dpo_holds_a_reference_and_ppo_a_reference_a_reward_and_a_value_model(cost, bytes_each):
+    idle = replace(PYTHIA, device_batch=0, precision="fp32", cost=cost)
+    memory = estimate.training_memory(idle, 1, sharded=False)
+    assert memory == pytest.approx(1.2 * bytes_each * 1.4e9 + 2**30)
+
+
+def test_ppo_takes_the_flops_of_sampling_reading_and_its_epochs():
+    assert estimate.ppo_cost(4, own_value_model=False).flops == 2 + 3 * 2 + 4 * 6
+    assert estimate.ppo_cost(1, own_value_model=True).flops == 2 + 4 * 2 + 2 * 6
 
 
 def test_activations_of_one_layer_are_those_of_korthikanti():
@@ -104,7 +114,7 @@ sizes = st.floats(1e5, 1e11)
 trainings = st.builds(
     Training,
     parameters=sizes,
-    cost=st.sampled_from(list(COSTS.values())),
+    cost=st.sampled_from([*COSTS.values(), estimate.ppo_cost(4, own_value_model=True)]),
     precision=st.sampled_from(["fp32", "bf16"]),
     device_batch=st.integers(1, 64),
     length=st.integers(8, 4096),

@@ -214,9 +214,9 @@ def _trained(study: "Study", rule: str, wildcards: Mapping[str, str], gpus: int 
     on_gpu = _wants_gpu(study, parameters, gpus)
     training = estimate.Training(
         parameters=parameters,
-        cost=estimate.COSTS.get(settings.method, estimate.COSTS["ppo"]),
+        cost=_cost(settings),
         precision=_precision(settings.precision, on_gpu),
-        device_batch=settings.device_batch_size or settings.batch_size,
+        device_batch=settings.device_batch_size or ceil(settings.batch_size / getattr(settings, "minibatches", 1)),
         length=settings.max_length,
         examples=_examples(settings, study.resources.pairs),
         checkpointing=settings.gradient_checkpointing,
@@ -229,9 +229,15 @@ def _precision(wanted: Literal["auto", "fp32", "bf16"], on_gpu: bool) -> estimat
     return wanted if wanted != "auto" else "bf16" if on_gpu else "fp32"
 
 
+def _cost(settings: Any) -> estimate.Cost:
+    """What a method does for each example. An unknown one costs what PPO does: too much, not too little."""
+    known = estimate.COSTS.get(settings.method)
+    return known or estimate.ppo_cost(getattr(settings, "epochs", 4), getattr(settings, "value", None) != "head")
+
+
 def _examples(settings: Any, pairs: int) -> float:
-    """Examples that a stage sees: its steps or rollouts if it counts them, else its epochs over all pairs."""
-    steps = getattr(settings, "steps", None)
+    """Examples that a stage sees: its updates or steps if it counts them, else its epochs over all pairs."""
+    steps = getattr(settings, "updates", None) or getattr(settings, "max_steps", None)
     return steps * settings.batch_size if steps else pairs * getattr(settings, "epochs", 1)
 
 
