@@ -30,7 +30,7 @@ REVISION = "0" * 40
 RESULTS = (
     "train.parquet", "validation.parquet", "test.parquet", "corpus.parquet", "card.json",
     "model/config.json", "model/model.safetensors", "manifest.json", "metrics.jsonl",
-    "replies.parquet", "metrics.csv", "differences.csv", "seeds.csv",
+    "items.parquet", "replies.parquet", "records.parquet", "report.html", "metrics.csv", "differences.csv", "seeds.csv",
 )  # fmt: skip
 """What commands write: all of it stands in the output folder from an earlier run."""
 
@@ -104,6 +104,13 @@ class Place:
             *options,
         ]
 
+    def items(self, vertical: str, **settings: Any) -> list[str]:
+        written = ["--out", str(self.out / "items.parquet"), "--card", str(self.out / "card.json")]
+        return ["items", vertical, "--settings", json.dumps(settings), *written]
+
+    def statistics(self, study: str, records: str) -> list[str]:
+        return ["statistics", "--study", study, "--records-root", records, "--out", str(self.out)]
+
 
 Case = tuple[Callable[[Place], list[str]], str]
 
@@ -132,7 +139,10 @@ STUDIES: dict[str, Case] = {
         lambda at: ["check", str(at.study("recipes.ppo", ["sft", "ppo"]))],
         r"recipes\.ppo: stage `ppo` needs a reward model",
     ),
-    "an unknown source": (lambda at: ["check", str(at.study("preferences.crowd.source", "reddit"))], "'reddit'"),
+    "an unknown source": (
+        lambda at: ["check", str(at.study("preferences.crowd.source", "reddit"))],
+        r"preferences\.crowd\.source: Input should be one of 'hh', 'toy', 'trl' \(got 'reddit'\)",
+    ),
     "a revision that is no commit": (
         lambda at: ["check", str(at.study("preferences.crowd", {"source": "hh", "revision": "main"}))],
         r"preferences\.crowd\.revision: .*main",
@@ -286,11 +296,62 @@ MODELS: dict[str, Case] = {
     ),
 }
 
-CASES = {
-    f"{group}: {name}": case
-    for group, cases in (("study", STUDIES), ("data", DATA), ("model", MODELS))
-    for name, case in cases.items()
+CELLS = json.dumps(
+    {"study": "x", "policies": [{"policy": "a/base", "model": "a", "recipe": "base"}], "verticals": ["bias"]}
+)
+
+RESULTS_CASES: dict[str, Case] = {
+    "a vertical that does not exist": (lambda at: at.items("kindness"), "kindness: no such vertical; there are bias, "),
+    "items without a source": (lambda at: at.items("bias"), "--settings: source: Field required"),
+    "items of an unknown source": (
+        lambda at: at.items("bias", source="web"),
+        "source: Input should be one of 'toy', .*'web'",
+    ),
+    "items with a misspelt setting": (
+        lambda at: at.items("bias", source="toy", wrld=1),
+        "--settings: wrld: unknown key",
+    ),
+    "items from a file that is not there": (
+        lambda at: at.items("bias", source="file", paths=["gone.csv"]),
+        r"gone\.csv: no such file",
+    ),
+    "replies that are not there": (
+        lambda at: [
+            "score",
+            "bias",
+            "--items",
+            "gone.parquet",
+            "--replies",
+            "gone.parquet",
+            "--out",
+            str(at.out / "records.parquet"),
+        ],
+        r"gone\.parquet: no such file",
+    ),
+    "records that are not there": (lambda at: at.statistics(CELLS, "gone"), r"gone/a/base/bias\.parquet: no such file"),
+    "records that are cut off": (
+        lambda at: at.statistics(CELLS, str(at.file("records/a/base/bias.parquet", b"PAR1....").parents[2])),
+        r"bias\.parquet: not a Parquet file of records .*score again",
+    ),
+    "a study that is not there": (lambda at: at.statistics("gone.json", "records"), r"gone\.json: No such file"),
+    "a report without statistics": (
+        lambda at: [
+            "report",
+            "--study",
+            CELLS,
+            "--results",
+            "gone",
+            "--out",
+            str(at.out / "report.html"),
+            "--tables",
+            str(at.out),
+        ],
+        r"gone/statistics/metrics\.csv: [Nn]o such file",
+    ),
 }
+
+GROUPS = {"study": STUDIES, "data": DATA, "model": MODELS, "results": RESULTS_CASES}
+CASES = {f"{group}: {name}": case for group, cases in GROUPS.items() for name, case in cases.items()}
 
 
 @pytest.fixture(scope="module")
@@ -377,7 +438,7 @@ FULL: dict[str, Callable[[Place], list[str]]] = {
         '{"source": "scratch", "corpus": "x", "hidden_size": 64, "context": 16, "batch_size": 2, "steps": 2}',
     ],
     "training": lambda at: at.align("sft", {"batch_size": 4}),
-    "items": lambda at: ["items", "bias", "--out", str(at.out / "items.parquet"), "--card", str(at.out / "card.json")],
+    "items": lambda at: at.items("bias", source="toy", n=2000),
 }
 
 

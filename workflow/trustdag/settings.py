@@ -35,9 +35,18 @@ def _complaint(detail: Any, value: Any) -> str:
     key = ".".join(_written(detail["loc"], value, detail["type"] in ("missing", "extra_forbidden")))
     if detail["type"] == "extra_forbidden":
         return f"{key}: unknown key; remove it or correct its spelling"
+    if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        choice = detail["ctx"]["discriminator"].strip("'")
+        return _complaint_of_choice(f"{key}.{choice}" if key else choice, detail["ctx"])
     wrong = detail["msg"].removeprefix("Value error, ")
     got = "" if isinstance(detail["input"], dict) else f" (got {detail['input']!r:.100})"
     return f"{key}: {wrong}{got}" if key else f"{wrong}{got}"
+
+
+def _complaint_of_choice(key: str, context: dict[str, Any]) -> str:
+    if "tag" not in context:
+        return f"{key}: Field required"
+    return f"{key}: Input should be one of {context['expected_tags']} (got {context['tag']!r})"
 
 
 def _written(loc: tuple[int | str, ...], value: Any, ends_with_key: bool) -> Iterator[str]:
