@@ -49,7 +49,7 @@ rule generate:
     benchmark:
         f"{BENCHMARKS}/replies/{{policy}}/{{vertical}}.tsv"
     conda:
-        ENVS / "score.yaml"
+        ENVS / "generate.yaml"
     threads: 1
     resources:
         **asks("generate"),

@@ -72,7 +72,7 @@ class HubItems(BenchmarkItems):
 
     def local(self) -> list[Path]:
         """The files in the hub's cache, fetched where they are not there. Raises UserError if they cannot be had."""
-        import httpx  # type: ignore[import-not-found]
+        import httpx2
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
@@ -80,7 +80,7 @@ class HubItems(BenchmarkItems):
         for file in self.files:
             try:
                 path = hf_hub_download(self.repository, file, repo_type="dataset", revision=self.revision)
-            except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, httpx.HTTPError) as error:
+            except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, httpx2.HTTPError) as error:
                 raise UserError(
                     f"{self.repository}/{file} at {self.revision}: cannot be fetched from the hub "
                     f"({str(error).strip().splitlines()[0][:160]}); without a network, give the publisher's file as "
