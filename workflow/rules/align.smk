@@ -36,6 +36,6 @@ for method in dag.methods_used(STUDY):
             "{params.method}: {wildcards.model}, {wildcards.chain} on {wildcards.preferences}, seed {wildcards.seed}"
         shell:
             LAUNCH + "align {params.method}"
-            f" {dag.model_options(method)} --data $(dirname {{input.train}})"
+            " --policy {input.policy} --reward {input.reward} --data $(dirname {input.train})"
             " --settings {params.settings:q} --seed {params.seed} --format {params.style}"
             " --out $(dirname {output.manifest}) --benchmark {log.benchmark}"

@@ -10,6 +10,8 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow"))
 # Commands find the package this way in every environment: conda's, a compute node's, a container's.
 os.environ["PYTHONPATH"] = str(ROOT / "workflow")
+# Without conda, `python` is the one that runs Snakemake, whether or not its environment is activated.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 from trustdag import dag, resources
 from trustdag.align import methods
@@ -90,10 +92,10 @@ def node_of(wildcards):
 
 
 def parent_manifests(wildcards):
-    """The manifests of the models that a stage starts from, by role: what is depended on instead of folders."""
-    return {
-        role: f"{MODELS}/{parent.id}/manifest.json"
-        for role, parent in dag.parents(STUDY, node_of(wildcards)).items()
+    """The manifests of the models that a stage starts from, depended on instead of their folders."""
+    parents = dag.parents(STUDY, node_of(wildcards))
+    return {"reward": []} | {
+        role: f"{MODELS}/{parent.id}/manifest.json" for role, parent in parents.items()
     }
 
 

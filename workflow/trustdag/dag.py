@@ -70,11 +70,6 @@ def _last_that_makes(study: Study, node: Node, role: str) -> Node:
     return Node(node.model, ())
 
 
-def model_options(method: str) -> str:
-    """The part of a training rule's shell command that names its input models: `--policy {input.policy} ...`."""
-    return " ".join(f"--{role} {{input.{role}}}" for role in methods()[method].REQUIRES)
-
-
 def closure(study: Study) -> list[Node]:
     """Every model that the evaluated ones need, parents before children."""
     found: dict[Node, None] = {}

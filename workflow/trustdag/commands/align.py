@@ -20,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--policy", type=Path, required=True, help="model folder that the stage starts from, or its manifest.json"
     )
-    parser.add_argument("--reward", type=Path, help="the same of the reward model, for methods that need one")
+    parser.add_argument(
+        "--reward", type=Path, nargs="?", help="the same of the reward model, for methods that need one"
+    )
     parser.add_argument("--data", type=Path, required=True, help="folder of train.parquet and validation.parquet")
     parser.add_argument("--settings", default="{}", help="JSON or the path of a YAML file")
     parser.add_argument("--seed", type=int, default=0, help="seed of data order, initialisation and sampling")
