@@ -1,6 +1,7 @@
 """The replies of one update, of all processes, and all that is known about them."""
 
 from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -10,7 +11,10 @@ from trustdag.rl.model import Sequences
 
 @dataclass(frozen=True)
 class Batch:
-    """B replies; (B, T) fields are zero outside `mask`. Every process holds the whole batch: it is small beside a model."""
+    """B replies; (B, T) fields are zero outside `mask`.
+
+    Every process holds the whole batch, which is small beside a model: so statistics over it need no communication.
+    """
 
     tokens: Tensor
     """(B, W) ids: prompt, reply, padding."""
@@ -50,7 +54,10 @@ class Experience(Batch):
     """(B, T)"""
 
 
-def rows_of(batch: Batch, rows: Tensor) -> Batch:
+AnyBatch = TypeVar("AnyBatch", bound=Batch)
+
+
+def rows_of(batch: AnyBatch, rows: Tensor) -> AnyBatch:
     """Some rows of a batch, no wider than the longest of them."""
     steps = int(batch.mask[rows].sum(1).max())
     width = int((batch.prompt_lengths + batch.mask.sum(1))[rows].max())

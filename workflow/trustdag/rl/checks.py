@@ -92,8 +92,8 @@ def check_reward_model(
         different = sum(1 for token, index in ours.items() if theirs.get(token) != index)
         if different:
             raise UserError(
-                f"{name}: its vocabulary is another one: {different} of the policy's {len(ours)} tokens have another id "
-                "there or none; train it from the same base model, or pass a function of texts"
+                f"{name}: has another vocabulary: {different} of the policy's {len(ours)} tokens have another id there "
+                "or none; train it from the same base model, or pass a function of texts"
             )
     if model.config.pad_token_id is None:
         raise UserError(f"{name}: config.pad_token_id is not set, so it cannot find where a text ends; set it")

@@ -50,7 +50,7 @@ class RunningMoments:
 
 
 def shape_scores(scores: Tensor, ended: Tensor, scale: float, clip: float | None, penalty: float) -> Tensor:
-    """Rewards as PPO learns from them: divided by `scale`, clipped, less `penalty` for a reply without an end. All (B,)."""
+    """Rewards as PPO learns from them: over `scale`, clipped, less `penalty` for a reply without an end. All (B,)."""
     scores = scores / scale
     if clip is not None:
         scores = scores.clamp(-clip, clip)

@@ -36,7 +36,7 @@ class Sequences(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """What policy and value model say about the N reply tokens of some sequences; each (N,), in the order of the mask."""
+    """What policy and value model say about the N reply tokens of some sequences; each (N,), in the mask's order."""
 
     logprobs: Tensor
     entropy: Tensor
@@ -74,6 +74,7 @@ class ActorCritic(nn.Module):
     def appraise(self, sequences: Sequences) -> Tensor:
         """The value at every reply token (N,), where the value model has a trunk of its own."""
         rows, columns = sequences.reply_positions()
+        assert self.critic is not None
         hidden = self.critic(input_ids=sequences.tokens, use_cache=False).last_hidden_state
         return self._value(hidden[rows, columns - 1])
 
@@ -100,7 +101,7 @@ class ActorCritic(nn.Module):
         return base_of(self.policy).get_output_embeddings()(states)
 
     def _value(self, states: Tensor) -> Tensor:
-        return self.value_head(states.to(self.value_head.weight.dtype))[:, 0].float()
+        return self.value_head(states.float())[:, 0].float()
 
 
 def base_of(policy: "PreTrainedModel") -> "PreTrainedModel":

@@ -20,7 +20,6 @@ from trustdag.train.metrics import MetricsLog
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-    from tqdm import tqdm
 
 PHASES = ("generate", "reward", "judge", "optimise")
 SUMS = ("tokens", "policy_loss", "value_loss", "policy_clipped", "value_clipped", "entropy", "approx_kl")
@@ -34,7 +33,7 @@ class UpdateLog:
         self.metrics = MetricsLog(folder, "ppo", settings.updates)
         self.samples = folder / "samples.jsonl"
         self.values: dict[str, float] = {}
-        self._bar: tqdm | None = None
+        self._bar: Any = None
         self._reset()
 
     def _reset(self) -> None:
@@ -45,7 +44,7 @@ class UpdateLog:
 
     def start(self, update: int) -> None:
         """Forgets what was logged after `update` and shows the bar, on a terminal."""
-        from tqdm import tqdm
+        from tqdm import tqdm  # type: ignore[import-untyped]
 
         if self.accelerator.is_main_process:
             self.metrics.rewind(update)
@@ -178,7 +177,7 @@ def check_variety(collapsed_updates: int, update: int, settings: PPOSettings) ->
     """Raises UserError if the policy has answered everything with one reply for too long."""
     if settings.collapse_patience is not None and collapsed_updates >= settings.collapse_patience:
         raise UserError(
-            f"ppo: the policy has collapsed: every prompt had the same reply in {collapsed_updates} updates up to "
-            f"{update + 1}; the last checkpoint stands. Raise kl_coef or entropy_coef, lower learning_rate, or set "
-            "collapse_patience to null if one reply is what the reward asks for"
+            f"ppo: the policy has collapsed: in each of {collapsed_updates} updates up to {update + 1} it gave one reply "
+            "to all prompts; the last checkpoint stands. Raise kl_coef or entropy_coef, or lower learning_rate; or make "
+            "collapse_patience null, if one reply is what the reward asks for"
         )

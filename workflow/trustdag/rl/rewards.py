@@ -20,10 +20,10 @@ RewardFunction = Callable[[Sequence[Any], Sequence[str]], Sequence[float]]
 def score_with_model(
     model: "PreTrainedModel", prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]], end: int, size: int
 ) -> Tensor:
-    """The reward model's score of each prompt and reply, closed by the end-of-text token as in its training; (R,), fp32.
+    """The reward model's score of each prompt and reply, closed by the end-of-text token as in its training; (R,).
 
-    A reply that was cut gets the token too: what an unfinished reply costs is `missing_end_penalty`, not a text that the
-    reward model has never seen. Rows go through in order of length, `size` at a time.
+    A reply that was cut gets the token too: what an unfinished reply costs is `missing_end_penalty`, not a text of a
+    kind that the reward model has never seen. Rows go through in order of length, `size` at a time.
     """
     texts = [
         [*prompt, *reply, *([] if reply[-1:] == [end] else [end])]

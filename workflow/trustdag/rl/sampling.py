@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from transformers import DynamicCache, PreTrainedConfig
+    from transformers import PreTrainedConfig
 
 DROP_AT = 0.75
 """Rows that have ended are cut out of the batch once no more than this share of it still writes."""
@@ -51,14 +51,14 @@ class SamplingRules:
 
 
 def sample(logits: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
-    """Draws a token of each row by inverting its cumulative distribution at `uniforms`; returns tokens and log-probabilities.
+    """Draws a token of each row by inverting its cumulative distribution at `uniforms`; tokens and log-probabilities.
 
     logits (b, V), uniforms (b,) in [0, 1) -> (b,), (b,). The draw of a row depends on its own uniform alone, so replies
     are the same however rows are batched, sorted or spread over processes.
     """
     logprobs = logits.log_softmax(-1)
     cumulative = logprobs.double().exp().cumsum(-1)
-    # right=True skips tokens of probability 0; scaling by the total absorbs rounding, so the last index is never passed.
+    # right=True skips tokens of probability 0; scaling by the total keeps rounding from passing the last index.
     targets = uniforms.double()[:, None] * cumulative[:, -1:]
     tokens = torch.searchsorted(cumulative, targets, right=True).clamp_(max=logits.shape[-1] - 1)
     return tokens[:, 0], logprobs.gather(-1, tokens)[:, 0]
@@ -100,6 +100,8 @@ def _write(
     advance: Advance, config: "PreTrainedConfig", prompts: list[Sequence[int]], uniforms: Tensor, rules: SamplingRules
 ) -> Replies:
     """One batch of replies, as wide as `max_new_tokens`."""
+    from trustdag.rl.cache import growing_cache
+
     device, count, limit = uniforms.device, len(prompts), rules.max_new_tokens
     tokens, present = pad_left(prompts, rules.pad_token, limit, device)
     width = tokens.shape[1]
@@ -145,37 +147,3 @@ def pad_left(prompts: list[Sequence[int]], pad_token: int, room: int, device: to
         tokens[row, width - len(prompt) :] = torch.tensor(prompt)
         present[row, : width - len(prompt)] = False
     return tokens.to(device), present.to(device)
-
-
-def growing_cache(config: "PreTrainedConfig", length: int) -> "DynamicCache":
-    """transformers' cache for this model, its plain layers with room for `length` tokens from the start.
-
-    The plain layer copies the whole cache to append a token; ours writes in place and returns views.
-    """
-    from transformers import DynamicCache
-    from transformers.cache_utils import DynamicLayer
-
-    class PreallocatedLayer(DynamicLayer):
-        """A cache layer whose tensors are allocated once."""
-
-        def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-            if not self.is_initialized:
-                self.lazy_initialization(key_states, value_states)
-                shape = (*key_states.shape[:2], length)
-                self.key_room = key_states.new_empty((*shape, key_states.shape[-1]))
-                self.value_room = value_states.new_empty((*shape, value_states.shape[-1]))
-                self.used = 0
-            end = self.used + key_states.shape[2]
-            self.key_room[:, :, self.used : end] = key_states
-            self.value_room[:, :, self.used : end] = value_states
-            self.used = end
-            self.keys, self.values = self.key_room[:, :, :end], self.value_room[:, :, :end]
-            return self.keys, self.values
-
-        def batch_select_indices(self, indices: Tensor) -> None:
-            self.key_room, self.value_room = self.key_room[indices], self.value_room[indices]
-            self.keys, self.values = self.key_room[:, :, : self.used], self.value_room[:, :, : self.used]
-
-    cache = DynamicCache(config=config)
-    cache.layers = [PreallocatedLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
-    return cache

@@ -36,7 +36,7 @@ class PPOSettings(TrainSettings):
     max_new_tokens: int = Field(64, ge=1)
     """Longest reply, in tokens."""
     temperature: float = Field(1.0, gt=0)
-    """Divides the logits wherever a probability is computed: in sampling, in the ratio, in the KL and in the entropy."""
+    """Divides the logits wherever a probability is computed: in sampling, the ratio, the KL and the entropy."""
     missing_end_penalty: float = Field(1.0, ge=0)
     """Taken from the reward of a reply that has no end-of-text token."""
 
@@ -46,17 +46,17 @@ class PPOSettings(TrainSettings):
     """Rewards are clipped to plus and minus this, after scaling. None: never."""
 
     kl_estimator: Literal["k1", "k3"] = "k1"
-    """Per-token estimate of the KL divergence to the reference (Schulman 2020): k1 is the log-ratio, k3 is never negative."""
+    """Per-token estimate of the KL to the reference (Schulman 2020): k1 is the log-ratio, k3 is never negative."""
     kl_coef: float = Field(0.05, ge=0)
     """Weight of the KL penalty; the first weight where `kl_target` is set."""
     kl_target: float | None = Field(None, gt=0)
-    """KL per reply that the adaptive controller steers to (Ziegler et al. 2019, section 2.2). None: `kl_coef` is fixed."""
+    """KL per reply that the adaptive controller steers to (Ziegler et al. 2019, section 2.2). None: fixed `kl_coef`."""
     kl_horizon: int = Field(10_000, ge=1)
     """Replies over which the adaptive controller reacts."""
     kl_limit: float | None = Field(200.0, gt=0)
     """KL per reply above which training stops with an error. None: never."""
     collapse_patience: int | None = Field(5, ge=1)
-    """Updates in a row with one and the same reply to every prompt after which training stops with an error. None: never."""
+    """Updates in a row with one reply to every prompt after which training stops with an error. None: never."""
 
     gamma: float = Field(1.0, gt=0, le=1)
     """Discount per token."""

@@ -1,8 +1,7 @@
 """A PPO run's state on disk: weights, optimiser, KL controller, reward scale, position and every random state."""
 
 import random
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy
 import torch
@@ -63,7 +62,7 @@ def load(trainer: "PPOTrainer") -> None:
 
 def random_state() -> dict[str, Any]:
     """This process's random states as JSON can hold them. A reward function may draw from any of them."""
-    name, keys, *rest = numpy.random.get_state(legacy=True)
+    name, keys, *rest = cast(tuple[Any, ...], numpy.random.get_state(legacy=True))
     return {
         "python": random.getstate(),
         "numpy": [name, keys.tolist(), *rest],

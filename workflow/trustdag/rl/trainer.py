@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import math
-import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from trustdag.models.cpu import use_onednn
 from trustdag.models.dialogue import Format, Message, render
 from trustdag.models.load import choose_bf16
 from trustdag.models.tokens import encode_prompts
@@ -75,8 +75,8 @@ class PPOTrainer:
         )
         self.prompts = list(prompts)
         self.prompt_ids = encode(self.prompts, tokenizer, style)
-        self.reward_model = None if not isinstance(reward, torch.nn.Module) else reward
-        self.reward_function = reward if self.reward_model is None else None
+        self.reward = reward
+        self.reward_model: PreTrainedModel | None = reward if isinstance(reward, torch.nn.Module) else None
         checks.check_division(settings, self.accelerator.num_processes)
         checks.check_policy(policy, tokenizer)
         checks.check_prompts(self.prompt_ids, policy, settings)
@@ -111,14 +111,17 @@ class PPOTrainer:
         for fixed in filter(None, (self.reference, self.reward_model)):
             fixed.to(**{name: value for name, value in frozen.items() if value is not None})
         self.plain = accelerator.unwrap_model(self.model)
+        if not self.bf16:
+            for each in filter(None, (self.plain, self.reference, self.reward_model)):
+                use_onednn(each)
 
     # --- The algorithm ---
 
     def train(self, stop: StopRequest | None = None) -> None:
         """Trains to the last update, from the last checkpoint if there is one.
 
-        Exits with `EXIT_RESUMABLE` after a checkpoint when `stop` is set. Raises UserError when the run has diverged; the
-        last checkpoint then stands.
+        Exits with `EXIT_RESUMABLE` after a checkpoint when `stop` is set. Raises UserError when the run has diverged;
+        the last checkpoint then stands.
         """
         stop = stop or StopRequest()
         self.restore()
@@ -134,9 +137,9 @@ class PPOTrainer:
         self.log.close()
 
     def next_prompts(self) -> list[int]:
-        """Which prompts this update asks, (B,): every prompt once in random order, then all of them in another order."""
+        """Which prompts this update asks, (B,): every prompt once in random order, then all again in another order."""
         count, start = len(self.prompts), self.update * self.settings.batch_size
-        chosen = []
+        chosen: list[int] = []
         for position in range(start, start + self.settings.batch_size):
             if not chosen or position % count == 0:
                 order = torch.randperm(count, generator=self.stream("prompts", position // count))
@@ -144,7 +147,7 @@ class PPOTrainer:
         return chosen
 
     def rollout(self, chosen: list[int]) -> Batch:
-        """Asks the policy, and everyone else what they think of its replies. The result is the whole batch, everywhere."""
+        """Asks the policy, and everyone else what they think of its replies; all processes get the whole batch."""
         lengths = torch.tensor([len(self.prompt_ids[index]) for index in chosen])
         parts = self.accelerator.num_processes
         shares = [splits(lengths, parts, part, None)[0] for part in range(parts)]
@@ -249,7 +252,7 @@ class PPOTrainer:
             size = self.settings.device_batch_size or len(prompts)
             return score_with_model(self.reward_model, prompts, ids, self.tokenizer.eos_token_id, size)
         texts = self.texts_of(ids)
-        scores = score_with_function(self.reward_function, [self.prompts[index] for index in indices], texts)
+        scores = score_with_function(self.reward, [self.prompts[index] for index in indices], texts)
         return scores.to(self.accelerator.device)
 
     @torch.no_grad()
@@ -289,7 +292,7 @@ class PPOTrainer:
         return batch
 
     def gather(self, batch: Batch, order: Tensor) -> Batch:
-        """The batch of all processes, its rows back in the order of the prompts; `order` (B,) is where each came from."""
+        """The batch of all processes, back in the order of the prompts; `order` (B,) is where each row came from."""
         accelerator = self.accelerator
         if accelerator.num_processes == 1:
             gathered = vars(batch)
@@ -360,7 +363,7 @@ class PPOTrainer:
 
     @property
     def sharded(self) -> bool:
-        """Whether weights are spread over processes (FSDP, DeepSpeed ZeRO 3), so that every forward pass needs them all."""
+        """Whether weights are spread over processes (FSDP, DeepSpeed), so that every forward pass needs them all."""
         from accelerate.utils import DistributedType
 
         return self.accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED)
@@ -391,10 +394,10 @@ def encode(prompts: Sequence[Prompt], tokenizer: "PreTrainedTokenizerBase", styl
     """The ids of prompts: texts as they are, conversations as `style` renders them."""
     ids: list[list[int]] = []
     for prompt in prompts:
-        text = isinstance(prompt, str)
-        ids += encode_prompts(
-            [prompt if text else render(prompt, tokenizer, style)], tokenizer, "plain" if text else style
-        )
+        if isinstance(prompt, str):
+            ids += encode_prompts([prompt], tokenizer, "plain")
+        else:
+            ids += encode_prompts([render(prompt, tokenizer, style)], tokenizer, style)
     return ids
 
 

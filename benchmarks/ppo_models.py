@@ -1,0 +1,73 @@
+"""What both sides of the PPO benchmark share: shapes, models from random weights, prompts. Needs transformers alone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import (
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+    GPTNeoXForSequenceClassification,
+    PreTrainedTokenizerFast,
+)
+
+BATCH, EPOCHS, MINIBATCHES, PROMPTS = 32, 4, 4, 512
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A GPT-NeoX and the lengths of what it reads and writes."""
+
+    vocabulary: int
+    hidden: int
+    layers: int
+    heads: int
+    prompt: int
+    reply: int
+    batch: int = BATCH
+    context: int = 512
+
+
+SHAPES = {
+    "small": Shape(vocabulary=1024, hidden=128, layers=4, heads=4, prompt=32, reply=32),
+    "medium": Shape(vocabulary=1024, hidden=384, layers=8, heads=6, prompt=32, reply=64),
+    "pythia-1.4b": Shape(
+        vocabulary=50304, hidden=2048, layers=24, heads=16, prompt=256, reply=128, batch=256, context=2048
+    ),
+}
+
+
+def build(shape: Shape, folder: Path) -> None:
+    """Writes `policy` and `reward` with the tokenizer; both sides of the benchmark start from these weights."""
+    torch.manual_seed(0)
+    config = {
+        "vocab_size": shape.vocabulary,
+        "hidden_size": shape.hidden,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "intermediate_size": 4 * shape.hidden,
+        "max_position_embeddings": shape.context,
+        "bos_token_id": 0,
+        "eos_token_id": 0,
+        "pad_token_id": 1,
+    }
+    tokenizer(shape).save_pretrained(folder / "policy")
+    GPTNeoXForCausalLM(GPTNeoXConfig(**config)).save_pretrained(folder / "policy")
+    GPTNeoXForSequenceClassification(GPTNeoXConfig(**config, num_labels=1)).save_pretrained(folder / "reward")
+
+
+def tokenizer(shape: Shape) -> PreTrainedTokenizerFast:
+    """One word a token: `<end>`, `<pad>`, w2, w3, ..."""
+    words = {"<end>": 0, "<pad>": 1} | {f"w{index}": index for index in range(2, shape.vocabulary)}
+    words_only = Tokenizer(models.WordLevel(words, unk_token="<pad>"))
+    words_only.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words_only, eos_token="<end>", pad_token="<pad>", padding_side="left"
+    )
+
+
+def prompts(shape: Shape) -> list[list[int]]:
+    """Random prompts of the shape's length, as ids."""
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(2, shape.vocabulary, (PROMPTS, shape.prompt), generator=generator).tolist()
