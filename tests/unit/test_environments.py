@@ -1,0 +1,118 @@
+"""The rules' conda environments: in step with the lock and with what the rules import."""
+
+import re
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import yaml
+
+from trustdag import environments
+from trustdag.environments import all_texts, closure, commands_of, imports_of, locked, modules_of
+from trustdag.errors import UserError
+
+TEXTS = all_texts()
+NAMES = sorted(commands_of())
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.stem)
+def test_every_environment_is_what_its_rules_and_the_lock_make_it(path):
+    assert path.exists(), "run `trustdag environments` and commit what it wrote"
+    assert path.read_text() == TEXTS[path], "run `trustdag environments` and commit what it wrote"
+
+
+def test_there_is_no_environment_that_no_rule_names():
+    assert sorted(path.stem for path in environments.ENVS.glob("*.yaml")) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_environment_is_valid_and_every_version_exact(name):
+    found = yaml.safe_load((environments.ENVS / f"{name}.yaml").read_text())
+    assert found.keys() == {"name", "channels", "dependencies"}
+    assert "defaults" not in found["channels"]
+    *conda, pip = found["dependencies"]
+    assert all(re.fullmatch(r"[a-z]+=\d+(\.\d+)+", each) for each in conda)
+    versions = locked()
+    for line in pip["pip"]:
+        package, _, version = line.partition("==")
+        assert versions[package] == version
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_rule_imports_nothing_that_its_environment_lacks(name):
+    """By the files alone, and so also where the file was edited by hand."""
+    listed = set(yaml.safe_load((environments.ENVS / f"{name}.yaml").read_text())["dependencies"][-1]["pip"])
+    names = {line.partition("==")[0] for line in listed}
+    imported = environments.packages_of(imports_of(modules_of(commands_of()[name])))
+    assert imported <= names, "run `trustdag environments` and commit what it wrote"
+
+
+BLOCKED = """
+    import sys
+    from importlib.metadata import packages_distributions
+    allowed, providers = set(sys.argv[1].split(",")), packages_distributions()
+
+    class Finder:
+        def find_spec(self, name, path=None, target=None):
+            own = [each.lower().replace("_", "-").replace(".", "-") for each in providers.get(name.split(".")[0], [])]
+            if own and not allowed.intersection(own) and not name.startswith("trustdag"):
+                raise ModuleNotFoundError(f"not in the environment: {name}")
+
+    sys.meta_path.insert(0, Finder())
+    from trustdag.cli import main
+    main([sys.argv[2], "--help"])
+"""
+
+
+@pytest.mark.parametrize(("name", "command"), [(name, each) for name in NAMES for each in sorted(commands_of()[name])])
+def test_a_command_starts_where_only_its_environments_packages_are(name, command):
+    listed = yaml.safe_load((environments.ENVS / f"{name}.yaml").read_text())["dependencies"][-1]["pip"]
+    allowed = ",".join(line.partition("==")[0] for line in listed)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(BLOCKED), allowed, command],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(environments.PACKAGE.parent), "PATH": ""},
+    )
+    assert "usage:" in done.stdout, done.stderr[-1000:]
+
+
+@pytest.mark.parametrize("light", ["data", "score", "report"])
+def test_jobs_that_compute_with_no_model_install_no_torch(light):
+    text = (environments.ENVS / f"{light}.yaml").read_text()
+    assert "torch==" not in text
+    assert "transformers==" not in text
+
+
+def test_training_has_its_launcher():
+    assert "accelerate==" in (environments.ENVS / "train.yaml").read_text()
+
+
+def test_imports_for_types_alone_are_not_needed(tmp_path):
+    import ast
+
+    source = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch\ndef f():\n    import numpy\n"
+    assert set(environments._imported(ast.parse(source))) == {"typing", "numpy"}
+
+
+def test_a_closure_holds_what_its_packages_need():
+    found = closure(["pandas"], locked())
+    assert {"pandas", "numpy", "python-dateutil"} <= found.keys()
+    assert "torch" not in found
+
+
+def test_a_package_that_is_not_locked_is_named_with_the_mend():
+    with pytest.raises(UserError, match="nowhere is needed and not locked"):
+        closure(["nowhere"], {"pandas": "1"})
+
+
+def test_an_import_that_nobody_provides_is_named_with_its_file():
+    with pytest.raises(UserError, match=r"a/b\.py: imports nowhere"):
+        environments.packages_of({"nowhere": {"a/b.py"}})
+
+
+def test_a_rule_without_an_environment_is_refused(tmp_path):
+    (tmp_path / "x.smk").write_text('rule a:\n    shell:\n        LAUNCH\n        + "score x"\n')
+    with pytest.raises(UserError, match="has to name its environment"):
+        commands_of(tmp_path)

@@ -1,0 +1,23 @@
+"""`trustdag environments`: writes the conda environments of the rules."""
+
+import argparse
+
+HELP = "Write the conda environments of the rules, envs/*.yaml, from the rules' imports and requirements.lock."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the option of `trustdag environments`."""
+    parser.add_argument("--resolve", action="store_true", help="let pip check that each can be installed (network)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Writes each environment whose content differs, and lets pip resolve it where asked to."""
+    from trustdag.environments import all_texts, resolve
+
+    for path, text in all_texts().items():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            print(f"wrote {path}")
+        if arguments.resolve:
+            resolve(path)
+            print(f"{path}: pip can install it")
