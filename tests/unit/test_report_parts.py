@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from trustdag.report import published
 from trustdag.report.answer import answers, kind_of, line_of
 from trustdag.report.changes import arm_name, arms, judgement
 from trustdag.report.gather import run_times
@@ -115,3 +116,12 @@ def test_run_times_are_summed_by_kind_of_job(tmp_path):
 def test_without_benchmarks_there_are_no_run_times(tmp_path):
     assert run_times(None).empty
     assert run_times(tmp_path).empty
+
+
+def test_the_papers_numbers_are_whole():
+    found = published.table()
+
+    assert len(found) == 7 * 5
+    assert found[["base", "sft", "ppo", "dpo"]].notna().all(axis=None)
+    row = found[(found["measure"] == "bias, agreement, benign") & (found["size"] == "2.8B")].iloc[0]
+    assert row[["base", "sft", "ppo", "dpo"]].tolist() == [0.25, 0.91, 1, 0.75]

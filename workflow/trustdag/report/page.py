@@ -12,7 +12,7 @@ import pandas as pd
 
 from trustdag.artifacts import atomic_file, atomic_folder, read_json
 from trustdag.errors import UserError
-from trustdag.report import numbers, plots
+from trustdag.report import numbers, plots, published
 from trustdag.report.answer import answers, kind_of
 from trustdag.report.changes import arm_name, arms, changes, levels, of_arm
 from trustdag.report.draw import rows_of
@@ -80,6 +80,7 @@ def gather(
         "arms": [_arm(arm, groups, found, values, statistics.metrics) for arm in groups],
         "plots": _plots(cells, results),
         "verticals": [_vertical(name, source, settings) for name in cells.verticals],
+        "published": rows_of(published.table()),
         "models": rows_of(trained),
         "software": software(origins),
         "cards": data_cards(cells, results),
@@ -87,7 +88,7 @@ def gather(
         "configuration": _configuration(source.configuration),
         "seeds": sorted({policy.seed for policy in cells.policies if policy.seed is not None}),
     }
-    frames = {"changes": found, "levels": values, "models": trained, "run_times": times}
+    frames = {"published": published.table(), "changes": found, "levels": values, "models": trained, "run_times": times}
     return context, frames | {name: getattr(statistics, name) for name in ("metrics", "differences", "seeds")}
 
 

@@ -57,10 +57,10 @@ def draw(cells: Cells, results: Path, settings: Settings) -> "Figure":
         for column, reference in enumerate(references):
             rows = of_arm(found[found["reference"] == reference], arm)
             _panel(axes[row, column], rows, cells.verticals, palette, settings)
-            heading = f"{arm_name(arm, groups)} " if column == 0 else ""
-            axes[row, column].set_title(
-                f"{heading}{'Since the base model' if reference == 'base' else 'Since SFT'}".strip()
-            )
+            heading = arm_name(arm, groups) if column == 0 else ""
+            since = "since the base model" if reference == "base" else "since SFT"
+            axes[row, column].set_title(f"{heading}\n{since}" if len(groups) > 1 else since)
+            axes[row, column].label_outer()
     legend(figure, axes[0, 0])
     return figure
 
