@@ -477,12 +477,15 @@ DRY_RUNS: dict[str, tuple[str, Any, list[str], str]] = {
 
 
 def snakemake(place: Place, study: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Runs Snakemake in the case's folder; what it says is in `stdout`, as a dry run says it there."""
     command = [
         *(sys.executable, "-m", "snakemake", *options, "--snakefile", str(ROOT / "Snakefile")),
         *("--directory", str(place.folder), "--cores", "1", "--configfile", str(study)),
     ]
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    return subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, env=environment
+    )
 
 
 @pytest.mark.parametrize("case", DRY_RUNS)
@@ -493,8 +496,8 @@ def test_snakemake_refuses_before_any_job_runs(place: Place, case: str) -> None:
     before = earlier_results(place.folder / "results")
     done = snakemake(place, study, "--dry-run", *options)
     assert done.returncode != 0
-    assert "Traceback" not in done.stderr
-    (said,) = [line for line in done.stderr.splitlines() if re.search(message, line)]
+    assert "Traceback" not in done.stdout
+    (said,) = [line for line in done.stdout.splitlines() if re.search(message, line)]
     assert len(said) < 500
     assert earlier_results(place.folder / "results") == before
 
@@ -510,7 +513,7 @@ def test_a_job_that_fails_on_its_input_says_so_on_the_terminal_and_leaves_other_
     done = snakemake(place, study, prepared, "results/smoke/data/broken/card.json")
     # Then Snakemake fails, the line is named on the terminal, and what was prepared is as it was
     assert done.returncode == 1
-    assert re.search(r"^trustdag: pairs\.jsonl:1: not JSON", done.stderr, re.MULTILINE)
-    assert "Traceback" not in done.stderr
+    assert re.search(r"^trustdag: pairs\.jsonl:1: not JSON", done.stdout, re.MULTILINE)
+    assert "Traceback" not in done.stdout
     assert before
     assert earlier_results(place.folder / "results" / "smoke" / "data") == before
