@@ -199,12 +199,16 @@ def test_settings_change_the_page_alone(results, tmp_path):
     assert "toxicity-00" not in text
 
 
-def test_equal_inputs_give_an_equal_page(results):
-    before = (results / "report.html").read_bytes()
+def test_equal_inputs_give_an_equal_page(results, tmp_path, monkeypatch):
+    origin = {"trustdag": "1", "commit": "a", "python": "3", "platform": "here", "packages": {}}
+    monkeypatch.setattr("trustdag.report.gather.provenance", lambda: origin)
 
-    assert write_page(results) == 0
+    for name in ("first", "second"):
+        assert write_page(results, "--out", str(tmp_path / f"{name}.html"), "--tables", str(tmp_path / name)) == 0
 
-    assert (results / "report.html").read_bytes() == before
+    assert (tmp_path / "first.html").read_bytes() == (tmp_path / "second.html").read_bytes()
+    for table in (tmp_path / "first").iterdir():
+        assert table.read_bytes() == (tmp_path / "second" / table.name).read_bytes()
 
 
 def test_a_long_reply_is_cut_with_a_mark(results, tmp_path):

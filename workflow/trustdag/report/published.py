@@ -1,7 +1,7 @@
 """What the paper reported, to stand beside a study's own numbers.
 
-Li, Krishna and Lakkaraju, "More RLHF, More Trust?", arXiv 2404.18870 version 1, read off its plots (bias to within .005).
-Its protocol differs from this one's (docs/verticals.md), so directions can be compared, and numbers cannot.
+Li, Krishna and Lakkaraju, "More RLHF, More Trust?", arXiv 2404.18870 version 1, read off its plots (bias to within
+.005). Its protocol differs from this one's (docs/verticals.md): directions can be compared, and numbers cannot.
 """
 
 import pandas as pd
