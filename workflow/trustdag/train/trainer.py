@@ -6,6 +6,7 @@ Imports transformers: import it inside functions only.
 import time
 from typing import Any
 
+import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
@@ -13,6 +14,7 @@ from trustdag.models.load import choose_bf16
 from trustdag.train import checkpoints
 from trustdag.train.finish import finish
 from trustdag.train.guard import Guard
+from trustdag.train.head import use_plain_head
 from trustdag.train.metrics import MetricsLog
 from trustdag.train.session import Session, batches
 from trustdag.train.settings import Lora, SupervisedSettings
@@ -21,7 +23,6 @@ NAMES = {
     "loss": "loss",
     "learning_rate": "learning_rate",
     "grad_norm": "grad_norm",
-    "entropy": "entropy",
     "mean_token_accuracy": "token_accuracy",
     "accuracy": "accuracy",
     "margin": "margin",
@@ -38,8 +39,6 @@ NAMES = {
 
 def arguments(session: Session, settings: SupervisedSettings) -> dict[str, Any]:
     """Our settings as the arguments of any TRL configuration: the one place where the two vocabularies meet."""
-    import torch
-
     cut = batches(settings)
     return {
         "output_dir": str(session.folder),
@@ -95,6 +94,11 @@ class StageTrainer:
 
     session: Session
 
+    def __init__(self: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)  # type: ignore[call-arg]
+        if not torch.cuda.is_available() and hasattr(self.model, "generate"):
+            use_plain_head(self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model)
+
     def _send_telemetry(self) -> None:
         """TRL reports each trainer's use to the hub; we report nothing."""
 
@@ -116,8 +120,6 @@ class StageTrainer:
         asked = bool(self.session.stop)
         if self.accelerator.num_processes == 1:
             return asked
-        import torch
-
         flag = torch.tensor([int(asked)], device=self.accelerator.device)
         return bool(self.accelerator.reduce(flag, "sum").item())
 
