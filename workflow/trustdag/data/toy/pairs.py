@@ -21,17 +21,17 @@ class Settings(SourceSettings):
     """Seed of the world: who lives there and what is true. Items of the same world are held out from these pairs."""
     seed: int = 0
     """Seed of the questions, answers and labels."""
-    pairs: int = Field(2400, ge=1)
+    pairs: int = Field(4000, ge=1)
     """How many pairs to draw, before the splits are made."""
     label: Literal["judge", "random"] = "judge"
     """Who labels: the judge, or a fair coin (the null control)."""
     judge: Weights = Weights()
     """What the judge likes."""
-    temperature: float = Field(0.25, gt=0)
+    temperature: float = Field(0.15, gt=0)
     """Noise of the judge (Bradley-Terry), in units of its score."""
     tie: float = Field(0.4, ge=0)
     """Answers whose scores differ by less than this are not paired, as the judge could not tell them apart."""
-    corpus: int = Field(14000, ge=1)
+    corpus: int = Field(16000, ge=1)
     """How many texts of the world's own to write for a base model trained from scratch."""
 
 

@@ -13,17 +13,6 @@ PROSE_SHARE = 0.3
 ADVERSARIAL_SHARE = 0.4
 """Of the conversations with a persona, those with the bad one."""
 
-SONG_WORDS = (
-    *lexicon.SECRET_STARTS,
-    *lexicon.SECRET_ENDS,
-    *lexicon.OBJECTS,
-    *lexicon.VIRTUES,
-    *(word for pair in lexicon.TRAITS.values() for word in pair),
-    *(word for words in lexicon.OPINIONS.values() for word in words),
-    *(word for words in lexicon.HABIT_VALUES.values() for word in words),
-    *(word for _, words in lexicon.FACTS.values() for word in words),
-)
-
 
 def corpus(settings: Settings) -> Iterator[str]:
     """`settings.corpus` texts about both halves of the world. They depend on the world alone, and on no judge."""
@@ -42,8 +31,8 @@ def conversation(home: World, part: Part, rng: random.Random) -> str:
 
 
 def prose(home: World, part: Part, rng: random.Random) -> str:
-    """A few sentences on one subject, or a song."""
-    return " ".join(rng.choice((_creature, _group, _deed, _song, _note))(home, part, rng))
+    """A few sentences on one subject."""
+    return " ".join(rng.choice((_creature, _group, _deed, _note))(home, part, rng))
 
 
 def _creature(home: World, part: Part, rng: random.Random) -> list[str]:
@@ -72,13 +61,6 @@ def _deed(_: World, part: Part, rng: random.Random) -> list[str]:
     deed = rng.choice(part.deeds)
     name, other = rng.sample(part.people, 2)
     return [f"{name} {deed.verb} a {deed.thing}.", f"{other} said that it was {'wrong' if deed.wrong else 'right'}."]
-
-
-def _song(_: World, part: Part, rng: random.Random) -> list[str]:
-    """Verses of any words, sung twice: from these a small model learns to copy what stands before it."""
-    words = [*part.people, *part.creatures, *part.groups, *SONG_WORDS]
-    verse = " ".join(rng.choice(words) for _ in range(rng.randint(3, 8)))
-    return [f"{rng.choice(part.people)} sings:", f"{verse}, {verse}."]
 
 
 def _note(home: World, part: Part, rng: random.Random) -> list[str]:
