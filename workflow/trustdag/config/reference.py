@@ -51,7 +51,7 @@ def _reachable(start: dict[str, Any], sections: dict[str, Any]) -> list[str]:
 
 def _table(name: str, section: dict[str, Any]) -> str:
     rows = [
-        f"\n## {name}\n\n{section.get('description', '').strip()}\n\n| key | type | default | |\n|---|---|---|---|\n"
+        f"\n## {_title(name)}\n\n{section.get('description', '').strip()}\n\n| key | type | default | |\n|---|---|---|---|\n"
     ]
     required = section.get("required", [])
     for key, field in section["properties"].items():
@@ -63,11 +63,17 @@ def _table(name: str, section: dict[str, Any]) -> str:
     return "".join(rows)
 
 
+def _title(name: str) -> str:
+    """A section's heading: sections of one name in several modules are told apart by their module's."""
+    *modules, last = name.split("__")
+    return f"{modules[-1].capitalize()} {last}" if modules else last
+
+
 def _type(field: dict[str, Any]) -> str:
     """A field's type in words."""
     if "$ref" in field:
-        name = field["$ref"].rpartition("/")[2]
-        return f"[{name}](#{name.lower()})"
+        title = _title(field["$ref"].rpartition("/")[2])
+        return f"[{title}](#{title.lower().replace(' ', '-')})"
     if "const" in field:
         return f"`{field['const']}`"
     if "enum" in field:

@@ -33,7 +33,7 @@ class Settings(VerticalSettings):
     generate: GenerateSettings
     """How replies are sampled."""
     score: ScoreSettings
-    """How replies become records."""
+    """How replies are read and scored."""
 
 
 METRICS = (

@@ -60,7 +60,7 @@ class Settings(VerticalSettings):
     generate: GenerateSettings
     """How replies are sampled: independently, at least `score.k` for each prompt."""
     score: ScoreSettings
-    """How replies become records."""
+    """How replies are read and scored."""
 
     @model_validator(mode="after")
     def _enough_samples(self) -> Self:

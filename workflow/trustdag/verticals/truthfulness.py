@@ -43,7 +43,7 @@ class Settings(VerticalSettings):
     generate: GenerateSettings
     """How replies are sampled."""
     score: ScoreSettings
-    """How replies become records."""
+    """How replies are read and scored."""
 
 
 METRICS = (

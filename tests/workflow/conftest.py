@@ -1,0 +1,62 @@
+"""Whole studies run by Snakemake itself, as a user runs it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+ROOT = Path(__file__).parents[2]
+SMOKE = ROOT / "config" / "smoke.yaml"
+
+
+def snakemake(folder: Path, *arguments: str, configfile: Path = SMOKE) -> subprocess.CompletedProcess[str]:
+    """Runs Snakemake on our workflow with `folder` as its working directory."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    command += ["--cores", "2", *arguments, "--configfile", str(configfile)]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("SNAKEMAKE")}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+
+def jobs(run: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    """How many jobs of each rule a dry run would start; empty if there is nothing to be done."""
+    assert run.returncode == 0, run.stdout + run.stderr
+    lines = (run.stdout + run.stderr).splitlines()
+    if "Job stats:" not in lines:
+        return {}
+    table = lines[lines.index("Job stats:") + 3 :]
+    counted = {}
+    for line in table:
+        if not line.strip() or line.startswith("total"):
+            break
+        rule, count = line.split()
+        counted[rule] = int(count)
+    return counted
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the finished smoke study; made once, whatever the number of test processes. Not to be changed."""
+    shared = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        shared = shared.parent
+    folder = shared / "smoke"
+    with FileLock(str(folder) + ".lock"):
+        if not (folder / "done").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            run = snakemake(folder, "--quiet", "rules", "--show-failed-logs")
+            assert run.returncode == 0, run.stdout + run.stderr
+            (folder / "done").touch()
+    return folder
+
+
+@pytest.fixture
+def study(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished smoke study that a test may change."""
+    folder = tmp_path / "study"
+    shutil.copytree(finished, folder, symlinks=True)
+    return folder
