@@ -1,0 +1,201 @@
+"""What jobs ask of the cluster: by model and stage, overridden by the configuration, more only after what it mends."""
+
+import json
+import struct
+
+import pytest
+from snakemake.iocontainers import Wildcards
+
+from trustdag import jobs, resources
+from trustdag.config.load import validate
+from trustdag.errors import UserError
+
+PYTHIA = {"source": "hub", "name": "EleutherAI/pythia-1.4b", "revision": "0" * 40}
+TOY = {"source": "scratch", "corpus": "crowd"}
+TRAINED = {"model": "m", "preferences": "crowd", "chain": "sft", "seed": "0"}
+
+
+def study(base=PYTHIA, stages=None, **asked):
+    return validate(
+        {
+            "name": "s",
+            "models": {"m": {"base": base}},
+            "preferences": {"crowd": {"source": "toy"}},
+            "stages": stages or {"sft": {}, "reward": {}, "dpo": {}, "ppo": {}},
+            "recipes": {"base": [], "sft": ["sft"], "dpo": ["sft", "dpo"], "ppo": ["sft", "reward", "ppo"]},
+            "verticals": {"privacy": {"items": {"source": "toy"}}},
+            "resources": asked,
+        },
+        "test.yaml",
+    )
+
+
+def ask(rule, found, **wildcards):
+    return resources.ask(found, rule, wildcards or TRAINED)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TRUSTDAG_SITE", raising=False)
+    return tmp_path
+
+
+# --- The estimate ---
+
+
+def test_a_large_model_gets_gpus_and_a_toy_does_not():
+    assert ask("sft", study()).gpu >= 1
+    assert ask("sft", study(TOY)).gpu == 0
+
+
+def test_each_gpu_comes_with_its_cpus_and_host_memory_for_its_copy():
+    one, four = (ask("sft", study(rules={"sft": {"gpu": count}})) for count in (1, 4))
+    assert (one.cpus, four.cpus) == (4, 16)
+    assert four.mem_mb > one.mem_mb > 4_000
+
+
+def test_a_stage_that_fits_several_gpus_whole_is_not_sharded_and_one_that_does_not_is():
+    small, large = (dict(PYTHIA, name=f"EleutherAI/pythia-{size}") for size in ("410m", "6.9b"))
+    assert ask("sft", study(small, rules={"sft": {"gpu": 2}})).accelerate == "ddp"
+    assert ask("sft", study(large, rules={"sft": {"gpu": 8}})).accelerate == "fsdp"
+    assert ask("sft", study(small, rules={"sft": {"gpu": 1}})).accelerate == "gpu"
+
+
+def test_ppo_asks_for_more_time_than_its_updates_would_take_sft():
+    stages = {"sft": {"max_steps": 200}, "reward": {}, "dpo": {}, "ppo": {"updates": 200, "batch_size": 32}}
+    found = study(stages=stages, rules={"sft": {"gpu": 1}, "ppo": {"gpu": 1}})
+    assert ask("ppo", found, **TRAINED | {"chain": "sft-reward-ppo"}).runtime > ask("sft", found).runtime
+
+
+def test_lora_and_checkpointing_need_fewer_gpus():
+    large = dict(PYTHIA, name="EleutherAI/pythia-6.9b")
+    lean = {"lora": {}, "gradient_checkpointing": True, "device_batch_size": 4}
+    whole = ask("sft", study(large))
+    assert ask("sft", study(large, stages={"sft": lean, "reward": {}, "dpo": {}, "ppo": {}})).gpu < whole.gpu
+
+
+def test_time_is_capped_since_training_goes_on_from_its_checkpoint():
+    assert ask("sft", study(max_runtime=30)).runtime == 30
+
+
+@pytest.mark.parametrize("rule", ["prepare", "items", "generate", "score", "statistics", "plot", "report"])
+def test_jobs_that_compute_with_no_model_never_hold_a_gpu(rule):
+    found = study(rules={"sft": {"gpu": 8}})
+    assert ask(rule, found, policy="m/base", vertical="privacy") == resources.CPU_JOB
+
+
+def test_asking_a_model_takes_one_job_for_all_verticals():
+    found = ask("ask", study(), policy="m/crowd/sft/seed0")
+    assert found.gpu == 1
+    assert ask("ask", study(TOY), policy="m/base").gpu == 0
+
+
+def test_a_download_holds_no_gpu():
+    found = ask("base", study(), model="m", given="base")
+    assert (found.gpu, found.cpus) == (0, 1)
+    assert ask("base", study(TOY), model="m", given="base").cpus == 4
+
+
+# --- The configuration ---
+
+
+def test_a_rule_is_overridden_and_a_model_overrides_the_rule():
+    found = study(rules={"sft": {"runtime": 77, "mem_mb": 9_000}}, models={"m": {"rules": {"sft": {"mem_mb": 12_345}}}})
+    assert (ask("sft", found).runtime, ask("sft", found).mem_mb) == (77, 12_345)
+    assert ask("dpo", found, **TRAINED | {"chain": "sft-dpo"}).runtime != 77
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"rules": {"sfft": {"gpu": 1}}}, "resources.rules.sfft: no such rule"),
+        ({"models": {"x": {}}}, "resources.models.x: no such model; models has m"),
+        ({"models": {"m": {"rules": {"nope": {}}}}}, "resources.models.m.rules.nope: no such rule"),
+    ],
+)
+def test_names_that_do_not_exist_are_refused(asked, message):
+    with pytest.raises(UserError, match=message):
+        resources.check(study(**asked), ["sft", "dpo"])
+
+
+def test_a_model_that_fits_nowhere_is_named_with_the_mends():
+    with pytest.raises(UserError, match=r"sft of m .* does not fit"):
+        ask("sft", study(dict(PYTHIA, name="big-1000b/x-1000b")))
+
+
+# --- The model's size ---
+
+
+def test_a_size_that_nothing_tells_has_to_be_given():
+    nameless = dict(PYTHIA, name="openai-community/gpt2")
+    with pytest.raises(UserError, match=r"set resources\.models\.m\.parameters"):
+        resources.parameters_of(study(nameless), "m")
+    assert resources.parameters_of(study(nameless, models={"m": {"parameters": 124e6}}), "m") == 124e6
+
+
+def test_a_folders_size_is_read_from_its_safetensors(folder):
+    header = {"a": {"dtype": "F32", "shape": [3, 5], "data_offsets": [0, 60]}, "__metadata__": {"format": "pt"}}
+    header["b"] = {"dtype": "F32", "shape": [7], "data_offsets": [60, 88]}
+    text = json.dumps(header).encode()
+    (folder / "mine").mkdir()
+    (folder / "mine" / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + bytes(88))
+    assert resources.parameters_of(study({"source": "folder", "path": "mine"}), "m") == 22
+
+
+# --- What Snakemake evaluates ---
+
+
+def evaluated(found, rule="sft", attempt=1, **wildcards):
+    """The resources as Snakemake evaluates them, with its own wildcards."""
+    given = Wildcards(fromdict=wildcards or TRAINED)
+    functions = resources.for_rule(found, rule)
+    return {
+        name: each(given, attempt) if each.__code__.co_argcount == 2 else each(given)
+        for name, each in functions.items()
+    }
+
+
+def failed(kind, **given):
+    return jobs.Failure(kind=kind, message="x", **{"mem_mb": 4000, "runtime": 60} | given)
+
+
+def test_snakemake_gets_every_resource_and_the_threads():
+    found = study(rules={"sft": {"gpu": 2, "cpus": 6}})
+    asked = evaluated(found)
+    assert (asked["gpu"], asked["nodes"], asked["attempt"]) == (2, None, 1)
+    assert asked["record"] == "results/s/.jobs/sft/m,crowd,sft,0.json"
+    assert resources.threads(found, "sft")(Wildcards(fromdict=TRAINED)) == 6
+
+
+def test_a_job_that_outgrows_a_node_asks_for_several():
+    assert evaluated(study(rules={"sft": {"gpu": 16}}))["nodes"] == 2
+
+
+def test_running_out_of_memory_asks_for_twice_as_much_even_in_a_later_run():
+    found = study()
+    first = evaluated(found)
+    record = jobs.Record(failures=(failed("memory", mem_mb=first["mem_mb"]),))
+    jobs.write(jobs.path_of("results/s", "sft", tuple(TRAINED.values())), record)
+    for attempt in (1, 2):
+        assert evaluated(found, attempt=attempt)["mem_mb"] == 2 * first["mem_mb"]
+        assert evaluated(found, attempt=attempt)["runtime"] == first["runtime"]
+
+
+def test_a_bug_asks_for_next_to_nothing_the_second_time():
+    found = study()
+    jobs.write(jobs.path_of("results/s", "sft", tuple(TRAINED.values())), jobs.Record(failures=(failed("error"),)))
+    assert evaluated(found, attempt=2)["gpu"] == 0
+    assert evaluated(found, attempt=1)["gpu"] >= 1
+
+
+def test_the_sites_partition_follows_the_gpus(folder):
+    (folder / "slurm").mkdir()
+    (folder / "slurm" / "site.yaml").write_text("{account: lab, gpu: {partition: a100}, cpu: {partition: short}}")
+    assert evaluated(study())["slurm_partition"] == "a100"
+    assert evaluated(study(TOY))["slurm_partition"] == "short"
+    assert evaluated(study(TOY))["slurm_account"] == "lab"
+
+
+def test_without_a_sites_file_no_partition_is_asked_for():
+    assert "slurm_partition" not in evaluated(study())
