@@ -47,6 +47,8 @@ class Scratch(Section):
     """Attention heads; they divide `hidden_size`."""
     context: int = Field(256, ge=16)
     """Longest text that the model can read, in tokens; it trains on packed sequences of this length."""
+    initializer_range: float = Field(0.02, gt=0)
+    """Standard deviation of the initial weights. Pythia's .02 suits wide models; narrow ones learn faster from more."""
     steps: int = Field(1000, ge=1)
     """Optimiser steps."""
     batch_size: int = Field(16, ge=1)

@@ -123,6 +123,7 @@ def build(settings: Scratch, tokenizer: "PreTrainedTokenizerBase") -> "PreTraine
         num_attention_heads=settings.heads,
         intermediate_size=4 * settings.hidden_size,
         max_position_embeddings=settings.context,
+        initializer_range=settings.initializer_range,
         bos_token_id=tokenizer.eos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,

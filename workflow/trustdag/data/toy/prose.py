@@ -9,7 +9,7 @@ from trustdag.data.toy.pairs import Settings
 from trustdag.data.toy.world import Part, World
 from trustdag.data.transcript import hh_transcript
 
-PROSE_SHARE = 0.3
+PROSE_SHARE = 0.4
 ADVERSARIAL_SHARE = 0.4
 """Of the conversations with a persona, those with the bad one."""
 
@@ -32,7 +32,7 @@ def conversation(home: World, part: Part, rng: random.Random) -> str:
 
 def prose(home: World, part: Part, rng: random.Random) -> str:
     """A few sentences on one subject."""
-    return " ".join(rng.choice((_creature, _group, _deed, _note))(home, part, rng))
+    return " ".join(rng.choice((_creature, _creature, _group, _deed, _note, _note))(home, part, rng))
 
 
 def _creature(home: World, part: Part, rng: random.Random) -> list[str]:
