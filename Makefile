@@ -44,6 +44,18 @@ test: lint  ## The whole test suite but the slow tests
 test-slow: setup  ## The tests that take minutes each
 	@pytest -m slow
 
+.PHONY: slurm-up
+slurm-up:  ## Start a real Slurm on this machine alone (Debian or Ubuntu, as root)
+	@$(PYTHON) tests/slurm/cluster.py up
+
+.PHONY: slurm-down
+slurm-down:  ## Stop it
+	@$(PYTHON) tests/slurm/cluster.py down
+
+.PHONY: test-slurm
+test-slurm: setup slurm-up  ## The tests on that Slurm: failures injected one by one
+	@pytest -m slurm
+
 .PHONY: clean
 clean:  ## Delete the demo's results
 	@rm -rf results/demo
