@@ -10,6 +10,16 @@ rule:
         "The study {STUDY.name}"
 
 
+# What has to come from elsewhere, and nothing else: for a login node, where compute nodes have no network.
+rule fetch:
+    input:
+        [f"{MODELS}/{node.id}/manifest.json" for node in dag.given(STUDY)],
+        [f"{RESULTS}/data/{name}/card.json" for name in PREFERENCE_FILES],
+        [f"{RESULTS}/items/{vertical}.parquet" for vertical in VERTICALS],
+    message:
+        "Models and data of {STUDY.name}"
+
+
 for target in STUDY.models:
 
     rule:

@@ -105,6 +105,11 @@ def corpus_needed(study: Study, node: Node) -> str | None:
     return getattr(base_source(study, node), "corpus", None)
 
 
+def given(study: Study) -> list[Node]:
+    """The models that come from elsewhere: neither trained from scratch nor by a stage of the study."""
+    return [node for node in closure(study) if node.preferences is None and corpus_needed(study, node) is None]
+
+
 def preferences_used(study: Study) -> list[str]:
     """The preference sets that some model of the study is trained on."""
     nodes = closure(study)

@@ -174,6 +174,7 @@ class Study(Section):
 RESERVED = frozenset(
     (
         "all",
+        "fetch",
         "prepare",
         "base",
         "sft",
