@@ -16,10 +16,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from bad_input_cases import CASES, LINE, ROOT, Place
 
 from trustdag.artifacts import sha256_file
 from trustdag.cli import main
+
+from .bad_input_cases import CASES, LINE, ROOT, Place
+from .conftest import snakemake
 
 RESULTS = (
     "train.parquet", "validation.parquet", "test.parquet", "corpus.parquet", "card.json",
@@ -151,29 +153,18 @@ DRY_RUNS: dict[str, tuple[str, Any, list[str], str]] = {
 }
 
 
-def snakemake(place: Place, study: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Runs Snakemake in the case's folder; what it says is in `stdout`, as a dry run says it there."""
-    command = [
-        *(sys.executable, "-m", "snakemake", *options, "--snakefile", str(ROOT / "Snakefile")),
-        *("--directory", str(place.folder), "--cores", "1", "--configfile", str(study)),
-    ]
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    return subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, env=environment
-    )
-
-
 @pytest.mark.parametrize("case", DRY_RUNS)
 def test_snakemake_refuses_before_any_job_runs(place: Place, case: str) -> None:
     key, value, options, message = DRY_RUNS[case]
     study = place.study(key, value)
     place.file("results/taken/.configuration", "config/other.yaml\n")
     before = earlier_results(place.folder / "results")
-    done = snakemake(place, study, "--dry-run", *options)
+    done = snakemake(place.folder, "--dry-run", *options, configfile=study)
+    said = done.stdout + done.stderr
     assert done.returncode != 0
-    assert "Traceback" not in done.stdout
-    (said,) = [line for line in done.stdout.splitlines() if re.search(message, line)]
-    assert len(said) < 500
+    assert "Traceback" not in said
+    (line,) = [line for line in said.splitlines() if re.search(message, line)]
+    assert len(line) < 500
     assert earlier_results(place.folder / "results") == before
 
 
@@ -182,13 +173,13 @@ def test_a_job_that_fails_on_its_input_says_so_on_the_terminal_and_leaves_other_
     study = place.study("preferences.broken", {"source": "hh", "path": "pairs.jsonl"})
     place.file("pairs.jsonl", LINE[:40] + "\n")
     prepared = "results/smoke/data/crowd/card.json"
-    assert snakemake(place, study, prepared).returncode == 0
+    assert snakemake(place.folder, prepared, configfile=study).returncode == 0
     before = earlier_results(place.folder / "results" / "smoke" / "data")
     # When the other's file turns out to be malformed
-    done = snakemake(place, study, prepared, "results/smoke/data/broken/card.json")
+    done = snakemake(place.folder, prepared, "results/smoke/data/broken/card.json", configfile=study)
     # Then Snakemake fails, the line is named on the terminal, and what was prepared is as it was
     assert done.returncode == 1
-    assert re.search(r"^trustdag: pairs\.jsonl:1: not JSON", done.stdout, re.MULTILINE)
-    assert "Traceback" not in done.stdout
+    assert re.search(r"^trustdag: pairs\.jsonl:1: not JSON", done.stderr, re.MULTILINE)
+    assert "Traceback" not in done.stdout + done.stderr
     assert before
     assert earlier_results(place.folder / "results" / "smoke" / "data") == before
