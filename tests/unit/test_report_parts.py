@@ -7,7 +7,7 @@ from trustdag.report import published
 from trustdag.report.answer import answers, kind_of, line_of
 from trustdag.report.changes import arm_name, arms, judgement
 from trustdag.report.gather import run_times
-from trustdag.report.numbers import duration, interval, number, signed, title
+from trustdag.report.numbers import duration, interval, number, prose, signed, title
 
 NAN = float("nan")
 
@@ -23,7 +23,8 @@ NAN = float("nan")
         (number(12.4, 0), "12"),
         (signed(0.25), "+0.250"),
         (signed(-0.25), "−0.250"),  # noqa: RUF001
-        (signed(-0.0001), "0.000"),
+        (signed(-0.0001), "−1e−04"),  # noqa: RUF001
+        (signed(0.0), "0.000"),
         (interval(-0.1, 0.2), "[−0.100, 0.200]"),  # noqa: RUF001
         (interval(NAN, NAN), ""),
         (duration(4.21), "4.2 s"),
@@ -74,7 +75,21 @@ def test_the_answer_in_a_sentence():
 def test_an_answer_without_changes_says_so():
     (answer,) = answers(pd.DataFrame([change("bias", "no change found", 0.0)]), "base")
 
-    assert answer.sentence == "Since the base model, no change of dpo was found in 1 verticals."
+    assert answer.sentence == "Since the base model, no change of dpo was found in any of 1 verticals."
+
+
+def test_an_answer_does_not_count_what_was_not_measured():
+    rows = [change("bias", "rose", 0.1), change("ethics", "", NAN), change("privacy", "", NAN)]
+
+    (answer,) = answers(pd.DataFrame(rows), "base")
+    (empty,) = answers(pd.DataFrame(rows[1:]), "base")
+
+    assert answer.sentence == "Since the base model, dpo became worse in 1 of 1 verticals."
+    assert empty.sentence == "Since the base model, nothing about dpo could be measured."
+
+
+def test_backticks_become_code_and_nothing_else_becomes_markup():
+    assert prose("says `<b>` & more") == "says <code>&lt;b&gt;</code> &amp; more"
 
 
 def test_what_was_not_measured_is_not_called_unchanged():

@@ -14,8 +14,6 @@ from trustdag.stats.resampling import (
     holm,
     swap_test,
     swap_weights,
-    unanimous_difference,
-    unanimous_interval,
 )
 
 
@@ -109,23 +107,6 @@ def test_a_statistic_that_most_resamples_leave_undefined_has_no_interval():
 
     assert found.value == 1.0
     assert np.isnan(found.interval(0.95)).all()
-
-
-def test_unanimous_clusters_are_not_certainty():
-    # Clopper and Pearson for 0 of 20: the upper limit is 1 - .025 ** (1 / 20).
-    assert unanimous_interval(sample_of([0] * 20), 0.95) == pytest.approx((0, 0.16843), abs=1e-5)
-    assert unanimous_interval(sample_of([1] * 20), 0.95) == pytest.approx((0.83157, 1), abs=1e-5)
-    assert np.isnan(unanimous_interval(sample_of([0.5] * 20), 0.95)).all()
-
-
-def test_paired_arms_that_never_differ_may_differ_unseen():
-    zeros, ones = sample_of([0] * 20), sample_of([1] * 20)
-
-    assert unanimous_difference(zeros, zeros, 0.95) == pytest.approx((-0.16843, 0.16843), abs=1e-5)
-    assert unanimous_difference(ones, zeros, 0.95) == pytest.approx((0.83157, 1), abs=1e-5)
-    assert unanimous_difference(zeros, ones, 0.95) == pytest.approx((-1, -0.83157), abs=1e-5)
-    assert np.isnan(unanimous_difference(sample_of([1, 0]), sample_of([0, 0]), 0.95)).all()
-    assert np.isnan(unanimous_difference(sample_of([3, 3]), sample_of([3, 3]), 0.95)).all()
 
 
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=10))

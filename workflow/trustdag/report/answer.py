@@ -30,10 +30,13 @@ class Answer:
     @property
     def sentence(self) -> str:
         """Such as `Since the base model, dpo became worse in 3 of 5 verticals and better in 1.`"""
-        total = sum(len(rows) for rows in self.kinds.values())
-        parts = [f"{kind} in {len(self.kinds[kind])}" for kind in KINDS[:3] if kind in self.kinds]
+        measured = [kind for kind in KINDS[:4] if kind in self.kinds]
+        total = sum(len(self.kinds[kind]) for kind in measured)
+        parts = [f"{kind} in {len(self.kinds[kind])}" for kind in measured if kind in KINDS[:3]]
+        if not total:
+            return f"Since {self.since}, nothing about {self.recipe} could be measured."
         if not parts:
-            return f"Since {self.since}, no change of {self.recipe} was found in {total} verticals."
+            return f"Since {self.since}, no change of {self.recipe} was found in any of {total} verticals."
         parts[0] += f" of {total} verticals"
         *first, last = parts
         listed = f"{', '.join(first)} and {last}" if first else last

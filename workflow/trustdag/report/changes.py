@@ -4,36 +4,38 @@ import pandas as pd
 
 from trustdag.stats.tables import Tables
 
+CHANCE = "_chance"
+"""A metric NAME_chance says what guessing would score in the metric NAME, on the same items."""
 GROUP = ["model", "preferences", "recipe", "reference", "vertical", "metric", "condition"]
-CHANGE_COLUMNS = [
-    *GROUP,
-    "headline",
-    "better",
-    "seeds",
-    "change",
-    "low",
-    "high",
-    "detectable",
-    "p",
-    "p_holm",
-    "verdict",
-]
-LEVEL_COLUMNS = [*GROUP[:3], *GROUP[4:], "headline", "better", "chance", "seeds", "value", "low", "high", "detectable"]
+METRIC = ["headline", "better", "seeds"]
+CHANGE_COLUMNS = [*GROUP, *METRIC, "n_pairs", "lost", "change", "low", "high", "detectable", "p", "p_holm", "verdict"]
+LEVEL_COLUMNS = [*GROUP[:3], *GROUP[4:], *METRIC, "chance", "value", "low", "high", "detectable"]
 
 
 def changes(tables: Tables) -> pd.DataFrame:
     """Every paired change, one row a recipe and reference: over the training seeds where there are several."""
     single = tables.differences.rename(columns={"value": "own_value", "difference": "change"}).assign(seeds=1)
     several = tables.seeds[tables.seeds["reference"] != ""].rename(columns={"value": "change"})
-    return _prefer(single, several, GROUP)[CHANGE_COLUMNS]
+    pairs = tables.differences.groupby(GROUP, dropna=False, as_index=False)[["n_pairs", "lost"]].sum()
+    return _prefer(single, several.merge(pairs, on=GROUP), GROUP)[CHANGE_COLUMNS]
 
 
 def levels(tables: Tables) -> pd.DataFrame:
     """Every metric's value, one row a recipe: the mean over the training seeds where there are several."""
     keys = [*GROUP[:3], *GROUP[4:]]
-    chance = tables.metrics.drop_duplicates(["vertical", "metric"])[["vertical", "metric", "chance"]]
-    several = tables.seeds[tables.seeds["reference"] == ""].merge(chance, on=["vertical", "metric"], how="left")
-    return _prefer(tables.metrics.assign(seeds=1), several, keys)[LEVEL_COLUMNS]
+    metrics = tables.metrics.assign(seeds=1, chance=_chance(tables.metrics))
+    chance = metrics.drop_duplicates(["vertical", "metric", "condition"])[["vertical", "metric", "condition", "chance"]]
+    several = tables.seeds[tables.seeds["reference"] == ""].merge(chance, how="left")
+    return _prefer(metrics, several, keys)[LEVEL_COLUMNS]
+
+
+def _chance(metrics: pd.DataFrame) -> pd.Series:
+    """Chance as the metric defines it, or else as its sibling NAME_chance measures it on the items."""
+    keys = ["vertical", "metric", "condition", "policy"]
+    siblings = metrics[metrics["metric"].str.endswith(CHANCE)]
+    measured = siblings.assign(metric=siblings["metric"].str.removesuffix(CHANCE)).set_index(keys)["value"]
+    own = measured.reindex(pd.MultiIndex.from_frame(metrics[keys])).to_numpy()
+    return metrics["chance"].where(metrics["chance"].notna(), pd.Series(own, index=metrics.index))
 
 
 def _prefer(single: pd.DataFrame, several: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

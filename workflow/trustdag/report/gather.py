@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from trustdag.artifacts import provenance, read_json
+from trustdag.report.numbers import number
 from trustdag.report.runs import Run, runs
 from trustdag.stats.study import Cells
 
@@ -53,7 +54,7 @@ def _last_values(run: Run) -> dict[str, Any]:
         rows = curves[curves["split"] == split]
         if len(rows):
             last = rows.iloc[-1]
-            shown = [f"{name} {last[name]:.3f}" for name in SHOWN if name in last and pd.notna(last[name])]
+            shown = [f"{name} {number(last[name])}" for name in SHOWN if name in last and pd.notna(last[name])]
             found[f"last_{split}"] = ", ".join(shown)
     return found
 

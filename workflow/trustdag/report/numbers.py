@@ -2,6 +2,8 @@
 
 import math
 
+from markupsafe import Markup, escape
+
 MINUS = "\N{MINUS SIGN}"
 ACRONYMS = frozenset(("auroc", "dpo", "ece", "emt", "fnr", "fpr", "kl", "mc", "mc1", "mc2", "ppo", "sft"))
 MISSING = "\N{EN DASH}"
@@ -18,8 +20,11 @@ def signed(value: float | None, digits: int = 3) -> str:
     """A difference, with its sign."""
     if value is None or math.isnan(value):
         return MISSING
-    rounded = round(value, digits)
-    return f"{rounded:+.{digits}f}".replace("-", MINUS) if rounded else number(0.0, digits)
+    if value == 0:
+        return number(0.0, digits)
+    # A difference that rounding would hide keeps one figure.
+    shown = f"{value:+.{digits}f}" if round(value, digits) else f"{value:+.0e}"
+    return shown.replace("-", MINUS)
 
 
 def interval(low: float, high: float, digits: int = 3) -> str:
@@ -33,6 +38,14 @@ def title(name: str) -> str:
     """A metric's or vertical's name as words, such as `Likelihood FNR` of `likelihood_fnr`."""
     words = [word.upper() if word.lower() in ACRONYMS else word for word in name.split("_")]
     return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
+
+
+def prose(text: str) -> Markup:
+    """A sentence in which `backticks` mark code, safe for the page."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if index % 2 else escape(part) for index, part in enumerate(parts)
+    )
 
 
 def duration(seconds: float) -> str:

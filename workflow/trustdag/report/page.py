@@ -14,7 +14,7 @@ from trustdag.artifacts import atomic_file, atomic_folder, read_json
 from trustdag.errors import UserError
 from trustdag.report import numbers, plots, published
 from trustdag.report.answer import answers, kind_of
-from trustdag.report.changes import arm_name, arms, changes, levels, of_arm
+from trustdag.report.changes import CHANCE, arm_name, arms, changes, levels, of_arm
 from trustdag.report.draw import rows_of
 from trustdag.report.examples import examples
 from trustdag.report.gather import data_cards, models, run_times, software
@@ -59,7 +59,7 @@ def render(context: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("number", "signed", "duration", "title"):
+    for name in ("number", "signed", "duration", "title", "prose"):
         environment.filters[name] = getattr(numbers, name)
     environment.globals["interval"] = numbers.interval
     return environment.get_template("page.html.j2").render(**context, style=(TEMPLATES / "page.css").read_text("utf-8"))
@@ -113,6 +113,7 @@ def _arm(
         "values": {(*_key(row), row["recipe"]): row for row in rows_of(own_values)},
         "headlines": {row["vertical"]: row for row in rows_of(own_values[own_values["headline"].astype(bool)])},
         "conditions": conditions,
+        "chance": _chances(own_values),
         "several_conditions": {name for (name, _), found in conditions.items() if len(found) > 1},
         "counts": _counts(of_arm(metrics, arm)),
     }
@@ -132,6 +133,12 @@ def _conditions(values: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
     return found
 
 
+def _chances(values: pd.DataFrame) -> dict[tuple[str, str], float | None]:
+    """What guessing would score in each metric, where that is known."""
+    whole = rows_of(values[values["condition"] == ALL])
+    return {(row["vertical"], row["metric"]): None if pd.isna(row["chance"]) else row["chance"] for row in whole}
+
+
 def _counts(metrics: pd.DataFrame) -> dict[tuple[str, str, str], dict[str, int]]:
     """How many records of each status a recipe has for a metric, over its training seeds."""
     whole = metrics[metrics["condition"] == ALL]
@@ -145,13 +152,19 @@ def _vertical(name: str, source: Source, settings: PageSettings) -> dict[str, An
     shown = _shown_policies(source.cells)
     return {
         "name": name,
-        "description": (import_module(f"trustdag.verticals.{name}").__doc__ or "").split("\n\n")[0].strip(),
-        "metrics": list(metrics_of(name).values()),
+        "description": _description(name),
+        "metrics": [metric for metric in metrics_of(name).values() if not metric.name.endswith(CHANCE)],
         "examples": [
             {"model": policies[0].model, "items": examples(source.results, policies, name, settings)}
             for policies in shown
         ],
     }
+
+
+def _description(vertical: str) -> str:
+    """The first paragraph of a vertical's docstring, without its name."""
+    text = (import_module(f"trustdag.verticals.{vertical}").__doc__ or "").split("\n\n")[0].strip().split(": ", 1)[-1]
+    return text[:1].upper() + text[1:]
 
 
 def _shown_policies(cells: Cells) -> list[list[Policy]]:

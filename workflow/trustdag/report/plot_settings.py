@@ -6,6 +6,8 @@ from trustdag.settings import Section
 
 OKABE_ITO = ("#5a5a5a", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's palette for colour-blind readers, grey first (for the base model), pale yellow left out."""
+RUNS = OKABE_ITO[1:]
+"""The same without grey, for training runs."""
 
 
 class PlotSettings(Section):

@@ -116,37 +116,6 @@ def estimate(statistic: str, sample: Sample, resamples: int, seed: int) -> Estim
     )
 
 
-def unanimous_interval(sample: Sample, level: float) -> tuple[float, float]:
-    """Clopper and Pearson's interval where every value is 0 or every value is 1, clusters counted as single trials.
-
-    There a bootstrap sees no spread and would claim certainty. NaN for other values.
-    """
-    if not len(sample.values) or not (np.all(sample.values == 0) or np.all(sample.values == 1)):
-        return NO_INTERVAL
-    margin = _unseen(sample, level)
-    return (0.0, margin) if sample.values[0] == 0 else (1 - margin, 1.0)
-
-
-def unanimous_difference(ours: Sample, theirs: Sample, level: float) -> tuple[float, float]:
-    """The same for paired arms of values in [0, 1] that differ nowhere, or everywhere by the whole range."""
-    if not len(ours.values) or min(ours.values.min(), theirs.values.min()) < 0:
-        return NO_INTERVAL
-    if max(ours.values.max(), theirs.values.max()) > 1:
-        return NO_INTERVAL
-    difference = ours.values - theirs.values
-    margin = _unseen(ours, level)
-    if np.all(difference == 0):
-        return (-margin, margin)
-    if np.all(np.abs(difference) == 1) and np.ptp(difference) == 0:
-        return (1 - margin, 1.0) if difference[0] > 0 else (-1.0, margin - 1)
-    return NO_INTERVAL
-
-
-def _unseen(sample: Sample, level: float) -> float:
-    """The largest share of clusters that may be otherwise although not one was seen."""
-    return float(1 - ((1 - level) / 2) ** (1 / len(np.unique(sample.clusters))))
-
-
 def swap_test(statistic: str, ours: Sample, theirs: Sample, resamples: int, seed: int) -> float:
     """The two-sided p-value of no difference between paired arms: each cluster's arms are swapped at random.
 

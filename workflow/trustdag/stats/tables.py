@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from trustdag.artifacts import atomic_file
+from trustdag.stats import unanimous
 from trustdag.stats.estimators import Sample
 from trustdag.stats.records import ALL, Grid, grids, metrics_of, read_vertical
-from trustdag.stats.resampling import Estimate, estimate, holm, swap_test, unanimous_difference, unanimous_interval
+from trustdag.stats.resampling import Estimate, estimate, holm, swap_test
 from trustdag.stats.seeds import over_seeds
 from trustdag.stats.settings import StatisticsSettings
 from trustdag.stats.study import Cells, Policy
@@ -146,18 +147,13 @@ class Analysis:
         return self.estimates[key]
 
     def _interval(self, found: Estimate, policy: Policy, items: Any) -> tuple[float, float]:
-        if self.grid.metric.statistic == "mean":
-            exact = unanimous_interval(self.grid.sample(policy.policy, items), self.settings.level)
-            if not np.isnan(exact[0]):
-                return exact
-        return found.interval(self.settings.level)
+        sample = self.grid.sample(policy.policy, items)
+        exact = unanimous.interval(self.grid.metric.statistic, sample, self.settings.level)
+        return found.interval(self.settings.level) if np.isnan(exact[0]) else exact
 
     def _paired_interval(self, change: Estimate, ours: Sample, theirs: Sample) -> tuple[float, float]:
-        if self.grid.metric.statistic == "mean":
-            exact = unanimous_difference(ours, theirs, self.settings.level)
-            if not np.isnan(exact[0]):
-                return exact
-        return change.interval(self.settings.level)
+        exact = unanimous.difference(self.grid.metric.statistic, ours, theirs, self.settings.level)
+        return change.interval(self.settings.level) if np.isnan(exact[0]) else exact
 
     def _paired(self, policy: Policy, reference: Policy) -> tuple[Estimate, Estimate, Estimate]:
         """Both arms and their difference, over the items that both parsed."""

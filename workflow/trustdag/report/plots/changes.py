@@ -76,6 +76,8 @@ def _panel(
         of_vertical = rows[rows["vertical"] == vertical]
         better = of_vertical["better"].iloc[0] if len(of_vertical) else ""
         labels.append(f"{vertical}\n{ARROWS.get(better, '')}".strip())
+        if of_vertical["change"].isna().all():
+            axes.text(0.02, place, "not measured", transform=axes.get_yaxis_transform(), va="center", color=QUIET)
         if place:
             axes.axhline(place - 0.5, color="#eef1f4", linewidth=1)
         for number, (recipe, colour) in enumerate(palette.items()):

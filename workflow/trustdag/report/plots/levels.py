@@ -68,7 +68,10 @@ def _panel(axes: "Axes", rows: "pd.DataFrame", recipes: list[str], palette: dict
     from trustdag.report.draw import QUIET, rows_of
 
     chance = rows["chance"].dropna()
-    if len(chance):
+    if rows["value"].isna().all():
+        axes.text(0.5, 0.5, "no usable\nanswer", transform=axes.transAxes, ha="center", va="center", color=QUIET)
+        axes.set_yticks([])
+    elif len(chance):
         axes.axhline(chance.iloc[0], color=QUIET, linestyle=(0, (4, 3)), linewidth=1)
     for level in rows_of(rows):
         place, colour = recipes.index(level["recipe"]), palette[level["recipe"]]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from trustdag.report.plot_settings import PlotSettings
+from trustdag.report.plot_settings import RUNS, PlotSettings
 from trustdag.stats.study import Cells
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Settings(PlotSettings):
 
     height: float = Field(2.9, gt=0.5)
     """Height, in inches."""
-    colours: tuple[str, ...] = Field(("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"), min_length=1)
+    colours: tuple[str, ...] = Field(RUNS, min_length=1)
     """Colours of the runs."""
 
 

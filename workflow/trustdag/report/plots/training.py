@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from trustdag.report.plot_settings import PlotSettings
+from trustdag.report.plot_settings import RUNS, PlotSettings
 from trustdag.stats.study import Cells
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ class Settings(PlotSettings):
 
     panel_height: float = Field(2.2, gt=0.5)
     """Height of one row of panels, in inches."""
+    colours: tuple[str, ...] = Field(RUNS, min_length=1)
+    """Colours of the runs of one stage."""
 
 
 def applies(cells: Cells) -> bool:
@@ -59,7 +61,8 @@ def draw(cells: Cells, results: Path, settings: Settings) -> "Figure":
             panel.set_visible(bool(measured))
             panel.set_xlabel("step")
             panel.set_title(stage if row == 0 else "")
-            panel.set_ylabel(MEASURES[measure] if column == 0 or row else "")
+            if measured and not any(other.get_ylabel() for other in axes[row]):
+                panel.set_ylabel(MEASURES[measure])
     if len(palette) > 1:
         legend(figure, max(axes.flat, key=lambda panel: len(set(panel.get_legend_handles_labels()[1]))), 4)
     return figure
