@@ -217,6 +217,24 @@ def test_records_that_cannot_be_are_refused(tmp_path, one_metric, change, messag
         compute(two_policies(), tmp_path, QUICK)
 
 
+@pytest.mark.parametrize(
+    ("statistic", "record", "message"),
+    [
+        ("auroc", {"value": 0.5}, "share: item `a` has no label, which `auroc` needs"),
+        ("ece", {"value": 1.5, "label": 1}, "share: the value of item `a` is no probability"),
+    ],
+)
+def test_a_statistic_gets_what_it_needs(tmp_path, one_metric, monkeypatch, statistic, record, message):
+    monkeypatch.setattr(
+        sys.modules["trustdag.verticals.bias"], "METRICS", (Metric("share", None, "", True, statistic),)
+    )
+    for policy in ("toy/base", "toy/judge/sft/seed0"):
+        put(tmp_path, policy, [{"item": "a"} | record])
+
+    with pytest.raises(UserError, match=message):
+        compute(two_policies(), tmp_path, QUICK)
+
+
 def test_an_item_that_stands_twice_is_refused(tmp_path, one_metric):
     put(tmp_path, "toy/base", [{"item": "a"}, {"item": "a"}])
 

@@ -115,12 +115,24 @@ def grids(records: pd.DataFrame, metrics: dict[str, Metric], policies: tuple[Pol
         chosen = records[records["metric"] == name]
         if chosen.empty:
             continue
+        _check_labels(chosen, metric)
         whole, conditions = _arrange(chosen, metric, [policy.policy for policy in policies])
         yield whole
         different = sorted(set(conditions))
         if len(different) > 1:
             for condition in different:
                 yield _subset(whole, condition, conditions == condition)
+
+
+def _check_labels(records: pd.DataFrame, metric: Metric) -> None:
+    """Raises UserError where a statistic of values and labels lacks a label, or has a probability that is none."""
+    parsed = records[records["status"] == "parsed"]
+    if metric.statistic != "mean" and parsed["label"].isna().any():
+        item = parsed.loc[parsed["label"].isna(), "item"].iloc[0]
+        raise UserError(f"{metric.name}: item `{item}` has no label, which `{metric.statistic}` needs; score again")
+    if metric.statistic == "ece" and not parsed["value"].between(0, 1).all():
+        item = parsed.loc[~parsed["value"].between(0, 1), "item"].iloc[0]
+        raise UserError(f"{metric.name}: the value of item `{item}` is no probability; score again")
 
 
 def _arrange(records: pd.DataFrame, metric: Metric, policies: list[str]) -> tuple[Grid, NDArray[np.object_]]:
