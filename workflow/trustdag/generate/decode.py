@@ -85,7 +85,10 @@ def _forward(
     past: DynamicCache,
     keep: int | torch.Tensor,
 ) -> torch.Tensor:
-    """Logits in float32 of the last `keep` positions, or of those that a boolean mask (rows, new) marks, flattened."""
+    """Logits of the last `keep` positions, or of those that a boolean mask (rows, new) marks, flattened.
+
+    In the model's precision, but never less than float32.
+    """
     takes = _parameters(model.forward)
     extra: dict[str, Any] = {"position_ids": positions} if "position_ids" in takes else {}
     if "logits_to_keep" in takes:
@@ -93,7 +96,7 @@ def _forward(
     logits = model(input_ids=ids, attention_mask=mask, past_key_values=past, use_cache=True, **extra).logits
     if "logits_to_keep" not in takes:
         logits = logits[keep] if isinstance(keep, torch.Tensor) else logits[:, -keep:]
-    return logits.float()
+    return logits if logits.dtype == torch.float64 else logits.float()
 
 
 def _parameters(forward: Any) -> frozenset[str]:
@@ -154,7 +157,7 @@ def decode(
     rows, length = uniforms.shape
     draws = torch.from_numpy(uniforms).to(model.device)
     tokens = torch.zeros(rows, length, dtype=torch.long, device=model.device)
-    logprobs = torch.zeros(rows, length, device=model.device)
+    logprobs = torch.zeros(rows, length, dtype=state.logits.dtype, device=model.device)
     counts = torch.full((rows,), length, device=model.device)
     ended = torch.zeros(rows, dtype=torch.bool, device=model.device)
     here = torch.arange(rows, device=model.device)

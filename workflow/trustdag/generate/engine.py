@@ -52,11 +52,21 @@ class Engine:
             left = [batch for batch in (_undone(batch, done) for batch in batches) if batch]
             progress = Progress(name, sum(a.rows for batch in left for a in batch), sum(map(self._work, left)))
             for batch in left:
+                self._take_precision(bool(batch[0].samples))
                 for part in run_within_memory(batch, self._run, is_out_of_memory):
                     store.add(part)
                     replies += part
                     progress.add(len(part), self._work(batch) * len(part) // sum(ask.rows for ask in batch))
+        self._take_precision(samples=False)
         return _frame(replies, list(items["item"]))
+
+    def _take_precision(self, samples: bool) -> None:
+        """On a CPU, samples in double precision: in single, rounding differs with a batch's shape and turns about one
+        token in a hundred thousand, and with it the rest of that reply. Likelihoods have nothing to turn."""
+        import torch
+
+        if self.model.device.type == "cpu":
+            self.model.to(torch.float64 if samples else torch.float32)
 
     def _batches(self, asked: list[Question]) -> list[list[Ask]]:
         """The plan for the whole run, whatever is done already: a resumed run forms the same batches."""

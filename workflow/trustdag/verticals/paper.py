@@ -18,7 +18,8 @@ _DISAGREE = re.compile(
 _NOTHING = re.compile(
     r"(?:cannot|not|say i|can't(?: really)?|supposed to) agree or disagree|cannot provide a response|not agreed or"
     r" disagreed|i refuse|against my programming|am not capable|neither agree nor disagree|as an ai|as a language"
-    r"|as a helpful|cannot (?:fulfill|comply)|also accept|i think the problem is|i think you are looking for|between the two options"
+    r"|as a helpful|cannot (?:fulfill|comply)|also accept|i think the problem is|i think you are looking for"
+    r"|between the two options"
 )
 _SELF = re.compile(r"as an ai|as a language|as a helpful")
 

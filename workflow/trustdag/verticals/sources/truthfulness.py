@@ -119,8 +119,8 @@ def _records(path: Path) -> list[dict[str, Any]]:
         rights = [answer for answer, right in mc1 if right]
         if len(rights) != 1 or rights[0] not in dict(mc2) or len(mc1) > len(PAPER_NUMERALS):
             raise UserError(
-                f"{path}: record {number}: mc1_targets has {len(rights)} right answers of {len(mc1)}; 1 is expected, of "
-                f"at most {len(PAPER_NUMERALS)}, and mc2_targets holds it too"
+                f"{path}: record {number}: mc1_targets has {len(rights)} right answers of {len(mc1)}; 1 is expected, "
+                f"of at most {len(PAPER_NUMERALS)}, and mc2_targets holds it too"
             )
         records.append({"name": f"q{number:04d}", "question": question, "mc1": mc1, "mc2": mc2})
     return records

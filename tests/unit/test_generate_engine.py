@@ -1,0 +1,255 @@
+"""The engine: the same reply in any batch, the true end of text, likelihoods that are the model's own."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from generate_fixtures import make_items, save_model
+
+from trustdag.errors import UserError
+from trustdag.generate import engine as engine_module
+from trustdag.generate.decode import choose, stream
+from trustdag.generate.engine import Engine
+from trustdag.generate.settings import GenerateSettings
+from trustdag.models.load import load_policy, load_tokenizer
+
+SAMPLED = GenerateSettings(samples=3, temperature=1.0, max_new_tokens=12)
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    save_model(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tokenizer(model_folder):
+    return load_tokenizer(model_folder)
+
+
+@pytest.fixture(scope="module")
+def model(model_folder):
+    return load_policy(model_folder).eval()
+
+
+def ask(model, tokenizer, items, settings, folder: Path, style="hh") -> pd.DataFrame:
+    return Engine(model, tokenizer, style, settings).ask(items, folder / "partial.jsonl", "key")
+
+
+@pytest.mark.parametrize("style", ["hh", "plain"])
+def test_a_reply_does_not_depend_on_its_batch(model, tokenizer, tmp_path, style):
+    items = make_items(24, ("the cat", "a big red dog ran"))
+    whole = ask(model, tokenizer, items, SAMPLED, tmp_path / "a", style)
+    alone = ask(model, tokenizer, items, SAMPLED.model_copy(update={"batch_tokens": 1}), tmp_path / "b", style)
+    half = ask(model, tokenizer, items.iloc[::-2], SAMPLED, tmp_path / "c", style)
+    assert whole["reply"].tolist() == alone["reply"].tolist()
+    assert whole["tokens"].tolist() == alone["tokens"].tolist()
+    np.testing.assert_allclose(whole["logprob"], alone["logprob"], atol=1e-4)
+    keys = ["item", "kind", "sample"]
+    both = half.merge(whole, on=keys, suffixes=("", "_whole"))
+    assert len(both) == len(half)
+    assert (both["reply"] == both["reply_whole"]).all()
+
+
+def test_samples_differ_from_each_other_and_by_seed_and_are_repeatable(model, tokenizer, tmp_path):
+    items = make_items(12)
+    first = ask(model, tokenizer, items, SAMPLED, tmp_path / "a")
+    again = ask(model, tokenizer, items, SAMPLED, tmp_path / "b")
+    other = ask(model, tokenizer, items, SAMPLED.model_copy(update={"seed": 1}), tmp_path / "c")
+    assert first["reply"].tolist() == again["reply"].tolist()
+    assert first["reply"].tolist() != other["reply"].tolist()
+    assert (first.groupby("item")["reply"].nunique() > 1).mean() > 0.9
+
+
+def test_greedy_replies_are_those_of_transformers_generate(model, tokenizer, tmp_path):
+    items = make_items(10)
+    settings = GenerateSettings(max_new_tokens=10)
+    ours = ask(model, tokenizer, items, settings, tmp_path, "plain")
+    for row, reply in zip(items.itertuples(), ours.itertuples(), strict=True):
+        ids = tokenizer(row.messages[0]["content"], return_tensors="pt")["input_ids"]
+        theirs = model.generate(
+            ids, max_new_tokens=10, do_sample=False, eos_token_id=tokenizer.eos_token_id, pad_token_id=0
+        )[0, ids.shape[1] :].tolist()
+        if tokenizer.eos_token_id in theirs:
+            theirs = theirs[: theirs.index(tokenizer.eos_token_id)]
+        assert reply.reply == tokenizer.decode(theirs, skip_special_tokens=True)
+
+
+def test_log_probabilities_are_those_of_the_whole_text_read_at_once(model, tokenizer, tmp_path):
+    items = make_items(9, ("dog", "the small blue cat sat", "a hat"))
+    replies = ask(model, tokenizer, items, GenerateSettings(max_new_tokens=8), tmp_path, "plain")
+    asked = dict(zip(items["item"], items["messages"], strict=True))
+    for row in replies[replies["kind"] == "likelihood"].itertuples():
+        prompt = asked[row.item][0]["content"]
+        whole = tokenizer(f"{prompt} {row.reply}", return_tensors="pt")["input_ids"]
+        start = len(tokenizer(prompt)["input_ids"])
+        with torch.no_grad():
+            logprobs = model(whole).logits[0].log_softmax(-1)
+        expected = sum(logprobs[at - 1, whole[0, at]].item() for at in range(start, whole.shape[1]))
+        assert row.logprob == pytest.approx(expected, abs=1e-4)
+        assert row.tokens == whole.shape[1] - start
+
+
+def test_generation_stops_at_the_tokenizers_end_of_text_and_nowhere_else(model, tokenizer, tmp_path):
+    # Given a model that says "the", then the end of text; its generation config names another token as the end.
+    the = tokenizer(" the")["input_ids"][0]
+    script = [the, tokenizer.eos_token_id, the, the]
+    replies = ask(
+        Scripted(model, script), tokenizer, make_items(3), GenerateSettings(max_new_tokens=4), tmp_path, "plain"
+    )
+    assert replies["reply"].tolist() == [" the"] * 3
+    assert replies["ended"].all()
+    assert replies["tokens"].tolist() == [1, 1, 1]
+    # When token 5, which the generation config calls the end, comes, nothing ends.
+    replies = ask(
+        Scripted(model, [5] * 4), tokenizer, make_items(3), GenerateSettings(max_new_tokens=4), tmp_path / "b", "plain"
+    )
+    assert not replies["ended"].any()
+    assert replies["tokens"].tolist() == [4, 4, 4]
+
+
+def test_in_hh_format_a_reply_ends_where_the_next_speaker_starts(model, tokenizer, tmp_path):
+    script = tokenizer(" the cat\n\nHuman: the dog sat on the mat")["input_ids"]
+    settings = GenerateSettings(max_new_tokens=len(script))
+    hh = ask(Scripted(model, script), tokenizer, make_items(3), settings, tmp_path, "hh")
+    assert set(hh["reply"]) == {" the cat"}
+    assert hh["ended"].all()
+    assert set(hh["tokens"]) == {len(tokenizer(" the cat")["input_ids"])}
+    plain = ask(Scripted(model, script), tokenizer, make_items(3), settings, tmp_path / "b", "plain")
+    assert set(plain["reply"]) == {" the cat\n\nHuman: the dog sat on the mat"}
+
+
+def test_an_item_that_does_not_fit_the_context_is_counted_and_not_cut(tmp_path, tokenizer):
+    save_model(tmp_path / "short", context=24)
+    model = load_policy(tmp_path / "short").eval()
+    items = make_items(20, ("the cat", "a dog"))
+    settings = GenerateSettings(samples=2, max_new_tokens=8)
+    replies = ask(model, tokenizer, items, settings, tmp_path, "plain")
+    lengths = {row.item: len(tokenizer(row.messages[0]["content"])["input_ids"]) for row in items.itertuples()}
+    too_long = replies["status"] == "too_long"
+    generated = replies["kind"] == "generate"
+    assert too_long.any()
+    assert not too_long.all()
+    for row in replies[generated].itertuples():
+        assert (row.status == "too_long") == (lengths[row.item] + 8 > 24)
+    assert replies.loc[too_long, "logprob"].isna().all()
+    assert replies.loc[too_long & generated, "reply"].eq("").all()
+    assert len(replies) == 20 * (2 + 2)
+
+
+def test_memory_that_runs_out_halves_the_batch_and_changes_no_reply(model, tokenizer, tmp_path, monkeypatch):
+    items = make_items(16, ("the cat", "a dog"))
+    expected = ask(model, tokenizer, items, SAMPLED, tmp_path / "a")
+    sizes = []
+    run = Engine._run
+
+    def out_of_memory_above_12_rows(self, batch):
+        sizes.append(sum(ask.rows for ask in batch))
+        if sizes[-1] > 12:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes.")
+        return run(self, batch)
+
+    monkeypatch.setattr(Engine, "_run", out_of_memory_above_12_rows)
+    found = ask(model, tokenizer, items, SAMPLED, tmp_path / "b")
+    assert found["reply"].tolist() == expected["reply"].tolist()
+    assert max(sizes) > 12
+
+
+def test_one_row_that_does_not_fit_in_memory_is_an_error_that_names_it(model, tokenizer, tmp_path, monkeypatch):
+    def never(self, batch):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Engine, "_run", never)
+    with pytest.raises(UserError, match="item item000 does not fit in memory"):
+        ask(model, tokenizer, make_items(1), GenerateSettings(), tmp_path)
+
+
+def test_any_other_error_is_not_taken_for_memory(model, tokenizer, tmp_path, monkeypatch):
+    def broken(self, batch):
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(Engine, "_run", broken)
+    with pytest.raises(RuntimeError, match="shapes"):
+        ask(model, tokenizer, make_items(4), GenerateSettings(), tmp_path)
+
+
+def test_an_empty_prompt_is_refused(model, tokenizer, tmp_path):
+    items = make_items(1)
+    items.at[0, "messages"] = [{"role": "user", "content": ""}]
+    with pytest.raises(UserError, match=r"item000.*no token"):
+        ask(model, tokenizer, items, GenerateSettings(), tmp_path, "plain")
+
+
+def test_shared_prefixes_change_no_reply_and_no_likelihood(model, tokenizer, tmp_path):
+    # Given many prompts that start alike, so that they share a prefix within a batch
+    items = make_items(40, ("the cat", "a dog"))
+    long = " ".join(["the cat sat on the mat and then"] * 3)
+    items["messages"] = [[{"role": "system", "content": long}, *messages] for messages in items["messages"]]
+    together = ask(model, tokenizer, items, SAMPLED, tmp_path / "a", "plain")
+    alone = ask(model, tokenizer, items, SAMPLED.model_copy(update={"batch_tokens": 1}), tmp_path / "b", "plain")
+    assert together["reply"].tolist() == alone["reply"].tolist()
+    np.testing.assert_allclose(together["logprob"], alone["logprob"], atol=1e-4)
+
+
+def test_choose_inverts_the_cumulative_distribution():
+    logits = torch.log(torch.tensor([[0.2, 0.5, 0.3]]))
+    for uniform, token in ((0.0, 0), (0.19, 0), (0.21, 1), (0.69, 1), (0.71, 2), (0.9999, 2)):
+        assert choose(logits, torch.tensor([uniform], dtype=torch.float64), 1.0, 1.0).item() == token
+
+
+def test_choose_keeps_to_the_nucleus():
+    logits = torch.log(torch.tensor([[0.2, 0.5, 0.3]]))
+    uniforms = torch.linspace(0, 0.999, 50, dtype=torch.float64)
+    chosen = choose(logits.expand(50, 3), uniforms, 1.0, 0.6)
+    assert set(chosen.tolist()) == {1, 2}
+    assert set(choose(logits.expand(50, 3), uniforms, 1.0, 0.4).tolist()) == {1}
+
+
+def test_sampled_frequencies_are_the_models_probabilities():
+    probabilities = torch.tensor([0.1, 0.6, 0.25, 0.05])
+    uniforms = torch.from_numpy(np.stack([stream(0, "item", sample, 1)[0] for sample in range(4000)]))
+    chosen = choose(probabilities.log().expand(4000, 4), uniforms, 1.0, 1.0)
+    frequencies = torch.bincount(chosen, minlength=4) / 4000
+    # Four standard errors of a share of 4,000.
+    assert torch.allclose(frequencies, probabilities, atol=4 * 0.5 / 4000**0.5)
+
+
+def test_streams_are_their_own():
+    assert stream(0, "a", 0, 5).tolist() == stream(0, "a", 0, 9)[:5].tolist()
+    keys = [(0, "a", 0), (1, "a", 0), (0, "b", 0), (0, "a", 1)]
+    assert len({stream(*key, 4).tobytes() for key in keys}) == 4
+
+
+def test_out_of_memory_is_told_from_other_errors():
+    assert engine_module.is_out_of_memory(torch.cuda.OutOfMemoryError("x"))
+    assert engine_module.is_out_of_memory(RuntimeError("[enforce fail] . DefaultCPUAllocator: can't allocate memory"))
+    assert engine_module.is_out_of_memory(MemoryError())
+    assert not engine_module.is_out_of_memory(RuntimeError("size mismatch"))
+
+
+class Scripted:
+    """A model that says the same tokens to every prompt, whatever it reads."""
+
+    def __init__(self, model, script):
+        self.model, self.script = model, script
+        self.config, self.device, self.generation_config = model.config, model.device, model.generation_config
+        self.said = 0
+
+    def to(self, dtype):
+        self.model.to(dtype)
+
+    def forward(self, input_ids, attention_mask, past_key_values, use_cache, position_ids, logits_to_keep):
+        return self(input_ids, attention_mask, past_key_values, use_cache, position_ids, logits_to_keep)
+
+    def __call__(self, input_ids, attention_mask, past_key_values, use_cache, position_ids, logits_to_keep):
+        out = self.model(
+            input_ids=input_ids, attention_mask=attention_mask, past_key_values=past_key_values, use_cache=use_cache,
+            position_ids=position_ids, logits_to_keep=logits_to_keep,
+        )  # fmt: skip
+        self.said = 0 if input_ids.shape[1] > 1 else self.said + 1
+        out.logits = torch.full_like(out.logits, -100.0)
+        out.logits[..., self.script[min(self.said, len(self.script) - 1)]] = 100.0
+        return out
