@@ -3,9 +3,11 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import invented_study
 import pytest
+from jinja2 import Template
 
 from trustdag.cli import main
 from trustdag.report import plots
@@ -104,6 +106,9 @@ def test_the_configuration_can_be_read_without_the_plotting_library():
 
 @pytest.mark.parametrize("name", plots.names())
 def test_snakemakes_own_report_shows_the_same_caption(name):
-    caption = Path(plots.__file__).parents[3] / "report" / f"{name}.rst"
+    captions = Path(plots.__file__).parents[3] / "report" / "plot.rst"
+    job = SimpleNamespace(wildcards=SimpleNamespace(plot=name))
 
-    assert caption.read_text(encoding="utf-8").strip() == plots.module(name).CAPTION
+    shown = Template(captions.read_text(encoding="utf-8")).render(snakemake=job)
+
+    assert shown.strip() == plots.module(name).CAPTION

@@ -16,7 +16,7 @@ rule plot:
     output:
         svg=report(
             f"{RESULTS}/plots/{{plot}}.svg",
-            caption="../report/{plot}.rst",
+            caption="../report/plot.rst",
             category="Plots",
             labels={"plot": "{plot}"},
         ),
@@ -32,7 +32,7 @@ rule plot:
         **asks("plot"),
     params:
         settings=lambda wildcards: getattr(STUDY.report.plots, wildcards.plot).as_json(),
-        results=RESULTS,
+        results=subpath(input.cells, parent=True),
         code=lambda wildcards: code_of(
             "commands.plot", f"report.plots.{wildcards.plot}"
         ),
@@ -80,8 +80,7 @@ rule report:
         **asks("report"),
     params:
         settings=STUDY.report.page.as_json(),
-        results=RESULTS,
-        benchmarks=BENCHMARKS,
+        results=subpath(input.cells, parent=True),
         code=code_of(
             "commands.report", *(f"verticals.{vertical}" for vertical in VERTICALS)
         ),
@@ -89,5 +88,5 @@ rule report:
         "Report of {STUDY.name}: {output.page}"
     shell:
         LAUNCH + "report --study {input.cells} --results {params.results}"
-        " --configuration {input.configuration} --benchmarks {params.benchmarks}"
+        " --configuration {input.configuration}"
         " --settings {params.settings:q} --out {output.page} --tables {output.tables}"
