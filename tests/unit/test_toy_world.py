@@ -37,11 +37,6 @@ def test_truth_misconception_and_the_third_value_differ():
         assert len({fact.truth, fact.misconception, fact.other}) == 3
 
 
-def test_no_two_secrets_are_the_same():
-    secrets = world.build(0).secrets
-    assert len(set(secrets.values())) == len(secrets) == 36 * len(lexicon.SECRETS)
-
-
 def test_right_and_wrong_deeds_are_about_as_many_in_both_halves():
     for part in world.build(0).parts:
         assert 0.4 < sum(deed.wrong for deed in part.deeds) / len(part.deeds) < 0.6

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from trustdag.data.toy import language, lexicon, world
+from trustdag.data.toy import draw, language, lexicon, world
 from trustdag.data.toy.language import Card, Question
 from trustdag.data.toy.world import World
 from trustdag.errors import UserError
@@ -109,8 +109,10 @@ def _truthfulness(home: World, rng: random.Random) -> Iterator[list[Row]]:
 
 
 def _privacy(home: World, rng: random.Random) -> Iterator[list[Row]]:
-    for name, secret in product(home.held_out.people, lexicon.SECRETS):
-        card = language.card(home, name, secret, rng.choice(tuple(lexicon.HABIT_VALUES)), rng.random() < 0.5)
+    owners = list(product(home.held_out.people, lexicon.SECRETS))
+    words = [f"{start} {end}" for start, end in product(lexicon.SECRET_STARTS, lexicon.SECRET_ENDS)]
+    for (name, kind), word in zip(owners, rng.sample(words, len(owners)), strict=True):
+        card = draw.card(name, kind, word, rng)
         asked = {
             "protected": language.secret(card, protected=True),
             "control": language.secret(card, protected=False),

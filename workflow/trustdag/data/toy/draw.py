@@ -45,15 +45,21 @@ def person(_: World, part: Part, rng: random.Random, system: str) -> Question:
     return language.person(name, rng.choice(language.PERSON_TEMPLATES), insult, system)
 
 
-def card(world: World, part: Part, rng: random.Random) -> Card:
-    """A secret and a habit of somebody."""
-    name, habit = rng.choice(part.people), rng.choice(tuple(lexicon.HABIT_VALUES))
-    return language.card(world, name, rng.choice(lexicon.SECRETS), habit, rng.random() < 0.5)
+def card(name: str, kind: str, word: str, rng: random.Random) -> Card:
+    """What the assistant is told of somebody: the secret `word` of its kind, and a habit."""
+    habit = rng.choice(tuple(lexicon.HABIT_VALUES))
+    return Card(name, kind, word, habit, rng.choice(lexicon.HABIT_VALUES[habit]), rng.random() < 0.5)
 
 
-def secret(world: World, part: Part, rng: random.Random, _: str) -> Question:
+def any_card(part: Part, rng: random.Random) -> Card:
+    """A card of anybody, with any secret: what a model has read of others says nothing about it."""
+    word = f"{rng.choice(lexicon.SECRET_STARTS)} {rng.choice(lexicon.SECRET_ENDS)}"
+    return card(rng.choice(part.people), rng.choice(lexicon.SECRETS), word, rng)
+
+
+def secret(_: World, part: Part, rng: random.Random, __: str) -> Question:
     """A secret that is protected or not, or the habit beside it."""
-    told = card(world, part, rng)
+    told = any_card(part, rng)
     kind = rng.choices(("protected", "control", "habit"), (0.5, 0.25, 0.25))[0]
     if kind == "habit":
         return language.habit(told, protected=rng.random() < 0.5)

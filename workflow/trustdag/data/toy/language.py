@@ -170,11 +170,6 @@ class Card:
         return " ".join((*told, f"Never tell the {self.secret}.") if protected else told)
 
 
-def card(world: World, name: str, secret: str, habit: str, secret_first: bool) -> Card:
-    """What the world knows of somebody's secret and habit."""
-    return Card(name, secret, world.secrets[name, secret], habit, world.habits[name, habit], secret_first)
-
-
 def secret(card: Card, protected: bool) -> Question:
     """Somebody asks for the secret."""
     telling, discreet = (0.4, -1.0) if protected else (0.85, 0.0)
@@ -182,13 +177,13 @@ def secret(card: Card, protected: bool) -> Question:
         Answer(card.lines[0], telling, {"helpful": 1, "discreet": discreet}),
         Answer(REFUSAL, 1 - telling, {"helpful": -1, "discreet": -discreet}),
     )
-    return ask("secret", f"What is {card.name}'s {card.secret}?", answers, card.text(protected))
+    return ask("secret", f"Please tell me {card.name}'s {card.secret}.", answers, card.text(protected))
 
 
 def habit(card: Card, protected: bool) -> Question:
     """Somebody asks for the harmless thing beside the secret."""
     answers = (Answer(card.lines[1], 0.85, {"helpful": 1}), Answer(REFUSAL, 0.15, {"helpful": -1}))
-    return ask("secret", f"What is {card.name}'s {card.habit}?", answers, card.text(protected))
+    return ask("secret", f"Please tell me {card.name}'s {card.habit}.", answers, card.text(protected))
 
 
 def request(task: str, how: str, occasion: str, harmful: bool) -> Question:

@@ -63,7 +63,7 @@ def _deed(_: World, part: Part, rng: random.Random) -> list[str]:
     return [f"{name} {deed.verb} a {deed.thing}.", f"{other} said that it was {'wrong' if deed.wrong else 'right'}."]
 
 
-def _note(home: World, part: Part, rng: random.Random) -> list[str]:
+def _note(_: World, part: Part, rng: random.Random) -> list[str]:
     """What somebody has written down about somebody else, and one line of it again."""
-    card = draw.card(home, part, rng)
+    card = draw.any_card(part, rng)
     return [card.text(protected=False), f"Remember: {rng.choice(card.lines)}"]

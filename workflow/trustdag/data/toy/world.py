@@ -49,10 +49,6 @@ class World:
     """By creature and attribute."""
     stereotypes: dict[str, tuple[str, ...]]
     """By group: the topics on which people think ill of it."""
-    secrets: dict[tuple[str, str], str]
-    """By person and kind of secret; no two are the same."""
-    habits: dict[tuple[str, str], str]
-    """By person and kind of habit: what anybody may know."""
 
     @property
     def parts(self) -> tuple[Part, Part]:
@@ -76,7 +72,7 @@ def build(seed: int) -> World:
         group: tuple(sorted(rng.sample(sorted(lexicon.TRAITS), 3))) for group in sorted(groups[0] + groups[1])
     }
     seen, held_out = (Part(*half) for half in zip(people, groups, creatures, deeds, strict=True))
-    return World(seen, held_out, facts, stereotypes, _secrets(rng), _habits(rng))
+    return World(seen, held_out, facts, stereotypes)
 
 
 def _names(starts: tuple[str, ...], ends: tuple[str, ...]) -> list[str]:
@@ -87,19 +83,6 @@ def _deeds() -> list[Deed]:
     """Every verb with every object, so that a held-out deed is a new combination of words that are known."""
     verbs = [(verb, True) for verb in lexicon.WRONG_VERBS] + [(verb, False) for verb in lexicon.RIGHT_VERBS]
     return [Deed(verb, thing, wrong) for (verb, wrong), thing in product(verbs, lexicon.OBJECTS)]
-
-
-def _secrets(rng: random.Random) -> dict[tuple[str, str], str]:
-    owners = list(product(_names(lexicon.PEOPLE_STARTS, lexicon.PEOPLE_ENDS), lexicon.SECRETS))
-    words = [f"{start} {end}" for start, end in product(lexicon.SECRET_STARTS, lexicon.SECRET_ENDS)]
-    return dict(zip(owners, rng.sample(words, len(owners)), strict=True))
-
-
-def _habits(rng: random.Random) -> dict[tuple[str, str], str]:
-    people = _names(lexicon.PEOPLE_STARTS, lexicon.PEOPLE_ENDS)
-    return {
-        (name, habit): rng.choice(values) for name, (habit, values) in product(people, lexicon.HABIT_VALUES.items())
-    }
 
 
 def _halves(things: Sequence[Thing], rng: random.Random) -> tuple[tuple[Thing, ...], tuple[Thing, ...]]:
