@@ -2,9 +2,9 @@
 
     python benchmarks/training.py [--hidden 256 --layers 6 --length 96 --batch 16 --steps 20 --rounds 3] [--json FILE]
 
-Both sides take turns, `rounds` times, in one process; the medians are compared. The bare loop gets its batches as ready
-tensors and logs nothing: it is the most that the machine gives. Ours is the whole stage as `trustdag align` runs it, from
-its first logged line to its last.
+Both sides take turns, `rounds` times, in one process; the medians are compared. The bare loop gets its batches as
+ready tensors and logs nothing: it is the most that the machine gives. Ours is the whole stage as `trustdag align` runs
+it, from its first logged line to its last.
 """
 
 import argparse

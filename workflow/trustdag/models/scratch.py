@@ -147,9 +147,12 @@ class Run:
         """Runs the optimiser steps that are still to do."""
         import torch
 
+        from trustdag.models.cpu import use_onednn
+
         settings = self.settings
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model.to(self.device).train()
+        use_onednn(self.model)
         self.optimiser = optimiser(self.model, settings)
         first = self._resume()
         self.guard = Guard("base", settings.steps, self.log.path)

@@ -1,7 +1,7 @@
 """The log-probabilities that TRL's trainers ask of a model, where memory is not what is scarce.
 
 TRL patches the model so that it computes them in tiles that are recomputed in the backward pass: right for a large
-vocabulary on a GPU, but on a CPU it takes twice the time of the whole step. Imports torch: import it inside functions only.
+vocabulary on a GPU, but on a CPU it doubles the time of a step. Imports torch: import it inside functions only.
 """
 
 from typing import Any

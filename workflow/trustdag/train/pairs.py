@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-
 from trustdag.artifacts import read_table
 from trustdag.errors import UserError
 from trustdag.models.dialogue import Format

@@ -10,6 +10,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+from trustdag.models.cpu import use_onednn
 from trustdag.models.load import choose_bf16
 from trustdag.train import checkpoints
 from trustdag.train.finish import finish
@@ -95,8 +96,12 @@ class StageTrainer:
     session: Session
 
     def __init__(self: Any, **kwargs: Any) -> None:
-        super().__init__(**kwargs)  # type: ignore[call-arg]
-        if not torch.cuda.is_available() and hasattr(self.model, "generate"):
+        super().__init__(**kwargs)
+        if torch.cuda.is_available():
+            return
+        if not self.args.bf16:
+            use_onednn(self.model)
+        if hasattr(self.model, "generate"):
             use_plain_head(self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model)
 
     def _send_telemetry(self) -> None:
@@ -135,6 +140,15 @@ class StageTrainer:
         if self.accelerator.is_main_process:
             checkpoints.keep(partial / f"{checkpoints.PREFIX}{step}", folder, step)
         self.accelerator.wait_for_everyone()
+
+    def _load_from_checkpoint(self: Any, resume_from_checkpoint: str, model: Any = None) -> None:
+        # transformers 5.23 drops the names that it does not find in the model without a word. GPT-NeoX's head is saved
+        # under another name than it has in memory, and would go on from where the stage began.
+        if not isinstance(self.model, PreTrainedModel) or self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)  # type: ignore[misc]
+            return
+        saved = type(self.model).from_pretrained(resume_from_checkpoint, dtype=self.model.dtype, local_files_only=True)
+        self.model.load_state_dict(saved.state_dict())
 
     def compute_loss(self: Any, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         mode = "train" if self.model.training else "eval"
