@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 import pytest
+
 from trustdag import fingerprint
 from trustdag.fingerprint import code_of, reachable
 

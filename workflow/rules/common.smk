@@ -8,10 +8,12 @@ from pathlib import Path
 
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow"))
-# Commands find the package this way in every environment: conda's, a compute node's, a container's.
-os.environ["PYTHONPATH"] = str(ROOT / "workflow")
-# Without conda, `python` is the one that runs Snakemake, whether or not its environment is activated.
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+# Commands find the package this way in every environment: conda's, a compute node's, a container's. Without conda, their
+# `python` is the one that runs Snakemake, whether or not its environment is activated.
+os.environ.update(
+    PYTHONPATH=str(ROOT / "workflow"),
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]),
+)
 
 from trustdag import dag, resources
 from trustdag.align import methods

@@ -5,14 +5,15 @@ rule study:
     output:
         cells=f"{RESULTS}/study.json",
         configuration=f"{RESULTS}/configuration.json",
+    log:
+        f"{LOGS}/study.log",
     params:
         cells=COMPARISONS.as_json(),
         configuration=STUDY.as_json(),
     message:
         "Write down what the study {STUDY.name} compares"
     run:
-        Path(output.cells).write_text(params.cells)
-        Path(output.configuration).write_text(params.configuration)
+        load.write_study(params.cells, params.configuration, output, log[0])
 
 
 rule statistics:
@@ -34,7 +35,7 @@ rule statistics:
         **asks("statistics"),
     params:
         settings=STUDY.statistics.as_json(),
-        records=f"{RESULTS}/records",
+        results=subpath(input.cells, parent=True),
         code=code_of(
             "commands.statistics", *(f"verticals.{vertical}" for vertical in VERTICALS)
         ),
@@ -42,5 +43,6 @@ rule statistics:
     message:
         "Statistics of {STUDY.name}"
     shell:
-        LAUNCH + "statistics --study {input.cells} --records-root {params.records}"
+        LAUNCH
+        + "statistics --study {input.cells} --records-root {params.results}/records"
         " --settings {params.settings:q} --out {params.out}"

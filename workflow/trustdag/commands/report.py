@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--results", type=Path, required=True, help="the study's results folder, with statistics/ and plots/"
     )
     parser.add_argument("--configuration", type=Path, help="the merged configuration (JSON or YAML) to show")
-    parser.add_argument("--benchmarks", type=Path, help="folder of Snakemake's benchmark files, for run times")
+    parser.add_argument("--benchmarks", type=Path, help="folder of run times; default: RESULTS/benchmarks")
     parser.add_argument("--out", type=Path, required=True, help="the HTML file to write")
     parser.add_argument(
         "--tables", type=Path, required=True, help="folder that the report's tables are written to as CSV"
@@ -31,5 +31,6 @@ def run(arguments: argparse.Namespace) -> None:
 
     settings = read_settings(arguments.settings, PageSettings)
     cells = read_settings(arguments.study, Cells)
-    source = Source(cells, arguments.results, arguments.configuration, arguments.benchmarks)
+    benchmarks = arguments.benchmarks or arguments.results / "benchmarks"
+    source = Source(cells, arguments.results, arguments.configuration, benchmarks)
     write(source, settings, arguments.out, arguments.tables)

@@ -51,7 +51,8 @@ def _reachable(start: dict[str, Any], sections: dict[str, Any]) -> list[str]:
 
 def _table(name: str, section: dict[str, Any]) -> str:
     rows = [
-        f"\n## {_title(name)}\n\n{section.get('description', '').strip()}\n\n| key | type | default | |\n|---|---|---|---|\n"
+        f"\n## {_title(name)}\n\n{section.get('description', '').strip()}\n\n",
+        "| key | type | default | |\n|---|---|---|---|\n",
     ]
     required = section.get("required", [])
     for key, field in section["properties"].items():

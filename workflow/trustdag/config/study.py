@@ -29,24 +29,28 @@ def _one_of(types: list[type[Section]], discriminator: str) -> Any:
 
 
 def _stage_type(name: str, settings: type[Section]) -> type[Section]:
+    fields: dict[str, Any] = {
+        "method": (Literal[name], Field(name, description="The training method: a module in `align`."))
+    }
     return create_model(
         f"{name.capitalize()}Stage",
         __base__=settings,
         __doc__=f"A stage trained by align/{name}.py.",
-        method=(Literal[name], Field(name, description="The training method: a module in `align`.")),  # type: ignore[valid-type]
+        **fields,
     )
 
 
 PreferenceSettings: Any = _one_of([module.Settings for module in sources().values()], "source")
 StageSettings: Any = _one_of([_stage_type(name, module.Settings) for name, module in methods().items()], "method")
+_VERTICALS: dict[str, Any] = {
+    name: (module.Settings | None, Field(None, description=(module.__doc__ or "").split("\n")[0]))
+    for name, module in verticals().items()
+}
 Verticals: Any = create_model(
     "Verticals",
     __base__=Section,
     __doc__="The verticals that the study measures; one that is left out is not measured.",
-    **{
-        name: (module.Settings | None, Field(None, description=(module.__doc__ or "").split("\n")[0]))
-        for name, module in verticals().items()
-    },
+    **_VERTICALS,
 )
 
 
