@@ -14,6 +14,7 @@ include: "workflow/rules/common.smk"
 
 localrules:
     all,
+    configuration,
     generate,
     study,
 

@@ -44,6 +44,19 @@ rule plot:
         " --settings {params.settings:q} --out {output.svg}"
 
 
+rule configuration:
+    output:
+        f"{RESULTS}/configuration.json",
+    log:
+        f"{LOGS}/configuration.log",
+    params:
+        content=STUDY.as_json(),
+    message:
+        "Write down the configuration of {STUDY.name}"
+    run:
+        load.write_down(params.content, output[0], log[0])
+
+
 rule report:
     input:
         cells=f"{RESULTS}/study.json",

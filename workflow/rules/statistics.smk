@@ -3,17 +3,15 @@
 
 rule study:
     output:
-        cells=f"{RESULTS}/study.json",
-        configuration=f"{RESULTS}/configuration.json",
+        f"{RESULTS}/study.json",
     log:
         f"{LOGS}/study.log",
     params:
-        cells=COMPARISONS.as_json(),
-        configuration=STUDY.as_json(),
+        content=COMPARISONS.as_json(),
     message:
         "Write down what the study {STUDY.name} compares"
     run:
-        load.write_study(params.cells, params.configuration, output, log[0])
+        load.write_down(params.content, output[0], log[0])
 
 
 rule statistics:

@@ -175,22 +175,6 @@ class Study(Section):
         return type(settings).model_validate(settings.model_dump() | overrides)
 
 
-RESERVED = frozenset(
-    (
-        "all",
-        "fetch",
-        "prepare",
-        "base",
-        "sft",
-        "reward",
-        "dpo",
-        "ppo",
-        "items",
-        "generate",
-        "score",
-        "study",
-        "statistics",
-        "plot",
-    )
-)
+RULES = "all fetch prepare base items ask generate score study statistics plot configuration report"
+RESERVED = frozenset([*RULES.split(), *methods()])
 """Names of rules, which targets may not take."""
