@@ -16,8 +16,8 @@ os.environ.update(
 )
 
 from trustdag import dag, resources
-from trustdag.align import methods
 from trustdag.config import load
+from trustdag.config.study import RESERVED
 from trustdag.errors import UserError
 from trustdag.fingerprint import code_of
 from trustdag.report import plots
@@ -26,21 +26,7 @@ ORIGIN = str((workflow.configfiles or ["config/demo.yaml"])[-1])
 try:
     STUDY = load.validate(config, ORIGIN)
     load.check_results(STUDY, ORIGIN)
-    resources.check(
-        STUDY,
-        [
-            "prepare",
-            "base",
-            *methods(),
-            "items",
-            "ask",
-            "generate",
-            "score",
-            "statistics",
-            "plot",
-            "report",
-        ],
-    )
+    resources.check(STUDY, RESERVED)
     ITEM_FILES = {
         vertical: dag.item_files(STUDY, vertical)
         for vertical in STUDY.verticals_measured()
