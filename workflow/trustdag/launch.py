@@ -53,13 +53,19 @@ def launch(record: Path, log: Path, attempt: int, given: Allocation, command: Se
     if failure := jobs.hopeless(before, attempt):
         raise UserError(f"not tried again: {failure.message}")
     before = _settle(before, given)
+    try:
+        line = start_command(given, command)
+    except UserError as error:
+        failure = jobs.Failure(kind="error", mem_mb=given.mem_mb, runtime=given.runtime, message=str(error))
+        jobs.write(record, jobs.Record(failures=(*before.failures, failure)))
+        raise
     running = before.model_copy(update={"running": processes.Process.ours()})
     jobs.write(record, running)
     with log.open("a", encoding="utf-8") as handle:
         handle.write(_headline(attempt, given))
         handle.flush()
         watch = Watch(given, lambda held: jobs.write(record, running.model_copy(update={"held_mb": held})))
-        code = watch.run(start_command(given, command), handle.fileno(), environment(given))
+        code = watch.run(line, handle.fileno(), environment(given))
     jobs.write(record, _after(before, watch, code, given, log))
     if code:
         shutil.copyfile(log, earlier)

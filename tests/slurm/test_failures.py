@@ -1,0 +1,128 @@
+"""Each way in which a job of a cluster fails: the study ends, complete, with the same result as without the failure."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from trustdag import jobs
+
+from . import cluster
+from .conftest import Run, kill, wait_until
+
+STEPS = 400
+Start = Callable[..., Run]
+Undisturbed = Callable[[int], str]
+
+
+def slurm(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def cancel(run: Run) -> None:
+    slurm("scancel", run.slurm_job())
+
+
+def requeue(run: Run) -> None:
+    slurm("scontrol", "requeue", run.slurm_job())
+
+
+def preempt(run: Run) -> None:
+    """A job of the urgent partition takes the node's four GPUs for some seconds."""
+    slurm("sbatch", "--partition=urgent", "--gpus=4", "--output=/dev/null", "--wrap", "sleep 5")
+
+
+def kill_the_trainer(run: Run) -> None:
+    kill(run.trainer())
+
+
+def kill_the_node(run: Run) -> None:
+    """The node's daemon and all its jobs die; it comes back a little later."""
+    cluster.kill_node("gpu01")
+    time.sleep(5)
+    cluster.start_node("gpu01")
+
+
+@pytest.mark.parametrize("fail", [cancel, requeue, preempt, kill_the_trainer, kill_the_node])
+def test_a_stage_that_is_stopped_goes_on_from_its_checkpoint(
+    fail: Callable[[Run], None], start: Start, undisturbed: Undisturbed
+) -> None:
+    run = start(STEPS)
+    run.wait_for_checkpoint()
+    fail(run)
+    run.finish()
+    assert run.digest() == undisturbed(STEPS)
+    assert run.trained_steps() == sorted(set(run.trained_steps())), "a step was trained twice"
+    assert run.failures() == []
+    assert not list(run.model.glob(".checkpoints/*")), "checkpoints of a finished stage are removed"
+    assert run.log.read_text().count("--- attempt") >= 2
+
+
+def test_a_stage_that_runs_out_of_time_goes_on_with_more(start: Start, undisturbed: Undisturbed) -> None:
+    steps = 8000
+    run = start(steps, runtime=1)
+    run.finish()
+    assert run.digest() == undisturbed(steps)
+    text = run.log.read_text()
+    assert "SIGUSR1: saved a checkpoint" in text
+    assert "2 minutes" in text
+
+
+def test_a_stage_that_runs_out_of_memory_gets_more(start: Start, undisturbed: Undisturbed) -> None:
+    run = start(STEPS, mem_mb=250)
+    run.finish()
+    assert run.digest() == undisturbed(STEPS)
+    given = [
+        int(line.split(" MB")[0].split()[-1]) for line in run.log.read_text().splitlines() if "--- attempt" in line
+    ]
+    assert given[-1] > 250
+    assert sorted(given) == given
+
+
+def test_the_main_process_is_killed_and_started_again(start: Start, undisturbed: Undisturbed) -> None:
+    """The orphan is told to save and end; its successor goes on from there: one writer at a time, nothing lost."""
+    run = start(STEPS)
+    run.wait_for_checkpoint()
+    orphan, reached = run.slurm_job(), run.step()
+    assert run.process is not None
+    os.killpg(run.process.pid, signal.SIGKILL)
+    run.process.wait()
+    run.start("--unlock")
+    assert run.process.wait(300) == 0
+    run.start()
+    run.finish()
+    assert run.digest() == undisturbed(STEPS)
+    assert run.trained_steps() == sorted(set(run.trained_steps()))
+    assert reached > 0
+    assert orphan not in slurm("squeue", "-h", "-o", "%i").split()
+
+
+def test_a_bug_is_not_tried_again_and_asks_for_no_gpu(tmp_path: Path) -> None:
+    run = Run(tmp_path, {"accelerate": "nowhere"}, STEPS)
+    run.start()
+    try:
+        assert run.process is not None
+        assert run.process.wait(900) == 1
+        assert "nowhere.yaml: no such file" in "".join(
+            path.read_text() for path in (tmp_path / ".snakemake" / "slurm_logs").rglob("*.log")
+        )
+        submitted = slurm("sacct", "-nXP", "-o", "WorkDir,ReqTRES").splitlines()
+        own = [line for line in submitted if line.startswith(str(tmp_path))]
+        assert sum("gres/gpu" in line for line in own) == 1
+    finally:
+        run.stop()
+
+
+def test_jobs_get_what_the_estimate_asks_for(start: Start) -> None:
+    run = start(STEPS, mem_mb=3100, runtime=33, gpu=2, accelerate="none")
+    wait_until(lambda: run.record.exists() and jobs.read(run.record).running, "the job")
+    asked = slurm("scontrol", "show", "job", run.slurm_job())
+    assert "mem=3100M" in asked
+    assert "gres/gpu=2" in asked
+    assert "TimeLimit=00:33:00" in asked
+    assert "Partition=main" in asked
+    assert "Account=research" in asked
