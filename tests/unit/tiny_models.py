@@ -142,7 +142,7 @@ def _one_thread(function: Any, *arguments: Any) -> None:
 
 def kill_at(process: Any, out: Path, step: int, number: int) -> None:
     """Sends a signal once the run that writes to `out` has logged `step`."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not any(_reached(path, step) for path in out.glob(".checkpoints/*/metrics.jsonl")):
         assert process.is_alive(), f"the run ended before step {step}"
         assert time.monotonic() < deadline, f"the run did not reach step {step}"
