@@ -73,6 +73,10 @@ class PPOSettings(TrainSettings):
     entropy_coef: float = Field(0.0, ge=0)
     """Weight of the entropy bonus."""
 
+    adam_epsilon: float = Field(1e-5, gt=0)
+    """AdamW's epsilon. 1e-5 is customary in PPO (Huang et al. 2022, detail 3); at 1e-8 a weight without a gradient, such
+    as the bias of attention's keys, takes full steps along its rounding errors."""
+
     value: Literal["head", "policy_copy", "reward_copy"] = "head"
     """Value model: a linear head on the policy's trunk, or a model of its own that starts as a copy of the policy or of
     the reward model."""

@@ -70,6 +70,7 @@ class PPOTrainer:
         self.settings, self.tokenizer, self.folder, self.seed = settings, tokenizer, folder, seed
         self.bf16 = choose_bf16(settings.precision)
         self.accelerator = Accelerator(
+            cpu=not torch.cuda.is_available(),
             mixed_precision="bf16" if self.bf16 else "no",
             kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
         )
@@ -409,7 +410,11 @@ def build_optimizer(model: torch.nn.Module, settings: PPOSettings) -> torch.opti
         {"params": [each for each in trained if each.dim() <= 1], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(
-        [group for group in groups if group["params"]], lr=settings.learning_rate, betas=settings.betas, fused=True
+        [group for group in groups if group["params"]],
+        lr=settings.learning_rate,
+        betas=settings.betas,
+        eps=settings.adam_epsilon,
+        fused=True,
     )
 
 
