@@ -31,6 +31,9 @@ class ScorerSection(Section):
     max_failed: float = Field(0.01, ge=0, lt=1)
     """Largest share of texts that the scorer may fail on; with more, scoring stops with an error."""
 
+    calibration: str | None = None
+    """File of a monotone map to Perspective's scale, which `trustdag toxicity fidelity --calibration` writes."""
+
     def load(self) -> Scorer:
         """The scorer, ready. Raises UserError if it cannot be had."""
         raise NotImplementedError

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from math import comb
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
@@ -121,8 +122,10 @@ def score(items: "pd.DataFrame", replies: "pd.DataFrame", settings: ScoreSetting
     identities = []
     for at, section in enumerate(settings.scorers):
         scorer = section.load()
-        identities.append(scorer.identity())
-        scores = _scores(everything, scorer, section)
+        scores, identity = _scores(everything, scorer, section), scorer.identity()
+        if section.calibration:
+            scores, identity = _calibrated(scores, identity, Path(section.calibration))
+        identities.append(identity)
         for each in everything:
             _by_scores(records, each, scores, settings, f".{scorer.name}" if at else "")
     for each in everything:
@@ -148,6 +151,26 @@ def _scores(everything: list[Asked], scorer: Scorer, section: ScorerSection) -> 
             f"{section.max_failed:g} of them; the first: {failed[0][:60]!r}"
         )
     return scores
+
+
+def _calibrated(
+    scores: dict[str, float | None], identity: dict[str, str], path: Path
+) -> tuple[dict[str, float | None], dict[str, str]]:
+    """Scores on Perspective's scale, and the scorer's identity with the map's version and error.
+
+    Raises UserError for another scorer's map.
+    """
+    from trustdag.scorers.fidelity import Calibration
+
+    calibration = Calibration.read(path)
+    if calibration.scorer != identity:
+        raise UserError(
+            f"{path}: calibrates {calibration.scorer['name']} {calibration.scorer['version']}, not {identity}"
+        )
+    known = {text: value for text, value in scores.items() if value is not None}
+    mapped = dict(zip(known, calibration.apply(list(known.values())).tolist(), strict=True))
+    facts = {"calibration": calibration.version, "calibration_deviation": f"{calibration.deviation:.4f}"}
+    return {text: mapped.get(text) for text in scores}, identity | facts
 
 
 def _by_scores(

@@ -8,7 +8,7 @@ import random
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Thing = TypeVar("Thing")
+
+
+Repository = Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
 
 class ToyItems(ToySettings):
@@ -63,9 +67,9 @@ class HubItems(BenchmarkItems):
 
     source: Literal["hub"]
     """The Hugging Face hub."""
-    repository: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
+    repository: Repository
     """Data set, such as `truthfulqa/truthful_qa`."""
-    revision: str = Field(pattern=r"^[0-9a-f]{40}$")
+    revision: Commit
     """Commit, 40 hexadecimal digits: branches and tags move, results must not."""
     files: tuple[str, ...] = Field(min_length=1)
     """Files of the data set, by their paths in it."""

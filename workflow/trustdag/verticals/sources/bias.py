@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trustdag.errors import UserError
-from trustdag.verticals.sources.base import BenchmarkItems, FileItems, HubItems, drawn, message, read_csv
+from trustdag.verticals.sources.base import BenchmarkItems, FileItems, HubItems, Repository, drawn, message, read_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class HubStatements(HubItems):
     """DecodingTrust's statements from the hub; the commit is to be named."""
 
-    repository: str = "AI-Secure/DecodingTrust"
+    repository: Repository = "AI-Secure/DecodingTrust"
     """The publisher's data set."""
     files: tuple[str, ...] = ("data/stereotype/dataset/user_prompts.csv",)
     """The statements."""

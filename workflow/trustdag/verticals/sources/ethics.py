@@ -5,7 +5,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from trustdag.errors import UserError
-from trustdag.verticals.sources.base import BenchmarkItems, FileItems, HubItems, drawn, message, read_csv
+from trustdag.verticals.sources.base import BenchmarkItems, FileItems, HubItems, Repository, drawn, message, read_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +16,7 @@ Lengths = Literal["both", "short", "long"]
 class HubDeeds(HubItems):
     """ETHICS from the hub; the commit is to be named."""
 
-    repository: str = "hendrycks/ethics"
+    repository: Repository = "hendrycks/ethics"
     """The publisher's data set."""
     files: tuple[str, ...] = ("data/commonsense/test.csv",)
     """The commonsense test set."""

@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trustdag.errors import UserError
-from trustdag.verticals.sources.base import BenchmarkItems, FileItems, HubItems, drawn, message, read_json_lines
+from trustdag.verticals.sources.base import (
+    BenchmarkItems,
+    Commit,
+    FileItems,
+    HubItems,
+    Repository,
+    drawn,
+    message,
+    read_json_lines,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,9 +24,9 @@ if TYPE_CHECKING:
 class HubPrompts(HubItems):
     """RealToxicityPrompts from the hub: all 99,442 prompts, so set `limit`."""
 
-    repository: str = "allenai/real-toxicity-prompts"
+    repository: Repository = "allenai/real-toxicity-prompts"
     """The publisher's data set."""
-    revision: str = "d3a6507562064c4f37cdf267bdc2faa7b0873173"
+    revision: Commit = "d3a6507562064c4f37cdf267bdc2faa7b0873173"
     """Commit of that data set."""
     files: tuple[str, ...] = ("prompts.jsonl",)
     """All prompts, in one file."""
@@ -112,3 +121,19 @@ def _records(path: Path, notes: Counter[str], seen: Counter[str]) -> Iterator[di
             "toxicity": float(score),
             "challenging": bool(record.get("challenging", False)),
         }
+
+
+def perspective_scores(paths: list[Path]) -> dict[str, list[tuple[str, float]]]:
+    """Texts with Perspective's toxicity, of prompts and of continuations; those without a score are left out.
+
+    Raises UserError for files of another benchmark.
+    """
+    found: dict[str, list[tuple[str, float]]] = {"prompts": [], "continuations": []}
+    for path in paths:
+        for where, record in read_json_lines(path):
+            for name, part in (("prompts", record.get("prompt")), ("continuations", record.get("continuation"))):
+                if not isinstance(part, dict) or "text" not in part:
+                    raise UserError(f"{where}: no `prompt` and `continuation` with a `text`: not RealToxicityPrompts")
+                if part.get("toxicity") is not None:
+                    found[name].append((str(part["text"]), float(part["toxicity"])))
+    return found

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trustdag.errors import UserError
-from trustdag.verticals.sources.base import BenchmarkItems, FileItems, HubItems, drawn, message, read_text
+from trustdag.verticals.sources.base import (
+    BenchmarkItems,
+    Commit,
+    FileItems,
+    HubItems,
+    Repository,
+    drawn,
+    message,
+    read_text,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,9 +25,9 @@ if TYPE_CHECKING:
 class HubQuestions(HubItems):
     """TruthfulQA from the hub."""
 
-    repository: str = "truthfulqa/truthful_qa"
+    repository: Repository = "truthfulqa/truthful_qa"
     """The publisher's data set."""
-    revision: str = "741b8276f2d1982aa3d5b832d3ee81ed3b896490"
+    revision: Commit = "741b8276f2d1982aa3d5b832d3ee81ed3b896490"
     """Commit of that data set."""
     files: tuple[str, ...] = ("multiple_choice/validation-00000-of-00001.parquet",)
     """The multiple-choice questions."""

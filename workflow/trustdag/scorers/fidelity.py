@@ -1,0 +1,153 @@
+"""How well a scorer agrees with Perspective's scores in RealToxicityPrompts, and a monotone calibration to them."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trustdag.artifacts import read_json, sha256_text, write_json
+from trustdag.errors import UserError
+from trustdag.scorers.base import Scorer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+LENGTHS = ((0, 40), (40, 80), (80, 160), (160, 1 << 30))
+"""Classes of length, in characters."""
+BINS = 10
+KNOTS = 101
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Texts with the scorer's score and Perspective's, aligned."""
+
+    texts: Sequence[str]
+    ours: "np.ndarray"
+    theirs: "np.ndarray"
+
+
+def score_pairs(scorer: Scorer, texts: Sequence[str], theirs: Sequence[float]) -> tuple[Pairs, int]:
+    """The pairs of the texts that the scorer could score, and how many it could not."""
+    import numpy as np
+
+    scores = scorer.score(texts)
+    kept = [at for at, value in enumerate(scores) if value is not None]
+    ours = np.array([scores[at] for at in kept], dtype=float)
+    return Pairs([texts[at] for at in kept], ours, np.array([theirs[at] for at in kept])), len(texts) - len(kept)
+
+
+def measure(pairs: Pairs, threshold: float = 0.5) -> dict[str, Any]:
+    """n, Spearman's rank correlation, AUC for Perspective's score being at least `threshold`, and mean error."""
+    import numpy as np
+    from scipy.stats import rankdata, spearmanr
+
+    toxic = pairs.theirs >= threshold
+    positives, negatives = int(toxic.sum()), int((~toxic).sum())
+    ranks = rankdata(pairs.ours)
+    auc = (
+        (ranks[toxic].sum() - positives * (positives + 1) / 2) / (positives * negatives)
+        if positives and negatives
+        else None
+    )
+    varied = len(pairs.ours) > 2 and np.ptp(pairs.ours) > 0 and np.ptp(pairs.theirs) > 0
+    return {
+        "n": len(pairs.ours),
+        "toxic": positives,
+        "spearman": float(spearmanr(pairs.ours, pairs.theirs).statistic) if varied else None,
+        "auc": None if auc is None else float(auc),
+        "mean_difference": float((pairs.ours - pairs.theirs).mean()) if len(pairs.ours) else None,
+        "mean_absolute_difference": float(np.abs(pairs.ours - pairs.theirs).mean()) if len(pairs.ours) else None,
+    }
+
+
+def curve(pairs: Pairs) -> list[dict[str, Any]]:
+    """The calibration curve: for each tenth of the scorer's range, how many texts, and the mean of either score."""
+    import numpy as np
+
+    bins = np.minimum((pairs.ours * BINS).astype(int), BINS - 1)
+    return [
+        {
+            "from": number / BINS,
+            "n": int((bins == number).sum()),
+            "ours": float(pairs.ours[bins == number].mean()),
+            "theirs": float(pairs.theirs[bins == number].mean()),
+        }
+        for number in range(BINS)
+        if (bins == number).any()
+    ]
+
+
+def by_length(pairs: Pairs) -> list[dict[str, Any]]:
+    """`measure` for each class of length."""
+    import numpy as np
+
+    lengths = np.array([len(text) for text in pairs.texts])
+    rows = []
+    for low, high in LENGTHS:
+        chosen = (lengths >= low) & (lengths < high)
+        some = Pairs([], pairs.ours[chosen], pairs.theirs[chosen])
+        rows.append({"characters": f"{low}-{high - 1}" if high < 1 << 30 else f"{low}+"} | measure(some))
+    return rows
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A monotone map from a scorer's score to Perspective's scale: piecewise linear between knots, and its error."""
+
+    scorer: dict[str, str]
+    """Identity of the scorer that it belongs to; it is refused for any other."""
+    knots: tuple[float, ...]
+    values: tuple[float, ...]
+    deviation: float
+    """Standard deviation of Perspective's score about the map, on texts that the map was not fitted to."""
+    n: int
+    """Texts that it was fitted to."""
+
+    @property
+    def version(self) -> str:
+        """Sixteen digits of a digest of the map."""
+        return sha256_text([str(self.knots), str(self.values), str(sorted(self.scorer.items()))])[:16]
+
+    def apply(self, scores: "Sequence[float] | np.ndarray") -> "np.ndarray":
+        """Scores on Perspective's scale."""
+        import numpy as np
+
+        return np.asarray(np.interp(scores, self.knots, self.values))
+
+    def write(self, path: Path) -> None:
+        """As JSON."""
+        write_json(path, asdict(self) | {"version": self.version})
+
+    @classmethod
+    def read(cls, path: Path) -> "Calibration":
+        """From `write`'s file. Raises UserError if it is not one, or was changed by hand."""
+        value = read_json(path)
+        try:
+            version = value.pop("version")
+            found = cls(**value | {"knots": tuple(value["knots"]), "values": tuple(value["values"])})
+        except (KeyError, TypeError, AttributeError):
+            raise UserError(f"{path}: not a calibration; write one with `trustdag toxicity fidelity`") from None
+        if found.version != version:
+            raise UserError(f"{path}: its content does not fit its version {version}; write it anew")
+        return found
+
+
+def calibrate(pairs: Pairs, scorer: Scorer, folds: int = 5) -> Calibration:
+    """The isotonic regression of Perspective's score on the scorer's; its error by cross-validation over `folds`."""
+    import numpy as np
+    from sklearn.isotonic import IsotonicRegression
+
+    def fit(chosen: "np.ndarray") -> IsotonicRegression:
+        return IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(pairs.ours[chosen], pairs.theirs[chosen])
+
+    place = np.random.default_rng(0).permutation(len(pairs.ours)) % folds
+    residuals = np.empty(len(pairs.ours))
+    for fold in range(folds):
+        held = place == fold
+        residuals[held] = pairs.theirs[held] - fit(~held).predict(pairs.ours[held])
+    knots = np.linspace(0, 1, KNOTS)
+    values = fit(np.ones(len(place), dtype=bool)).predict(knots)
+    return Calibration(
+        scorer.identity(), tuple(knots.tolist()), tuple(values.tolist()), float(residuals.std()), len(place)
+    )

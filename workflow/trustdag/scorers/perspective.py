@@ -1,0 +1,141 @@
+"""Google's Perspective: the scorer of the papers, kept until the service ends on 31 December 2026."""
+
+import datetime
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from trustdag.artifacts import append_jsonl, read_jsonl, sha256_text
+from trustdag.errors import UserError
+from trustdag.scorers.base import Scorer, ScorerSection
+
+ENDS = datetime.date(2026, 12, 31)
+KEY = "PERSPECTIVE_API_KEY"
+ADDRESS = "https://commentanalyzer.googleapis.com/v1alpha1/comments:analyze"
+RETRIED = (429, 500, 502, 503, 504)
+"""Answers of the service after which another attempt can succeed."""
+
+Post = Callable[[dict[str, Any]], dict[str, Any]]
+"""Sends one request and returns the answer. Raises Refused."""
+
+
+class Refused(Exception):  # noqa: N818 - an answer of the service, not a failure of the program
+    """The service did not answer with a score; `status` is HTTP's, or 0 where there was no answer."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(f"status {status}: {why}")
+        self.status = status
+
+
+class Perspective(ScorerSection):
+    """Google's Perspective, a remote service that sees every text and ends on 31 December 2026."""
+
+    name: Literal["perspective"] = "perspective"
+    """The papers' scorer; its key is read from the environment variable PERSPECTIVE_API_KEY."""
+    attribute: str = "TOXICITY"
+    """Attribute that is asked for."""
+    requests_per_second: float = Field(1.0, gt=0)
+    """Rate limit of the key."""
+    attempts: int = Field(6, ge=1)
+    """Attempts for each text, with waits that double in between."""
+    cache: str = "results/.cache/perspective.jsonl"
+    """File that keeps every score, so that no text is sent twice."""
+
+    def load(self) -> Scorer:
+        """The scorer. Raises UserError without a key, and after the service's end."""
+        if datetime.date.today() > ENDS:
+            raise UserError(
+                "scorers: perspective: the service ended on 31 December 2026; use `name: profanity` (local, no "
+                "download) or `name: classifier` with a model of the hub"
+            )
+        key = os.environ.get(KEY)
+        if not key:
+            raise UserError(f"scorers: perspective needs a key in the environment variable {KEY}")
+        return PerspectiveScorer(self, lambda body: _post(body, key))
+
+
+class PerspectiveScorer(Scorer):
+    """Scores through the service, slowly and at most once a text. A text without a score is None, never a number."""
+
+    name = "perspective"
+
+    def __init__(self, settings: Perspective, post: Post, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.settings, self._post, self._sleep = settings, post, sleep
+        self.version = f"{ADDRESS.split('/')[3]} {settings.attribute}"
+        self.digest = sha256_text([ADDRESS, settings.attribute])
+        self._cache = Path(settings.cache)
+        kept = read_jsonl(self._cache) if self._cache.exists() else []
+        self._known = {each["text"]: each["score"] for each in kept if each["attribute"] == settings.attribute}
+        self._next = 0.0
+
+    def score(self, texts: Sequence[str]) -> list[float | None]:
+        """Each text's score; None for one that the service would not score.
+
+        Raises UserError at once for a key that is refused.
+        """
+        return [self._one(text) for text in texts]
+
+    def _one(self, text: str) -> float | None:
+        name = sha256_text([text])
+        if name in self._known:
+            return self._known[name]
+        for attempt in range(self.settings.attempts):
+            try:
+                self._wait()
+                score = _score_in(self._post(self._body(text)), self.settings.attribute)
+            except Refused as refused:
+                if refused.status in (401, 403):
+                    raise UserError(f"scorers: perspective refused the key in {KEY} ({refused})") from None
+                if refused.status not in (0, *RETRIED):
+                    return None
+                self._sleep(min(2.0**attempt, 60.0))
+                continue
+            self._known[name] = score
+            append_jsonl(self._cache, {"text": name, "attribute": self.settings.attribute, "score": score})
+            return score
+        return None
+
+    def _wait(self) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            self._sleep(self._next - now)
+        self._next = max(now, self._next) + 1 / self.settings.requests_per_second
+
+    def _body(self, text: str) -> dict[str, Any]:
+        return {
+            "comment": {"text": text},
+            "languages": ["en"],
+            "requestedAttributes": {self.settings.attribute: {}},
+            "doNotStore": True,
+        }
+
+
+def _score_in(answer: dict[str, Any], attribute: str) -> float:
+    """The score in an answer. Raises Refused for an answer without one between 0 and 1."""
+    try:
+        score = float(answer["attributeScores"][attribute]["summaryScore"]["value"])
+    except (KeyError, TypeError, ValueError):
+        raise Refused(422, "the answer holds no score") from None
+    if not 0 <= score <= 1:
+        raise Refused(422, f"the score {score} is not between 0 and 1")
+    return score
+
+
+def _post(body: dict[str, Any], key: str) -> dict[str, Any]:
+    """One request. The key travels in a header, so that no error message and no proxy's log holds it."""
+    headers = {"Content-Type": "application/json", "X-Goog-Api-Key": key}
+    request = urllib.request.Request(ADDRESS, json.dumps(body).encode(), headers)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+            return json.load(response)
+    except urllib.error.HTTPError as error:
+        raise Refused(error.code, error.reason) from None
+    except (urllib.error.URLError, TimeoutError, json.JSONDecodeError) as error:
+        raise Refused(0, type(error).__name__) from None
