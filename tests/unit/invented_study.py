@@ -116,6 +116,7 @@ def write_study(study: Cells, results: Path, items: int = 60) -> None:
     write_records(study, results / "records", items)
     for vertical in study.verticals:
         _write_items(vertical, results / "items" / f"{vertical}.parquet", items * 2)
+        write_json(results / "items" / f"{vertical}.card.json", ITEM_CARD | {"items": items * 2, "clusters": items})
         for entry in study.policies:
             _write_replies(entry, vertical, results / "replies" / entry.policy / f"{vertical}.parquet", items * 2)
     for model in {entry.model for entry in study.policies}:
@@ -222,6 +223,13 @@ def _write_benchmark(path: Path, seconds: float) -> None:
     path.write_text("\t".join(names) + "\n" + "\t".join(values) + "\n", encoding="utf-8")
 
 
+ITEM_CARD = {
+    "conditions": {"benign": 30, "adversarial": 30},
+    "settings": {"source": "toy"},
+    "version": 1,
+    "sha256": "cd" * 32,
+    "notes": {"null_scores": 3},
+}
 DATA_CARD = {
     "settings": {"source": "toy", "seed": 0, "limit": 1000},
     "files": [],

@@ -176,6 +176,8 @@ def test_every_part_that_a_reader_looks_for_is_there(results):
         "1,000 records read, 990 kept",
         "4 empty, 6 identical",
         "beta: 0.1",
+        "80 items in 40 clusters",
+        "Null scores: 3",
         "train dpo",
         "12.5 s",
         "Chance: 0.250",

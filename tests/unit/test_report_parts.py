@@ -8,6 +8,8 @@ from trustdag.report.answer import answers, kind_of, line_of
 from trustdag.report.changes import arm_name, arms, judgement
 from trustdag.report.gather import run_times
 from trustdag.report.numbers import duration, interval, number, prose, signed, title
+from trustdag.report.runs import models, runs
+from trustdag.stats.study import Cells, Policy
 
 NAN = float("nan")
 
@@ -140,3 +142,20 @@ def test_the_papers_numbers_are_whole():
     assert found[["base", "sft", "ppo", "dpo"]].notna().all(axis=None)
     row = found[(found["measure"] == "bias, agreement, benign") & (found["size"] == "2.8B")].iloc[0]
     assert row[["base", "sft", "ppo", "dpo"]].tolist() == [0.25, 0.91, 1, 0.75]
+
+
+def test_given_checkpoints_and_models_without_curves_are_models_of_the_study(tmp_path):
+    base = Policy(policy="m/base", model="m", recipe="base")
+    given = Policy(policy="m/sft", model="m", recipe="sft", methods=("sft",), reference_base="m/base")
+    trained = Policy(
+        policy="m/hh/sft-dpo/seed0", model="m", preferences="hh", recipe="dpo", seed=0, methods=("sft", "dpo")
+    )
+    cells = Cells(study="s", policies=(base, given, trained), verticals=("bias",))
+    curve = tmp_path / "models/m/hh/sft-dpo/seed0/metrics.jsonl"
+    curve.parent.mkdir(parents=True)
+    curve.write_text('{"step": 1, "split": "train", "loss": 1.0}\n')
+
+    found = {str(run.folder.relative_to(tmp_path / "models")): run.method for run in models(cells, tmp_path)}
+
+    assert found == {"m/base": "base", "m/sft": "given", "m/hh/sft-dpo/seed0": "dpo"}
+    assert [run.method for run in runs(cells, tmp_path)] == ["dpo"]

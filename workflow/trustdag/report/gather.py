@@ -7,29 +7,20 @@ import pandas as pd
 
 from trustdag.artifacts import provenance, read_json
 from trustdag.report.numbers import number
-from trustdag.report.runs import Run, runs
+from trustdag.report.runs import Run, models
 from trustdag.stats.study import Cells
 
-MODEL_COLUMNS = [
-    "model",
-    "preferences",
-    "stage",
-    "seed",
-    "method",
-    "parameters",
-    "steps",
-    "last_train",
-    "last_validation",
-]
+MODEL_COLUMNS = ["model", "preferences", "stage", "seed", "method", "format", "parameters", "steps"]
+MODEL_COLUMNS += ["last_train", "last_validation"]
 TIME_COLUMNS = ["stage", "jobs", "seconds", "longest", "memory_mib"]
 SHOWN = ("loss", "accuracy", "reward", "kl")
 """Numbers of a training curve whose last value is shown."""
 
 
-def models(cells: Cells, results: Path) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """A row for each trained model, and each one's provenance under `made_by`."""
+def model_table(cells: Cells, results: Path) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    """A row for each model, and each one's provenance."""
     rows, origins = [], []
-    for run in runs(cells, results):
+    for run in models(cells, results):
         manifest = read_json(run.folder / "manifest.json")
         rows.append(
             {
@@ -38,8 +29,9 @@ def models(cells: Cells, results: Path) -> tuple[pd.DataFrame, list[dict[str, An
                 "stage": run.name,
                 "seed": run.seed,
                 "method": run.method,
+                "format": manifest["format"],
                 "parameters": manifest["parameters"],
-                **_last_values(run),
+                **(_last_values(run) if run.has_curves else {}),
             }
         )
         origins.append({"model": str(run.folder.relative_to(results / "models")), **manifest["made_by"]["provenance"]})
@@ -60,9 +52,12 @@ def _last_values(run: Run) -> dict[str, Any]:
 
 
 def software(origins: list[dict[str, Any]]) -> dict[str, Any]:
-    """This page's own provenance, and the models that other versions of the code made."""
+    """This page's own provenance, and by commit the models that other versions of the code made."""
     own = provenance()
-    other = [origin for origin in origins if origin.get("commit") != own["commit"]]
+    other: dict[str, list[str]] = {}
+    for origin in origins:
+        if origin.get("commit") != own["commit"]:
+            other.setdefault(origin.get("commit") or "unknown", []).append(origin["model"])
     return {"own": own, "other": other}
 
 

@@ -17,7 +17,7 @@ from trustdag.report.answer import answers, kind_of
 from trustdag.report.changes import CHANCE, arm_name, arms, changes, levels, of_arm
 from trustdag.report.draw import rows_of
 from trustdag.report.examples import examples
-from trustdag.report.gather import data_cards, models, run_times, software
+from trustdag.report.gather import data_cards, model_table, run_times, software
 from trustdag.report.settings import PageSettings
 from trustdag.stats.records import ALL, metrics_of
 from trustdag.stats.study import Cells, Policy
@@ -71,7 +71,7 @@ def gather(
     """All that the page shows, and the tables behind it."""
     cells, results = source.cells, source.results
     found, values = changes(statistics), levels(statistics)
-    trained, origins = models(cells, results)
+    trained, origins = model_table(cells, results)
     times = run_times(source.benchmarks)
     groups = arms(values)
     context = {
@@ -153,6 +153,7 @@ def _vertical(name: str, source: Source, settings: PageSettings) -> dict[str, An
     return {
         "name": name,
         "description": _description(name),
+        "card": read_json(source.results / "items" / f"{name}.card.json"),
         "metrics": [metric for metric in metrics_of(name).values() if not metric.name.endswith(CHANCE)],
         "examples": [
             {"model": policies[0].model, "items": examples(source.results, policies, name, settings)}

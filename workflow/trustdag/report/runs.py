@@ -1,11 +1,12 @@
-"""The trained models of a study and their training curves."""
+"""The models of a study and their training curves."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trustdag.artifacts import read_jsonl
-from trustdag.stats.study import Cells
+from trustdag.stats.study import Cells, Policy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,19 +14,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """One trained model: a stage of one or more recipes."""
+    """One model of the study: a base, a given checkpoint, or a trained stage of one or more recipes."""
 
     model: str
     preferences: str
     chain: tuple[str, ...]
     seed: int | None
     method: str
+    """The training method; `base` or `given` for a model that no stage trained."""
     folder: Path
 
     @property
     def name(self) -> str:
         """The stage's name; `base` for a base model."""
         return self.chain[-1] if self.chain else "base"
+
+    @property
+    def has_curves(self) -> bool:
+        """Whether training left a curve: a model that was given rather than trained has none."""
+        path = self.folder / "metrics.jsonl"
+        return path.is_file() and path.stat().st_size > 0
 
     def curves(self) -> "pd.DataFrame":
         """metrics.jsonl as a table: `step`, `split`, and a column for each number."""
@@ -34,26 +42,34 @@ class Run:
         return pd.DataFrame(read_jsonl(self.folder / "metrics.jsonl"))
 
 
-def runs(cells: Cells, results: Path) -> list[Run]:
-    """Every model of the study with training curves, base models first, each once.
+def models(cells: Cells, results: Path) -> list[Run]:
+    """Every model of the study, base models first, each once.
 
-    A model that was given rather than trained has no curves and is left out.
+    An earlier stage that is not among the policies is left out where a given checkpoint stood for it.
     """
     found: dict[Path, Run] = {}
-    for model in dict.fromkeys(policy.model for policy in cells.policies):
-        folder = results / "models" / model / "base"
-        found[folder] = Run(model, "", (), None, "base", folder)
+    for name in dict.fromkeys(policy.model for policy in cells.policies):
+        folder = results / "models" / name / "base"
+        found[folder] = Run(name, "", (), None, "base", folder)
     for policy in cells.policies:
-        for end in range(1, len(policy.chain) + 1):
-            chain = policy.chain[:end]
-            folder = (
-                results / "models" / policy.model / str(policy.preferences) / "-".join(chain) / f"seed{policy.seed}"
-            )
-            method = policy.methods[end - 1] if policy.methods else chain[-1]
-            found[folder] = Run(policy.model, str(policy.preferences), chain, policy.seed, method, folder)
-    return [run for run in found.values() if _has_curves(run.folder)]
+        for run in _stages(policy, results):
+            if run.folder == results / "models" / policy.policy or run.folder.is_dir():
+                found.setdefault(run.folder, run)
+    return list(found.values())
 
 
-def _has_curves(folder: Path) -> bool:
-    path = folder / "metrics.jsonl"
-    return path.is_file() and path.stat().st_size > 0
+def runs(cells: Cells, results: Path) -> list[Run]:
+    """The models of the study that training left curves of."""
+    return [run for run in models(cells, results) if run.has_curves]
+
+
+def _stages(policy: Policy, results: Path) -> Iterator[Run]:
+    """The models along a policy's chain, first to last."""
+    if policy.seed is None:
+        folder = results / "models" / policy.policy
+        yield Run(policy.model, "", tuple(folder.name.split("-")), None, "given", folder)
+    for end in range(1, len(policy.chain) + 1):
+        chain = policy.chain[:end]
+        folder = results / "models" / policy.model / str(policy.preferences) / "-".join(chain) / f"seed{policy.seed}"
+        method = policy.methods[end - 1] if policy.methods else chain[-1]
+        yield Run(policy.model, str(policy.preferences), chain, policy.seed, method, folder)
