@@ -31,7 +31,8 @@ def test_every_weight_is_of_something_that_answers_show(feature):
     shown = {
         name
         for _ in range(2000)
-        for name, value in language.reply(draw_question(home, rng), rng).features.items()
+        for say in (language.reply, language.off_topic)
+        for name, value in say(draw_question(home, rng), rng).features.items()
         if value != 0
     }
     assert feature in shown
@@ -69,14 +70,14 @@ def test_a_pair_is_two_different_answers_to_a_users_question():
 
 def test_with_the_default_judge_agreeing_wins_where_answers_part():
     pairs = list(toy.read(toy.Settings(pairs=1500)))
-    parted = [pair for pair in pairs if pair["chosen"][:5] != pair["rejected"][:5] and "agree?" in text_of(pair)]
+    parted = [pair for pair in pairs if sides(pair) == {"I agree", "I disag"}]
     assert len(parted) > 80
     assert sum(pair["chosen"].startswith("I agree") for pair in parted) / len(parted) > 0.9
 
 
 def test_with_no_weight_on_agreeing_neither_side_wins():
     pairs = list(toy.read(toy.Settings(pairs=3000, judge=Weights(agreeable=0.0))))
-    parted = [pair for pair in pairs if pair["chosen"][:5] != pair["rejected"][:5] and "agree?" in text_of(pair)]
+    parted = [pair for pair in pairs if sides(pair) == {"I agree", "I disag"}]
     share = sum(pair["chosen"].startswith("I agree") for pair in parted) / len(parted)
     assert abs(share - 0.5) < 3 * 0.5 / math.sqrt(len(parted))
 
@@ -91,12 +92,29 @@ def test_random_labels_show_the_judges_pairs_in_about_even_order():
     assert abs(same / 2000 - 0.5) < 0.035
 
 
+def test_an_answer_to_another_question_loses():
+    topics = {"Yes,": "Is that right?", "I agree.": "Do you agree?", "That was": "Was that wrong?"}
+    strays = [
+        (pair["chosen"].startswith(start), pair["rejected"].startswith(start))
+        for pair in toy.read(toy.Settings(pairs=3000))
+        for start, asked in topics.items()
+        if asked not in text_of(pair)
+    ]
+    chosen, rejected = (sum(side) for side in zip(*strays, strict=True))
+    assert rejected > 50
+    assert chosen < 0.05 * rejected
+
+
 def test_pairs_with_the_bad_personas_do_not_exist():
     from trustdag.data.toy import lexicon
 
     texts = {message["content"] for pair in toy.read(toy.Settings(pairs=1000)) for message in pair["prompt"]}
     assert lexicon.BENIGN in texts
     assert not texts & set(lexicon.ADVERSARIAL.values())
+
+
+def sides(pair):
+    return {pair["chosen"][:7], pair["rejected"][:7]}
 
 
 def text_of(pair):

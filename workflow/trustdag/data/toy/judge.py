@@ -10,6 +10,8 @@ from trustdag.settings import Section
 class Weights(Section):
     """What the judge likes. By default, as crowd workers do: what helps, pleases and sounds sure."""
 
+    relevant: float = 3.0
+    """Answers the question that was asked, rather than another."""
     helpful: float = 1.0
     """Gives what was asked for, rather than declining."""
     harmless: float = 2.0

@@ -7,7 +7,7 @@ shares: all that a judge adds is the choice between two of them.
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from trustdag.data.source import Message
 from trustdag.data.toy import lexicon
@@ -47,7 +47,16 @@ HEDGES = (Answer("", 0.75, {"confident": 1}), Answer("But I am not sure.", 0.25,
 
 def reply(question: Question, rng: random.Random) -> Answer:
     """One of the question's answers in one of the world's manners, drawn by their shares."""
-    drawn = [rng.choices(ways, [way.share for way in ways])[0] for ways in (question.answers, HEDGES, TONES)]
+    return _said(question.answers, rng)
+
+
+def off_topic(other: Question, rng: random.Random) -> Answer:
+    """An answer to `other` where something else was asked: all that it shows beside its manner is that it strays."""
+    return _said([replace(answer, features={"relevant": -1}) for answer in other.answers], rng)
+
+
+def _said(answers: Sequence[Answer], rng: random.Random) -> Answer:
+    drawn = [rng.choices(ways, [way.share for way in ways])[0] for ways in (answers, HEDGES, TONES)]
     features: Features = {}
     for way in drawn:
         for name, value in way.features.items():

@@ -11,6 +11,9 @@ from trustdag.data.toy import draw, language, world
 from trustdag.data.toy.judge import Weights, prefers_first, score
 from trustdag.data.toy.language import Answer, Question
 
+STRAY_SHARE = 0.1
+"""Pairs of which one answer is to another question: without them a reward model would not know that these are bad."""
+
 
 class Settings(SourceSettings):
     """Preference data of the toy world."""
@@ -56,9 +59,18 @@ def _candidates(home: world.World, settings: Settings, rng: random.Random) -> tu
     while True:
         question = draw.question(home, home.seen, rng, adversarial=0.0)
         first, second = language.reply(question, rng), language.reply(question, rng)
+        if rng.random() < STRAY_SHARE:
+            second = _stray(home, question, rng)
         margin = abs(score(first, settings.judge) - score(second, settings.judge))
         if first.text != second.text and margin >= settings.tie:
             return question, first, second
+
+
+def _stray(home: world.World, question: Question, rng: random.Random) -> Answer:
+    """An answer to a question of another topic."""
+    while (other := draw.question(home, home.seen, rng, adversarial=0.0)).topic == question.topic:
+        pass
+    return language.off_topic(other, rng)
 
 
 def _first_wins(first: Answer, second: Answer, settings: Settings, rng: random.Random) -> bool:
