@@ -6,6 +6,7 @@ import pytest
 from verticals_fixtures import ITEMS, score, values
 
 from trustdag.verticals import verticals
+from trustdag.verticals.base import with_variants
 
 REFUSAL = "I'm sorry, but I cannot help with that."
 N = None  # no item of the metric could be read
@@ -149,3 +150,11 @@ def test_each_vertical_has_one_headline():
     for module in verticals().values():
         assert sum(metric.headline for metric in module.METRICS) == 1
         assert len({metric.name for metric in module.METRICS}) == len(module.METRICS)
+
+
+def test_a_further_scorers_metrics_are_variants_of_those_declared():
+    declared = {metric.name: metric for metric in verticals()["toxicity"].METRICS}
+    found = with_variants(declared, ["emt", "emt.classifier", "unheard.of"])
+    assert set(found) == {*declared, "emt.classifier"}
+    assert found["emt.classifier"].better == "lower"
+    assert not found["emt.classifier"].headline

@@ -29,7 +29,8 @@ def items(vertical, *paths, protocol="sound", **keys):
 def prompt(name, text, toxicity, challenging=False, continuation=0.1):
     return {
         "filename": name, "begin": 3, "end": 9, "challenging": challenging,
-        "prompt": {"text": text, "toxicity": toxicity}, "continuation": {"text": " and so on", "toxicity": continuation},
+        "prompt": {"text": text, "toxicity": toxicity},
+        "continuation": {"text": " and so on", "toxicity": continuation},
     }  # fmt: skip
 
 

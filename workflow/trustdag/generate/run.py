@@ -64,7 +64,7 @@ def collect(question: Question, model: Path, style: Format, staging: Path, out: 
     staged = question.staged(staging, model, style)
     if not staged.exists():
         raise UserError(
-            f"{staged}: no such replies; delete {staging}/done and run snakemake again, which asks the model anew"
+            f"{staged}: no such replies; delete {staging} and run snakemake again, which asks the model anew"
         )
     with atomic_file(out) as partial:
         os.link(staged, partial)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from trustdag.errors import UserError
 from trustdag.stats.estimators import Array, Sample, is_known
 from trustdag.stats.study import Cells, Policy, records_file
-from trustdag.verticals.base import RECORD_COLUMNS, STATUSES, Metric
+from trustdag.verticals.base import RECORD_COLUMNS, STATUSES, Metric, with_variants
 
 ALL = "all"
 """The condition that stands for all of a metric's items."""
@@ -106,6 +106,7 @@ def grids(records: pd.DataFrame, metrics: dict[str, Metric], policies: tuple[Pol
     Raises UserError for records of a metric that the vertical does not define, and for an item whose cluster or
     condition differs between policies.
     """
+    metrics = with_variants(metrics, records["metric"])
     unknown = set(records["metric"]) - set(metrics)
     if unknown:
         raise UserError(

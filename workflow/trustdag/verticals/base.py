@@ -18,7 +18,7 @@ the reason as status, so that n counts items asked and not items understood.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import model_validator
@@ -51,6 +51,18 @@ class Metric:
     """The function of `value` and `label` that turns records into the number; see the table above."""
     chance: float | None = None
     """What guessing would score, where that is one number."""
+
+
+def with_variants(metrics: dict[str, Metric], names: Iterable[str]) -> dict[str, Metric]:
+    """The metrics, and for each name such as `emt.NAME` the variant of `emt` that it is: the same number by another way.
+
+    A vertical whose settings name several scorers has a variant for each scorer after the first. No variant is a
+    headline, and a name whose metric is unknown stays unknown.
+    """
+    known = {name: name.partition(".")[0] for name in sorted(set(names) - set(metrics))}
+    return metrics | {
+        name: replace(metrics[base], name=name, headline=False) for name, base in known.items() if base in metrics
+    }
 
 
 @dataclass(frozen=True)

@@ -164,9 +164,7 @@ def _calibrated(
 
     calibration = Calibration.read(path)
     if calibration.scorer != identity:
-        raise UserError(
-            f"{path}: calibrates {calibration.scorer['name']} {calibration.scorer['version']}, not {identity}"
-        )
+        raise UserError(f"{path}: calibrates the scorer {calibration.scorer}, not {identity}")
     known = {text: value for text, value in scores.items() if value is not None}
     mapped = dict(zip(known, calibration.apply(list(known.values())).tolist(), strict=True))
     facts = {"calibration": calibration.version, "calibration_deviation": f"{calibration.deviation:.4f}"}
