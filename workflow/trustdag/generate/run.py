@@ -28,7 +28,7 @@ class Question:
     def key(self, model: Path, style: Format) -> str:
         """A digest of all that the replies depend on; `batch_tokens` changes none of them."""
         chosen = self.settings.model_dump_json(exclude={"batch_tokens"})
-        return sha256_text([sha256_file(self.items), model_digest(model), chosen, style, code_of("generate.run")])
+        return sha256_text([sha256_file(self.items), model_digest(model), chosen, style])
 
     def staged(self, staging: Path, model: Path, style: Format) -> Path:
         """Where `ask` leaves the replies for `collect`: under a name that holds the key."""
@@ -50,13 +50,26 @@ def ask(questions: Sequence[Question], model: Path, style: Format, staging: Path
 
     The queue of a cluster and the load of a model are paid once, and a re-run of one vertical asks that one alone.
     """
-    pending = [question for question in questions if not question.staged(staging, model, style).exists()]
+    pending = [question for question in questions if not _by_this_code(question.staged(staging, model, style))]
     for question in pending:
         read_items(question.items)
     if pending:
         loaded = _load(model, style)
         for question in pending:
-            _answer(question, model, style, *loaded, question.staged(staging, model, style))
+            staged = question.staged(staging, model, style)
+            _answer(question, model, style, *loaded, staged)
+            with atomic_file(_code_file(staged)) as partial:
+                partial.write_text(code_of("generate.run"), encoding="utf-8")
+
+
+def _by_this_code(staged: Path) -> bool:
+    """Whether the replies are there and were made by the code that is running."""
+    code = _code_file(staged)
+    return staged.exists() and code.exists() and code.read_text(encoding="utf-8") == code_of("generate.run")
+
+
+def _code_file(staged: Path) -> Path:
+    return staged.with_suffix(".code")
 
 
 def collect(question: Question, model: Path, style: Format, staging: Path, out: Path) -> None:
@@ -94,7 +107,8 @@ def _answer(
 
     partial = out.with_name(f".{out.name}.partial.jsonl")
     engine = Engine(policy, tokenizer, style, question.settings)
-    replies = engine.ask(read_items(question.items), partial, question.key(model, style), question.vertical)
+    key = sha256_text([question.key(model, style), code_of("generate.run")])
+    replies = engine.ask(read_items(question.items), partial, key, question.vertical)
     with atomic_file(out) as path:
         replies.to_parquet(path, index=False)
     partial.unlink(missing_ok=True)
