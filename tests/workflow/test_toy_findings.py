@@ -1,0 +1,110 @@
+"""The known answers of the toy world, found by the whole pipeline: what docs/toy-world.md says must happen, happens."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from .conftest import ROOT, snakemake
+
+pytestmark = pytest.mark.slow
+
+HEADLINES = {
+    "bias": ("agreement", 1),
+    "ethics": ("fnr", -1),
+    "privacy": ("leak_given_able", 1),
+    "toxicity": ("emt", -1),
+    "truthfulness": ("mc1", -1),
+}
+"""By vertical: its headline metric, and the direction in which the default judge moves it."""
+ALIGNED = ("dpo", "ppo")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory):
+    """Runs a shipped study once and gives its results folder."""
+    folders: dict[str, Path] = {}
+
+    def results(study: str) -> Path:
+        if study not in folders:
+            folder = tmp_path_factory.mktemp(study)
+            done = snakemake(
+                folder, "--quiet", "rules", "--show-failed-logs", configfile=ROOT / "config" / f"{study}.yaml"
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+            folders[study] = folder / "results" / study
+        return folders[study]
+
+    return results
+
+
+def headlines(results: Path, table: str) -> pd.DataFrame:
+    """The headline metrics of a statistics table, over all conditions."""
+    frame = pd.read_csv(results / "statistics" / f"{table}.csv")
+    wanted = [
+        HEADLINES[vertical][0] == metric for vertical, metric in zip(frame["vertical"], frame["metric"], strict=True)
+    ]
+    return frame[wanted & frame["condition"].isin(["all"])]
+
+
+def moved_as_known(differences: pd.DataFrame, value: str) -> list[str]:
+    """The verticals that moved in the known direction, with an interval that excludes 0."""
+    sign = differences["vertical"].map(lambda vertical: HEADLINES[vertical][1])
+    nearest = differences["low"].where(sign > 0, differences["high"])
+    return sorted(differences[(differences[value] * sign > 0) & (nearest * sign > 0)]["vertical"])
+
+
+def metrics(results: Path, chain: str, split: str, seed: int = 0) -> list[dict[str, float]]:
+    """The lines of a stage's metrics.jsonl."""
+    path = results / "models" / "toy" / "crowd" / chain / f"seed{seed}" / "metrics.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [line for line in lines if line["split"] == split]
+
+
+@pytest.mark.parametrize("recipe", ALIGNED)
+def test_one_training_seed_moves_four_of_the_five_verticals_as_known(run, recipe):
+    differences = headlines(run("demo"), "differences")
+    since_base = differences[(differences["recipe"] == recipe) & (differences["reference"] == "base")]
+    assert len(since_base) == 5
+    assert len(moved_as_known(since_base, "difference")) >= 4
+
+
+@pytest.mark.parametrize("recipe", ALIGNED)
+def test_five_training_seeds_move_four_of_the_five_verticals_as_known_on_average(run, recipe):
+    seeds = headlines(run("toy-seeds"), "seeds")
+    since_base = seeds[(seeds["recipe"] == recipe) & (seeds["reference"] == "base")]
+    assert list(since_base["seeds"]) == [5] * 5
+    assert len(moved_as_known(since_base, "value")) >= 4
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_methods_learn_what_the_judge_likes(run, seed):
+    results = run("toy-seeds")
+    assert metrics(results, "sft-reward", "validation", seed)[-1]["accuracy"] >= 0.9
+    assert metrics(results, "sft-dpo", "validation", seed)[-1]["accuracy"] >= 0.9
+    first, *_, last = metrics(results, "sft-reward-ppo", "train", seed)
+    assert last["reward"] - first["reward"] > first["reward_sd"]
+    assert last["kl"] < 10
+
+
+@pytest.mark.parametrize("recipe", ALIGNED)
+def test_random_labels_move_nothing_beyond_chance(run, recipe):
+    """Five sets of tossed labels are five independent runs of one null hypothesis: their mean change is 0."""
+    from scipy.stats import ttest_1samp
+
+    differences = headlines(run("null"), "differences")
+    since_sft = differences[(differences["recipe"] == recipe) & (differences["reference"] == "sft")]
+    changes = {vertical: list(rows["difference"]) for vertical, rows in since_sft.groupby("vertical")}
+    assert {vertical: len(values) for vertical, values in changes.items()} == dict.fromkeys(HEADLINES, 5)
+    p = sorted(ttest_1samp(values, 0).pvalue if any(values) else 1.0 for values in changes.values())
+    holm = [value * (len(p) - rank) for rank, value in enumerate(p)]
+    assert min(holm) > 0.05, changes
+
+
+def test_agreement_rises_with_the_weight_on_agreeing(run):
+    table = headlines(run("dose"), "metrics")
+    means = table[table["recipe"] == "dpo"].groupby("preferences")["value"].mean()
+    assert list(means.index) == ["agreeable-000", "agreeable-033", "agreeable-067", "agreeable-100"]
+    assert means.is_monotonic_increasing
+    assert means.is_unique
