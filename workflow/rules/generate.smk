@@ -3,6 +3,13 @@
 # `ask` loads a model once and answers all its pending verticals: one queue wait, one GPU job. `generate` then puts each
 # vertical's replies in their place; it does not look at when `ask` ran (ancient), only at what its own vertical depends
 # on, so a change of one vertical asks and re-scores that one alone.
+#
+# The mark that `ask` leaves for a vertical bears a digest of how its replies are sampled. Another sampling is a mark that
+# is missing: nothing else would do, because Snakemake does not look at the params of jobs behind one that runs anyway,
+# and does not run those behind an ancient file that is there. So `ask` tracks no param (its functions take the input).
+MARKS = {
+    vertical: f"{vertical}-{dag.sampling(STUDY, vertical)}" for vertical in VERTICALS
+}
 
 
 rule ask:
@@ -10,7 +17,7 @@ rule ask:
         manifest=f"{MODELS}/{{policy}}/manifest.json",
         table=expand(f"{RESULTS}/items/{{vertical}}.parquet", vertical=VERTICALS),
     output:
-        f"{RESULTS}/staging/{{policy}}/done",
+        [f"{RESULTS}/staging/{{policy}}/{mark}.done" for mark in MARKS.values()],
     log:
         f"{LOGS}/ask/{{policy}}.log",
     benchmark:
@@ -21,14 +28,15 @@ rule ask:
     resources:
         **asks("ask"),
     params:
-        verticals=json.dumps(
+        verticals=lambda wildcards, input: json.dumps(
             {
                 name: json.loads(each.generate.as_json())
                 for name, each in VERTICALS.items()
             }
         ),
-        style=lambda wildcards: STUDY.models[wildcards.policy.split("/")[0]].format,
-        code=code_of("generate.run"),
+        style=lambda wildcards, input: STUDY.models[
+            wildcards.policy.split("/")[0]
+        ].format,
     message:
         "Ask {wildcards.policy} all pending verticals"
     shell:
@@ -39,7 +47,9 @@ rule ask:
 
 rule generate:
     input:
-        asked=ancient(f"{RESULTS}/staging/{{policy}}/done"),
+        asked=ancient(
+            lambda wildcards: f"{RESULTS}/staging/{wildcards.policy}/{MARKS[wildcards.vertical]}.done"
+        ),
         manifest=f"{MODELS}/{{policy}}/manifest.json",
         table=f"{RESULTS}/items/{{vertical}}.parquet",
     output:
@@ -54,7 +64,9 @@ rule generate:
     resources:
         **asks("generate"),
     params:
-        settings=lambda wildcards: VERTICALS[wildcards.vertical].generate.as_json(),
+        settings=lambda wildcards, input: VERTICALS[
+            wildcards.vertical
+        ].generate.as_json(),
         style=lambda wildcards: STUDY.models[wildcards.policy.split("/")[0]].format,
         staging=subpath(input.asked, parent=True),
         code=code_of("generate.run"),

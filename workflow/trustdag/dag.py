@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from trustdag.align import methods
+from trustdag.artifacts import sha256_text
 from trustdag.config.study import Study
 from trustdag.data import sources
+from trustdag.fingerprint import code_of
 from trustdag.stats.study import Cells, Policy
 from trustdag.verticals import verticals
 
@@ -103,6 +105,13 @@ def item_files(study: Study, vertical: str) -> list[str]:
 def corpus_needed(study: Study, node: Node) -> str | None:
     """The preference set whose corpus a model trained from scratch reads; None for any other."""
     return getattr(base_source(study, node), "corpus", None)
+
+
+def sampling(study: Study, vertical: str) -> str:
+    """A digest (8 hexadecimal digits) of how a vertical's replies are sampled, and of the code that does it."""
+    settings = study.verticals_measured()[vertical].generate
+    # The size of a batch changes no reply.
+    return sha256_text([settings.model_dump_json(exclude={"batch_tokens"}), code_of("generate.run")])[:8]
 
 
 def given(study: Study) -> list[Node]:

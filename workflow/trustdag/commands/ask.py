@@ -19,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--items", type=Path, nargs="+", required=True, help="each vertical's VERTICAL.parquet")
     parser.add_argument("--model", type=Path, required=True, help="model folder, or its manifest.json")
     parser.add_argument("--format", choices=get_args(Format), default="hh", help="how the model is asked")
-    parser.add_argument("--done", type=Path, required=True, help="written at the end; the replies wait beside it")
+    parser.add_argument(
+        "--done", type=Path, nargs="+", required=True, help="marks written at the end; the replies wait beside them"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -31,6 +33,7 @@ def run(arguments: argparse.Namespace) -> None:
         Question(vertical, items[vertical], read_settings(json.dumps(settings), GenerateSettings))
         for vertical, settings in json.loads(arguments.verticals).items()
     ]
-    ask(questions, model_folder(arguments.model), arguments.format, arguments.done.parent)
-    with atomic_file(arguments.done) as partial:
-        partial.touch()
+    ask(questions, model_folder(arguments.model), arguments.format, arguments.done[0].parent)
+    for mark in arguments.done:
+        with atomic_file(mark) as partial:
+            partial.touch()
