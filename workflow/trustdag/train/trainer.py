@@ -68,6 +68,7 @@ def arguments(session: Session, settings: SupervisedSettings) -> dict[str, Any]:
         "eval_steps": settings.evaluate_every,
         "prediction_loss_only": True,
         "max_length": None,  # lengths are checked when the pairs are tokenised
+        "ddp_find_unused_parameters": False,
         "dataloader_pin_memory": torch.cuda.is_available(),
         "report_to": "none",
         "disable_tqdm": True,
