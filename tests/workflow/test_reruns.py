@@ -1,0 +1,322 @@
+"""What each edit runs again: exactly the jobs that depend on it, by dry run on a finished smoke study.
+
+Nothing less, or results would be stale; nothing more, or GPU-days would be lost. Every edit stands in one table.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from trustdag.pending import dryrun
+
+from .conftest import ROOT, SMOKE
+
+POLICIES = {
+    "base": "tiny/base",
+    "sft": "tiny/crowd/sft/seed0",
+    "dpo": "tiny/crowd/sft-dpo/seed0",
+    "ppo": "tiny/crowd/sft-reward-ppo/seed0",
+}
+SHORT = {policy: short for short, policy in POLICIES.items()}
+VERTICALS = ("toxicity", "bias", "ethics", "truthfulness", "privacy")
+PLOTS = ("answers", "changes", "levels", "reinforcement", "training")
+FROM_STATISTICS = ("changes", "levels")
+
+
+# --- Expected jobs ---
+
+
+def asked(policies: Iterable[str], verticals: Iterable[str] = VERTICALS) -> set[str]:
+    """A model is asked in one job; each vertical's replies are then put in place and scored."""
+    policies, verticals = list(policies), list(verticals)
+    each = {
+        f"{rule} {policy} {vertical}" for rule in ("generate", "score") for policy in policies for vertical in verticals
+    }
+    return {f"ask {policy}" for policy in policies} | each
+
+
+def scored(*verticals: str) -> set[str]:
+    return {f"score {policy} {vertical}" for policy in POLICIES for vertical in verticals}
+
+
+def plots(*names: str) -> set[str]:
+    return {f"plot {name}" for name in names}
+
+
+END = {"statistics", "report"} | plots("answers", *FROM_STATISTICS)
+TRAINED_END = END | plots("training", "reinforcement")
+AFTER_BASE = {"sft", "reward", "dpo", "ppo"} | asked(POLICIES) | TRAINED_END
+AFTER_SFT = {"reward", "dpo", "ppo"} | asked(["sft", "dpo", "ppo"]) | TRAINED_END
+AFTER_DPO = asked(["dpo"]) | TRAINED_END
+AFTER_PPO = asked(["ppo"]) | TRAINED_END
+NOTHING: set[str] = set()
+
+
+# --- Dry runs ---
+
+
+def name_of(job: dryrun.Job) -> str:
+    """`rule`, and what tells its jobs from each other."""
+    told = {key: value for key, value in job.wildcards.items() if key in ("policy", "vertical", "plot")}
+    told["policy"] = SHORT.get(told["policy"], told["policy"]) if "policy" in told else ""
+    return " ".join(filter(None, [job.rule, told["policy"], told.get("vertical", ""), told.get("plot", "")]))
+
+
+def would_run(folder: Path, tree: Path, configfile: Path, *options: str) -> set[str]:
+    """The jobs that a dry run would start, without the target itself."""
+    jobs = dryrun.pending(
+        ["--snakefile", str(tree / "Snakefile"), "--directory", str(folder), "--configfile", str(configfile), *options]
+    )
+    return {name_of(job) for job in jobs} - {"all"}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the sources that no test changes; an edit is made in a copy of this one."""
+    folder = tmp_path_factory.mktemp("tree")
+    return copied(ROOT, folder / "tree")
+
+
+def copied(source: Path, folder: Path) -> Path:
+    """The workflow's sources, without its results and caches."""
+    skip = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for name in ("workflow", "config", "envs"):
+        shutil.copytree(source / name, folder / name, ignore=skip)
+    for name in ("Snakefile", "README.md", "pyproject.toml"):
+        if (source / name).exists():
+            shutil.copy2(source / name, folder / name)
+    return folder
+
+
+# --- Edits of the configuration ---
+
+Edit = dict[str, Any]
+
+
+def edited(config: Edit, changes: Edit) -> Edit:
+    """A configuration with leaves changed: `{"stages.dpo.beta": 0.2}`; None as a value removes the key."""
+    found = json.loads(json.dumps(config))  # a copy in which no two sections are the same object
+    for key, value in changes.items():
+        *path, last = key.split(".")
+        section = found
+        for name in path:
+            section = section.setdefault(name, {})
+        if value is REMOVED:
+            del section[last]
+        else:
+            section[last] = value
+    return found
+
+
+REMOVED = object()
+SECOND = {"source": "scratch", "corpus": "crowd", "hidden_size": 32, "layers": 1, "heads": 2, "steps": 5}
+
+CONFIG_EDITS: list[tuple[str, Edit, set[str]]] = [
+    # models
+    ("base steps", {"models.tiny.base.steps": 11}, {"base"} | AFTER_BASE),
+    ("base width", {"models.tiny.base.hidden_size": 48}, {"base"} | AFTER_BASE),
+    ("base learning rate", {"models.tiny.base.learning_rate": 2e-3}, {"base"} | AFTER_BASE),
+    ("base seed", {"models.tiny.base.seed": 1}, {"base"} | AFTER_BASE),
+    ("format", {"models.tiny.format": "plain"}, {"base"} | AFTER_BASE),
+    ("override for one model", {"models.tiny.overrides": {"dpo": {"beta": 0.3}}}, {"dpo"} | AFTER_DPO),
+    # preferences
+    ("pairs", {"preferences.crowd.pairs": 210}, {"prepare", "base"} | AFTER_BASE),
+    # stages
+    ("sft learning rate", {"stages.sft.learning_rate": 2e-5}, {"sft"} | AFTER_SFT),
+    ("sft epochs", {"stages.sft.epochs": 2}, {"sft"} | AFTER_SFT),
+    ("reward learning rate", {"stages.reward.learning_rate": 2e-5}, {"reward", "ppo"} | AFTER_PPO),
+    ("dpo beta", {"stages.dpo.beta": 0.2}, {"dpo"} | AFTER_DPO),
+    ("dpo batch", {"stages.dpo.batch_size": 8}, {"dpo"} | AFTER_DPO),
+    ("ppo KL weight", {"stages.ppo.kl_coef": 0.1}, {"ppo"} | AFTER_PPO),
+    ("ppo updates", {"stages.ppo.updates": 3}, {"ppo"} | AFTER_PPO),
+    ("ppo lora", {"stages.ppo.lora": {"rank": 4}}, {"ppo"} | AFTER_PPO),
+    # verticals: items, generation and scores of one vertical alone
+    *(
+        (f"{name} items", {f"verticals.{name}.items.n": 30}, {f"items {name}"} | asked(POLICIES, [name]) | END)
+        for name in VERTICALS
+    ),
+    *(
+        (f"{name} tokens", {f"verticals.{name}.generate.max_new_tokens": 9}, asked(POLICIES, [name]) | END)
+        for name in VERTICALS
+    ),
+    ("privacy temperature", {"verticals.privacy.generate.temperature": 0.5}, asked(POLICIES, ["privacy"]) | END),
+    ("toxicity threshold", {"verticals.toxicity.score.threshold": 0.6}, scored("toxicity") | END),
+    # statistics and report
+    ("resamples", {"statistics.resamples": 201}, END),
+    ("statistics seed", {"statistics.seed": 5}, END),
+    ("one plot's width", {"report.plots.levels.width": 8.0}, plots("levels") | {"report"}),
+    ("one plot's colours", {"report.plots.training.colours": ["#000000"]}, plots("training") | {"report"}),
+    ("title", {"report.page.title": "What changed?"}, {"report"}),
+    ("examples", {"report.page.examples": 1}, {"report"}),
+    # what results do not depend on
+    ("request for one rule", {"resources.rules.ppo.runtime": 99}, NOTHING),
+    ("hardware", {"resources.gpu_tflops": 989}, NOTHING),
+    ("weights of a plan", {"plan.recipes": {"ppo": 3}}, NOTHING),
+    ("a default written out", {"stages.dpo.beta": 0.1, "statistics.seed": 0}, NOTHING),
+    ("a number spelt otherwise", {"stages.sft.learning_rate": "1e-5"}, NOTHING),
+    # more or less of the study
+    # Its inputs are fewer, so each model is asked again, in jobs that find nothing to do.
+    ("one vertical less", {"verticals.bias": REMOVED}, {"study"} | {f"ask {each}" for each in POLICIES} | TRAINED_END),
+    ("one recipe less", {"recipes.dpo": REMOVED}, {"study"} | TRAINED_END),
+    (
+        "a second seed",
+        {"seeds": [0, 1]},
+        {"study", "sft", "reward", "dpo", "ppo"}
+        | asked([f"tiny/crowd/{chain}/seed1" for chain in ("sft", "sft-dpo", "sft-reward-ppo")])
+        | TRAINED_END
+        | plots("seeds"),
+    ),
+    (
+        "a recipe on an old prefix",
+        {"stages.dpo_b": {"method": "dpo", "max_steps": 2, "max_length": 128}, "recipes.dpo_b": ["sft", "dpo_b"]},
+        {"study", "dpo"} | asked(["tiny/crowd/sft-dpo_b/seed0"]) | TRAINED_END,
+    ),
+    (
+        "a second model",
+        {"models.other": {"base": SECOND}},
+        {"study", "base", "sft", "reward", "dpo", "ppo"}
+        | asked(["other/base"] + [f"other/crowd/{chain}/seed0" for chain in ("sft", "sft-dpo", "sft-reward-ppo")])
+        | TRAINED_END,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("changes", "jobs"), [each[1:] for each in CONFIG_EDITS], ids=[each[0] for each in CONFIG_EDITS]
+)
+def test_an_edit_of_the_configuration_runs_what_depends_on_it(
+    changes: Edit, jobs: set[str], finished: Path, tmp_path: Path
+) -> None:
+    config = edited(yaml.safe_load(SMOKE.read_text()), changes)
+    changed = tmp_path / "smoke.yaml"
+    changed.write_text(yaml.safe_dump(config, sort_keys=False))
+    folder = linked(finished, tmp_path / "study", changed)
+    found = would_run(folder, ROOT, changed)
+    # The report shows the configuration, so it is written anew with any edit that results depend on.
+    assert found == (jobs | {"configuration", "report"} if jobs else NOTHING)
+
+
+def linked(finished: Path, folder: Path, configfile: Path) -> Path:
+    """A folder that shows the finished study to a dry run, under another configuration file."""
+    (folder / "results" / "smoke").mkdir(parents=True)
+    for path in (finished / "results" / "smoke").iterdir():
+        if path.name != ".configuration":
+            (folder / "results" / "smoke" / path.name).symlink_to(path)
+    (folder / ".snakemake").symlink_to(finished / ".snakemake")
+    (folder / "results" / "smoke" / ".configuration").write_text(f"{configfile}\n")
+    return folder
+
+
+# --- Edits of the sources ---
+
+
+def replaced(old: str, new: str) -> Callable[[str], str]:
+    def edit(text: str) -> str:
+        assert old in text, f"no {old!r} in the file: this test has to follow its change"
+        return text.replace(old, new, 1)
+
+    return edit
+
+
+def commented(text: str) -> str:
+    return f"# A remark.\n{text}\n\n# Another.\n"
+
+
+def redocumented(text: str) -> str:
+    return re.sub(r'^"""', '"""Said otherwise. ', text, count=1)
+
+
+def reworked(text: str) -> str:
+    """Another syntax tree: what any real change of the code is."""
+    return f"{text}\nREWORKED = 1\n"
+
+
+ASKED_AGAIN = asked(POLICIES) | END
+SOURCE_EDITS: list[tuple[str, str, Callable[[str], str], set[str]]] = [
+    ("a comment", "align/ppo.py", commented, NOTHING),
+    ("a docstring", "align/dpo.py", redocumented, NOTHING),
+    ("a comment that all share", "settings.py", commented, NOTHING),
+    ("dpo", "align/dpo.py", reworked, {"dpo"} | AFTER_DPO),
+    ("ppo", "align/ppo.py", reworked, {"ppo"} | AFTER_PPO),
+    ("ppo's losses", "rl/losses.py", reworked, {"ppo"} | AFTER_PPO),
+    ("sft", "align/sft.py", reworked, {"sft"} | AFTER_SFT),
+    ("the reward model", "align/reward.py", reworked, {"reward", "ppo"} | AFTER_PPO),
+    ("training from scratch", "models/scratch.py", reworked, {"base"} | AFTER_BASE),
+    ("the engine", "generate/engine.py", reworked, ASKED_AGAIN),
+    ("one vertical", "verticals/privacy.py", reworked, {"items privacy"} | asked(POLICIES, ["privacy"]) | END),
+    ("statistics", "stats/resampling.py", reworked, END),
+    ("one plot", "report/plots/levels.py", reworked, plots("levels") | {"report"}),
+    ("the report", "report/page.py", reworked, {"report"}),
+    ("the launcher", "launch.py", reworked, NOTHING),
+    ("what jobs ask for", "resources.py", reworked, NOTHING),
+    ("the command line", "cli.py", reworked, NOTHING),
+    ("pending jobs", "pending/table.py", reworked, NOTHING),
+]
+
+
+@pytest.mark.parametrize(
+    ("module", "edit", "jobs"), [each[1:] for each in SOURCE_EDITS], ids=[each[0] for each in SOURCE_EDITS]
+)
+def test_an_edit_of_the_sources_runs_what_uses_them(
+    module: str, edit: Callable[[str], str], jobs: set[str], finished: Path, tree: Path, tmp_path: Path
+) -> None:
+    changed = copied(tree, tmp_path / "tree")
+    path = changed / "workflow" / "trustdag" / module
+    path.write_text(edit(path.read_text()))
+    configfile = changed / "config" / "smoke.yaml"
+    assert would_run(linked(finished, tmp_path / "study", configfile), changed, configfile) == jobs
+
+
+def test_a_checkout_that_changes_only_times_runs_nothing(finished: Path, tree: Path, tmp_path: Path) -> None:
+    changed = copied(tree, tmp_path / "tree")
+    for path in changed.rglob("*"):
+        os.utime(path)
+    (changed / "README.md").write_text("Another readme.")
+    configfile = changed / "config" / "smoke.yaml"
+    assert would_run(linked(finished, tmp_path / "study", configfile), changed, configfile) == NOTHING
+
+
+def test_an_accepted_change_of_code_runs_nothing(finished: Path, tree: Path, tmp_path: Path) -> None:
+    """`--rerun-triggers mtime input` keeps what other code made: for a change that cannot matter to results."""
+    changed = copied(tree, tmp_path / "tree")
+    path = changed / "workflow" / "trustdag" / "align" / "sft.py"
+    path.write_text(reworked(path.read_text()))
+    configfile = changed / "config" / "smoke.yaml"
+    folder = linked(finished, tmp_path / "study", configfile)
+    assert would_run(folder, changed, configfile, "--rerun-triggers", "mtime", "input") == NOTHING
+
+
+# --- Removed and touched files ---
+
+FILE_EDITS: list[tuple[str, list[str], Callable[[Path], object], set[str]]] = [
+    # What lies between is made again when something needs it, and not before.
+    ("a plot", ["plots/levels.png"], Path.unlink, NOTHING),
+    ("the report", ["report.html"], Path.unlink, {"report"}),
+    ("the report and a plot", ["report.html", "plots/levels.png"], Path.unlink, plots("levels") | {"report"}),
+    ("statistics and replies", ["statistics", "replies/tiny/base"], shutil.rmtree, NOTHING),
+    ("items are touched", ["items/bias.parquet"], os.utime, NOTHING),
+    ("a manifest is touched", ["models/tiny/base/manifest.json"], os.utime, NOTHING),
+    ("prepared data is touched", ["data/crowd/train.parquet"], os.utime, NOTHING),
+]
+
+
+@pytest.mark.parametrize(
+    ("names", "edit", "jobs"), [each[1:] for each in FILE_EDITS], ids=[each[0] for each in FILE_EDITS]
+)
+def test_a_removed_or_touched_file_runs_what_is_missing(
+    names: list[str], edit: Callable[[Path], object], jobs: set[str], study: Path
+) -> None:
+    for name in names:
+        edit(study / "results" / "smoke" / name)
+    assert would_run(study, ROOT, SMOKE) == jobs
+
+
+def test_there_are_at_least_forty_edits() -> None:
+    assert len(CONFIG_EDITS) + len(SOURCE_EDITS) + len(FILE_EDITS) + 2 >= 40
