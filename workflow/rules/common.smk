@@ -19,7 +19,7 @@ from trustdag import dag, resources
 from trustdag.config import load
 from trustdag.config.study import RESERVED
 from trustdag.errors import UserError
-from trustdag.fingerprint import code_of
+from trustdag.fingerprint import code_of, write_book
 from trustdag.report import plots
 
 ORIGIN = str((workflow.configfiles or ["config/demo.yaml"])[-1])
@@ -67,6 +67,7 @@ wildcard_constraints:
 
 onstart:
     load.mark_results(STUDY, ORIGIN)
+    write_book(Path(RESULTS) / ".jobs" / "code.json")
 
 
 def node_of(wildcards):
