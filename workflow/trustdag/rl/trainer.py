@@ -124,7 +124,7 @@ class PPOTrainer:
         Exits with `EXIT_RESUMABLE` after a checkpoint when `stop` is set. Raises UserError when the run has diverged;
         the last checkpoint then stands.
         """
-        stop = stop or StopRequest()
+        stop = StopRequest() if stop is None else stop  # a request without a signal yet is false
         self.restore()
         while self.update < self.settings.updates:
             batch = self.rollout(self.next_prompts())  # x ~ D, y ~ pi(. | x), R(x, y), pi_ref(y | x), V
