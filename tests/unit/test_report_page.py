@@ -126,7 +126,7 @@ def test_every_change_of_a_headline_metric_is_judged_in_words(results):
 
     assert len(found)
     for row in found.itertuples():
-        assert f"{row.metric.replace('_', ' ')} {row.verdict} by {number(abs(row.change))}" in text
+        assert f"{row.metric.replace('_', ' ')} {row.verdict} by {number(abs(row.change))}" in text.lower()
     better = found[(found["verdict"] == "rose") == (found["better"] == "higher")]
     assert text.count("▲ better") >= len(better)
 

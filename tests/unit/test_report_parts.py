@@ -61,6 +61,8 @@ def change(vertical, verdict, value, recipe="dpo", better="lower"):
     return {"recipe": recipe, "reference": "base", "vertical": vertical, "metric": "share", "verdict": verdict} | {
         "better": better,
         "change": value,
+        "n_pairs": 90,
+        "lost": 10,
     }
 
 
@@ -159,3 +161,10 @@ def test_given_checkpoints_and_models_without_curves_are_models_of_the_study(tmp
 
     assert found == {"m/base": "base", "m/sft": "given", "m/hh/sft-dpo/seed0": "dpo"}
     assert [run.method for run in runs(cells, tmp_path)] == ["dpo"]
+
+
+def test_a_change_over_few_of_the_items_says_so():
+    row = change("ethics", "fell", -0.3) | {"metric": "fnr", "n_pairs": 32, "lost": 92}
+
+    assert line_of(row) == "Ethics: FNR fell by 0.300 (over 32 of 124 items)"
+    assert line_of(row | {"verdict": "no change found"}) == "Ethics (over 32 of 124 items)"

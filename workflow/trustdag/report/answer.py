@@ -10,6 +10,8 @@ from trustdag.report.draw import rows_of
 from trustdag.report.numbers import number, title
 
 REFERENCES = {"base": "the base model", "sft": "SFT"}
+MANY_LOST = 0.2
+"""Share of the pairs that are lost, above which the words say so."""
 KINDS = ("worse", "better", "changed", "no change found", "not measured")
 
 
@@ -64,8 +66,11 @@ def kind_of(row: dict[str, Any]) -> str:
 
 
 def line_of(row: dict[str, Any]) -> str:
-    """A change in words."""
+    """A change in words, with a warning where many pairs were lost."""
+    asked = row["n_pairs"] + row["lost"]
+    few = f" (over {row['n_pairs']:,} of {asked:,} items)" if row["lost"] > MANY_LOST * asked else ""
     if row["verdict"] not in ("rose", "fell"):
-        return title(row["vertical"])
-    metric = row["metric"].replace("_", " ")
-    return f"{title(row['vertical'])}: {metric} {row['verdict']} by {number(abs(row['change']))}"
+        return title(row["vertical"]) + few
+    metric = title(row["metric"])
+    metric = metric if metric[:2].isupper() else metric[:1].lower() + metric[1:]
+    return f"{title(row['vertical'])}: {metric} {row['verdict']} by {number(abs(row['change']))}{few}"

@@ -103,4 +103,5 @@ def _panel(
     axes.set_ylim(len(verticals) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
+    axes.locator_params(axis="x", nbins=6)
     axes.set_xlabel("difference")
