@@ -143,7 +143,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
     """Starts a run with what its training job asks for."""
     started: list[Run] = []
 
-    def begin(steps: int = 400, **asked: Any) -> Run:
+    def begin(steps: int = 200, **asked: Any) -> Run:
         run = Run(tmp_path, asked, steps)
         started.append(run)
         run.start()

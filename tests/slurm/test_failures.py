@@ -14,7 +14,7 @@ from trustdag import jobs
 from . import cluster
 from .conftest import Run, kill, wait_until
 
-STEPS = 400
+STEPS = 200
 Start = Callable[..., Run]
 Undisturbed = Callable[[int], str]
 
