@@ -83,3 +83,24 @@ def test_a_killed_run_ends_with_the_same_weights_and_metrics(method: str, world:
     assert tiny.lines(tmp_path / "killed" / "metrics.jsonl")[-1] == tiny.lines(tmp_path / "whole" / "metrics.jsonl")[-1]
     # And nothing is left of the checkpoints
     assert not (tmp_path / "killed" / ".checkpoints").exists()
+
+
+def test_a_run_that_ends_after_its_last_step_does_no_step_twice(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train("reward", world, tmp_path / "whole")
+    # Given a run that is interrupted while it writes its model
+    with monkeypatch.context() as patch:
+        patch.setattr("trustdag.train.trainer.finish", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train("reward", world, tmp_path / "late")
+    # When it starts again
+    train("reward", world, tmp_path / "late")
+    # Then it does its 40 steps, no more
+    assert tiny.weights(tmp_path / "late") == tiny.weights(tmp_path / "whole")
+    assert read_jsonl(tmp_path / "late" / "metrics.jsonl")[-1]["step"] == 40
+
+
+def interrupt(*arguments: object) -> None:
+    """What Ctrl-C does."""
+    raise KeyboardInterrupt

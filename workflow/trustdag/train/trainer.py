@@ -114,9 +114,11 @@ class StageTrainer:
     def _maybe_log_save_evaluate(self: Any, *args: Any, **kwargs: Any) -> None:
         # Each checkpoint is preceded by a line of metrics: the guard sees the loss before the weights are kept, and no
         # average spans a restart.
-        stop = self._asked_to_stop()
-        self.control.should_save |= stop
-        self.control.should_log |= self.control.should_save
+        # The last step gets none: from a checkpoint of it transformers would go on with one step too many.
+        done = self.state.global_step >= self.state.max_steps
+        stop = self._asked_to_stop() and not done
+        self.control.should_save = (self.control.should_save or stop) and not done
+        self.control.should_log |= self.control.should_save or done
         super()._maybe_log_save_evaluate(*args, **kwargs)  # type: ignore[misc]
         if stop:
             self.session.stop.leave(self.state.global_step)
