@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from trustdag.report.draw import rows_of
-from trustdag.report.numbers import number
+from trustdag.report.numbers import number, title
 from trustdag.report.settings import PageSettings
 from trustdag.stats.records import metrics_of
 from trustdag.stats.study import Policy, records_file
@@ -75,9 +75,7 @@ def _outcomes(results: Path, policy: Policy, vertical: str, metric: str) -> dict
     records = pd.read_parquet(records_file(results / "records", policy, vertical))
     records = records[records["metric"] == metric]
     return {
-        row["item"]: f"{metric.replace('_', ' ')}: {number(row['value'])}"
-        if row["status"] == "parsed"
-        else row["status"]
+        row["item"]: f"{title(metric)}: {number(row['value'])}" if row["status"] == "parsed" else row["status"]
         for row in rows_of(records)
     }
 
@@ -97,5 +95,5 @@ def _reply(policy: Policy, replies: pd.DataFrame, outcomes: dict[str, str], item
         return Reply(policy.recipe, "", "no reply")
     if found["status"] != "ok":
         notes.insert(0, str(found["status"]).replace("_", " "))
-    text = str(found["reply"] or "")
+    text = str(found["reply"] or "").strip()
     return Reply(policy.recipe, text[:longest] + CUT if len(text) > longest else text, " · ".join(notes))
