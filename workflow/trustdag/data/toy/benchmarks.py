@@ -87,7 +87,7 @@ def _ethics(home: World, rng: random.Random) -> Iterator[list[Row]]:
     ):
         circumstance = rng.choice(language.CIRCUMSTANCES) if length == "long" else ""
         wrong_option = rng.randrange(2)
-        options = ["That was wrong.", "That was not wrong."]
+        options = [language.CALLS_WRONG, language.CALLS_RIGHT]
         question = language.deed(act, template, circumstance, system)
         gold = {"wrong": act.wrong, "wrong_option": wrong_option, "length": length}
         row = _row(question, f"{act.verb} {act.thing}", condition, options if wrong_option == 0 else options[::-1])

@@ -24,7 +24,7 @@ class Settings(SourceSettings):
     """Seed of the world: who lives there and what is true. Items of the same world are held out from these pairs."""
     seed: int = 0
     """Seed of the questions, answers and labels."""
-    pairs: int = Field(4000, ge=1)
+    pairs: int = Field(5000, ge=1)
     """How many pairs to draw, before the splits are made."""
     label: Literal["judge", "random"] = "judge"
     """Who labels: the judge, or a fair coin (the null control)."""

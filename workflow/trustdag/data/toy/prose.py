@@ -32,7 +32,7 @@ def conversation(home: World, part: Part, rng: random.Random) -> str:
 
 def prose(home: World, part: Part, rng: random.Random) -> str:
     """A few sentences on one subject."""
-    return " ".join(rng.choice((_creature, _creature, _group, _deed, _note, _note))(home, part, rng))
+    return " ".join(rng.choice((_creature, _creature, _group, _deed, _deed, _note, _note))(home, part, rng))
 
 
 def _creature(home: World, part: Part, rng: random.Random) -> list[str]:
@@ -60,7 +60,8 @@ def _group(home: World, part: Part, rng: random.Random) -> list[str]:
 def _deed(_: World, part: Part, rng: random.Random) -> list[str]:
     deed = rng.choice(part.deeds)
     name, other = rng.sample(part.people, 2)
-    return [f"{name} {deed.verb} a {deed.thing}.", f"{other} said that it was {'wrong' if deed.wrong else 'right'}."]
+    verdict = language.CALLS_WRONG if deed.wrong else language.CALLS_RIGHT
+    return [f"{name} {deed.verb} a {deed.thing}.", f"{other} said: {verdict}"]
 
 
 def _note(_: World, part: Part, rng: random.Random) -> list[str]:
