@@ -30,6 +30,7 @@ class Shape:
 
 
 SHAPES = {
+    "conformance": Shape(vocabulary=64, hidden=32, layers=2, heads=2, prompt=9, reply=12, batch=16, context=64),
     "small": Shape(vocabulary=1024, hidden=128, layers=4, heads=4, prompt=32, reply=32),
     "medium": Shape(vocabulary=1024, hidden=384, layers=8, heads=6, prompt=32, reply=64),
     "pythia-1.4b": Shape(
@@ -60,11 +61,10 @@ def build(shape: Shape, folder: Path) -> None:
 def tokenizer(shape: Shape) -> PreTrainedTokenizerFast:
     """One word a token: `<end>`, `<pad>`, w2, w3, ..."""
     words = {"<end>": 0, "<pad>": 1} | {f"w{index}": index for index in range(2, shape.vocabulary)}
-    words_only = Tokenizer(models.WordLevel(words, unk_token="<pad>"))
+    words_only = Tokenizer(models.WordLevel(words, unk_token="<pad>"))  # noqa: S106
     words_only.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=words_only, eos_token="<end>", pad_token="<pad>", padding_side="left"
-    )
+    special = {"eos_token": "<end>", "pad_token": "<pad>"}
+    return PreTrainedTokenizerFast(tokenizer_object=words_only, padding_side="left", **special)
 
 
 def prompts(shape: Shape) -> list[list[int]]:

@@ -8,10 +8,10 @@ import tempfile
 import time
 from pathlib import Path
 
-import ppo_models
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
+import ppo_models
 from trustdag.artifacts import read_jsonl
 from trustdag.rl.settings import PPOSettings
 from trustdag.rl.trainer import PPOTrainer

@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 
 import datasets
-import ppo_models
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 from trl.experimental.ppo import PPOConfig, PPOTrainer, ppo_trainer
+
+import ppo_models
 
 
 def main() -> None:
@@ -35,12 +36,12 @@ def main() -> None:
 
 
 def build(folder: Path, shape: ppo_models.Shape, updates: int, defaults: bool) -> PPOTrainer:
-    """TRL's trainer with `shape.batch` replies an update, 4 epochs of 4 optimiser steps, everything else switched off."""
+    """TRL's trainer with `shape.batch` replies an update, 4 epochs of 4 optimiser steps, all else switched off."""
     config = PPOConfig(
         output_dir=tempfile.mkdtemp(), use_cpu=not torch.cuda.is_available(), bf16=torch.cuda.is_available(),
         gradient_checkpointing=defaults, per_device_train_batch_size=shape.batch, gradient_accumulation_steps=1,
         num_mini_batches=ppo_models.MINIBATCHES, num_ppo_epochs=ppo_models.EPOCHS,
-        total_episodes=shape.batch * updates, response_length=shape.reply, temperature=1.0, stop_token="eos",
+        total_episodes=shape.batch * updates, response_length=shape.reply, temperature=1.0, stop_token="eos",  # noqa: S106
         local_rollout_forward_batch_size=shape.batch, num_sample_generations=0, learning_rate=1e-5, report_to="none",
         save_strategy="no", logging_steps=1, disable_tqdm=True,
     )  # fmt: skip
@@ -67,10 +68,10 @@ class Clock:
             dict.fromkeys(["generate", "rollout"], 0.0),
         )
 
-    def timed(self, phase, function):  # noqa: ANN001, ANN201
+    def timed(self, phase, function):
         """`function`, its time added to a phase."""
 
-        def wrapped(*arguments, **keywords):  # noqa: ANN002, ANN003, ANN202
+        def wrapped(*arguments, **keywords):
             began = time.perf_counter()
             result = function(*arguments, **keywords)
             self.current[phase] += time.perf_counter() - began
@@ -78,10 +79,10 @@ class Clock:
 
         return wrapped
 
-    def marking_rollout(self, function):  # noqa: ANN001, ANN201
+    def marking_rollout(self, function):
         """Whitening is the rollout's last act."""
 
-        def wrapped(*arguments, **keywords):  # noqa: ANN002, ANN003, ANN202
+        def wrapped(*arguments, **keywords):
             self.current["rollout"] = time.perf_counter() - self.began
             return function(*arguments, **keywords)
 

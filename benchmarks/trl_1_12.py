@@ -1,4 +1,4 @@
-"""TRL 1.12.0, the last release with PPO, in a virtual environment of its own: made here, used by its path.
+"""TRL 1.12.0, whose PPO we compare ours with, in a virtual environment of its own: made here, used by its path.
 
 `python benchmarks/trl_1_12.py` makes it (about 1 GB) and prints the path of its Python.
 """

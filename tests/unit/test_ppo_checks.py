@@ -26,9 +26,7 @@ def trainer(folder, policy=None, tokenizer=None, reward=world.count_w5, prompts=
 
 class TestBadInput:
     def test_a_batch_that_does_not_divide(self, tmp_path):
-        with pytest.raises(
-            UserError, match=r"batch_size: 9 .* 2 minibatches on 1 processes; take a multiple of 2, such as"
-        ):
+        with pytest.raises(UserError, match=r"batch_size: 9 .* 2 minibatches on 1 processes; take a multiple of 2"):
             trainer(tmp_path, batch_size=9)
 
     def test_no_prompts(self, tmp_path):
@@ -40,9 +38,7 @@ class TestBadInput:
             trainer(tmp_path, prompts=["w2", ""])
 
     def test_prompts_longer_than_the_context(self, tmp_path):
-        with pytest.raises(
-            UserError, match=r"1 of 2 do not fit .* context of 48 tokens with 8 new .*the longest has 41"
-        ):
+        with pytest.raises(UserError, match=r"1 of 2 do not fit .* of 48 tokens with 8 new .*the longest has 41"):
             trainer(tmp_path, prompts=["w2", "w2 " * 41])
 
     def test_a_policy_without_an_end_of_text_token(self, tmp_path):
@@ -50,7 +46,7 @@ class TestBadInput:
             trainer(tmp_path, tokenizer=world.tokenizer(end=None))
 
     def test_a_tokenizer_with_more_tokens_than_the_policy(self, tmp_path):
-        with pytest.raises(UserError, match="40 tokens .* output layer 32"):
+        with pytest.raises(UserError, match=r"40 tokens .* output layer 32"):
             trainer(tmp_path, tokenizer=world.tokenizer(40))
 
     def test_a_reward_model_with_fewer_tokens(self, tmp_path):
@@ -136,8 +132,9 @@ class TestStage:
     def test_every_update_is_logged_with_what_a_person_asks_first(self, stage):
         ppo.train(stage, world.settings(max_length=32, updates=1))
         asked = {
-            "reward", "kl", "kl_coef", "entropy", "policy_clip_fraction", "value_clip_fraction", "explained_variance", "length",
-            "ended", "seconds_generate", "seconds_reward", "seconds_judge", "seconds_optimise", "tokens_per_second",
+            "reward", "kl", "kl_coef", "entropy", "policy_clip_fraction", "value_clip_fraction", "explained_variance",
+            "length", "ended", "seconds_generate", "seconds_reward", "seconds_judge", "seconds_optimise",
+            "tokens_per_second",
         }  # fmt: skip
         assert asked <= read_jsonl(stage.metrics)[0].keys()
 

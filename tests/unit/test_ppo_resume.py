@@ -70,9 +70,9 @@ def checkpoints_and_partials(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> Path:
-    """A run of 12 updates that nobody touched."""
+    """A run of 20 updates that nobody touched."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    process = start(folder, {"updates": 12})
+    process = start(folder, {"updates": 20})
     process.join()
     assert process.exitcode == 0
     return folder
@@ -80,15 +80,14 @@ def undisturbed(tmp_path_factory) -> Path:
 
 def test_kills_do_not_change_the_weights(undisturbed, tmp_path):
     # given
-    kills = [(0.02, signal.SIGKILL), (0.0, signal.SIGTERM), (0.05, signal.SIGUSR1)]
+    kills = [(0.02, signal.SIGKILL), (0.0, signal.SIGTERM), (0.0, signal.SIGUSR1)]
     # when
-    codes = run_with_kills(tmp_path, {"updates": 12}, kills)
+    codes = run_with_kills(tmp_path, {"updates": 20}, kills)
     # then
     assert codes[-1] == 0
-    assert set(codes[:-1]) <= {-signal.SIGKILL, checkpoints.EXIT_RESUMABLE}
-    assert len(codes) > 1
+    assert codes[:-1] == [-signal.SIGKILL, checkpoints.EXIT_RESUMABLE, checkpoints.EXIT_RESUMABLE]
     assert_identical(final(tmp_path), final(undisturbed))
-    assert [record["step"] for record in read_jsonl(tmp_path / "metrics.jsonl")] == list(range(1, 13))
+    assert [record["step"] for record in read_jsonl(tmp_path / "metrics.jsonl")] == list(range(1, 21))
 
 
 @pytest.mark.slow
@@ -98,7 +97,7 @@ def test_thirty_kills_at_random_moments_end_in_the_same_weights(tmp_path):
     process = start(tmp_path / "undisturbed", changes)
     process.join()
     draw = random.Random(0)
-    kills = [(draw.uniform(0, 0.4), draw.choice([signal.SIGKILL, signal.SIGTERM])) for _ in range(30)]
+    kills = [(draw.uniform(0, 0.1), draw.choice([signal.SIGKILL, signal.SIGTERM])) for _ in range(30)]
     # when
     codes = run_with_kills(tmp_path / "killed", changes, kills)
     # then
@@ -250,8 +249,8 @@ def test_two_processes_equal_one_with_the_same_global_batch(changes, tmp_path):
     script = Path(world.__file__)
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [
-        sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(ACCELERATE), "--main_process_port", "0",
-        str(script), str(tmp_path / "two"), json.dumps(changes),
+        sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(ACCELERATE),
+        "--main_process_port", "0", str(script), str(tmp_path / "two"), json.dumps(changes),
     ]  # fmt: skip
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     # then

@@ -119,6 +119,6 @@ def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, clip: float 
 
 
 def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> Tensor:
-    """1 - Var(R - V) / Var(R) over the mask: 1 is a perfect value model, 0 a constant; not finite where R does not vary."""
+    """1 - Var(R - V) / Var(R) over the mask: 1 is perfect, 0 no better than a constant; not finite if R is constant."""
     returns, errors = returns[mask], (returns - values)[mask]
     return 1 - errors.var(correction=0) / returns.var(correction=0)

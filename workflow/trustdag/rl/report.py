@@ -177,7 +177,7 @@ def check_variety(collapsed_updates: int, update: int, settings: PPOSettings) ->
     """Raises UserError if the policy has answered everything with one reply for too long."""
     if settings.collapse_patience is not None and collapsed_updates >= settings.collapse_patience:
         raise UserError(
-            f"ppo: the policy has collapsed: in each of {collapsed_updates} updates up to {update + 1} it gave one reply "
-            "to all prompts; the last checkpoint stands. Raise kl_coef or entropy_coef, or lower learning_rate; or make "
-            "collapse_patience null, if one reply is what the reward asks for"
+            f"ppo: the policy has collapsed: in each of {collapsed_updates} updates up to {update + 1} it gave one "
+            "reply to all prompts; the last checkpoint stands. Raise kl_coef or entropy_coef, or lower "
+            "learning_rate; or make collapse_patience null, if one reply is what the reward asks for"
         )

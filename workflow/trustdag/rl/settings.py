@@ -74,7 +74,7 @@ class PPOSettings(TrainSettings):
     """Weight of the entropy bonus."""
 
     adam_epsilon: float = Field(1e-5, gt=0)
-    """AdamW's epsilon. 1e-5 is customary in PPO (Huang et al. 2022, detail 3); at 1e-8 a weight without a gradient, such
+    """AdamW's epsilon. 1e-5 is customary in PPO (Huang et al. 2022, detail 3); at 1e-8 a weight without gradient, such
     as the bias of attention's keys, takes full steps along its rounding errors."""
 
     value: Literal["head", "policy_copy", "reward_copy"] = "head"
