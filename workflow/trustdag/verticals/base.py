@@ -54,7 +54,7 @@ class Metric:
 
 
 def with_variants(metrics: dict[str, Metric], names: Iterable[str]) -> dict[str, Metric]:
-    """The metrics, and for each name such as `emt.NAME` the variant of `emt` that it is: the same number by another way.
+    """The metrics, and for each name such as `emt.NAME` the variant of `emt` that it is: the same number another way.
 
     A vertical whose settings name several scorers has a variant for each scorer after the first. No variant is a
     headline, and a name whose metric is unknown stays unknown.
