@@ -3,6 +3,7 @@
 import ppo_world as world
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from transformers import GPTNeoXForCausalLM
 
 from trustdag.artifacts import read_jsonl
@@ -48,7 +49,7 @@ def train(folder, reward, policy=None, **changes) -> list[dict]:
 def test_it_learns_to_say_one_word_all_the_time(tmp_path):
     # given a reward of 1 for each w5 in 8 tokens; the start says it once in 32 tokens
     # when
-    metrics = train(tmp_path, world.count_w5)
+    metrics = train(tmp_path, world.count_w5, updates=40)
     # then
     assert metrics[0]["reward"] < 1
     assert metrics[-1]["reward"] > 7.5  # the optimum is 8
@@ -97,3 +98,21 @@ def test_the_adaptive_controller_reaches_its_target(tmp_path):
     )
     last = torch.tensor([line["kl"] for line in metrics[-10:]]).mean().item()
     assert last == pytest.approx(3.0, rel=0.35)
+
+
+@pytest.fixture
+def other_precision():
+    """accelerate lets a process choose its precision once."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def test_in_bf16_the_first_ratio_is_1(other_precision, tmp_path):
+    # given one optimiser step, so that what is measured is the policy against itself
+    changes = {"updates": 1, "epochs": 1, "minibatches": 1, "precision": "bf16"}
+    # when
+    metrics = train(tmp_path, world.count_w5, world.policy(), **changes)
+    # then
+    assert metrics[0]["approx_kl"] == pytest.approx(0, abs=1e-6)
+    assert metrics[0]["policy_clip_fraction"] == 0

@@ -15,13 +15,18 @@ def log_probabilities(logits: Tensor, tokens: Tensor, temperature: float) -> Ten
 
     logits (N, V), tokens (N,) -> (N,), in fp32. Equal to a log-softmax and a gather, without holding a second (N, V).
     """
-    scaled = logits.float() / temperature
+    scaled = scale(logits, temperature)
     return scaled.gather(-1, tokens[:, None])[:, 0] - scaled.logsumexp(-1)
+
+
+def scale(logits: Tensor, temperature: float) -> Tensor:
+    """logits / temperature in fp32, without a copy where there is nothing to do."""
+    return logits.float() if temperature == 1 else logits.float() / temperature
 
 
 def entropy_of(logits: Tensor, temperature: float) -> Tensor:
     """The entropy of softmax(logits / temperature), in nats: H = logsumexp(z) - sum_v p_v z_v. (N, V) -> (N,)."""
-    scaled = logits.float() / temperature
+    scaled = scale(logits, temperature)
     return scaled.logsumexp(-1) - (scaled.softmax(-1) * scaled).sum(-1)
 
 

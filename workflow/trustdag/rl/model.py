@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trustdag.errors import UserError
-from trustdag.rl.losses import entropy_of, log_probabilities
+from trustdag.rl.losses import entropy_of, log_probabilities, scale
 
 if TYPE_CHECKING:
     from transformers import Cache, PreTrainedModel
@@ -46,15 +46,24 @@ class Judgement(NamedTuple):
 class ActorCritic(nn.Module):
     """The policy and the value model. Every use goes through `forward`, where DDP, FSDP and DeepSpeed hook in.
 
-    `critic` is a trunk of its own, or None where the value head reads the policy's hidden states.
+    `critic` is a trunk of its own, or None where the value head reads the policy's hidden states. Without
+    `learn_entropy` the entropy is for the log alone and has no gradient.
     """
 
-    def __init__(self, policy: "PreTrainedModel", critic: nn.Module | None, value_head: nn.Module, temperature: float):
+    def __init__(
+        self,
+        policy: "PreTrainedModel",
+        critic: nn.Module | None,
+        value_head: nn.Module,
+        temperature: float,
+        learn_entropy: bool = True,
+    ) -> None:
         super().__init__()
         self.policy = policy
         self.critic = critic
         self.value_head = value_head
         self.temperature = temperature
+        self.learn_entropy = learn_entropy
 
     def forward(self, task: Literal["judge", "appraise", "advance"], *inputs: object) -> Any:
         """Runs the method that is named by `task`."""
@@ -67,7 +76,8 @@ class ActorCritic(nn.Module):
         states = hidden[rows, columns - 1]  # the state from which the token was chosen
         logits = self._unembed(states)
         logprobs = log_probabilities(logits, sequences.tokens[rows, columns], self.temperature)
-        entropy = entropy_of(logits, self.temperature)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.learn_entropy):  # else it would keep (N, V) twice
+            entropy = entropy_of(logits, self.temperature)
         values = self._value(states) if self.critic is None else self.appraise(sequences)
         return Judgement(logprobs, entropy, values)
 
@@ -91,7 +101,7 @@ class ActorCritic(nn.Module):
             use_cache=True,
         )
         state = output.last_hidden_state[:, -1]
-        logits = self._unembed(state).float() / self.temperature
+        logits = scale(self._unembed(state), self.temperature)
         return logits, self._value(state) if self.critic is None else logits.new_full(state.shape[:1], torch.nan)
 
     def _trunk(self) -> nn.Module:

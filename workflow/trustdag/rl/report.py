@@ -32,6 +32,8 @@ class UpdateLog:
         self.settings, self.accelerator = settings, accelerator
         self.metrics = MetricsLog(folder, "ppo", settings.updates)
         self.samples = folder / "samples.jsonl"
+        self._kept_samples = MetricsLog(folder, "ppo", settings.updates)
+        self._kept_samples.path = self.samples
         self.values: dict[str, float] = {}
         self._bar: Any = None
         self._reset()
@@ -48,6 +50,7 @@ class UpdateLog:
 
         if self.accelerator.is_main_process:
             self.metrics.rewind(update)
+            self._kept_samples.rewind(update)
             self._bar = tqdm(total=self.settings.updates, initial=update, desc="ppo", unit="update", disable=None)
         self._reset()
 

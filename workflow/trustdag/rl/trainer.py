@@ -102,7 +102,7 @@ class PPOTrainer:
         self.reference = None if settings.lora is not None else copy_reference(policy)
         if settings.lora is not None:
             policy = add_adapter(policy, settings.lora)
-        model = ActorCritic(policy, critic, head, settings.temperature)
+        model = ActorCritic(policy, critic, head, settings.temperature, settings.entropy_coef > 0)
         disable_dropout(model)
         if settings.gradient_checkpointing:
             for trunk in filter(None, (base_of(policy), critic)):
