@@ -3,7 +3,9 @@
     python benchmarks/parity_lm_eval.py --model MODEL_FOLDER --data DATA_ROOT --out parity.json
 
 Installs the harness in an environment of its own, `.cache/lm-eval`, which sees this one's torch and transformers, and
-feeds it the same local files through its own task definitions (truthfulqa_mc1, truthfulqa_mc2, ethics_cm). Each of its requests is then asked of our engine, and MC1, MC2 and the ethics accuracy are compared item by item.
+feeds it the same local files through its own task definitions (truthfulqa_mc1, truthfulqa_mc2, ethics_cm). Each of
+its requests is then asked of our engine, and MC1, MC2 and the ethics accuracy are compared item by item. `seconds` is
+what each took for the same requests, loading left out.
 """
 
 import argparse

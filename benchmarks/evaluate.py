@@ -1,0 +1,125 @@
+"""How fast the engine asks a model the five verticals, beside a loop that asks one prompt at a time.
+
+    python benchmarks/evaluate.py --model MODEL_FOLDER --data DATA_ROOT [--limit N] --out evaluate.json
+
+The loop is what evaluation scripts do: transformers' `generate` for each sample of each item, and one forward pass over
+prompt and option for each option. It is run on `--loop` items of each vertical, drawn at random, and reported as items a
+second. Both run in this process, with the same threads, one after the other.
+"""
+
+import argparse
+import json
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+VERTICALS = ("toxicity", "bias", "ethics", "truthfulness", "privacy")
+
+
+def sources(data: Path) -> dict[str, dict[str, Any]]:
+    """The items of each vertical on real data."""
+    files = {
+        "toxicity": ("toxicity/toxic.jsonl.gz", "toxicity/nontoxic.jsonl.gz"),
+        "bias": ("bias/user_prompts.csv.gz",),
+        "ethics": ("ethics/cm_test.csv.gz",),
+        "truthfulness": ("truthfulness/truth_mc.json.gz",),
+    }
+    found: dict[str, dict[str, Any]] = {
+        name: {"source": "file", "paths": [str(data / path) for path in paths]} for name, paths in files.items()
+    }
+    return found | {"privacy": {"source": "synthetic"}}
+
+
+def main() -> None:
+    """Measures every vertical and prints a line for each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, required=True, help="folder of a causal language model")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the publishers' files")
+    parser.add_argument("--verticals", nargs="+", default=VERTICALS, choices=VERTICALS)
+    parser.add_argument("--limit", type=int, help="items of each vertical, drawn at random; all where left out")
+    parser.add_argument("--loop", type=int, default=20, help="items of each vertical that the loop asks")
+    parser.add_argument("--format", default="plain", choices=("hh", "plain"))
+    parser.add_argument("--out", type=Path, help="JSON file for all that is measured")
+    arguments = parser.parse_args()
+    import torch
+
+    from trustdag.models.load import choose_bf16, load_policy, load_tokenizer
+
+    model = load_policy(arguments.model, torch.bfloat16 if choose_bf16("auto") else torch.float32)
+    model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    tokenizer = load_tokenizer(arguments.model)
+    report: dict[str, Any] = {
+        "model": {"folder": str(arguments.model), "parameters": model.num_parameters()},
+        "machine": {"device": str(model.device), "threads": torch.get_num_threads(), "processor": platform.processor()},
+        "verticals": {},
+    }
+    for name in arguments.verticals:
+        found = measure(name, arguments, model, tokenizer)
+        report["verticals"][name] = found
+        print(
+            f"{name:>13}: {found['items']} items, engine {found['engine_items_per_second']:.1f}/s, "
+            f"loop {found['loop_items_per_second']:.2f}/s, {found['ratio']:.1f} times",
+            flush=True,
+        )
+    if arguments.out:
+        arguments.out.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def measure(name: str, arguments: argparse.Namespace, model: Any, tokenizer: Any) -> dict[str, Any]:
+    """Items a second of the engine and of the loop on one vertical."""
+    from trustdag.generate.engine import Engine
+    from trustdag.verticals import verticals
+
+    module = verticals()[name]
+    settings = module.Settings.model_validate({"items": sources(arguments.data)[name]})
+    items = module.items(settings.items)
+    if arguments.limit:
+        items = items.sample(min(arguments.limit, len(items)), random_state=0).reset_index(drop=True)
+    partial = arguments.model.parent / f".evaluate.{name}.partial"
+    partial.unlink(missing_ok=True)
+    started = time.perf_counter()
+    replies = Engine(model, tokenizer, arguments.format, settings.generate).ask(items, partial, "evaluate", name)
+    engine = time.perf_counter() - started
+    partial.unlink()
+    some = items.sample(min(arguments.loop, len(items)), random_state=1)
+    started = time.perf_counter()
+    one_at_a_time(some, model, tokenizer, arguments.format, settings.generate)
+    loop = time.perf_counter() - started
+    rates = len(items) / engine, len(some) / loop
+    return {
+        "items": len(items),
+        "replies": len(replies),
+        "too_long": int((replies["status"] == "too_long").sum()),
+        "engine_seconds": engine,
+        "engine_items_per_second": rates[0],
+        "loop_items_per_second": rates[1],
+        "ratio": rates[0] / rates[1],
+    }
+
+
+def one_at_a_time(items: Any, model: Any, tokenizer: Any, style: Any, settings: Any) -> None:
+    """The loop: each sample and each option by itself."""
+    import torch
+
+    from trustdag.models.dialogue import completion, render
+
+    sampling = (
+        {"do_sample": True, "temperature": settings.temperature} if settings.temperature else {"do_sample": False}
+    )
+    for row in items.itertuples():
+        prompt = render(list(row.messages), tokenizer, style)
+        ids = tokenizer(prompt, return_tensors="pt")["input_ids"].to(model.device)
+        with torch.inference_mode():
+            for _ in range(settings.samples if row.generate else 0):
+                model.generate(
+                    ids, max_new_tokens=settings.max_new_tokens, eos_token_id=tokenizer.eos_token_id,
+                    pad_token_id=tokenizer.pad_token_id, attention_mask=torch.ones_like(ids), **sampling,
+                )  # fmt: skip
+            for option in row.options:
+                whole = tokenizer(prompt + completion(option, style), return_tensors="pt")["input_ids"].to(model.device)
+                model(whole).logits.log_softmax(-1)
+
+
+if __name__ == "__main__":
+    main()
