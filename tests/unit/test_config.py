@@ -66,6 +66,7 @@ def test_every_shipped_study_is_valid(study: Path) -> None:
         ("recipes.kto", ["sft", "kto"], "recipes.kto: no stage `kto`; stages has sft, reward, dpo, ppo"),
         ("recipes.ppo", ["sft", "ppo"], "recipes.ppo: stage `ppo` needs a reward model"),
         ("recipes.reward", ["sft", "reward"], "recipes.reward: ends with `reward`, which makes no policy"),
+        ("recipes.again", ["sft", "dpo"], "recipes.again: the same chain as `dpo`; remove one of them"),
         ("verticals.kindness", {}, "kindness: unknown key"),
         ("models.toxicity", {"base": {"source": "folder", "path": "x"}}, "`toxicity` is the name of more than one"),
         ("statistics.level", 95, "level: Input should be less than 1"),

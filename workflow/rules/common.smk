@@ -19,7 +19,7 @@ from trustdag import dag, resources
 from trustdag.config import load
 from trustdag.config.study import RESERVED
 from trustdag.errors import UserError
-from trustdag.fingerprint import code_of, write_book
+from trustdag.fingerprint import code_of, content_of, write_book
 from trustdag.report import plots
 
 ORIGIN = str((workflow.configfiles or ["config/demo.yaml"])[-1])

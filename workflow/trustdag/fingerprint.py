@@ -42,6 +42,16 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
 
 
+@cache
+def content_of(folder: str) -> str:
+    """The hash (16 hexadecimal digits) of the files in a folder of this package that are no Python, such as templates."""
+    digest = hashlib.sha256()
+    for path in sorted((PACKAGE / folder).iterdir()):
+        if path.is_file() and path.suffix != ".py":
+            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
 def reachable(*modules: str) -> set[Path]:
     """The files of the named modules and of every module of this package that they import, at any depth."""
     found: set[Path] = set()

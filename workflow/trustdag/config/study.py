@@ -134,6 +134,15 @@ class Study(Section):
                 )
 
     @model_validator(mode="after")
+    def _recipes_differ(self) -> Self:
+        named: dict[tuple[str, ...], str] = {}
+        for recipe, chain in self.recipes.items():
+            first = named.setdefault(tuple(chain), recipe)
+            if first != recipe:
+                raise ValueError(f"recipes.{recipe}: the same chain as `{first}`; remove one of them")
+        return self
+
+    @model_validator(mode="after")
     def _references_hold(self) -> Self:
         chains = {"-".join(chain[:end]) for chain in self.recipes.values() for end in range(1, len(chain) + 1)}
         for name, model in self.models.items():
