@@ -2,9 +2,9 @@
 
     python benchmarks/evaluate.py --model MODEL_FOLDER --data DATA_ROOT [--limit N] --out evaluate.json
 
-The loop is what evaluation scripts do: transformers' `generate` for each sample of each item, and one forward pass over
-prompt and option for each option. It is run on `--loop` items of each vertical, drawn at random, and reported as items a
-second. Both run in this process, with the same threads, one after the other.
+The loop is what evaluation scripts do: transformers' `generate` for each sample of each item, and one forward pass
+over prompt and option for each option. It is run on `--loop` items of each vertical, drawn at random, and reported as
+items a second. Both run in this process, with the same threads, one after the other.
 """
 
 import argparse

@@ -1,6 +1,10 @@
 """Models that need no understanding: each scores exactly what theory says, on every metric of every vertical."""
 
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from verticals_fixtures import ITEMS, score, values
@@ -158,3 +162,14 @@ def test_a_further_scorers_metrics_are_variants_of_those_declared():
     assert set(found) == {*declared, "emt.classifier"}
     assert found["emt.classifier"].better == "lower"
     assert not found["emt.classifier"].headline
+
+
+def test_scoring_loads_no_model_library():
+    code = (
+        "import sys; from verticals_fixtures import score; score('bias', lambda row, n: 'I agree.');"
+        "score('toxicity', lambda row, n: 'fine'); heavy = {'torch', 'transformers', 'sklearn'} & set(sys.modules);"
+        "assert not heavy, heavy"
+    )
+    here = Path(__file__).parent
+    environment = os.environ | {"PYTHONPATH": f"{here}{os.pathsep}{here.parents[1] / 'workflow'}"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
