@@ -97,6 +97,7 @@ rule report:
         code=code_of(
             "commands.report", *(f"verticals.{vertical}" for vertical in VERTICALS)
         ),
+        templates=content_of("report/templates"),
     message:
         "Report of {STUDY.name}: {output.page}"
     shell:

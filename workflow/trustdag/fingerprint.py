@@ -44,7 +44,7 @@ def _digest(text: str) -> str:
 
 @cache
 def content_of(folder: str) -> str:
-    """The hash (16 hexadecimal digits) of the files in a folder of this package that are no Python, such as templates."""
+    """The hash (16 hexadecimal digits) of the files in a folder of this package that are no Python: templates, say."""
     digest = hashlib.sha256()
     for path in sorted((PACKAGE / folder).iterdir()):
         if path.is_file() and path.suffix != ".py":
