@@ -162,8 +162,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], str
     def digest(steps: int) -> str:
         if steps not in known:
             run = Run(tmp_path_factory.mktemp("undisturbed"), {}, steps)
-            command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "1"]
-            command += ["--directory", str(run.folder), "--configfile", str(run.configfile), run.target]
+            command = [sys.executable, "-m", "snakemake", run.target, "--snakefile", str(ROOT / "Snakefile")]
+            command += ["--cores", "1", "--directory", str(run.folder), "--configfile", str(run.configfile)]
             command += ["--config", 'resources={"rules": {"base": {"gpu": 0, "cpus": 1}}}']
             done = subprocess.run(command, cwd=run.folder, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr[-3000:]

@@ -6,22 +6,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from .conftest import ROOT, SMOKE
+from .test_reruns import copied
 
 STAGE = "models/tiny/crowd/sft/seed0"
 
 
-def run(folder: Path, name: str, cache: Path, changes: dict[str, Any]) -> Path:
+def run(tree: Path, folder: Path, name: str, cache: Path, changes: dict[str, Any]) -> Path:
     """Trains the SFT stage of a study of its own name, in a folder of its own, with a shared cache; its results."""
     folder.mkdir(exist_ok=True)
     study = yaml.safe_load(SMOKE.read_text()) | {"name": name}
     study["stages"]["sft"] = study["stages"]["sft"] | changes
     configfile = folder / f"{name}.yaml"
     configfile.write_text(yaml.safe_dump(study, sort_keys=False))
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(tree / "Snakefile"), "--directory", str(folder)]
     command += ["--configfile", str(configfile), "--cores", "2", "--quiet", "rules", "--show-failed-logs"]
     command += [f"results/{name}/{STAGE}/manifest.json", "--cache", "prepare", "base", "sft"]
     environment = os.environ | {"SNAKEMAKE_OUTPUT_CACHE": str(cache)}
@@ -39,22 +39,17 @@ def was_run(results: Path) -> set[str]:
     )
 
 
-@pytest.fixture
-def first(tmp_path: Path) -> Path:
-    """A study that was trained with an empty cache."""
-    (tmp_path / "cache").mkdir()
-    return run(tmp_path / "first", "first", tmp_path / "cache", {})
-
-
-def test_what_studies_share_is_made_once_and_what_differs_is_not_shared(first: Path, tmp_path: Path) -> None:
+def test_what_studies_share_is_made_once_and_what_differs_is_not_shared(tmp_path: Path) -> None:
+    cache, tree = tmp_path / "cache", copied(ROOT, tmp_path / "tree")
+    cache.mkdir()
+    first = run(tree, tmp_path / "first", "first", cache, {})
     assert was_run(first) == {"prepare", "base", "sft"}
 
-    second = run(tmp_path / "second", "second", tmp_path / "cache", {})
+    second = run(tree, tmp_path / "second", "second", cache, {})
     assert was_run(second) == set()
-    assert (second / STAGE / "model" / "model.safetensors").read_bytes() == (
-        first / STAGE / "model" / "model.safetensors"
-    ).read_bytes()
+    weights = f"{STAGE}/model/model.safetensors"
+    assert (second / weights).read_bytes() == (first / weights).read_bytes()
 
-    third = run(tmp_path / "third", "third", tmp_path / "cache", {"learning_rate": 5e-5})
+    third = run(tree, tmp_path / "third", "third", cache, {"learning_rate": 5e-5})
     assert was_run(third) == {"sft"}
-    assert (third / STAGE / "manifest.json").read_text() != (first / STAGE / "manifest.json").read_text()
+    assert (third / weights).read_bytes() != (first / weights).read_bytes()

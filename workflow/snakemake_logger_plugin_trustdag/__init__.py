@@ -5,6 +5,7 @@
 
 import json
 import os
+import sys
 from logging import LogRecord
 from pathlib import Path
 
@@ -35,6 +36,9 @@ class LogHandler(LogHandlerBase):
             "threads": record.threads,  # type: ignore[attr-defined]
             "reason": record.reason,  # type: ignore[attr-defined]
         }
+        if not self._path.exists():
+            # The workflow's own copy of the package, which Snakemake has imported by now, knows its fingerprints.
+            sys.modules["trustdag.fingerprint"].write_book(self._path.with_name("code.json"))
         with self._path.open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(job, default=str) + "\n")
 

@@ -27,9 +27,9 @@ def run(arguments: argparse.Namespace) -> None:
     from trustdag.pending.reasons import explained
 
     options = snakemake_options(arguments)
-    jobs = dryrun.pending(options)
+    jobs, code = dryrun.pending_and_code(options)
     used = measured(jobs)
-    why, costs = explained(jobs), {job.id: cost(job, used) for job in jobs}
+    why, costs = explained(jobs, code), {job.id: cost(job, used) for job in jobs}
     if arguments.json:
         print(json.dumps(table.as_json(jobs, why, costs, arguments.gpus), indent=2))
     else:

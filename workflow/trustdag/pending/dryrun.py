@@ -47,15 +47,21 @@ def pending(options: Sequence[str]) -> list[Job]:
 
     Raises UserError with Snakemake's own message if the dry run fails.
     """
-    return linked(_dry_run(options))
+    return pending_and_code(options)[0]
+
+
+def pending_and_code(options: Sequence[str]) -> tuple[list[Job], dict[str, dict[str, str]]]:
+    """As `pending`, with the modules behind each fingerprint of code that the study has now."""
+    records, code = _dry_run(options)
+    return linked(records), code
 
 
 def everything(options: Sequence[str]) -> list[Job]:
     """All jobs of the study, done or not."""
-    return linked(_dry_run([*options, "--forceall"]))
+    return pending([*options, "--forceall"])
 
 
-def _dry_run(options: Sequence[str]) -> list[dict[str, Any]]:
+def _dry_run(options: Sequence[str]) -> tuple[list[dict[str, Any]], dict[str, dict[str, str]]]:
     with tempfile.TemporaryDirectory() as folder:
         found = Path(folder) / "jobs.jsonl"
         paths = os.pathsep.join(filter(None, (str(WORKFLOW), os.environ.get("PYTHONPATH"))))
@@ -65,8 +71,9 @@ def _dry_run(options: Sequence[str]) -> list[dict[str, Any]]:
         if done.returncode:
             raise UserError(f"the dry run failed:\n{_message(done.stderr)}")
         if not found.exists():
-            return []
-        return [json.loads(line) for line in found.read_text(encoding="utf-8").splitlines()]
+            return [], {}
+        jobs = [json.loads(line) for line in found.read_text(encoding="utf-8").splitlines()]
+        return jobs, json.loads(found.with_name("code.json").read_text(encoding="utf-8"))
 
 
 def _message(output: str) -> str:

@@ -175,11 +175,12 @@ def _listed(values: list[Any]) -> str:
 # --- For the jobs of a dry run ---
 
 
-def explained(jobs: Sequence[Job]) -> dict[int, str]:
-    """The reason of each job in words, with the outputs that are there and the code that was noted."""
+def explained(jobs: Sequence[Job], code: CodeBook) -> dict[int, str]:
+    """The reason of each job in words, with the outputs that are there, and the code that made them and that is now."""
     exists = {name for job in jobs for name in job.outputs if Path(name).exists()}
     books = {Path(str(job.resources["record"])).parents[1] / BOOK for job in jobs if "record" in job.resources}
-    book = {key: modules for path in books if path.is_file() for key, modules in read_json(path).items()}
+    noted = {key: modules for path in books if path.is_file() for key, modules in read_json(path).items()}
+    book = noted | dict(code)
     rules = {job.id: job.rule for job in jobs}
     return {
         job.id: in_words(job.reason, frozenset(exists & set(job.outputs)), book, {rules[need] for need in job.needs})
