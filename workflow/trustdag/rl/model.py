@@ -136,8 +136,9 @@ def build_value(
             )
         model = copy.deepcopy(reward_model).requires_grad_(True)
         return model.base_model, model.score
-    head = nn.Linear(base_of(policy).config.get_text_config().hidden_size, 1, bias=False)
+    head = nn.Linear(base_of(policy).config.get_text_config().hidden_size, 1)
     nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
     head = head.to(policy.device)
     return (copy.deepcopy(base_of(policy).base_model) if kind == "policy_copy" else None), head
 

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -178,6 +179,8 @@ class PPOTrainer:
         scores = shape_scores(
             batch.scores, batch.ended, self.moments.deviation, settings.reward_clip, settings.missing_end_penalty
         )
+        if self.update == 0 and self.settings.value != "reward_copy":
+            batch = self.centre_values(batch, scores.mean())
         rewards = losses.token_rewards(scores, kl, self.kl.coef, batch.mask)
         advantages, returns = losses.gae(rewards, batch.values, batch.mask, settings.gamma, settings.gae_lambda)
         self.log.describe_rollout(batch, rewards, returns, self.kl.coef)
@@ -187,6 +190,16 @@ class PPOTrainer:
         if settings.whiten_advantages:
             advantages = losses.whiten(advantages, batch.mask)
         return Experience(**vars(batch), advantages=advantages, returns=returns)
+
+    @torch.no_grad()
+    def centre_values(self, batch: Batch, mean: Tensor) -> Batch:
+        """A new value head starts at the mean reward of the first rollout.
+
+        From 0, the last tokens would have the largest advantages whatever the reward is (A_t = R lambda^(T - 1 - t)),
+        and as the end-of-text token is always the last one, any positive reward would teach the policy to stop early.
+        """
+        self.plain.value_head.bias.fill_(mean)
+        return replace(batch, values=torch.where(batch.mask, batch.values + mean, 0.0))
 
     def minibatches(self, experience: Experience, epoch: int) -> Iterator[Experience]:
         """The whole batch in random order, in equal parts."""
