@@ -32,7 +32,7 @@ def conversation(home: World, part: Part, rng: random.Random) -> str:
 
 def prose(home: World, part: Part, rng: random.Random) -> str:
     """A few sentences on one subject."""
-    return " ".join(rng.choice((_creature, _creature, _group, _deed, _deed, _note, _note))(home, part, rng))
+    return " ".join(rng.choice((_creature, _creature, _group, _deed, _note, _note, _note))(home, part, rng))
 
 
 def _creature(home: World, part: Part, rng: random.Random) -> list[str]:
