@@ -21,7 +21,9 @@ from trustdag.train import checkpoints
 
 ACCELERATE = Path(__file__).parents[2] / "config" / "accelerate" / "multi_cpu.yaml"
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["ppo_world", "accelerate", "transformers.models.gpt_neox.modeling_gpt_neox"])
+FORKS.set_forkserver_preload(
+    ["trustdag.rl.trainer", "trustdag.rl.cache", "accelerate", "transformers.models.gpt_neox.modeling_gpt_neox"]
+)
 
 
 def start(folder: Path, changes: dict) -> multiprocessing.Process:
