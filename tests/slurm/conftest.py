@@ -1,13 +1,16 @@
 """A study on the one-machine Slurm, and ways to make its jobs fail."""
 
+import atexit
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +45,17 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = PATIENC
         time.sleep(0.2)
 
 
+@cache
+def tree() -> Path:
+    """A copy of the sources: an edit made while the tests run would change what a later run makes."""
+    folder = Path(tempfile.mkdtemp(prefix="trustdag-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for name in ("workflow", "config", "envs", "slurm"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "site.yaml"))
+    shutil.copy2(ROOT / "Snakefile", folder)
+    return folder
+
+
 class Run:
     """`snakemake --profile slurm` for one target, in a folder of its own."""
 
@@ -57,10 +71,10 @@ class Run:
 
     def start(self, *options: str) -> None:
         """Starts Snakemake and returns at once."""
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+        command = [sys.executable, "-m", "snakemake", "--snakefile", str(tree() / "Snakefile")]
         command += [
             "--profile",
-            str(ROOT / "slurm"),
+            str(tree() / "slurm"),
             "--directory",
             str(self.folder),
             "--configfile",
@@ -162,7 +176,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], str
     def digest(steps: int) -> str:
         if steps not in known:
             run = Run(tmp_path_factory.mktemp("undisturbed"), {}, steps)
-            command = [sys.executable, "-m", "snakemake", run.target, "--snakefile", str(ROOT / "Snakefile")]
+            command = [sys.executable, "-m", "snakemake", run.target, "--snakefile", str(tree() / "Snakefile")]
             command += ["--cores", "1", "--directory", str(run.folder), "--configfile", str(run.configfile)]
             command += ["--config", 'resources={"rules": {"base": {"gpu": 0, "cpus": 1}}}']
             done = subprocess.run(command, cwd=run.folder, capture_output=True, text=True, check=False)

@@ -85,7 +85,8 @@ def test_a_stage_that_runs_out_of_memory_gets_more(start: Start, undisturbed: Un
 
 def test_the_main_process_is_killed_and_started_again(start: Start, undisturbed: Undisturbed) -> None:
     """The orphan is told to save and end; its successor goes on from there: one writer at a time, nothing lost."""
-    run = start(STEPS)
+    steps = 4000  # long enough for the job to outlive the main process
+    run = start(steps)
     run.wait_for_checkpoint()
     orphan, reached = run.slurm_job(), run.step()
     assert run.process is not None
@@ -95,9 +96,10 @@ def test_the_main_process_is_killed_and_started_again(start: Start, undisturbed:
     assert run.process.wait(300) == 0
     run.start()
     run.finish()
-    assert run.digest() == undisturbed(STEPS)
+    assert run.digest() == undisturbed(steps)
     assert run.trained_steps() == sorted(set(run.trained_steps()))
     assert reached > 0
+    assert run.log.read_text().count("--- attempt") == 2
     assert orphan not in slurm("squeue", "-h", "-o", "%i").split()
 
 
