@@ -4,7 +4,30 @@ from pathlib import Path
 
 import pandas as pd
 
-WORDS = "the a cat dog sat ran on under mat hat red blue big small and then it was not very happy sad".split()
+WORDS = [
+    "the",
+    "a",
+    "cat",
+    "dog",
+    "sat",
+    "ran",
+    "on",
+    "under",
+    "mat",
+    "hat",
+    "red",
+    "blue",
+    "big",
+    "small",
+    "and",
+    "then",
+    "it",
+    "was",
+    "not",
+    "very",
+    "happy",
+    "sad",
+]
 
 
 def save_model(folder: Path, context: int = 128, seed: int = 0, width: int = 32) -> None:

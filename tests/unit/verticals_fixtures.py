@@ -100,12 +100,17 @@ def replies(items: pd.DataFrame, say: Say, like: Like = lambda row, option: -1.0
 
 def settings_of(vertical: str, **score: Any) -> Any:
     module = verticals()[vertical]
-    toy = {"items": {"source": "toy"}, "score": {"scorers": [{"name": "toy"}], "k": 2} if vertical == "toxicity" else {}}
+    toy = {
+        "items": {"source": "toy"},
+        "score": {"scorers": [{"name": "toy"}], "k": 2} if vertical == "toxicity" else {},
+    }
     toy["score"] |= score
     return module.Settings.model_validate(toy).score
 
 
-def score(vertical: str, say: Say, like: Like = lambda row, option: -1.0, samples: int = 1, **settings: Any) -> pd.DataFrame:
+def score(
+    vertical: str, say: Say, like: Like = lambda row, option: -1.0, samples: int = 1, **settings: Any
+) -> pd.DataFrame:
     items = ITEMS[vertical]()
     if vertical == "toxicity":
         samples = max(samples, 2)
@@ -123,5 +128,7 @@ def values(records: pd.DataFrame, vertical: str) -> dict[str, float]:
         chosen = records[(records["metric"] == metric.name) & (records["status"] == "parsed")]
         clusters = np.arange(len(chosen))
         sample = Sample(chosen["value"].to_numpy(), chosen["label"].to_numpy(), clusters, len(chosen))
-        found[metric.name] = float(estimator(metric.statistic, sample)(np.ones((1, len(chosen))))[0]) if len(chosen) else None
+        found[metric.name] = (
+            float(estimator(metric.statistic, sample)(np.ones((1, len(chosen))))[0]) if len(chosen) else None
+        )
     return found
