@@ -70,9 +70,13 @@ def test_it_learns_to_end_at_once(tmp_path):
 
 
 def test_a_missing_end_that_costs_is_learnt(tmp_path):
-    metrics = train(tmp_path, lambda prompts, completions: [0.0] * len(completions), missing_end_penalty=5.0)
+    def nothing(_prompts, completions):
+        return [0.0] * len(completions)
+
+    # A rate that falls to 0: at a constant one the last updates still swing by a few replies of the 32.
+    metrics = train(tmp_path, nothing, missing_end_penalty=5.0, schedule="linear")
     assert metrics[0]["ended"] < 0.5
-    assert metrics[-1]["ended"] > 0.95
+    assert sum(line["ended"] for line in metrics[-5:]) / 5 > 0.95
 
 
 @pytest.mark.parametrize("estimator", ["k1", "k3"])
