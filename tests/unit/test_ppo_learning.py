@@ -49,7 +49,7 @@ def train(folder, reward, policy=None, **changes) -> list[dict]:
 def test_it_learns_to_say_one_word_all_the_time(tmp_path):
     # given a reward of 1 for each w5 in 8 tokens; the start says it once in 32 tokens
     # when
-    metrics = train(tmp_path, world.count_w5, updates=40)
+    metrics = train(tmp_path, world.count_w5, updates=80, schedule="linear")
     # then
     assert metrics[0]["reward"] < 1
     assert metrics[-1]["reward"] > 7.5  # the optimum is 8
