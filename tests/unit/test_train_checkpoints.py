@@ -27,7 +27,7 @@ def sleeper() -> Iterator["subprocess.Popen[bytes]"]:
 def hold(folder: Path, pid: int, host: str | None = None, job: str | None = None) -> None:
     """Writes the lock of another process."""
     folder.mkdir(parents=True, exist_ok=True)
-    holder = {"pid": pid, "started": checkpoints._started(pid), "host": host or socket.gethostname(), "slurm_job": job}
+    holder = {"pid": pid, "started": checkpoints.started(pid), "host": host or socket.gethostname(), "slurm_job": job}
     (folder / checkpoints.LOCK).write_text(json.dumps(holder))
 
 

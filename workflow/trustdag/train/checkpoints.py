@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 from trustdag.errors import UserError
+from trustdag.processes import slurm_job, started
 
 EXIT_RESUMABLE = 75
 """The exit code of a stage that saved a checkpoint because a signal asked it to stop: start it again to go on."""
@@ -123,7 +124,7 @@ def _acquire(lock: Path) -> None:
 
 def _ourselves() -> dict[str, Any]:
     pid = os.getpid()
-    return {"pid": pid, "started": _started(pid), "host": socket.gethostname(), "slurm_job": slurm_job()}
+    return {"pid": pid, "started": started(pid), "host": socket.gethostname(), "slurm_job": slurm_job()}
 
 
 def _is_held(folder: Path) -> bool:
@@ -133,34 +134,10 @@ def _is_held(folder: Path) -> bool:
     except (FileNotFoundError, json.JSONDecodeError):  # an empty lock: its writer was killed in the act
         return False
     if holder["host"] == socket.gethostname():
-        return holder["started"] is not None and _started(holder["pid"]) == holder["started"]
+        return holder["started"] is not None and started(holder["pid"]) == holder["started"]
     if holder["slurm_job"] is None:
         return True  # another host's process cannot be asked: the user must say that it is gone
     return holder["slurm_job"] != slurm_job() and _slurm_job_lives(holder["slurm_job"])
-
-
-def _started(pid: int) -> str | None:
-    """When a process started, in clock ticks since boot: a reused id is not taken for it. None if it is gone."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if fields[0] == "Z" else fields[19]
-
-
-def slurm_job() -> str | None:
-    """The Slurm job that we run in. Snakemake strips SLURM_* from a job's environment, so ancestors are asked too."""
-    pid = os.getpid()
-    while pid > 1:
-        try:
-            environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-            pid = int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
-        except (OSError, ValueError):
-            return None
-        for entry in environment:
-            if entry.startswith(b"SLURM_JOB_ID="):
-                return entry.partition(b"=")[2].decode()
-    return None
 
 
 def _slurm_job_lives(job: str) -> bool:
