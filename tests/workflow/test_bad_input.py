@@ -149,6 +149,12 @@ DRY_RUNS: dict[str, tuple[str, Any, list[str], str]] = {
     "an unknown key on the command line": ("notice", "", ["--config", "sed=3"], r"study\.yaml: sed: unknown key"),
     "a recipe that names a missing stage": ("recipes.x", ["sft", "kto"], [], r"recipes\.x: no stage `kto`"),
     "a missing file": ("preferences.crowd", {"source": "hh", "path": "gone.jsonl"}, [], r"gone\.jsonl: no such file"),
+    "a missing model": (
+        "models.tiny.base",
+        {"source": "folder", "path": "gone/model"},
+        [],
+        r"gone/model: no such model folder",
+    ),
     "results of another configuration": ("name", "taken", [], r"results/taken holds the study of config/other\.yaml"),
 }
 

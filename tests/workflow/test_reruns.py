@@ -16,7 +16,8 @@ import yaml
 
 from trustdag.pending import dryrun
 
-from .conftest import ROOT, SMOKE
+from .bad_input_cases import LINE
+from .conftest import ROOT, SMOKE, snakemake
 
 POLICIES = {
     "base": "tiny/base",
@@ -316,6 +317,54 @@ def test_a_removed_or_touched_file_runs_what_is_missing(
     for name in names:
         edit(study / "results" / "smoke" / name)
     assert would_run(study, ROOT, SMOKE) == jobs
+
+
+# --- Data and models of the user's own ---
+
+
+@pytest.fixture
+def own(finished: Path, tmp_path: Path) -> Path:
+    """A folder with pairs and a base model of the user's own, both taken into the study."""
+    shutil.copytree(finished / "results" / "smoke" / "models" / "tiny" / "base" / "model", tmp_path / "model")
+    (tmp_path / "pairs.jsonl").write_text(LINE + "\n" + LINE.replace("Hi.", "Hello.") + "\n")
+    config = edited(
+        yaml.safe_load(SMOKE.read_text()),
+        {
+            "preferences.crowd": {"source": "hh", "path": "pairs.jsonl", "validation": 0, "test": 0},
+            "models.tiny.base": {"source": "folder", "path": "model"},
+        },
+    )
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(config))
+    done = snakemake(tmp_path, "--until", "prepare", "base", configfile=tmp_path / "own.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return tmp_path
+
+
+def with_another_pair(own: Path) -> None:
+    with (own / "pairs.jsonl").open("a") as file:
+        file.write(LINE.replace("Hi.", "Good day.") + "\n")
+
+
+def with_other_weights(own: Path) -> None:
+    weights = own / "model" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+
+
+OWN_EDITS: dict[str, tuple[Callable[[Path], None], set[str]]] = {
+    "nothing": (lambda own: None, NOTHING),
+    "another pair in the file": (with_another_pair, {"prepare"}),
+    "other weights in the folder": (with_other_weights, {"base"}),
+}
+
+
+@pytest.mark.parametrize(("edit", "jobs"), OWN_EDITS.values(), ids=list(OWN_EDITS))
+def test_an_edit_of_the_users_own_files_takes_them_in_again(
+    edit: Callable[[Path], None], jobs: set[str], own: Path
+) -> None:
+    edit(own)
+    assert would_run(own, ROOT, own / "own.yaml", "--until", "prepare", "base") == jobs
 
 
 def test_there_are_at_least_forty_edits() -> None:

@@ -3,7 +3,8 @@
 
 rule base:
     input:
-        lambda wildcards: corpus_of(wildcards),
+        corpus=lambda wildcards: corpus_of(wildcards),
+        files=lambda wildcards: MODEL_FILES[given_node(wildcards)],
     output:
         model=directory(f"{MODELS}/{{model}}/{{given}}/model"),
         manifest=f"{MODELS}/{{model}}/{{given}}/manifest.json",
@@ -28,5 +29,5 @@ rule base:
     message:
         "Base model {wildcards.model} ({wildcards.given})"
     shell:
-        LAUNCH + "base --settings {params.settings:q} --corpus {input}"
+        LAUNCH + "base --settings {params.settings:q} --corpus {input.corpus}"
         " --format {params.style} --out $(dirname {output.manifest}) --benchmark {log.benchmark}"

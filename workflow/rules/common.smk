@@ -26,7 +26,6 @@ ORIGIN = str((workflow.configfiles or ["config/demo.yaml"])[-1])
 try:
     STUDY = load.validate(config, ORIGIN)
     load.check_results(STUDY, ORIGIN)
-    resources.check(STUDY, RESERVED)
     ITEM_FILES = {
         vertical: dag.item_files(STUDY, vertical)
         for vertical in STUDY.verticals_measured()
@@ -34,6 +33,12 @@ try:
     PREFERENCE_FILES = {
         name: dag.preference_files(STUDY, name) for name in dag.preferences_used(STUDY)
     }
+    MODEL_FILES = {
+        node: dag.model_files(STUDY, node)
+        for node in dag.closure(STUDY)
+        if node.preferences is None
+    }
+    resources.check(STUDY, RESERVED)
 except UserError as error:
     raise WorkflowError(str(error))
 

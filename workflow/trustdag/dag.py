@@ -1,8 +1,9 @@
-"""The study as a graph: which models are trained from which, and which are evaluated. Pure: no file is touched."""
+"""The study as a graph: which models are trained from which, and which are evaluated. No file is written."""
 
 import json
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from trustdag.align import methods
@@ -10,6 +11,7 @@ from trustdag.artifacts import sha256_text
 from trustdag.config.study import Study
 from trustdag.data import sources
 from trustdag.fingerprint import code_of
+from trustdag.models import base
 from trustdag.stats.study import Cells, Policy
 from trustdag.verticals import verticals
 
@@ -105,6 +107,15 @@ def item_files(study: Study, vertical: str) -> list[str]:
 def corpus_needed(study: Study, node: Node) -> str | None:
     """The preference set whose corpus a model trained from scratch reads; None for any other."""
     return getattr(base_source(study, node), "corpus", None)
+
+
+def model_files(study: Study, node: Node) -> list[str]:
+    """The local files that a given node is read from: none for the hub or a model trained from scratch.
+
+    Raises UserError for what is missing.
+    """
+    source = base_source(study, node)
+    return [str(path) for path in base.model_files(Path(source.path))] if isinstance(source, base.Folder) else []
 
 
 def results_of(study: Study) -> str:

@@ -4,13 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from trustdag.errors import UserError
-from trustdag.models.base import Folder, Hub, Kind
+from trustdag.models.base import TAKEN, Folder, Hub, Kind
 from trustdag.models.dialogue import Format
 from trustdag.models.folder import copy_model
 from trustdag.models.load import check_kind, load_policy, load_reward, load_tokenizer
-
-WANTED = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
-"""What a model needs: never pickled weights, never code."""
 
 
 def from_folder(settings: Folder, style: Format, out: Path) -> None:
@@ -28,7 +25,9 @@ def from_hub(settings: Hub, style: Format, out: Path) -> None:
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        folder = snapshot_download(settings.name, revision=settings.revision, allow_patterns=list(WANTED))
+        folder = snapshot_download(
+            settings.name, revision=settings.revision, allow_patterns=[f"*{ending}" for ending in TAKEN]
+        )
     except (OSError, HfHubHTTPError) as error:
         raise UserError(
             f"{settings.name} at {settings.revision}: cannot be fetched from the hub ({_first_line(error)}); "

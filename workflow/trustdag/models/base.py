@@ -1,12 +1,38 @@
 """Where a model of a study comes from: the hub, a local folder, or training from scratch inside the DAG."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, RootModel
 
+from trustdag.errors import UserError
 from trustdag.settings import Section
 
 Kind = Literal["policy", "reward"]
+
+TAKEN = (".json", ".safetensors", ".txt", ".model", ".jinja")
+"""Endings of the files that make a model: never pickled weights, never code."""
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The files of a model folder that make the model, by name.
+
+    Raises UserError for what is no model folder, for one without weights, and for one whose weights are pickles, which
+    can run code when they are read.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such model folder")
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{folder}: no config.json: not a model folder")
+    if not any(folder.glob("*.safetensors")):
+        pickles = sorted(path.name for end in ("bin", "pt", "pth", "ckpt") for path in folder.glob(f"*.{end}"))
+        if pickles:
+            raise UserError(
+                f"{folder}: {pickles[0]} is a pickle, which can run code when it is read; convert it to safetensors "
+                "where you trust it: AutoModel.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)"
+            )
+        raise UserError(f"{folder}: no weights (*.safetensors)")
+    return [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix in TAKEN]
 
 
 class Hub(Section):

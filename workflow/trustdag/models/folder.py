@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trustdag.artifacts import atomic_folder, manifest, provenance, write_json
-from trustdag.models.base import Kind
+from trustdag.models.base import Kind, model_files
 from trustdag.models.dialogue import Format
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ def copy_model(source: Path, out: Path, *, kind: Kind, style: Format, parameters
     """Makes `out`/model of an existing folder: the weights are linked, everything small is copied."""
     made_by = {**made_by, "provenance": provenance()}
     with atomic_folder(out / "model") as partial:
-        for path in sorted(source.iterdir()):
+        for path in model_files(source):
             if path.suffix == ".safetensors":
                 (partial / path.name).symlink_to(path.resolve())
-            elif path.is_file() and path.suffix in {".json", ".txt", ".model", ".jinja"}:
+            else:
                 shutil.copyfile(path, partial / path.name)
         (partial / "README.md").write_text(card(kind, parameters, style, made_by, {}), encoding="utf-8")
     _write_manifest(out, kind, parameters, style, made_by, {})

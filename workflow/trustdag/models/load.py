@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from trustdag.artifacts import read_json
 from trustdag.errors import UserError
-from trustdag.models.base import Kind
+from trustdag.models.base import Kind, model_files
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +52,7 @@ def load_policy(folder: Path, dtype: "torch.dtype | None" = None) -> "PreTrained
     import torch
     from transformers import AutoModelForCausalLM
 
-    _require_weights(folder)
+    model_files(folder)
     return AutoModelForCausalLM.from_pretrained(
         str(folder), dtype=dtype or torch.float32, local_files_only=True, use_safetensors=True, trust_remote_code=False
     )
@@ -66,7 +66,7 @@ def load_reward(folder: Path, dtype: "torch.dtype | None" = None) -> "PreTrained
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    _require_weights(folder)
+    model_files(folder)
     check_kind(folder, "reward")
     return AutoModelForSequenceClassification.from_pretrained(
         str(folder), dtype=dtype or torch.float32, local_files_only=True, use_safetensors=True, trust_remote_code=False
@@ -81,7 +81,7 @@ def new_reward(folder: Path, tokenizer: "PreTrainedTokenizerBase", seed: int) ->
     import torch
     from transformers import AutoModelForSequenceClassification, set_seed
 
-    _require_weights(folder)
+    model_files(folder)
     check_kind(folder, "policy")
     set_seed(seed)
     model = AutoModelForSequenceClassification.from_pretrained(
@@ -145,22 +145,6 @@ def choose_bf16(precision: Precision) -> bool:
 def _require_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such model folder")
-
-
-def _require_weights(folder: Path) -> None:
-    """Refuses a folder without weights, and one whose weights are pickles, which can run code when they are read."""
-    _require_folder(folder)
-    if not (folder / "config.json").is_file():
-        raise UserError(f"{folder}: no config.json: not a model folder")
-    if any(folder.glob("*.safetensors")):
-        return
-    pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(pattern))
-    if pickles:
-        raise UserError(
-            f"{folder}: {pickles[0]} is a pickle, which can run code when it is read; convert it to safetensors where "
-            "you trust it: AutoModel.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)"
-        )
-    raise UserError(f"{folder}: no weights (*.safetensors)")
 
 
 def _first_line(error: Exception) -> str:
