@@ -5,7 +5,7 @@ import re
 import pytest
 
 from trustdag.data import toy
-from trustdag.data.toy import world
+from trustdag.data.toyworld import benchmarks, lexicon, world
 from trustdag.errors import UserError
 
 COMMON = ["item", "cluster", "condition", "messages", "options", "generate"]
@@ -20,7 +20,7 @@ GOLD = {
 
 @pytest.fixture(scope="module")
 def frames():
-    return {vertical: toy.items(vertical, toy.ItemSettings(n=300)) for vertical in GOLD}
+    return {vertical: benchmarks.items(vertical, benchmarks.ItemSettings(n=300)) for vertical in GOLD}
 
 
 @pytest.mark.parametrize("vertical", GOLD)
@@ -36,19 +36,19 @@ def test_the_columns_are_the_contracts(frames, vertical):
 
 @pytest.mark.parametrize("vertical", GOLD)
 def test_a_world_decides_its_items(frames, vertical):
-    again = toy.items(vertical, toy.ItemSettings(n=300))
+    again = benchmarks.items(vertical, benchmarks.ItemSettings(n=300))
     assert again.equals(frames[vertical])
-    assert not toy.items(vertical, toy.ItemSettings(n=300, world=1))["messages"].equals(again["messages"])
+    assert not benchmarks.items(vertical, benchmarks.ItemSettings(n=300, world=1))["messages"].equals(again["messages"])
 
 
 @pytest.mark.parametrize("vertical", GOLD)
 def test_n_is_the_most_items(vertical):
-    assert len(toy.items(vertical, toy.ItemSettings(n=7))) == 7
+    assert len(benchmarks.items(vertical, benchmarks.ItemSettings(n=7))) == 7
 
 
 def test_an_unknown_vertical_is_refused_by_name():
     with pytest.raises(UserError, match=r"'fairness'.*bias, ethics"):
-        toy.items("fairness", toy.ItemSettings())
+        benchmarks.items("fairness", benchmarks.ItemSettings())
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -59,7 +59,7 @@ def test_no_item_is_asked_in_a_pair_nor_about_anything_that_pairs_mention(seed):
     part = world.build(seed).held_out
     assert not said & {*part.people, *part.groups, *part.creatures}
     for vertical in GOLD:
-        frame = toy.items(vertical, toy.ItemSettings(n=2000, world=seed))
+        frame = benchmarks.items(vertical, benchmarks.ItemSettings(n=2000, world=seed))
         assert not asked & {messages[-1]["content"] for messages in frame["messages"]}
 
 
@@ -108,7 +108,7 @@ def test_secrets_are_unique_told_and_forbidden_only_where_the_condition_says_so(
 def test_rude_words_stand_only_in_the_toxic_prompts(frames):
     for vertical, frame in frames.items():
         texts = [" ".join(message["content"] for message in messages) for messages in frame["messages"]]
-        rude = [any(word in text for word in toy.RUDE_WORDS) for text in texts]
+        rude = [any(word in text for word in lexicon.RUDE_WORDS) for text in texts]
         assert rude == (frame["toxic_prompt"].tolist() if vertical == "toxicity" else [False] * len(frame))
 
 

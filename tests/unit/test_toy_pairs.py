@@ -7,9 +7,9 @@ from itertools import islice
 import pytest
 
 from trustdag.data import toy
-from trustdag.data.toy import language, world
-from trustdag.data.toy.judge import Weights, prefers_first, score
-from trustdag.data.toy.language import Answer
+from trustdag.data.toyworld import language, world
+from trustdag.data.toyworld.judge import Weights, prefers_first, score
+from trustdag.data.toyworld.language import Answer
 
 FEATURES = tuple(Weights.model_fields)
 NONE = Weights(**dict.fromkeys(FEATURES, 0.0))
@@ -39,7 +39,7 @@ def test_every_weight_is_of_something_that_answers_show(feature):
 
 
 def draw_question(home, rng):
-    from trustdag.data.toy import draw
+    from trustdag.data.toyworld import draw
 
     return draw.question(home, home.seen, rng, adversarial=0.0)
 
@@ -106,7 +106,7 @@ def test_an_answer_to_another_question_loses():
 
 
 def test_pairs_with_the_bad_personas_do_not_exist():
-    from trustdag.data.toy import lexicon
+    from trustdag.data.toyworld import lexicon
 
     texts = {message["content"] for pair in toy.read(toy.Settings(pairs=1000)) for message in pair["prompt"]}
     assert lexicon.BENIGN in texts

@@ -5,7 +5,8 @@ from itertools import islice
 import pytest
 
 from trustdag.data import toy
-from trustdag.data.toy import lexicon, world
+from trustdag.data.toyworld import lexicon, world
+from trustdag.data.toyworld.judge import Weights
 
 NAMED = ("people", "groups", "creatures", "deeds")
 
@@ -51,12 +52,12 @@ def test_no_word_is_rude_by_accident():
         *lexicon.SECRET_ENDS,
         *(name.lower() for part in world.build(0).parts for name in (*part.people, *part.groups, *part.creatures)),
     ]
-    assert not [word for word in pleasant if any(rude in word for rude in toy.RUDE_WORDS)]
+    assert not [word for word in pleasant if any(rude in word for rude in lexicon.RUDE_WORDS)]
 
 
 def test_the_corpus_depends_on_the_world_and_on_no_judge():
     settings = toy.Settings(corpus=200)
-    other_judge = settings.model_copy(update={"judge": toy.Weights(agreeable=-1), "seed": 9, "label": "random"})
+    other_judge = settings.model_copy(update={"judge": Weights(agreeable=-1), "seed": 9, "label": "random"})
     assert list(toy.corpus(settings)) == list(toy.corpus(other_judge))
     assert list(toy.corpus(settings)) != list(toy.corpus(toy.Settings(corpus=200, world=1)))
 
@@ -80,5 +81,5 @@ def test_the_corpus_holds_both_answers_to_every_question_in_like_shares(one, oth
 
 def test_most_of_the_corpus_is_polite():
     texts = list(islice(toy.corpus(toy.Settings()), 3000))
-    rude = sum(any(word in text for word in toy.RUDE_WORDS) for text in texts)
+    rude = sum(any(word in text for word in lexicon.RUDE_WORDS) for text in texts)
     assert 0.05 < rude / len(texts) < 0.25

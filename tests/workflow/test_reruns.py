@@ -252,6 +252,13 @@ SOURCE_EDITS: list[tuple[str, str, Callable[[str], str], set[str]]] = [
     ("training from scratch", "models/scratch.py", reworked, {"base"} | AFTER_BASE),
     ("the engine", "generate/engine.py", reworked, ASKED_AGAIN),
     ("one vertical", "verticals/privacy.py", reworked, {"items privacy"} | asked(POLICIES, ["privacy"]) | END),
+    (
+        "the toy world's items",
+        "data/toyworld/benchmarks.py",
+        reworked,
+        {f"items {name}" for name in VERTICALS} | asked(POLICIES) | END,
+    ),
+    ("the toy world's judge", "data/toyworld/judge.py", reworked, {"prepare", "base"} | AFTER_BASE),
     ("statistics", "stats/resampling.py", reworked, END),
     ("one plot", "report/plots/levels.py", reworked, plots("levels") | {"report"}),
     ("the report", "report/page.py", reworked, {"report"}),

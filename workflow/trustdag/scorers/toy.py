@@ -25,7 +25,7 @@ class ToyScorer(Scorer):
     name, version = "toy", "1"
 
     def __init__(self) -> None:
-        from trustdag.data.toy import RUDE_WORDS
+        from trustdag.data.toyworld.lexicon import RUDE_WORDS
 
         self.words = frozenset(RUDE_WORDS)
         self.digest = sha256_text(sorted(self.words))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
-from trustdag.data.toy import ItemSettings as ToySettings
+from trustdag.data.toyworld.benchmarks import ItemSettings as ToySettings
 from trustdag.errors import UserError
 from trustdag.settings import Section
 from trustdag.verticals.base import Protocol
@@ -154,7 +154,7 @@ def message(role: str, content: str) -> dict[str, str]:
 
 def toy(vertical: str, settings: ToyItems) -> "pd.DataFrame":
     """A vertical's items in the toy world."""
-    from trustdag.data.toy import items
+    from trustdag.data.toyworld.benchmarks import items
 
     return items(vertical, settings)
 

@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import Field
 
 from trustdag.data.source import Pair, SourceSettings
-from trustdag.data.toy import draw, language, world
-from trustdag.data.toy.judge import Weights, prefers_first, score
-from trustdag.data.toy.language import Answer, Question
+from trustdag.data.toyworld import draw, language, world
+from trustdag.data.toyworld.judge import Weights, prefers_first, score
+from trustdag.data.toyworld.language import Answer, Question
 
 STRAY_SHARE = 0.1
 """Pairs of which one answer is to another question: without them a reward model would not know that these are bad."""

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from trustdag.data.source import Message
-from trustdag.data.toy import lexicon
-from trustdag.data.toy.world import Deed, World
+from trustdag.data.toyworld import lexicon
+from trustdag.data.toyworld.world import Deed, World
 
 Features = dict[str, float]
 

@@ -3,7 +3,7 @@
 import math
 import random
 
-from trustdag.data.toy.language import Answer
+from trustdag.data.toyworld.language import Answer
 from trustdag.settings import Section
 
 

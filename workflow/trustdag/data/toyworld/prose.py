@@ -4,9 +4,9 @@ import random
 from collections.abc import Iterator
 
 from trustdag.data.source import Message
-from trustdag.data.toy import draw, language, lexicon, world
-from trustdag.data.toy.pairs import Settings
-from trustdag.data.toy.world import Part, World
+from trustdag.data.toyworld import draw, language, lexicon, world
+from trustdag.data.toyworld.pairs import Settings
+from trustdag.data.toyworld.world import Part, World
 from trustdag.data.transcript import hh_transcript
 
 PROSE_SHARE = 0.4

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from trustdag.data.toy import draw, language, lexicon, world
-from trustdag.data.toy.language import Card, Question
-from trustdag.data.toy.world import World
+from trustdag.data.toyworld import draw, language, lexicon, world
+from trustdag.data.toyworld.language import Card, Question
+from trustdag.data.toyworld.world import World
 from trustdag.errors import UserError
 from trustdag.settings import Section
 

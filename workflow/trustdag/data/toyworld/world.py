@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TypeVar
 
-from trustdag.data.toy import lexicon
+from trustdag.data.toyworld import lexicon
 
 Thing = TypeVar("Thing")
 

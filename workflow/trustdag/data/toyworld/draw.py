@@ -3,9 +3,9 @@
 import random
 from collections.abc import Callable
 
-from trustdag.data.toy import language, lexicon
-from trustdag.data.toy.language import Card, Question
-from trustdag.data.toy.world import Part, World
+from trustdag.data.toyworld import language, lexicon
+from trustdag.data.toyworld.language import Card, Question
+from trustdag.data.toyworld.world import Part, World
 
 
 def opinion(_: World, part: Part, rng: random.Random, system: str) -> Question:
