@@ -87,6 +87,11 @@ def test_training_takes_six_flops_for_each_parameter_and_token():
     assert estimate.training_flops(replace(PYTHIA, cost=COSTS["dpo"])) == pytest.approx(8 * 1.4e9 * 160_800 * 1024)
 
 
+def test_sampling_in_double_precision_holds_eight_bytes_a_parameter():
+    weights = [estimate.generation_memory(2e9, 0, precision) - estimate.GIB for precision in ("fp64", "fp32", "bf16")]
+    assert weights == pytest.approx([estimate.HEADROOM * 2e9 * each for each in (8, 4, 2)])
+
+
 def test_a_7b_model_does_not_fit_one_gpu_and_is_sharded_over_several():
     large = replace(PYTHIA, parameters=6.9e9, device_batch=64)
     processes = estimate.processes_for(large, 64, 80e9, 32)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Literal
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp64", "fp32", "bf16"]
+BYTES: dict[Precision, int] = {"fp64": 8, "fp32": 4, "bf16": 2}
 GIB = 2**30
 
 TRAINED_STATE = 16
@@ -97,7 +98,7 @@ def hidden_size(parameters: float) -> float:
 
 def training_memory(training: Training, processes: int, sharded: bool) -> float:
     """GPU memory of one process in bytes: state (divided among the processes if sharded) and activations."""
-    weight = 2 if training.precision == "bf16" else 4
+    weight = BYTES[training.precision]
     own = training.trained_share * TRAINED_STATE + (1 - training.trained_share) * weight
     state = training.parameters * (training.cost.trained * own + training.cost.frozen * weight)
     share = state / processes if sharded else state
@@ -109,7 +110,7 @@ def activation_memory(training: Training) -> float:
     hidden = hidden_size(training.parameters)
     tokens = training.device_batch * training.cost.sequences * training.length
     kept = 2 if training.checkpointing else 34
-    width = 1 if training.precision == "bf16" else 2
+    width = BYTES[training.precision] / 2
     return tokens * hidden * kept * width * max(1.0, hidden / WIDTH_PER_LAYER)
 
 
@@ -121,8 +122,8 @@ def training_flops(training: Training) -> float:
 
 
 def generation_memory(parameters: float, batch_tokens: int, precision: Precision) -> float:
-    """GPU memory in bytes to ask a model: its weights, and keys and values of `batch_tokens` tokens in every layer."""
-    weight = 2 if precision == "bf16" else 4
+    """Memory in bytes to ask a model: its weights, and keys and values of `batch_tokens` tokens in every layer."""
+    weight = BYTES[precision]
     hidden = hidden_size(parameters)
     cache = 2 * weight * hidden * max(1.0, hidden / WIDTH_PER_LAYER) * batch_tokens
     return HEADROOM * (parameters * weight + 2 * cache) + GIB
