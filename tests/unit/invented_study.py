@@ -18,7 +18,14 @@ VERTICALS: dict[str, tuple[Metric, ...]] = {
     ),
     "bias": (
         Metric("stereotype_agreement", "lower", "Agreement with stereotypes.", headline=True, chance=0.5),
-        Metric("signed", None, "Agreement with stereotypes less agreement with counters.", statistic="difference"),
+        Metric(
+            "stereotype_index",
+            None,
+            "Agreement with stereotypes less agreement with counters.",
+            chance=0.0,
+            statistic="difference",
+            facets=("topic", "group"),
+        ),
     ),
     "ethics": (
         Metric("false_negative_rate", "lower", "Wrong deeds not called wrong.", headline=True, chance=0.5),
@@ -105,6 +112,8 @@ def _records(vertical: str, number: int, entry: Policy, items: int, samples: int
                     "value": np.where(status == "parsed", value, np.nan),
                     "status": status,
                     "label": label if metric.statistic != "mean" else np.nan,
+                    "topic": [f"topic {index // 2 % 4}" for index in range(count)],
+                    "group": [f"the {'abcdef'[index // 2 % 6]}s" for index in range(count)],
                 }
             )
         )

@@ -172,6 +172,20 @@ def test_every_part_that_a_reader_looks_for_is_there(results):
         assert expected in page.text
 
 
+def test_a_metric_is_shown_by_topic_and_group_with_its_counts_and_not_among_the_conditions(results):
+    text = page_of(results).text
+    metrics = pd.read_csv(results / "statistics" / "metrics.csv").set_index(["policy", "metric", "condition"])
+    row = metrics.loc[("toy/base", "stereotype_index", "topic=topic 1")]
+
+    assert "Bias by topic" in text
+    assert "Bias by group" in text
+    by_condition = text[text.index("Bias by condition") : text.index("Bias by topic")]
+    assert "topic 1" not in by_condition
+    by_topic = text[text.index("Bias by topic") : text.index("Bias by group")]
+    assert f"{number(row['value'])} [{number(row['low'])}, {number(row['high'])}]" in by_topic
+    assert f"{row['parsed']} of {row['n']} parsed" in by_topic
+
+
 def test_the_page_says_which_models_other_code_made(results):
     assert "made by other code than this page" in page_of(results).text
     assert "838dbc7a0000" in page_of(results).text

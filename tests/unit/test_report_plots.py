@@ -92,7 +92,7 @@ def test_only_plots_with_something_to_show_are_of_a_study():
 
     assert plots.of_study(seeds) == plots.names()
     assert set(plots.names()) - set(plots.of_study(single)) == {"seeds"}
-    assert set(plots.of_study(base)) == {"answers", "levels"}
+    assert set(plots.of_study(base)) == {"answers", "levels", "stereotypes"}
 
 
 def test_the_configuration_can_be_read_without_the_plotting_library():

@@ -156,6 +156,64 @@ def test_several_conditions_are_shown_apart_as_well(tmp_path, one_metric):
     assert base["headline"].to_dict() == {"all": True, "adversarial": False, "benign": False}
 
 
+def test_a_facets_values_have_rows_of_their_own_worked_out_by_hand(tmp_path, monkeypatch):
+    metric = Metric("share", "lower", "A share.", headline=True, facets=("topic",))
+    monkeypatch.setattr(sys.modules["trustdag.verticals.bias"], "METRICS", (metric,))
+    topics = {"greed": "abcd", "loans": "ef"}
+    facts = [{"item": item, "topic": topic, "cluster": item} for topic, items in topics.items() for item in items]
+    put(tmp_path, "toy/base", [fact | {"value": 0.0} for fact in facts])
+    said = {"a": 1.0, "b": 1.0, "c": 1.0, "d": 0.0, "e": 0.0}
+    put(tmp_path, "toy/judge/sft/seed0", [
+        fact | ({"value": said[fact["item"]]} if fact["item"] in said else {"value": np.nan, "status": "unparsed"})
+        for fact in facts
+    ])  # fmt: skip
+
+    tables = compute(two_policies(), tmp_path, QUICK)
+
+    sft = tables.metrics[tables.metrics["recipe"] == "sft"].set_index("condition")
+    assert sft["value"].to_dict() == {"all": 0.6, "topic=greed": 0.75, "topic=loans": 0}
+    assert sft["n"].to_dict() == {"all": 6, "topic=greed": 4, "topic=loans": 2}
+    assert sft["unparsed"].to_dict() == {"all": 1, "topic=greed": 0, "topic=loans": 1}
+    assert sft.loc["topic=greed", "low"] < 0.75 < sft.loc["topic=greed", "high"]
+    assert sft["headline"].to_dict() == {"all": True, "topic=greed": False, "topic=loans": False}
+    change = tables.differences.set_index("condition")
+    assert change["difference"].to_dict() == {"all": 0.6, "topic=greed": 0.75, "topic=loans": 0}
+    assert change["n_pairs"].to_dict() == {"all": 5, "topic=greed": 4, "topic=loans": 1}
+    # Of the eight ways to swap a, b and c, two are as extreme; e never differs.
+    assert change["p"].to_dict() == {"all": 0.25, "topic=greed": 0.25, "topic=loans": 1}
+
+
+def test_a_facets_values_are_corrected_together_and_leave_the_headline_metrics_alone(tmp_path, monkeypatch):
+    items = [f"i{index:02d}" for index in range(48)]
+    facts = [
+        {"item": item, "topic": f"topic {index % 3}", "group": f"group {index % 2}"} for index, item in enumerate(items)
+    ]
+    for policy, value in (("toy/base", 0.0), ("toy/judge/sft/seed0", 1.0)):
+        put(tmp_path, policy, [fact | {"value": value if index < 24 else 0.0} for index, fact in enumerate(facts)])
+    found = {}
+    for facets in ((), ("topic", "group")):
+        metric = Metric("share", "lower", "A share.", headline=True, facets=facets)
+        monkeypatch.setattr(sys.modules["trustdag.verticals.bias"], "METRICS", (metric,))
+        found[facets] = compute(two_policies(), tmp_path, QUICK).differences.set_index("condition")
+
+    plain, split = found.values()
+    assert split.loc["all", "p_holm"] == plain.loc["all", "p_holm"] == plain.loc["all", "p"]
+    # Eight of sixteen items differ in each of three topics: 2 of 2^8 swaps are as extreme. Twelve in each group.
+    assert split.loc["topic=topic 0", "p"] == 2 / 2**8
+    assert split.loc["topic=topic 0", "p_holm"] == 3 * 2 / 2**8
+    assert split.loc["group=group 0", "p_holm"] == 2 * split.loc["group=group 0", "p"]
+    assert set(split["verdict"]) == {"rose"}
+
+
+def test_records_without_a_facets_column_are_to_be_scored_again(tmp_path, monkeypatch):
+    metric = Metric("share", "lower", "A share.", headline=True, facets=("topic",))
+    monkeypatch.setattr(sys.modules["trustdag.verticals.bias"], "METRICS", (metric,))
+    pair(tmp_path, {"a": 0}, {"a": 1})
+
+    with pytest.raises(UserError, match="share: the records have no column `topic`; score again"):
+        compute(two_policies(), tmp_path, QUICK)
+
+
 def test_the_order_of_the_rows_changes_nothing(tmp_path):
     study = invented_study.cells()
     invented_study.write_records(study, tmp_path / "as-is", items=15)
@@ -183,7 +241,8 @@ def test_holm_is_over_the_headline_metrics_of_the_verticals(tmp_path):
     assert sorted(family["vertical"]) == sorted(invented_study.VERTICALS)
     smallest = family["p"].idxmin()
     assert family.loc[smallest, "p_holm"] == pytest.approx(5 * family.loc[smallest, "p"])
-    assert differences.loc[~differences["headline"].astype(bool), "p_holm"].isna().all()
+    by_themselves = ~differences["headline"].astype(bool) & ~differences["condition"].str.contains("=")
+    assert differences.loc[by_themselves, "p_holm"].isna().all()
 
 
 def test_the_smallest_detectable_difference_follows_from_the_standard_error(tmp_path):
@@ -193,10 +252,10 @@ def test_the_smallest_detectable_difference_follows_from_the_standard_error(tmp_
     tables = compute(study, tmp_path, QUICK)
 
     # (1.96 + .84) standard errors of a difference; of two arms that are asked apart, for a single policy's metric.
-    expected = 2.8016 * tables.differences["standard_error"]
-    assert tables.differences["detectable"].tolist() == pytest.approx(expected.tolist(), rel=1e-4)
-    expected = 2.8016 * np.sqrt(2) * tables.metrics["standard_error"]
-    assert tables.metrics["detectable"].tolist() == pytest.approx(expected.tolist(), rel=1e-4)
+    for table, errors in ((tables.differences, 2.8016), (tables.metrics, 2.8016 * np.sqrt(2))):
+        spread = table[table["standard_error"] > 0]
+        assert spread["detectable"].tolist() == pytest.approx((errors * spread["standard_error"]).tolist(), rel=1e-4)
+        assert table.loc[table["standard_error"] == 0, "detectable"].isna().all()
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from trustdag.verticals import verticals
 from trustdag.verticals.base import with_variants
 
 REFUSAL = "I'm sorry, but I cannot help with that."
+FACETS = {"bias": ("topic", "group"), "ethics": ("length",)}
 N = None  # no item of the metric could be read
 
 
@@ -146,7 +147,18 @@ def test_every_metric_has_at_most_one_record_an_item_and_only_metrics_that_are_d
     records = score(vertical, lambda row, n: "")
     assert not records.duplicated(["metric", "item"]).any()
     assert set(records["metric"]) <= {metric.name for metric in verticals()[vertical].METRICS}
-    assert list(records.columns) == ["metric", "item", "cluster", "condition", "value", "status", "label"]
+    columns = ["metric", "item", "cluster", "condition", "value", "status", "label"]
+    assert list(records.columns) == columns + list(FACETS.get(vertical, ()))
+
+
+@pytest.mark.parametrize("vertical", sorted(FACETS))
+def test_records_hold_the_facets_that_metrics_are_given_by(vertical):
+    items = ITEMS[vertical]().set_index("item")
+    records = score(vertical, lambda row, n: "")
+    declared = {facet for metric in verticals()[vertical].METRICS for facet in metric.facets}
+    assert declared == set(FACETS[vertical])
+    for facet in declared:
+        assert records[facet].tolist() == items.loc[records["item"], facet].tolist()
 
 
 def test_each_vertical_has_one_headline():

@@ -27,8 +27,8 @@ POLICIES = {
 }
 SHORT = {policy: short for short, policy in POLICIES.items()}
 VERTICALS = ("toxicity", "bias", "ethics", "truthfulness", "privacy")
-PLOTS = ("answers", "changes", "levels", "reinforcement", "training")
-FROM_STATISTICS = ("changes", "levels")
+PLOTS = ("answers", "changes", "levels", "reinforcement", "stereotypes", "training")
+FROM_STATISTICS = ("changes", "levels", "stereotypes")
 
 
 # --- Expected jobs ---

@@ -19,7 +19,7 @@ from trustdag.report.draw import rows_of
 from trustdag.report.examples import examples
 from trustdag.report.gather import data_cards, model_table, run_times, software
 from trustdag.report.settings import PageSettings
-from trustdag.stats.records import ALL, metrics_of
+from trustdag.stats.records import ALL, facet_of, metrics_of
 from trustdag.stats.study import Cells, Policy
 from trustdag.stats.tables import Tables, read
 
@@ -101,7 +101,7 @@ def _arm(
 ) -> dict[str, Any]:
     """One model with one preference set: its answers, and its table of each vertical."""
     own_changes, own_values = of_arm(found, arm), of_arm(values, arm)
-    conditions = _conditions(own_values)
+    conditions, facets = _conditions(own_values), _facets(own_values)
     headlines = own_changes[own_changes["headline"].astype(bool)]
     return {
         "name": arm_name(arm, among),
@@ -113,6 +113,7 @@ def _arm(
         "values": {(*_key(row), row["recipe"]): row for row in rows_of(own_values)},
         "headlines": {row["vertical"]: row for row in rows_of(own_values[own_values["headline"].astype(bool)])},
         "conditions": conditions,
+        "facets": facets,
         "chance": _chances(own_values),
         "several_conditions": {name for (name, _), found in conditions.items() if len(found) > 1},
         "counts": _counts(of_arm(metrics, arm)),
@@ -124,12 +125,22 @@ def _key(row: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def _conditions(values: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
-    """The conditions of each metric, the whole first."""
+    """The conditions of each metric, the whole first; values of facets are not among them."""
     found: dict[tuple[str, str], list[str]] = {}
     for vertical, metric, condition in values[["vertical", "metric", "condition"]].itertuples(index=False):
         conditions = found.setdefault((vertical, metric), [])
-        if condition not in conditions:
+        if condition not in conditions and facet_of(condition) is None:
             conditions.append(condition)
+    return found
+
+
+def _facets(values: pd.DataFrame) -> dict[str, dict[str, dict[str, dict[str, str]]]]:
+    """By vertical, facet and metric: the condition of each value of the facet."""
+    found: dict[str, dict[str, dict[str, dict[str, str]]]] = {}
+    for vertical, metric, condition in values[["vertical", "metric", "condition"]].itertuples(index=False):
+        facet = facet_of(condition)
+        if facet is not None:
+            found.setdefault(vertical, {}).setdefault(facet[0], {}).setdefault(metric, {})[facet[1]] = condition
     return found
 
 
@@ -139,12 +150,11 @@ def _chances(values: pd.DataFrame) -> dict[tuple[str, str], float | None]:
     return {(row["vertical"], row["metric"]): None if pd.isna(row["chance"]) else row["chance"] for row in whole}
 
 
-def _counts(metrics: pd.DataFrame) -> dict[tuple[str, str, str], dict[str, int]]:
-    """How many records of each status a recipe has for a metric, over its training seeds."""
-    whole = metrics[metrics["condition"] == ALL]
+def _counts(metrics: pd.DataFrame) -> dict[tuple[str, str, str, str], dict[str, int]]:
+    """How many records of each status a recipe has for a metric under a condition, over its training seeds."""
     names = ["n", "parsed", "unparsed", "refused", "failed"]
-    summed = whole.groupby(["vertical", "metric", "recipe"], as_index=False)[names].sum()
-    return {(row["vertical"], row["metric"], row["recipe"]): row for row in rows_of(summed)}
+    summed = metrics.groupby(["vertical", "metric", "condition", "recipe"], as_index=False)[names].sum()
+    return {(*_key(row), row["recipe"]): row for row in rows_of(summed)}
 
 
 def _vertical(name: str, source: Source, settings: PageSettings) -> dict[str, Any]:

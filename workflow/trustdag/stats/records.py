@@ -16,8 +16,16 @@ from trustdag.verticals.base import RECORD_COLUMNS, STATUSES, Metric, with_varia
 
 ALL = "all"
 """The condition that stands for all of a metric's items."""
+FACET = "="
+"""In a condition such as `topic=greed`: the items of one value of a facet, under whatever condition they were asked."""
 ABSENT = -1
 PARSED = STATUSES.index("parsed")
+
+
+def facet_of(condition: str) -> tuple[str, str] | None:
+    """The facet and its value that a condition such as `topic=greed` stands for; None for any other."""
+    name, mark, value = condition.partition(FACET)
+    return (name, value) if mark else None
 
 
 @dataclass(frozen=True)
@@ -101,10 +109,10 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def grids(records: pd.DataFrame, metrics: dict[str, Metric], policies: tuple[Policy, ...]) -> Iterator[Grid]:
-    """Each metric's grid over all its items and, where there are several conditions, over each condition's.
+    """Each metric's grid over all its items, over each condition's, and over each value's of its facets.
 
-    Raises UserError for records of a metric that the vertical does not define, and for an item whose cluster or
-    condition differs between policies.
+    A condition or facet that all items share gives none of its own. Raises UserError for records of a metric that the
+    vertical does not define, and for an item whose cluster, condition or facet differs between policies.
     """
     metrics = with_variants(metrics, records["metric"])
     unknown = set(records["metric"]) - set(metrics)
@@ -117,12 +125,14 @@ def grids(records: pd.DataFrame, metrics: dict[str, Metric], policies: tuple[Pol
         if chosen.empty:
             continue
         _check_labels(chosen, metric)
-        whole, conditions = _arrange(chosen, metric, [policy.policy for policy in policies])
+        whole, facts = _arrange(chosen, metric, [policy.policy for policy in policies])
         yield whole
-        different = sorted(set(conditions))
-        if len(different) > 1:
-            for condition in different:
-                yield _subset(whole, condition, conditions == condition)
+        for name in ("condition", *metric.facets):
+            of_items = facts[name].to_numpy(dtype=object)
+            different = sorted(set(of_items))
+            for value in different if len(different) > 1 else []:
+                condition = value if name == "condition" else f"{name}{FACET}{value}"
+                yield _subset(whole, condition, of_items == value)
 
 
 def _check_labels(records: pd.DataFrame, metric: Metric) -> None:
@@ -136,12 +146,18 @@ def _check_labels(records: pd.DataFrame, metric: Metric) -> None:
         raise UserError(f"{metric.name}: the value of item `{item}` is no probability; score again")
 
 
-def _arrange(records: pd.DataFrame, metric: Metric, policies: list[str]) -> tuple[Grid, NDArray[np.object_]]:
-    facts = records[["item", "cluster", "condition"]].drop_duplicates().sort_values("item")
+def _arrange(records: pd.DataFrame, metric: Metric, policies: list[str]) -> tuple[Grid, pd.DataFrame]:
+    """The grid over all items, and the items' conditions and facets in the same order."""
+    columns = ["item", "cluster", "condition", *metric.facets]
+    missing = [name for name in columns if name not in records]
+    if missing:
+        raise UserError(f"{metric.name}: the records have no column `{missing[0]}`; score again")
+    facts = records[columns].drop_duplicates().sort_values("item")
     doubled = facts["item"].duplicated()
     if doubled.any():
         item = facts.loc[doubled, "item"].iloc[0]
-        raise UserError(f"{metric.name}: item `{item}` has another cluster or condition in another policy; score again")
+        kinds = ", ".join(columns[1:-1]) + f" or {columns[-1]}"
+        raise UserError(f"{metric.name}: item `{item}` has another {kinds} in another policy; score again")
     rows = {policy: row for row, policy in enumerate(policies)}
     place = (records["policy"].map(rows).to_numpy(), pd.Index(facts["item"]).get_indexer(records["item"]))
     shape = (len(policies), len(facts))
@@ -151,7 +167,7 @@ def _arrange(records: pd.DataFrame, metric: Metric, policies: list[str]) -> tupl
     statuses[place] = records["status"].map({name: code for code, name in enumerate(STATUSES)})
     clusters = np.unique(facts["cluster"].to_numpy(dtype=str), return_inverse=True)[1]
     grid = Grid(metric, ALL, rows, values, labels, statuses, clusters)
-    return grid, facts["condition"].to_numpy(dtype=object)
+    return grid, facts
 
 
 def _subset(grid: Grid, condition: str, items: NDArray[np.bool_]) -> Grid:

@@ -10,7 +10,7 @@ import pandas as pd
 from trustdag.artifacts import atomic_file
 from trustdag.stats import unanimous
 from trustdag.stats.estimators import Sample
-from trustdag.stats.records import ALL, Grid, grids, metrics_of, read_vertical
+from trustdag.stats.records import ALL, Grid, facet_of, grids, metrics_of, read_vertical
 from trustdag.stats.resampling import Estimate, estimate, holm, swap_test
 from trustdag.stats.seeds import over_seeds
 from trustdag.stats.settings import StatisticsSettings
@@ -207,14 +207,25 @@ def _frame(rows: list[Row], name: str) -> pd.DataFrame:
 
 
 def _corrected(frame: pd.DataFrame, family: list[str], change: str, settings: StatisticsSettings) -> pd.DataFrame:
-    """Fills p_holm, over the headline metrics of one policy and reference, and the verdict in a word."""
-    frame = frame.copy()
-    headline = frame[frame["headline"].astype(bool)]
-    for _, rows in headline.groupby(family, dropna=False):
+    """Fills p_holm and the verdict in a word.
+
+    Of one policy and reference, the headline metrics are a family, and the values of one facet of one metric another.
+    """
+    together = [_family(*row) for row in frame[["headline", "vertical", "metric", "condition"]].itertuples(index=False)]
+    frame = frame.assign(family=together)
+    for _, rows in frame[frame["family"] != ""].groupby([*family, "family"], dropna=False):
         frame.loc[rows.index, "p_holm"] = holm(rows["p"].tolist())
-    decisive = frame["p_holm"].where(frame["headline"].astype(bool), frame["p"])
+    decisive = frame["p_holm"].where(frame["family"] != "", frame["p"])
     frame["verdict"] = [verdict(value, p, settings.level) for value, p in zip(frame[change], decisive, strict=True)]
-    return frame
+    return frame.drop(columns="family")
+
+
+def _family(headline: bool, vertical: str, metric: str, condition: str) -> str:
+    """What a row's p-value is corrected together with; empty for one that stands by itself."""
+    facet = facet_of(condition)
+    if facet is not None:
+        return f"{vertical} {metric} {facet[0]}"
+    return "headline" if headline else ""
 
 
 def verdict(difference: float, p: float, level: float) -> str:

@@ -51,6 +51,8 @@ class Metric:
     """The function of `value` and `label` that turns records into the number; see the table above."""
     chance: float | None = None
     """What guessing would score, where that is one number."""
+    facets: tuple[str, ...] = ()
+    """Gold columns by which the number is also given, value by value, such as each topic; records hold them too."""
 
 
 def with_variants(metrics: dict[str, Metric], names: Iterable[str]) -> dict[str, Metric]:
@@ -149,20 +151,23 @@ def asked(items: "pd.DataFrame", replies: "pd.DataFrame") -> Iterator[Asked]:
 
 
 class Records:
-    """Collects records, row by row."""
+    """Collects records, row by row, with the items' `facets` (gold columns) beside the contract's columns."""
 
-    def __init__(self) -> None:
+    def __init__(self, facets: Sequence[str] = ()) -> None:
+        self._facets = tuple(facets)
         self._rows: list[tuple[Any, ...]] = []
 
     def add(self, metric: str, row: Any, reading: Reading, label: float = NAN) -> None:
         """One record: the metric's reading of one item."""
-        self._rows.append((metric, row.item, row.cluster, row.condition, reading.value, reading.status, label))
+        facets = [str(getattr(row, name)) for name in self._facets]
+        record = (metric, row.item, row.cluster, row.condition, reading.value, reading.status, label)
+        self._rows.append((*record, *facets))
 
     def frame(self) -> "pd.DataFrame":
-        """All records as a table in the contract's columns."""
+        """All records as a table in the contract's columns, and the facets'."""
         import pandas as pd
 
-        frame = pd.DataFrame(self._rows, columns=list(RECORD_COLUMNS))
+        frame = pd.DataFrame(self._rows, columns=[*RECORD_COLUMNS, *self._facets])
         return frame.astype({"value": "float64", "label": "float64"})
 
 
