@@ -173,7 +173,7 @@ def test_a_calibration_is_monotone_versioned_and_belongs_to_its_scorer(tmp_path)
     rng = np.random.default_rng(0)
     ours = rng.random(2000)
     noise = rng.normal(0, 0.05, 2000)
-    calibration = fidelity.calibrate(pairs(ours, np.clip(ours**2 + noise, 0, 1)), Halting())
+    calibration = fidelity.calibrate(pairs(ours, np.clip(ours**2 + noise, 0, 1)), Halting(), refits=20)
     mapped = calibration.apply(np.linspace(0, 1, 200))
     assert (np.diff(mapped) >= 0).all()
     assert np.abs(mapped - np.linspace(0, 1, 200) ** 2).max() < 0.08
@@ -187,12 +187,84 @@ def test_a_calibration_is_monotone_versioned_and_belongs_to_its_scorer(tmp_path)
     assert records.query("metric == 'emt'")["value"].tolist() == pytest.approx([calibration.apply([0.25])[0]] * 4)
     assert records.attrs["scorers"][0]["calibration"] == calibration.version
     other = settings_of("toxicity").model_copy(update={"scorers": (Toy(calibration=str(tmp_path / "map.json")),)})
-    with pytest.raises(UserError, match="calibrates the scorer"):
+    with pytest.raises(UserError, match=r"calibrates the scorer halting 1 \(digest 0+\), not the scorer toy 1"):
         toxicity.score(items, said, other)
     changed = json.loads((tmp_path / "map.json").read_text()) | {"deviation": 0.0, "values": [0.0] * fidelity.KNOTS}
     (tmp_path / "map.json").write_text(json.dumps(changed))
     with pytest.raises(UserError, match="does not fit its version"):
         fidelity.Calibration.read(tmp_path / "map.json")
+
+
+def calibrated(tmp_path, calibration):
+    """Settings of `Halting` with that calibration."""
+    calibration.write(tmp_path / "map.json")
+    section = HaltingSettings(calibration=str(tmp_path / "map.json"))
+    return settings_of("toxicity").model_copy(update={"scorers": (section,)})
+
+
+def calibration_of(refits, scorer=None):
+    """Score times 2, and times each of `refits`."""
+    knots = (0.0, 1.0)
+    maps = [tuple(slope * knot for knot in knots) for slope in (2.0, *refits)]
+    return fidelity.Calibration((scorer or Halting()).identity(), knots, maps[0], tuple(maps[1:]), 0.1, 100)
+
+
+def test_a_calibration_of_another_version_of_the_scorer_is_refused(tmp_path):
+    items = toxicity_items()
+    newer = Halting()
+    newer.version = "2"
+    settings = calibrated(tmp_path, calibration_of([2.0], newer))
+
+    with pytest.raises(UserError, match=r"map.json: calibrates the scorer halting 2 .*, not the scorer halting 1"):
+        toxicity.score(items, replies(items, lambda row, n: "word", samples=2), settings)
+
+
+def test_a_calibration_without_refits_is_to_be_written_anew(tmp_path):
+    calibration_of([2.0]).write(tmp_path / "map.json")
+    old = json.loads((tmp_path / "map.json").read_text())
+    del old["refits"]
+    (tmp_path / "map.json").write_text(json.dumps(old))
+
+    with pytest.raises(UserError, match=r"map.json: not a calibration; write one with `trustdag toxicity fidelity`"):
+        fidelity.Calibration.read(tmp_path / "map.json")
+
+
+def test_each_refit_of_a_calibration_gives_each_record_a_value_of_its_own(tmp_path):
+    # Given one sample that scores .25 and one that says nothing, mapped by twice the score, and by 1, 2 and 3 times it.
+    items = toxicity_items()
+    said = replies(items, lambda row, n: "word" if n else " ", samples=2)
+
+    records = toxicity.score(items, said, calibrated(tmp_path, calibration_of([1.0, 2.0, 3.0])))
+
+    found = records[records["item"] == "i0"].set_index("metric")
+    assert found.loc["emt", "value"] == 0.5
+    assert found.loc["emt", "draws"].tolist() == [0.25, 0.5, 0.75]
+    assert found.loc["toxicity", "draws"].tolist() == [0.125, 0.25, 0.375]
+    assert found.loc["toxicity_probability", "draws"].tolist() == [0, 1, 1]
+    assert found["draws"].isna().to_dict() == {name: name in ("empty", "refusal") for name in found.index}
+
+
+def test_the_expected_maximum_of_a_draw_is_that_of_its_scores():
+    scores = np.random.default_rng(0).random((7, 3))
+    found = toxicity._draws(scores, 4, 0.5)
+    for at in range(3):
+        assert found["emt"][at] == pytest.approx(toxicity.expected_maximum(scores[:, at].tolist(), 4))
+        assert found["toxicity_probability"][at] == pytest.approx(toxicity.any_above(scores[:, at].tolist(), 4, 0.5))
+
+
+def test_a_calibrations_refits_spread_as_its_fits_to_other_texts_do():
+    # Given noisy texts, then the refits of one calibration vary as much as calibrations of other texts do.
+    def texts(number):
+        rng = np.random.default_rng([7, number])
+        ours = rng.random(300)
+        return pairs(ours, np.clip(ours**2 + rng.normal(0, 0.2, 300), 0, 1))
+
+    middle = slice(20, 80)
+    others = [fidelity.calibrate(texts(number), Halting(), refits=1).values for number in range(40)]
+    among_others = np.std(others, axis=0)[middle].mean()
+    among_refits = np.std(fidelity.calibrate(texts(0), Halting(), refits=40).refits, axis=0)[middle].mean()
+
+    assert among_refits == pytest.approx(among_others, rel=0.35)
 
 
 def test_the_command_measures_a_file(tmp_path, capsys):

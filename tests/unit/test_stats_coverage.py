@@ -1,9 +1,13 @@
 """Simulated studies: intervals must hold the truth about as often as they say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import norm
 
+from trustdag.scorers.base import Scorer
+from trustdag.scorers.fidelity import Pairs, calibrate
 from trustdag.stats.estimators import Sample
 from trustdag.stats.resampling import estimate
 
@@ -70,6 +74,41 @@ def coverage(world, clusters, size, studies, resamples):
         low, high = estimate(statistic, sample, resamples, study).interval(0.95)
         held += low <= truth <= high
     return held / studies
+
+
+def calibrated_study(number):
+    """A thousand items scored by a scorer that was calibrated on 150 noisy texts: truth is the square of its score."""
+    generator = np.random.default_rng([5, number])
+    ours = generator.random(150)
+    theirs = ours**2 + generator.normal(0, 0.2, 150)
+    calibration = calibrate(Pairs([""] * 150, ours, theirs), Uncalibrated(), refits=60)
+    scores = generator.random(1000)
+    values = calibration.apply(scores)
+    return Sample(values, np.full(1000, NAN), np.arange(1000), 1000, calibration.draws(scores))
+
+
+class Uncalibrated(Scorer):
+    """Names itself; the study's scores are drawn, not scored."""
+
+    name, version, digest = "uncalibrated", "1", "0" * 64
+
+    def score(self, texts):
+        raise NotImplementedError
+
+
+def test_an_interval_with_the_calibrations_error_is_wider_and_covers_the_truth():
+    # The mean of x squared is 1/3. The calibration errs by about .2 / sqrt(150), the mean of items by .3 / sqrt(1000).
+    held, widths = {"with": 0, "without": 0}, {"with": [], "without": []}
+    for number in range(100):
+        sample = calibrated_study(number)
+        for name, draws in (("with", sample.draws), ("without", None)):
+            low, high = estimate("mean", replace(sample, draws=draws), 400, number).interval(0.95)
+            held[name] += low <= 1 / 3 <= high
+            widths[name].append(high - low)
+
+    assert held["with"] >= 89
+    assert held["without"] <= 80
+    assert np.min(np.array(widths["with"]) / np.array(widths["without"])) > 1.2
 
 
 WORLDS = [agreement, maximum_toxicity, change, ranking, judging, leaking]

@@ -205,6 +205,43 @@ def test_a_facets_values_are_corrected_together_and_leave_the_headline_metrics_a
     assert set(split["verdict"]) == {"rose"}
 
 
+def test_draws_that_shift_both_arms_alike_widen_their_values_and_not_their_difference(tmp_path, one_metric):
+    # Given a calibration that might lie .1 higher or lower, everywhere.
+    rng = np.random.default_rng(0)
+    items = {f"i{index:02d}": value for index, value in enumerate(rng.uniform(0.3, 0.7, 40))}
+    widths = {}
+    for name, shifts in (("without", None), ("with", np.array([-0.1, 0.0, 0.1]))):
+        for policy, change in (("toy/base", 0.0), ("toy/judge/sft/seed0", 0.05)):
+            rows = []
+            for at, (item, ease) in enumerate(items.items()):
+                value = ease + change * (at % 3)
+                rows.append({"item": item, "value": value} | ({} if shifts is None else {"draws": value + shifts}))
+            put(tmp_path, policy, rows)
+        tables = compute(two_policies(), tmp_path, QUICK)
+        widths[name] = [float((table["high"] - table["low"]).iloc[0]) for table in (tables.metrics, tables.differences)]
+
+    assert widths["with"][0] > 2 * widths["without"][0]
+    assert widths["with"][1] == pytest.approx(widths["without"][1])
+
+
+def test_arms_of_different_calibrations_are_to_be_scored_again(tmp_path, one_metric):
+    put(tmp_path, "toy/base", [{"item": "a", "draws": [0.1, 0.2]}, {"item": "b", "draws": [0.1, 0.2]}])
+    put(tmp_path, "toy/judge/sft/seed0", [{"item": "a"}, {"item": "b"}])
+
+    with pytest.raises(UserError, match="share: not all policies were scored with the same calibration; score again"):
+        compute(two_policies(), tmp_path, QUICK)
+
+
+def test_unanimous_values_whose_draws_differ_have_the_bootstraps_interval(tmp_path, one_metric):
+    rows = [{"item": f"i{index:02d}", "value": 0.0, "draws": [0.0, 0.0, 1.0]} for index in range(20)]
+    put(tmp_path, "toy/base", rows)
+    put(tmp_path, "toy/judge/sft/seed0", rows)
+
+    base = compute(two_policies(), tmp_path, QUICK).metrics.iloc[0]
+
+    assert (base["value"], base["low"], base["high"]) == (0, 0, 1)
+
+
 def test_records_without_a_facets_column_are_to_be_scored_again(tmp_path, monkeypatch):
     metric = Metric("share", "lower", "A share.", headline=True, facets=("topic",))
     monkeypatch.setattr(sys.modules["trustdag.verticals.bias"], "METRICS", (metric,))

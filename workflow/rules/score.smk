@@ -5,6 +5,7 @@ rule score:
     input:
         table=f"{RESULTS}/items/{{vertical}}.parquet",
         replies=f"{RESULTS}/replies/{{policy}}/{{vertical}}.parquet",
+        files=lambda wildcards: VERTICALS[wildcards.vertical].score.files(),
     output:
         f"{RESULTS}/records/{{policy}}/{{vertical}}.parquet",
     log:

@@ -16,6 +16,10 @@ LENGTHS = ((0, 40), (40, 80), (80, 160), (160, 1 << 30))
 """Classes of length, in characters."""
 BINS = 10
 KNOTS = 101
+REFITS = 200
+"""Calibrations fitted to resampled texts, whose spread is the calibration's error."""
+DIGITS = 5
+"""Decimals of a calibration's values, finer than any error of it."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +97,18 @@ def by_length(pairs: Pairs) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A monotone map from a scorer's score to Perspective's scale: piecewise linear between knots, and its error."""
+    """A monotone map from a scorer's score to Perspective's scale: piecewise linear between knots, and its error.
+
+    Two errors are told apart. `refits` show how far the map might lie elsewhere, fitted to other texts: this is carried
+    into the intervals. `deviation` is how far single texts lie from it: averages over many texts hardly notice.
+    """
 
     scorer: dict[str, str]
     """Identity of the scorer that it belongs to; it is refused for any other."""
     knots: tuple[float, ...]
     values: tuple[float, ...]
+    refits: tuple[tuple[float, ...], ...]
+    """The values of maps fitted to the texts resampled with replacement."""
     deviation: float
     """Standard deviation of Perspective's score about the map, on texts that the map was not fitted to."""
     n: int
@@ -107,13 +117,20 @@ class Calibration:
     @property
     def version(self) -> str:
         """Sixteen digits of a digest of the map."""
-        return sha256_text([str(self.knots), str(self.values), str(sorted(self.scorer.items()))])[:16]
+        parts = (self.knots, self.values, self.refits, sorted(self.scorer.items()))
+        return sha256_text([str(part) for part in parts])[:16]
 
     def apply(self, scores: "Sequence[float] | np.ndarray") -> "np.ndarray":
         """Scores on Perspective's scale."""
         import numpy as np
 
         return np.asarray(np.interp(scores, self.knots, self.values))
+
+    def draws(self, scores: "Sequence[float] | np.ndarray") -> "np.ndarray":
+        """Scores on Perspective's scale by each refit, (scores, refits)."""
+        import numpy as np
+
+        return np.stack([np.interp(scores, self.knots, values) for values in self.refits], axis=-1)
 
     def write(self, path: Path) -> None:
         """As JSON."""
@@ -125,7 +142,8 @@ class Calibration:
         value = read_json(path)
         try:
             version = value.pop("version")
-            found = cls(**value | {"knots": tuple(value["knots"]), "values": tuple(value["values"])})
+            maps = {name: tuple(value[name]) for name in ("knots", "values")}
+            found = cls(**value | maps | {"refits": tuple(tuple(refit) for refit in value["refits"])})
         except (KeyError, TypeError, AttributeError):
             raise UserError(f"{path}: not a calibration; write one with `trustdag toxicity fidelity`") from None
         if found.version != version:
@@ -133,8 +151,12 @@ class Calibration:
         return found
 
 
-def calibrate(pairs: Pairs, scorer: Scorer, folds: int = 5) -> Calibration:
-    """The isotonic regression of Perspective's score on the scorer's; its error by cross-validation over `folds`."""
+def calibrate(pairs: Pairs, scorer: Scorer, folds: int = 5, refits: int = REFITS) -> Calibration:
+    """The isotonic regression of Perspective's score on the scorer's.
+
+    The deviation about it is by cross-validation over `folds`; `refits` are fitted to as many texts, drawn with
+    replacement.
+    """
     import numpy as np
     from sklearn.isotonic import IsotonicRegression
 
@@ -147,7 +169,17 @@ def calibrate(pairs: Pairs, scorer: Scorer, folds: int = 5) -> Calibration:
         held = place == fold
         residuals[held] = pairs.theirs[held] - fit(~held).predict(pairs.ours[held])
     knots = np.linspace(0, 1, KNOTS)
-    values = fit(np.ones(len(place), dtype=bool)).predict(knots)
+
+    def at_knots(chosen: "np.ndarray") -> tuple[float, ...]:
+        return tuple(fit(chosen).predict(knots).round(DIGITS).tolist())
+
+    generator = np.random.default_rng(1)
+    resampled = [at_knots(generator.integers(len(place), size=len(place))) for _ in range(refits)]
     return Calibration(
-        scorer.identity(), tuple(knots.tolist()), tuple(values.tolist()), float(residuals.std()), len(place)
+        scorer=scorer.identity(),
+        knots=tuple(knots.tolist()),
+        values=at_knots(np.arange(len(place))),
+        refits=tuple(resampled),
+        deviation=float(residuals.std()),
+        n=len(place),
     )

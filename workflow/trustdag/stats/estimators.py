@@ -28,6 +28,8 @@ class Sample:
     clusters: NDArray[np.intp]
     """Index of each record's cluster, 0 to `count` - 1."""
     count: int
+    draws: Array | None = None
+    """(records, draws): the values under other fits of what made them, such as a calibration; None where none did."""
 
     def beside(self, other: "Sample") -> "Sample":
         """Both samples as one, the other's clusters numbered after this one's."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,8 @@ class Grid:
     """Index into STATUSES, or ABSENT."""
     clusters: NDArray[np.intp]
     """Index of each item's cluster."""
+    draws: Array | None = None
+    """(policies, items, draws), the values under each refit of a calibration; None where there is none."""
 
     @property
     def cluster_count(self) -> int:
@@ -62,7 +65,8 @@ class Grid:
     def sample(self, policy: str, items: NDArray[np.bool_]) -> Sample:
         """A policy's records of the chosen items."""
         row = self.policies[policy]
-        return Sample(self.values[row, items], self.labels[row, items], self.clusters[items], self.cluster_count)
+        draws = None if self.draws is None else self.draws[row, items]
+        return Sample(self.values[row, items], self.labels[row, items], self.clusters[items], self.cluster_count, draws)
 
 
 def metrics_of(vertical: str) -> dict[str, Metric]:
@@ -166,8 +170,22 @@ def _arrange(records: pd.DataFrame, metric: Metric, policies: list[str]) -> tupl
     values[place], labels[place] = records["value"], records["label"]
     statuses[place] = records["status"].map({name: code for code, name in enumerate(STATUSES)})
     clusters = np.unique(facts["cluster"].to_numpy(dtype=str), return_inverse=True)[1]
-    grid = Grid(metric, ALL, rows, values, labels, statuses, clusters)
-    return grid, facts
+    draws = _draws(records, metric, place, shape)
+    return Grid(metric, ALL, rows, values, labels, statuses, clusters, draws), facts
+
+
+def _draws(records: pd.DataFrame, metric: Metric, place: tuple[Any, Any], shape: tuple[int, int]) -> Array | None:
+    """The column `draws` arranged; None where no record has any. Raises UserError where only some have as many."""
+    given = records["draws"].notna().to_numpy() if "draws" in records else np.zeros(len(records), dtype=bool)
+    if not given.any():
+        return None
+    held = [np.asarray(draws, dtype=np.float64) for draws in records["draws"][given]]
+    parsed = records["status"].eq("parsed").to_numpy()
+    if len({len(draws) for draws in held}) > 1 or (parsed & ~given).any():
+        raise UserError(f"{metric.name}: not all policies were scored with the same calibration; score again")
+    draws = np.full((*shape, len(held[0])), np.nan)
+    draws[place[0][given], place[1][given]] = held
+    return draws
 
 
 def _subset(grid: Grid, condition: str, items: NDArray[np.bool_]) -> Grid:
@@ -180,4 +198,5 @@ def _subset(grid: Grid, condition: str, items: NDArray[np.bool_]) -> Grid:
         grid.labels[:, items],
         grid.statuses[:, items],
         clusters,
+        None if grid.draws is None else grid.draws[:, items],
     )

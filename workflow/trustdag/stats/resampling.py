@@ -1,7 +1,7 @@
 """Bootstrap over clusters, swaps of two paired arms, and Holm's correction."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -108,12 +108,29 @@ class Estimate:
 def estimate(statistic: str, sample: Sample, resamples: int, seed: int) -> Estimate:
     """The statistic of a sample with the replicates that its interval needs."""
     function = estimator(statistic, sample)
+    weights = bootstrap_weights(sample.count, resamples, seed)
     return Estimate(
         value=float(function(np.ones((1, sample.count)))[0]),
-        replicates=evaluate(function, bootstrap_weights(sample.count, resamples, seed)),
+        replicates=evaluate(function, weights) if sample.draws is None else _over_draws(statistic, sample, weights),
         jackknife=leave_one_out(function, sample.count),
         clusters=len(np.unique(sample.clusters)),
     )
+
+
+def _over_draws(statistic: str, sample: Sample, weights: NDArray[np.uint8]) -> Array:
+    """The statistic under each row of weights, each with the values of one draw, in turn.
+
+    Draws and resamples are independent, so their variances add. Estimates of the same draws meet in the same rows: what
+    a draw does to both arms of a difference cancels there.
+    """
+    draws = sample.draws
+    assert draws is not None
+    count = draws.shape[1]
+    replicates = np.empty(len(weights))
+    for at in range(min(count, len(weights))):
+        drawn = estimator(statistic, replace(sample, values=draws[:, at], draws=None))
+        replicates[at::count] = evaluate(drawn, weights[at::count])
+    return replicates
 
 
 def swap_test(statistic: str, ours: Sample, theirs: Sample, resamples: int, seed: int) -> float:

@@ -12,7 +12,7 @@ from trustdag.stats.resampling import NO_INTERVAL
 def interval(statistic: str, sample: Sample, level: float) -> tuple[float, float]:
     """The interval of a mean of values that are all 0 or all 1, and of such a ratio; NaN for any other."""
     trials = _trials(statistic, sample)
-    if trials is None or not (np.all(trials.values == 0) or np.all(trials.values == 1)):
+    if trials is None or _differ(sample) or not (np.all(trials.values == 0) or np.all(trials.values == 1)):
         return NO_INTERVAL
     margin = _unseen(trials, level)
     return (0.0, margin) if trials.values[0] == 0 else (1 - margin, 1.0)
@@ -43,7 +43,14 @@ def _trials(statistic: str, sample: Sample) -> Sample | None:
     return sample if len(sample.values) else None
 
 
+def _differ(sample: Sample) -> bool:
+    """Whether other fits of what made the values would not make the same."""
+    return sample.draws is not None and bool(np.any(sample.draws != sample.values[:, None]))
+
+
 def _difference_of_means(ours: Sample, theirs: Sample, level: float) -> tuple[float, float]:
+    if _differ(ours) or _differ(theirs):
+        return NO_INTERVAL
     both = np.concatenate([ours.values, theirs.values])
     if not len(both) or both.min() < 0 or both.max() > 1:
         return NO_INTERVAL

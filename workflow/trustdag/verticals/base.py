@@ -156,9 +156,16 @@ class Records:
     def __init__(self, facets: Sequence[str] = ()) -> None:
         self._facets = tuple(facets)
         self._rows: list[tuple[Any, ...]] = []
+        self._draws: dict[int, Any] = {}
 
-    def add(self, metric: str, row: Any, reading: Reading, label: float = NAN) -> None:
-        """One record: the metric's reading of one item."""
+    def add(self, metric: str, row: Any, reading: Reading, label: float = NAN, draws: Any = None) -> None:
+        """One record: the metric's reading of one item.
+
+        `draws` are what the value would be under other fits of what made it, the same fits in the same order for every
+        record of a study: statistics carry their spread into the intervals.
+        """
+        if draws is not None:
+            self._draws[len(self._rows)] = draws
         facets = [str(getattr(row, name)) for name in self._facets]
         record = (metric, row.item, row.cluster, row.condition, reading.value, reading.status, label)
         self._rows.append((*record, *facets))
@@ -168,6 +175,8 @@ class Records:
         import pandas as pd
 
         frame = pd.DataFrame(self._rows, columns=[*RECORD_COLUMNS, *self._facets])
+        if self._draws:
+            frame["draws"] = pd.Series(self._draws, dtype=object).reindex(frame.index)
         return frame.astype({"value": "float64", "label": "float64"})
 
 
@@ -217,6 +226,10 @@ class ScoreSection(Section):
 
     protocol: Protocol = "sound"
     """How replies are read: `sound`, or `paper`, as the paper's code did; usually set once for the whole vertical."""
+
+    def files(self) -> list[str]:
+        """Files beside items and replies that the records follow from."""
+        return []
 
 
 def mean(values: Iterable[float]) -> float:

@@ -105,7 +105,8 @@ def _panel(axes: "Axes", rows: "pd.DataFrame", recipes: list[str], scale: "Scala
         axes.set_yticks([])
         return
     table = rows.pivot(index="of", columns="recipe", values="value").reindex(columns=recipes).sort_index().astype(float)
-    axes.imshow(table, cmap=scale.cmap, norm=scale.norm, aspect="auto")
+    lowest, highest = scale.get_clim()
+    axes.imshow(table, cmap=scale.cmap, vmin=lowest, vmax=highest, aspect="auto")
     for cell in rows_of(rows.dropna(subset=["value"])):
         across, down = recipes.index(cell["recipe"]), list(table.index).index(cell["of"])
         dark = sum(scale.to_rgba(cell["value"])[:3]) < 1.5
