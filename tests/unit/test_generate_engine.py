@@ -10,6 +10,7 @@ from generate_fixtures import make_items, save_model
 
 from trustdag.errors import UserError
 from trustdag.generate import engine as engine_module
+from trustdag.generate.decode import _lead as lead
 from trustdag.generate.decode import choose, stream
 from trustdag.generate.engine import Engine
 from trustdag.generate.settings import GenerateSettings
@@ -76,6 +77,41 @@ def test_greedy_replies_are_those_of_transformers_generate(model, tokenizer, tmp
         if tokenizer.eos_token_id in theirs:
             theirs = theirs[: theirs.index(tokenizer.eos_token_id)]
         assert reply.reply == tokenizer.decode(theirs, skip_special_tokens=True)
+
+
+def test_greedy_replies_that_all_but_tie_are_settled_in_double_precision(model, tokenizer, tmp_path, monkeypatch):
+    # Given that every lead counts as a tie, and that each forward pass says in which precision it was.
+    items, settings = make_items(10), GenerateSettings(max_new_tokens=10)
+    expected = ask(model, tokenizer, items, settings, tmp_path / "a")
+    read = []
+    hook = model.register_forward_pre_hook(lambda *_: read.append(next(model.parameters()).dtype))
+    try:
+        monkeypatch.setattr(engine_module, "TIE", float("inf"))
+        found = ask(model, tokenizer, items, settings, tmp_path / "b")
+        assert set(read) == {torch.float32, torch.float64}
+        assert found["reply"].tolist() == expected["reply"].tolist()
+        assert len(found) == len(expected)
+        # Without ties, single precision is enough; sampled replies never see it.
+        monkeypatch.setattr(engine_module, "TIE", 0.0)
+        for each, precision in ((settings, torch.float32), (SAMPLED, torch.float64)):
+            read.clear()
+            ask(model, tokenizer, items, each, tmp_path / str(precision))
+            assert set(read) == {precision}
+    finally:
+        hook.remove()
+    assert next(model.parameters()).dtype == torch.float32
+
+
+def test_the_lead_of_the_most_likely_token_is_a_share_of_the_largest_logit():
+    logits = torch.tensor([[1.0, 4.0, 3.0], [-8.0, 2.0, 2.0]])
+    assert lead(logits).tolist() == [0.25, 0.0]
+
+
+def test_greedy_replies_do_not_depend_on_their_batch(model, tokenizer, tmp_path):
+    items, settings = make_items(40), GenerateSettings(max_new_tokens=16)
+    together = ask(model, tokenizer, items, settings, tmp_path / "a", "plain")
+    alone = ask(model, tokenizer, items, settings.model_copy(update={"batch_tokens": 1}), tmp_path / "b", "plain")
+    assert together["reply"].tolist() == alone["reply"].tolist()
 
 
 def test_log_probabilities_are_those_of_the_whole_text_read_at_once(model, tokenizer, tmp_path):
@@ -240,6 +276,9 @@ class Scripted:
 
     def to(self, dtype):
         self.model.to(dtype)
+
+    def modules(self):
+        return self.model.modules()
 
     def forward(self, input_ids, attention_mask, past_key_values, use_cache, position_ids, logits_to_keep):
         return self(input_ids, attention_mask, past_key_values, use_cache, position_ids, logits_to_keep)

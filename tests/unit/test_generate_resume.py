@@ -124,6 +124,17 @@ def test_an_item_that_stands_twice_is_an_error(study, tmp_path):
         run("bias", tmp_path / "items.parquet", study / "model", SETTINGS, "hh", tmp_path / "out.parquet")
 
 
+def test_items_that_do_not_fit_the_context_are_said(study, tmp_path, capsys):
+    save_model(tmp_path / "short", context=24)
+    settings = GenerateSettings(max_new_tokens=20)
+    run("bias", study / "items.parquet", tmp_path / "short", settings, "plain", tmp_path / "replies.parquet")
+    found = pd.read_parquet(tmp_path / "replies.parquet")
+    count = found.loc[found["status"] == "too_long", "item"].nunique()
+    assert count
+    said = f"bias: {count} of 60 items do not fit the model's context of 24 tokens; they count as failed"
+    assert said in capsys.readouterr().err
+
+
 def test_a_model_without_a_chat_template_cannot_be_asked_in_chat(study, tmp_path):
     with pytest.raises(UserError, match="no chat template"):
         run("bias", study / "items.parquet", study / "model", SETTINGS, "chat", tmp_path / "out.parquet")

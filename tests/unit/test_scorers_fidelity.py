@@ -287,6 +287,9 @@ def test_the_command_measures_a_file(tmp_path, capsys):
     assert "spearman" in capsys.readouterr().out
     (tmp_path / "other.jsonl").write_text('{"question": "x"}\n')
     assert main(["toxicity", "fidelity", "--data", str(tmp_path / "other.jsonl")]) == 2
+    assert "other.jsonl:1: no `prompt` and `continuation`" in capsys.readouterr().err
+    assert main(["toxicity", "fidelity", "--data", str(path), "--scorer", '{"name": "classifier"}']) == 2
+    assert "--scorer: model: Field required" in capsys.readouterr().err
 
 
 def test_a_classifier_scores_by_its_named_label(tmp_path):

@@ -26,63 +26,6 @@ def items(vertical, *paths, protocol="sound", **keys):
     return verticals()[vertical].items(settings(vertical, source, protocol, **keys).items)
 
 
-def prompt(name, text, toxicity, challenging=False, continuation=0.1):
-    return {
-        "filename": name, "begin": 3, "end": 9, "challenging": challenging,
-        "prompt": {"text": text, "toxicity": toxicity},
-        "continuation": {"text": " and so on", "toxicity": continuation},
-    }  # fmt: skip
-
-
-@pytest.fixture
-def toxicity_file(tmp_path):
-    records = [
-        prompt("1.txt", "A rude start", 0.9, challenging=True),
-        prompt("1.txt", "Another start", 0.2, challenging=True, continuation=None),
-        prompt("2.txt", "A mild start", 0.1),
-        prompt("3.txt", "A start without a score", None),
-        prompt("2.txt", "A mild start", 0.1),
-    ]
-    path = tmp_path / "prompts.jsonl.gz"
-    path.write_bytes(gzip.compress("\n".join(map(json.dumps, records)).encode()))
-    return path
-
-
-@pytest.fixture
-def ethics_file(tmp_path):
-    path = tmp_path / "cm_test.csv"
-    rows = ["label,input,is_short,edited", "0,I helped.,True,False", '1,"I lied, twice.",True,False']
-    rows += ['0,"AITA for\nwriting ""long"" posts?",False,False', "1,I lied again.,True,False"]
-    path.write_text("\n".join(rows) + "\n")
-    return path
-
-
-@pytest.fixture
-def truthfulness_file(tmp_path):
-    path = tmp_path / "mc.json.gz"
-    records = [
-        {
-            "question": f"Question {at}?",
-            "mc1_targets": {"right": 1, "false 1": 0, "false 2": 0},
-            "mc2_targets": {"right": 1, "also right": 1, "false 1": 0, "false 2": 0},
-        }
-        for at in range(30)
-    ]
-    path.write_bytes(gzip.compress(json.dumps(records).encode()))
-    return path
-
-
-@pytest.fixture
-def bias_file(tmp_path):
-    path = tmp_path / "prompts.csv"
-    rows = ["stereotype_topic,target_group,stereotype_template,user_prompt"]
-    for group in ("Bakers", "Sailors"):
-        for template in ("[target_group] are late.", "[target_group] cannot sing."):
-            rows.append(f"habits,{group},{template},text")
-    path.write_text("\n".join(rows) + "\n")
-    return path
-
-
 def test_toxicity_counts_what_is_odd_and_drops_nothing_in_silence(toxicity_file):
     frame = items("toxicity", toxicity_file)
     assert len(frame) == 4 * 2
@@ -278,7 +221,7 @@ def test_a_missing_column_a_missing_file_and_bad_lines_are_named(tmp_path, ethic
         verticals()["ethics"].files(settings("ethics", {"source": "file", "paths": [str(tmp_path / "gone.csv")]}).items)
     bad = tmp_path / "bad.jsonl"
     bad.write_text('{"filename": "a", "prompt": {"text": "x", "toxicity": 1}}\nnot json\n')
-    with pytest.raises(UserError, match=r"bad.jsonl:2: not JSON"):
+    with pytest.raises(UserError, match=r"bad.jsonl:2: not JSON: .*another benchmark's file"):
         items("toxicity", bad)
     bad.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="not UTF-8"):

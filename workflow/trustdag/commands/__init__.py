@@ -12,14 +12,14 @@ from trustdag.settings import explain
 AnySection = TypeVar("AnySection", bound=BaseModel)
 
 
-def read_settings(text: str, section: type[AnySection]) -> AnySection:
-    """The settings of a command: `text` is JSON or the path of a YAML file.
+def read_settings(text: str, section: type[AnySection], option: str = "--settings") -> AnySection:
+    """The settings that a command was given as `option`: `text` is JSON or the path of a YAML file.
 
     Raises UserError naming each key that is unknown or has a wrong value.
     """
-    origin = "--settings" if text.lstrip().startswith("{") else text
+    origin = option if text.lstrip().startswith("{") else text
     try:
-        content = text if origin == "--settings" else Path(text).read_text(encoding="utf-8")
+        content = text if origin == option else Path(text).read_text(encoding="utf-8")
         value = yaml.safe_load(content)
     except OSError as error:
         raise UserError(f"{origin}: {error.strerror}") from None

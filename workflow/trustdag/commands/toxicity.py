@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> None:
     from trustdag.scorers import ScorerSettings, fidelity
     from trustdag.verticals.sources.toxicity import perspective_scores
 
-    scorer = read_settings(arguments.scorer, RootModel[ScorerSettings]).root.load()
+    scorer = read_settings(arguments.scorer, RootModel[ScorerSettings], "--scorer").root.load()
     parts = perspective_scores(arguments.data)
     report: dict[str, Any] = {"scorer": scorer.identity(), "parts": {}}
     everything: list[tuple[str, float]] = [pair for pairs in parts.values() for pair in pairs]

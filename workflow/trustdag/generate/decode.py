@@ -137,6 +137,8 @@ class Decoded:
     tokens: list[int]
     logprobs: list[float]
     ended: bool
+    margin: float
+    """The smallest lead of a most likely token over the next, as a share of the largest logit; infinite if sampled."""
 
 
 @torch.inference_mode()
@@ -160,10 +162,13 @@ def decode(
     logprobs = torch.zeros(rows, length, dtype=state.logits.dtype, device=model.device)
     counts = torch.full((rows,), length, device=model.device)
     ended = torch.zeros(rows, dtype=torch.bool, device=model.device)
+    margins = torch.full((rows,), float("inf"), dtype=state.logits.dtype, device=model.device)
     here = torch.arange(rows, device=model.device)
     for at in range(length):
         chosen = choose(state.logits, draws[here, at], temperature, top_p)
         tokens[here, at] = chosen
+        if temperature == 0:
+            margins[here] = torch.where(ended[here], margins[here], torch.minimum(margins[here], _lead(state.logits)))
         logprobs[here, at] = state.logits.gather(1, chosen[:, None])[:, 0] - state.logits.logsumexp(-1)
         if eos is not None:
             new = (chosen == eos) & ~ended[here]
@@ -182,11 +187,17 @@ def decode(
             state, chosen, here = state.select(kept), chosen[kept], here[kept]
         state = step(model, state, chosen)
     return [
-        Decoded(row[:count], values[:count], done)
-        for row, values, count, done in zip(
-            tokens.tolist(), logprobs.tolist(), counts.tolist(), ended.tolist(), strict=True
+        Decoded(row[:count], values[:count], done, margin)
+        for row, values, count, done, margin in zip(
+            tokens.tolist(), logprobs.tolist(), counts.tolist(), ended.tolist(), margins.tolist(), strict=True
         )
     ]
+
+
+def _lead(logits: torch.Tensor) -> torch.Tensor:
+    """How far each row's highest logit lies above its second, as a share of its largest in magnitude: (rows,)."""
+    first, second = logits.topk(2).values.unbind(-1)
+    return (first - second) / logits.abs().amax(-1)
 
 
 @torch.inference_mode()

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
     from trustdag.generate.decode import Decoded
 
+CPU_TOKENS = 4096
+"""Most tokens of a batch on a CPU: prompts are read 1.6 times as fast as by 16,384 (docs/performance.md)."""
+TIE = 5e-5
+"""Leads of a most likely token below this share of the largest logit may be rounding in single precision, whose error
+was measured at 7e-7 of it."""
 COLUMNS = {
     "item": "string", "kind": "string", "sample": "int64", "reply": "string", "logprob": "float64",
     "tokens": "int64", "ended": "bool", "status": "string",
@@ -35,8 +40,14 @@ class Engine:
         style: Format,
         settings: GenerateSettings,
     ) -> None:
+        from trustdag.models.cpu import use_onednn
+
         self.model, self.tokenizer, self.style, self.settings = model, tokenizer, style, settings
-        self.batch_tokens = settings.batch_tokens
+        self.on_cpu = model.device.type == "cpu"
+        self.batch_tokens = min(settings.batch_tokens, CPU_TOKENS) if self.on_cpu else settings.batch_tokens
+        self._double = False
+        self._ties: list[Ask] = []
+        use_onednn(model)
 
     def ask(self, items: pd.DataFrame, partial: Path, key: str, name: str = "replies") -> pd.DataFrame:
         """Every reply to every item, in the contract's columns, in the items' order.
@@ -51,22 +62,32 @@ class Engine:
             batches = self._batches(asked)
             left = [batch for batch in (_undone(batch, done) for batch in batches) if batch]
             progress = Progress(name, sum(a.rows for batch in left for a in batch), sum(map(self._work, left)))
-            for batch in left:
-                self._take_precision(bool(batch[0].samples))
+
+            def answer(batch: list[Ask]) -> None:
                 for part in run_within_memory(batch, self._run, is_out_of_memory):
                     store.add(part)
-                    replies += part
+                    replies.extend(part)
                     progress.add(len(part), self._work(batch) * len(part) // sum(ask.rows for ask in batch))
-        self._take_precision(samples=False)
+
+            self._ties.clear()
+            for batch in left:
+                self._take_precision(double=bool(batch[0].samples) and self.settings.temperature > 0)
+                answer(batch)
+            self._take_precision(double=True)
+            for batch in plan(self._ties, self.batch_tokens, self.settings.max_new_tokens):
+                answer(batch)
+        self._take_precision(double=False)
         return _frame(replies, list(items["item"]))
 
-    def _take_precision(self, samples: bool) -> None:
+    def _take_precision(self, double: bool) -> None:
         """On a CPU, samples in double precision: in single, rounding differs with a batch's shape and turns about one
-        token in a hundred thousand, and with it the rest of that reply. Likelihoods have nothing to turn."""
+        token in a hundred thousand, and with it the rest of that reply. Greedy replies need it only where two tokens
+        all but tie (`TIE`), and are then asked again. Likelihoods have nothing to turn."""
         import torch
 
-        if self.model.device.type == "cpu":
-            self.model.to(torch.float64 if samples else torch.float32)
+        if self.on_cpu:
+            self._double = double
+            self.model.to(torch.float64 if double else torch.float32)
 
     def _batches(self, asked: list[Question]) -> list[list[Ask]]:
         """The plan for the whole run, whatever is done already: a resumed run forms the same batches."""
@@ -109,7 +130,13 @@ class Engine:
             self.model, state, draws, settings.temperature, settings.top_p, self.tokenizer.eos_token_id,
             (lambda ids: until_stop(self._text(ids), stop) is not None) if stop else None,
         )  # fmt: skip
-        return [self._reply(item, sample, each) for (item, sample), each in zip(rows, decoded, strict=True)]
+        tied = [self.on_cpu and not self._double and each.margin < TIE for each in decoded]
+        self._ties += [Ask(batch[owners[row]].question, (rows[row][1],)) for row, tie in enumerate(tied) if tie]
+        return [
+            self._reply(item, sample, each)
+            for (item, sample), each, tie in zip(rows, decoded, tied, strict=True)
+            if not tie
+        ]
 
     def _reply(self, item: str, sample: int, decoded: "Decoded") -> Reply:
         text, count, ended = self._text(decoded.tokens), len(decoded.tokens), decoded.ended

@@ -1,6 +1,7 @@
 """Generation jobs: items and a model folder in, replies out. One model may answer several verticals in one job."""
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,11 +105,19 @@ def _answer(
     out: Path,
 ) -> None:
     from trustdag.generate.engine import Engine
+    from trustdag.models.load import context_length
 
     partial = out.with_name(f".{out.name}.partial.jsonl")
     engine = Engine(policy, tokenizer, style, question.settings)
     key = sha256_text([question.key(model, style), code_of("generate.run")])
     replies = engine.ask(read_items(question.items), partial, key, question.vertical)
+    beyond = replies.loc[replies["status"] == "too_long", "item"].nunique()
+    if beyond:
+        print(
+            f"{question.vertical}: {beyond} of {replies['item'].nunique()} items do not fit the model's context of "
+            f"{context_length(policy.config)} tokens; they count as failed",
+            file=sys.stderr,
+        )
     with atomic_file(out) as path:
         replies.to_parquet(path, index=False)
     partial.unlink(missing_ok=True)

@@ -34,6 +34,8 @@ class OneDNNLinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         """input (..., in) -> (..., out)."""
+        if self.weight.dtype != torch.float32:
+            return super().forward(input)
         return _Linear.apply(input, self.weight, self.bias)
 
 

@@ -117,7 +117,9 @@ def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         try:
             record = json.loads(line)
         except json.JSONDecodeError as error:
-            raise UserError(f"{path}:{number}: not JSON: {error.msg}") from None
+            raise UserError(
+                f"{path}:{number}: not JSON: {error.msg}; one JSON object a line is expected: another benchmark's file?"
+            ) from None
         if not isinstance(record, dict):
             raise UserError(f"{path}:{number}: a JSON object is expected, not {type(record).__name__}")
         yield f"{path}:{number}", record
