@@ -73,8 +73,8 @@ class Engine:
             for batch in left:
                 self._take_precision(double=bool(batch[0].samples) and self.settings.temperature > 0)
                 answer(batch)
-            self._take_precision(double=True)
             for batch in plan(self._ties, self.batch_tokens, self.settings.max_new_tokens):
+                self._take_precision(double=True)
                 answer(batch)
         self._take_precision(double=False)
         return _frame(replies, list(items["item"]))
