@@ -10,9 +10,11 @@ from generate_fixtures import make_items, save_model
 
 from trustdag.errors import UserError
 from trustdag.generate import engine as engine_module
+from trustdag.generate.batches import Ask, plan
 from trustdag.generate.decode import _lead as lead
 from trustdag.generate.decode import choose, stream
 from trustdag.generate.engine import Engine
+from trustdag.generate.prompts import Question
 from trustdag.generate.settings import GenerateSettings
 from trustdag.models.load import load_policy, load_tokenizer
 
@@ -228,6 +230,16 @@ def test_shared_prefixes_change_no_reply_and_no_likelihood(model, tokenizer, tmp
     alone = ask(model, tokenizer, items, SAMPLED.model_copy(update={"batch_tokens": 1}), tmp_path / "b", "plain")
     assert together["reply"].tolist() == alone["reply"].tolist()
     np.testing.assert_allclose(together["logprob"], alone["logprob"], atol=1e-4)
+
+
+def test_a_batchs_prompts_hold_at_most_so_many_tokens_whatever_its_samples():
+    # Given twelve prompts of ten tokens, each sampled five times.
+    asked = [
+        Ask(Question(str(number), True, (number, *range(100, 109)), (number,), (), ()), tuple(range(5)))
+        for number in range(12)
+    ]
+    sizes = {limit: [len(batch) for batch in plan(asked, 10_000, 4, limit)] for limit in (None, 1000, 40, 1)}
+    assert sizes == {None: [12], 1000: [12], 40: [4, 4, 4], 1: [1] * 12}
 
 
 def test_choose_inverts_the_cumulative_distribution():

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from trustdag.generate.decode import Decoded
 
-CPU_TOKENS = 4096
-"""Most tokens of a batch on a CPU: prompts are read 1.6 times as fast as by 16,384 (docs/performance.md)."""
+READ_ON_CPU = 4096
+"""Most tokens of a batch's prompts on a CPU: they are read 1.6 times as fast as by 16,384 (docs/performance.md)."""
 TIE = 5e-5
 """Leads of a most likely token below this share of the largest logit may be rounding in single precision, whose error
 was measured at 7e-7 of it."""
@@ -44,7 +44,7 @@ class Engine:
 
         self.model, self.tokenizer, self.style, self.settings = model, tokenizer, style, settings
         self.on_cpu = model.device.type == "cpu"
-        self.batch_tokens = min(settings.batch_tokens, CPU_TOKENS) if self.on_cpu else settings.batch_tokens
+        self.batch_tokens = settings.batch_tokens
         self._double = False
         self._ties: list[Ask] = []
         use_onednn(model)
@@ -73,7 +73,7 @@ class Engine:
             for batch in left:
                 self._take_precision(double=bool(batch[0].samples) and self.settings.temperature > 0)
                 answer(batch)
-            for batch in plan(self._ties, self.batch_tokens, self.settings.max_new_tokens):
+            for batch in self._plan(self._ties):
                 self._take_precision(double=True)
                 answer(batch)
         self._take_precision(double=False)
@@ -91,11 +91,14 @@ class Engine:
 
     def _batches(self, asked: list[Question]) -> list[list[Ask]]:
         """The plan for the whole run, whatever is done already: a resumed run forms the same batches."""
-        longest = self.settings.max_new_tokens
         samples = tuple(range(self.settings.samples))
         generate = [Ask(each, samples) for each in asked if each.generate]
         likelihood = [Ask(each, ()) for each in asked if each.options]
-        return plan(generate, self.batch_tokens, longest) + plan(likelihood, self.batch_tokens, longest)
+        return self._plan(generate) + self._plan(likelihood)
+
+    def _plan(self, asks: list[Ask]) -> list[list[Ask]]:
+        read = READ_ON_CPU if self.on_cpu else None
+        return plan(asks, self.batch_tokens, self.settings.max_new_tokens, read)
 
     def _work(self, batch: list[Ask]) -> int:
         new = self.settings.max_new_tokens

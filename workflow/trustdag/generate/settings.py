@@ -19,5 +19,4 @@ class GenerateSettings(Section):
     seed: int = 0
     """Seed of the sampling; each item and sample has a stream of its own, whatever batch it falls into."""
     batch_tokens: int = Field(16384, ge=1)
-    """Tokens in one batch, prompt and reply together; on a CPU at most 4,096; halved when memory runs out. On a CPU it
-    never changes a reply."""
+    """Tokens in one batch, prompt and reply together; halved when memory runs out. Never changes a reply on a CPU."""
