@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from trustdag import processes
 from trustdag.errors import UserError
+from trustdag.processes import Process
 from trustdag.train import checkpoints
 
 
@@ -27,8 +29,9 @@ def sleeper() -> Iterator["subprocess.Popen[bytes]"]:
 def hold(folder: Path, pid: int, host: str | None = None, job: str | None = None) -> None:
     """Writes the lock of another process."""
     folder.mkdir(parents=True, exist_ok=True)
-    holder = {"pid": pid, "started": checkpoints.started(pid), "host": host or socket.gethostname(), "slurm_job": job}
-    (folder / checkpoints.LOCK).write_text(json.dumps(holder))
+    started = processes.started(pid) or ""
+    holder = Process(host=host or socket.gethostname(), pid=pid, started=started, slurm_job=job)
+    (folder / checkpoints.LOCK).write_text(holder.as_json())
 
 
 def save(folder: Path, step: int) -> None:
@@ -122,20 +125,29 @@ def test_an_empty_lock_is_of_a_writer_killed_in_the_act(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize(("output", "refused"), [("RUNNING", True), ("", False)])
-def test_a_slurm_job_on_another_host_is_asked_for(
-    output: str, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fake_squeue(tmp_path / "bin", monkeypatch, output)
+def test_a_slurm_job_on_another_host_that_runs_holds_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_squeue(tmp_path / "bin", monkeypatch, "RUNNING")
     hold(tmp_path / "checkpoints", 1, host="node7", job="41")
-    assert checkpoints._is_held(tmp_path / "checkpoints") is refused
+    with pytest.raises(UserError, match="Slurm job 41 is training"), checkpoints.exclusive(tmp_path / "checkpoints"):
+        pass
+
+
+@pytest.mark.parametrize("state", ["", "PENDING"])
+def test_a_slurm_job_that_is_gone_or_waits_in_the_queue_holds_nothing(
+    state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_squeue(tmp_path / "bin", monkeypatch, state)
+    hold(tmp_path / "checkpoints", 1, host="node7", job="41")
+    with checkpoints.exclusive(tmp_path / "checkpoints"):
+        pass
 
 
 def test_our_own_requeued_job_is_not_another_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_squeue(tmp_path / "bin", monkeypatch, "RUNNING")
-    monkeypatch.setattr(checkpoints, "slurm_job", lambda: "41")
+    monkeypatch.setattr(processes, "slurm_job", lambda: "41")
     hold(tmp_path / "checkpoints", 1, host="node7", job="41")
-    assert not checkpoints._is_held(tmp_path / "checkpoints")
+    with checkpoints.exclusive(tmp_path / "checkpoints"):
+        pass
 
 
 def test_an_unknown_process_on_another_host_may_live(tmp_path: Path) -> None:
@@ -148,16 +160,6 @@ def test_only_the_first_process_of_a_launch_holds_the_lock(tmp_path: Path, monke
     monkeypatch.setenv("RANK", "1")
     with checkpoints.exclusive(tmp_path):
         assert not (tmp_path / checkpoints.LOCK).exists()
-
-
-def test_the_slurm_job_is_found_in_an_ancestors_environment() -> None:
-    code = "from trustdag.train.checkpoints import slurm_job; print(slurm_job())"
-    inner = [sys.executable, "-c", code]
-    script = f"import os, subprocess; del os.environ['SLURM_JOB_ID']; subprocess.run({inner!r})"
-    package = Path(checkpoints.__file__).parents[2]
-    environment = {**os.environ, "SLURM_JOB_ID": "77", "PYTHONPATH": str(package)}
-    found = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "77"
 
 
 # --- Signals ---

@@ -52,7 +52,7 @@ def launch(record: Path, log: Path, attempt: int, given: Allocation, command: Se
     earlier = _restore_log(record, log, before)
     if failure := jobs.hopeless(before, attempt):
         raise UserError(f"not tried again: {failure.message}")
-    before = _settle(before, given)
+    before = _settle(before, given, record)
     try:
         line = start_command(given, command)
     except UserError as error:
@@ -171,14 +171,17 @@ def _is_ours(arguments: list[str]) -> bool:
     return arguments[1:3] == ["-m", "trustdag"] or arguments[1:4] == ["-u", "-m", "trustdag"]
 
 
-def _settle(record: jobs.Record, given: Allocation) -> jobs.Record:
+def _settle(record: jobs.Record, given: Allocation, path: Path) -> jobs.Record:
     """The record once nobody runs the job any more: an orphan is stopped, a death without a word is written down."""
     holder = record.running
     if holder is None:
         return record
-    if holder.lives() and not holder.stop(ORPHAN_SECONDS):
+    if not holder.stop(ORPHAN_SECONDS):
         job = f"Slurm job {holder.slurm_job}" if holder.slurm_job else f"process {holder.pid} on {holder.host}"
-        raise UserError(f"{job} still runs this job and does not end; stop it, then start again")
+        raise UserError(
+            f"{job} still runs this job and does not end; stop it, then start again"
+            f" (if it is certainly gone, delete {path})"
+        )
     state = processes.slurm_state(holder.slurm_job) if holder.slurm_job else None
     kind = jobs.classify_silent(state, record.held_mb, given.mem_mb)
     failure = jobs.Failure(

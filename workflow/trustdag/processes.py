@@ -11,6 +11,9 @@ from typing import Self
 
 from trustdag.settings import Section
 
+WITH_PROCESSES = ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZING")
+"""States of a Slurm job in which its processes may still write. One that waits in the queue, again or not, has none."""
+
 
 class Process(Section):
     """A process that others can recognise later, on this host or as a Slurm job."""
@@ -36,11 +39,16 @@ class Process(Section):
         return self.slurm_job != slurm_job() and slurm_job_lives(self.slurm_job)
 
     def stop(self, seconds: float) -> bool:
-        """Asks it to end (its Slurm job, where it is one) and waits; whether it is gone."""
-        if self.slurm_job is not None and self.slurm_job != slurm_job():
-            subprocess.run(["scancel", self.slurm_job], capture_output=True, check=False)  # noqa: S607
-        elif self.host == socket.gethostname():
+        """Asks it to end and waits; whether it is gone.
+
+        A Slurm job other than ours is cancelled even if it only waits in the queue: requeued, it would start again later.
+        """
+        if self.slurm_job not in (None, slurm_job()) and shutil.which("scancel") is not None:
+            subprocess.run(["scancel", str(self.slurm_job)], capture_output=True, check=False)  # noqa: S607
+        elif self.host == socket.gethostname() and self.lives():
             send(self.pid, signal.SIGTERM)
+        else:  # gone, or out of reach: waiting would change nothing
+            return not self.lives()
         deadline = time.monotonic() + seconds
         while self.lives() and time.monotonic() < deadline:
             time.sleep(1)
@@ -72,13 +80,13 @@ def slurm_job() -> str | None:
 
 
 def slurm_job_lives(job: str) -> bool:
-    """Whether Slurm still has the job running; if Slurm cannot be asked, the job may live."""
+    """Whether a Slurm job has processes; if Slurm cannot be asked, it may."""
     if shutil.which("squeue") is None:
         return True
     done = subprocess.run(["squeue", "-h", "-o", "%T", "-j", job], capture_output=True, text=True, check=False)  # noqa: S607
     if done.returncode:
         return "Invalid job id" not in done.stderr
-    return any(state in ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED") for state in done.stdout.split())
+    return any(state in WITH_PROCESSES for state in done.stdout.split())
 
 
 def slurm_state(job: str) -> str | None:

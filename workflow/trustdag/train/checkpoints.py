@@ -1,11 +1,8 @@
 """Checkpoints that survive a kill at any moment, one writer at a time, and signals that ask for one more."""
 
-import json
 import os
 import shutil
 import signal
-import socket
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,8 +10,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from pydantic import ValidationError
+
 from trustdag.errors import UserError
-from trustdag.processes import slurm_job, started
+from trustdag.processes import Process
 
 EXIT_RESUMABLE = 75
 """The exit code of a stage that saved a checkpoint because a signal asked it to stop: start it again to go on."""
@@ -71,7 +70,7 @@ def keep(written: Path, folder: Path, step: int) -> None:
 def remove(folder: Path) -> None:
     """Removes a finished stage's checkpoints, and those that other settings left beside them and nobody holds."""
     for sibling in [folder, *folder.parent.glob("*")]:
-        if sibling.is_dir() and (sibling == folder or not _is_held(sibling)):
+        if sibling.is_dir() and (sibling == folder or _holder(sibling) is None):
             shutil.rmtree(sibling)
     if folder.parent.is_dir() and not any(folder.parent.iterdir()):
         folder.parent.rmdir()
@@ -107,46 +106,28 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 
 def _acquire(lock: Path) -> None:
-    if _is_held(lock.parent):
-        holder = json.loads(lock.read_text(encoding="utf-8"))
-        job = f", Slurm job {holder['slurm_job']}" if holder["slurm_job"] else ""
+    holder = _holder(lock.parent)
+    if holder is not None:
+        job = f", Slurm job {holder.slurm_job}" if holder.slurm_job else ""
         raise UserError(
-            f"{lock}: process {holder['pid']} on {holder['host']}{job} is training this stage; wait for it or stop it "
+            f"{lock}: process {holder.pid} on {holder.host}{job} is training this stage; wait for it or stop it "
             "(if it is certainly gone, remove the file)"
         )
     lock.unlink(missing_ok=True)
     try:
         with lock.open("x", encoding="utf-8") as handle:
-            json.dump(_ourselves(), handle)
+            handle.write(Process.ours().as_json())
     except FileExistsError:
         raise UserError(f"{lock}: another process has just started to train this stage; wait for it") from None
 
 
-def _ourselves() -> dict[str, Any]:
-    pid = os.getpid()
-    return {"pid": pid, "started": started(pid), "host": socket.gethostname(), "slurm_job": slurm_job()}
-
-
-def _is_held(folder: Path) -> bool:
-    """Whether a living process holds the checkpoints in `folder`."""
+def _holder(folder: Path) -> Process | None:
+    """The living process that holds the checkpoints in `folder`, if there is one."""
     try:
-        holder = json.loads((folder / LOCK).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):  # an empty lock: its writer was killed in the act
-        return False
-    if holder["host"] == socket.gethostname():
-        return holder["started"] is not None and started(holder["pid"]) == holder["started"]
-    if holder["slurm_job"] is None:
-        return True  # another host's process cannot be asked: the user must say that it is gone
-    return holder["slurm_job"] != slurm_job() and _slurm_job_lives(holder["slurm_job"])
-
-
-def _slurm_job_lives(job: str) -> bool:
-    """Whether Slurm still has the job in its queue; if Slurm cannot be asked, the job may live."""
-    try:
-        done = subprocess.run(["squeue", "-h", "-o", "%T", "-j", job], capture_output=True, text=True)  # noqa: S607
-    except FileNotFoundError:
-        return True
-    return bool(done.stdout.strip()) if done.returncode == 0 else "Invalid job id" not in done.stderr
+        holder = Process.from_json((folder / LOCK).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValidationError):  # an empty lock: its writer was killed in the act
+        return None
+    return holder if holder.lives() else None
 
 
 # --- Signals ---
