@@ -74,9 +74,10 @@ AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStorageTRES=gres/gpu
 AccountingStorageEnforce=associations
-NodeName=cpu01 NodeAddr=127.0.0.1 NodeHostname={host} Port=17001 CPUs=8 RealMemory=65536
+# Jobs without GPUs go to the node without GPUs while it has room.
+NodeName=cpu01 NodeAddr=127.0.0.1 NodeHostname={host} Port=17001 CPUs=8 RealMemory=65536 Weight=1
 NodeName=gpu01 NodeAddr=127.0.0.1 NodeHostname={host} Port=17002 CPUs=8 RealMemory=65536 \
-    Gres=gpu:a100:{gpus} Feature=a100
+    Gres=gpu:a100:{gpus} Feature=a100 Weight=2
 PartitionName=main Nodes=cpu01,gpu01 Default=YES MaxTime=7-0 PriorityTier=1
 PartitionName=gpu Nodes=gpu01 MaxTime=7-0 PriorityTier=1
 PartitionName=urgent Nodes=gpu01 MaxTime=1-0 PriorityTier=10 PreemptMode=OFF

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from trustdag import jobs, processes
 
@@ -56,55 +57,95 @@ def tree() -> Path:
     return folder
 
 
-class Run:
-    """`snakemake --profile slurm` for one target, in a folder of its own."""
+@cache
+def site() -> Path:
+    """A site's file: jobs are asked for their state early, so that tests need not wait."""
+    file = tree() / "slurm" / "site.yaml"
+    file.write_text(yaml.safe_dump({"first_poll": 3, "account": "research"}))
+    return file
 
-    def __init__(self, folder: Path, asked: dict[str, Any], steps: int) -> None:
+
+class Workflow:
+    """`snakemake --profile slurm` in a folder of its own, with its jobs' records."""
+
+    def __init__(self, folder: Path, results: str, command: list[str]) -> None:
         self.folder = folder
-        self.configfile = folder / "study.yaml"
-        self.configfile.write_text(yaml.safe_dump(study(asked, steps)))
-        self.target = "results/slurm/models/tiny/base/manifest.json"
-        self.model = folder / "results" / "slurm" / "models" / "tiny" / "base"
-        self.record = folder / "results" / "slurm" / ".jobs" / "base" / "tiny,base.json"
-        self.log = folder / "results" / "slurm" / "logs" / "models" / "tiny" / "base.log"
+        self.results = folder / "results" / results
+        self.command = command
+        self.said = folder / "snakemake.log"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *options: str) -> None:
         """Starts Snakemake and returns at once."""
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(tree() / "Snakefile")]
-        command += [
-            "--profile",
-            str(tree() / "slurm"),
-            "--directory",
-            str(self.folder),
-            "--configfile",
-            str(self.configfile),
-        ]
-        command += ["--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "5", *options, self.target]
-        with (self.folder / "snakemake.log").open("a") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, start_new_session=True)
+        command = [sys.executable, "-m", "snakemake", *self.command, *options]
+        environment = os.environ | {"TRUSTDAG_SITE": str(site())}
+        with self.said.open("a") as log:
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=self.folder, env=environment, start_new_session=True
+            )
+
+    def wait(self, seconds: float = PATIENCE) -> int:
+        """Waits for the end; the exit code."""
+        assert self.process is not None
+        return self.process.wait(seconds)
 
     def finish(self) -> str:
         """Waits for the end, which has to be a good one; what Snakemake said."""
-        assert self.process is not None
-        code = self.process.wait(PATIENCE)
-        said = (self.folder / "snakemake.log").read_text()
-        assert code == 0, said[-3000:]
-        return said
+        code = self.wait()
+        assert code == 0, self.said.read_text()[-3000:]
+        return self.said.read_text()
 
-    def slurm_job(self) -> str:
-        """The Slurm job in which the training runs."""
-        running = jobs.read(self.record).running
+    def lives(self) -> bool:
+        """Whether Snakemake still runs."""
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self) -> None:
+        """Kills the main process and all that it started on this host, as a login node's reboot does."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> None:
+        """Ends what a failed test left running."""
+        if self.lives():
+            self.kill()
+        for record in self.results.glob(".jobs/*/*.json"):
+            running = jobs.read(record).running
+            if running is not None and running.slurm_job is not None:
+                subprocess.run(["scancel", running.slurm_job], check=False)
+
+    def record(self, rule: str, wildcards: str) -> Path:
+        """The file in which a job says how its attempts ended."""
+        return self.results / ".jobs" / rule / f"{wildcards}.json"
+
+    def slurm_job(self, record: Path) -> str:
+        """The Slurm job in which a job runs."""
+        running = jobs.read(record).running
         assert running is not None
         assert running.slurm_job is not None
         return running.slurm_job
 
-    def trainer(self) -> int:
-        """The process that trains."""
-        running = jobs.read(self.record).running
-        assert running is not None
-        family = processes.descendants(running.pid)
-        return next(pid for pid in family if processes.arguments(pid)[1:4] == ["-m", "trustdag", "base"])
+    def command_of(self, record: Path) -> int | None:
+        """The process of our package that does a running job's work; None before it has started."""
+        running = jobs.read(record).running
+        family = processes.descendants(running.pid) if running is not None else []
+        found = [pid for pid in family if processes.arguments(pid)[1:3] == ["-m", "trustdag"]]
+        return found[0] if found else None
+
+
+class Stage(Workflow):
+    """A study of one stage, the base model, which takes a while to train and saves often."""
+
+    def __init__(self, folder: Path, asked: dict[str, Any], steps: int) -> None:
+        configfile = folder / "study.yaml"
+        configfile.write_text(yaml.safe_dump(study(asked, steps)))
+        self.target = "results/slurm/models/tiny/base/manifest.json"
+        command = [self.target, "--snakefile", str(tree() / "Snakefile"), "--profile", str(tree() / "slurm")]
+        command += ["--directory", str(folder), "--latency-wait", "5", "--configfile", str(configfile)]
+        super().__init__(folder, "slurm", command)
+        self.model = self.results / "models" / "tiny" / "base"
+        self.log = self.results / "logs" / "models" / "tiny" / "base.log"
+        self.job = self.record("base", "tiny,base")
 
     def wait_for_checkpoint(self) -> None:
         """Waits until the training has saved once, so that something can be lost."""
@@ -121,21 +162,12 @@ class Run:
 
     def failures(self) -> list[str]:
         """The kinds of the failures that are on record."""
-        return [failure.kind for failure in jobs.read(self.record).failures]
+        return [failure.kind for failure in jobs.read(self.job).failures]
 
     def trained_steps(self) -> list[int]:
         """The steps that metrics.jsonl tells of, in order."""
         lines = (self.model / "metrics.jsonl").read_text().splitlines()
         return [record["step"] for record in map(json.loads, lines) if record["split"] == "train"]
-
-    def stop(self) -> None:
-        """Ends whatever is left of the run."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        running = jobs.read(self.record).running if self.record.exists() else None
-        if running is not None and running.slurm_job is not None:
-            subprocess.run(["scancel", running.slurm_job], check=False)
 
 
 def study(asked: dict[str, Any], steps: int) -> dict[str, Any]:
@@ -148,17 +180,17 @@ def study(asked: dict[str, Any], steps: int) -> dict[str, Any]:
         "preferences": {"crowd": {"source": "toy", "pairs": 200}},
         "recipes": {"base": []},
         "verticals": {"privacy": {"items": {"source": "toy", "n": 24}}},
-        "resources": {"rules": {"base": {"cpus": 1, "gpu": 1, "mem_mb": 4000} | asked}},
+        "resources": {"rules": {"base": {"cpus": 1, "gpu": 0, "mem_mb": 4000} | asked}},
     }
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
+def start(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
     """Starts a run with what its training job asks for."""
-    started: list[Run] = []
+    started: list[Stage] = []
 
-    def begin(steps: int = 200, **asked: Any) -> Run:
-        run = Run(tmp_path, asked, steps)
+    def begin(steps: int = 200, **asked: Any) -> Stage:
+        run = Stage(tmp_path, asked, steps)
         started.append(run)
         run.start()
         return run
@@ -170,23 +202,18 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], str]:
-    """The digest of the model that a run without failures makes, by its number of steps."""
-    known: dict[int, str] = {}
+    """The digest of the model that a run without failures makes, by its number of steps; made once for all workers."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if os.environ.get("PYTEST_XDIST_WORKER") else shared
 
     def digest(steps: int) -> str:
-        if steps not in known:
-            run = Run(tmp_path_factory.mktemp("undisturbed"), {}, steps)
-            command = [sys.executable, "-m", "snakemake", run.target, "--snakefile", str(tree() / "Snakefile")]
-            command += ["--cores", "1", "--directory", str(run.folder), "--configfile", str(run.configfile)]
-            command += ["--config", 'resources={"rules": {"base": {"gpu": 0, "cpus": 1}}}']
-            done = subprocess.run(command, cwd=run.folder, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stderr[-3000:]
-            known[steps] = run.digest()
-        return known[steps]
+        folder = shared / f"undisturbed-{steps}"
+        with FileLock(f"{folder}.lock"):
+            folder.mkdir(exist_ok=True)
+            run = Stage(folder, {}, steps)
+            if not run.model.exists():
+                run.start("--executor", "local", "--cores", "1")
+                run.finish()
+        return run.digest()
 
     return digest
-
-
-def kill(pid: int) -> None:
-    """As the kernel kills."""
-    os.kill(pid, signal.SIGKILL)

@@ -12,10 +12,10 @@ import pytest
 from trustdag import jobs
 
 from . import cluster
-from .conftest import Run, kill, wait_until
+from .conftest import Stage, wait_until
 
 STEPS = 200
-Start = Callable[..., Run]
+Start = Callable[..., Stage]
 Undisturbed = Callable[[int], str]
 
 
@@ -23,35 +23,50 @@ def slurm(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def cancel(run: Run) -> None:
-    slurm("scancel", run.slurm_job())
+def cancel(run: Stage) -> None:
+    slurm("scancel", run.slurm_job(run.job))
 
 
-def requeue(run: Run) -> None:
-    slurm("scontrol", "requeue", run.slurm_job())
+def requeue(run: Stage) -> None:
+    slurm("scontrol", "requeue", run.slurm_job(run.job))
 
 
-def preempt(run: Run) -> None:
+def preempt(run: Stage) -> None:
     """A job of the urgent partition takes the node's four GPUs for some seconds."""
     slurm("sbatch", "--partition=urgent", "--gpus=4", "--output=/dev/null", "--wrap", "sleep 5")
 
 
-def kill_the_trainer(run: Run) -> None:
-    kill(run.trainer())
+def kill_the_trainer(run: Stage) -> None:
+    trainer = run.command_of(run.job)
+    assert trainer is not None
+    os.kill(trainer, signal.SIGKILL)
 
 
-def kill_the_node(run: Run) -> None:
+def kill_the_node(run: Stage) -> None:
     """The node's daemon and all its jobs die; it comes back a little later."""
     cluster.kill_node("gpu01")
     time.sleep(5)
     cluster.start_node("gpu01")
 
 
-@pytest.mark.parametrize("fail", [cancel, requeue, preempt, kill_the_trainer, kill_the_node])
+ON_GPU01 = pytest.mark.xdist_group("gpu01")
+"""Tests that use the GPUs' node, or disturb it: one at a time."""
+
+
+@pytest.mark.parametrize(
+    ("fail", "gpu"),
+    [
+        (cancel, 0),
+        (requeue, 0),
+        (kill_the_trainer, 0),
+        pytest.param(preempt, 1, marks=ON_GPU01),
+        pytest.param(kill_the_node, 1, marks=ON_GPU01),
+    ],
+)
 def test_a_stage_that_is_stopped_goes_on_from_its_checkpoint(
-    fail: Callable[[Run], None], start: Start, undisturbed: Undisturbed
+    fail: Callable[[Stage], None], gpu: int, start: Start, undisturbed: Undisturbed
 ) -> None:
-    run = start(STEPS)
+    run = start(STEPS, gpu=gpu)
     run.wait_for_checkpoint()
     fail(run)
     run.finish()
@@ -88,12 +103,10 @@ def test_the_main_process_is_killed_and_started_again(start: Start, undisturbed:
     steps = 4000  # long enough for the job to outlive the main process
     run = start(steps)
     run.wait_for_checkpoint()
-    orphan, reached = run.slurm_job(), run.step()
-    assert run.process is not None
-    os.killpg(run.process.pid, signal.SIGKILL)
-    run.process.wait()
+    orphan, reached = run.slurm_job(run.job), run.step()
+    run.kill()
     run.start("--unlock")
-    assert run.process.wait(300) == 0
+    assert run.wait() == 0
     run.start()
     run.finish()
     assert run.digest() == undisturbed(steps)
@@ -103,12 +116,12 @@ def test_the_main_process_is_killed_and_started_again(start: Start, undisturbed:
     assert orphan not in slurm("squeue", "-h", "-o", "%i").split()
 
 
+@ON_GPU01
 def test_a_bug_is_not_tried_again_and_asks_for_no_gpu(tmp_path: Path) -> None:
-    run = Run(tmp_path, {"accelerate": "nowhere"}, STEPS)
+    run = Stage(tmp_path, {"gpu": 1, "accelerate": "nowhere"}, STEPS)
     run.start()
     try:
-        assert run.process is not None
-        assert run.process.wait(900) == 1
+        assert run.wait() == 1
         assert "nowhere.yaml: no such file" in "".join(
             path.read_text() for path in (tmp_path / ".snakemake" / "slurm_logs").rglob("*.log")
         )
@@ -119,10 +132,11 @@ def test_a_bug_is_not_tried_again_and_asks_for_no_gpu(tmp_path: Path) -> None:
         run.stop()
 
 
+@ON_GPU01
 def test_jobs_get_what_the_estimate_asks_for(start: Start) -> None:
     run = start(STEPS, mem_mb=3100, runtime=33, gpu=2, accelerate="none")
-    wait_until(lambda: run.record.exists() and jobs.read(run.record).running, "the job")
-    asked = slurm("scontrol", "show", "job", run.slurm_job())
+    wait_until(lambda: run.job.exists() and jobs.read(run.job).running, "the job")
+    asked = slurm("scontrol", "show", "job", run.slurm_job(run.job))
     assert "mem=3100M" in asked
     assert "gres/gpu=2" in asked
     assert "TimeLimit=00:33:00" in asked

@@ -1,5 +1,6 @@
 """The site's file: what jobs get from it, and what it refuses."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -93,11 +94,16 @@ def test_a_named_file_that_is_missing_is_an_error(monkeypatch):
 
 @pytest.fixture
 def fake_slurm(tmp_path, monkeypatch):
-    """A cluster with two partitions, one GPU type and one account, as far as its commands tell."""
+    """A cluster with two partitions, one GPU type, two features and one account, as far as its commands tell."""
     answers = {
         "sbatch": "",
-        "sinfo": 'case "$*" in *%P*) echo main*; echo gpu;; *) echo "gpu:a100:4(S:0)"; echo "(null)";; esac',
-        "sacctmgr": "echo research",
+        "scontrol": "",
+        "sinfo": """case "$*" in
+            *%P*) echo 'main*'; echo gpu;;
+            *%f*) echo 'a100,ib'; echo '(null)';;
+            *) echo 'gpu:a100:4(S:0)'; echo '(null)';;
+        esac""",
+        "sacctmgr": 'case "$*" in *qos*) echo normal; echo preemptible;; *) echo research;; esac',
     }
     for name, body in answers.items():
         script = tmp_path / name
@@ -108,7 +114,8 @@ def fake_slurm(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("fake_slurm")
 def test_a_cluster_that_has_what_is_asked_for_is_accepted():
-    check_cluster(Site(account="research", gpu=Placement(partition="gpu,main", gpu_model="a100")))
+    gpu = Placement(partition="gpu,main", gpu_model="a100", constraint="[a100*2&ib]", qos="preemptible")
+    check_cluster(Site(account="research", gpu=gpu))
 
 
 @pytest.mark.usefixtures("fake_slurm")
@@ -116,13 +123,22 @@ def test_a_cluster_that_has_what_is_asked_for_is_accepted():
     ("site", "message"),
     [
         (Site(cpu=Placement(partition="short")), "cpu.partition: no partition short; there are gpu, main"),
-        (Site(gpu=Placement(gpu_model="h100")), "no GPU of type h100; there are a100"),
-        (Site(account="physics"), "account: you may not use physics; you may use research"),
+        (Site(gpu=Placement(gpu_model="h100")), "gpu.gpu_model: no GPU of type h100; there are a100"),
+        (Site(gpu=Placement(constraint="a100|h100")), "gpu.constraint: no node with h100; there are a100, ib"),
+        (Site(gpu=Placement(qos="high")), "gpu.qos: no QOS high; there are normal, preemptible"),
+        (Site(account="physics"), "account: no account of yours is named physics; there are research"),
     ],
 )
 def test_what_the_cluster_lacks_is_named_with_what_there_is(site, message):
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=re.escape(f"slurm/site.yaml: {message}")):
         check_cluster(site)
+
+
+@pytest.mark.usefixtures("fake_slurm")
+def test_a_cluster_that_is_down_is_named_in_its_own_words(tmp_path):
+    (tmp_path / "scontrol").write_text("#!/bin/sh\necho 'Slurmctld(primary) at host is DOWN'\nexit 1\n")
+    with pytest.raises(UserError, match="Slurm does not answer: scontrol: .* at host is DOWN"):
+        check_cluster(Site())
 
 
 def test_a_machine_without_slurm_is_told_what_to_do(monkeypatch):

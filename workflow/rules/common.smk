@@ -15,7 +15,7 @@ os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]),
 )
 
-from trustdag import dag, resources
+from trustdag import dag, resources, site
 from trustdag.config import load
 from trustdag.config.study import RESERVED
 from trustdag.errors import UserError
@@ -71,6 +71,11 @@ wildcard_constraints:
 
 
 onstart:
+    if workflow.executor_plugin.name == "slurm":
+        try:
+            site.check_cluster(site.load())
+        except UserError as error:
+            raise WorkflowError(str(error))
     load.mark_results(STUDY, ORIGIN)
     write_book(Path(RESULTS) / ".jobs" / "code.json")
 

@@ -36,6 +36,8 @@ PLUGINS = {
     "report": "verticals",
 }
 """Commands that load modules by name, and the package that these are in."""
+DESCRIBED = {"statistics": "scorers", "report": "scorers"}
+"""Commands that ask verticals for their metrics alone: they import this package, and never call what is in it."""
 
 
 # --- What the rules run ---
@@ -77,20 +79,26 @@ def _in(folder: str, name: str | None = None) -> list[str]:
 # --- What that imports ---
 
 
-def imports_of(modules: Iterable[str]) -> dict[str, set[str]]:
-    """The top-level packages that modules import from elsewhere, at any depth, and the files that do."""
+def imports_of(commands: Iterable[str]) -> dict[str, set[str]]:
+    """The top-level packages that commands import from elsewhere, at any depth, and the files that do."""
     found: dict[str, set[str]] = {}
-    for path in reachable(*modules):
-        for name in _imported(ast.parse(path.read_text(encoding="utf-8"))):
-            if name not in sys.stdlib_module_names and name != "trustdag":
-                found.setdefault(name, set()).add(str(path.relative_to(PACKAGE)))
+    for command in commands:
+        never_called = DESCRIBED.get(command)
+        for path in reachable(*modules_of([command])):
+            within_functions = path.parent.name != never_called
+            for name in _imported(ast.parse(path.read_text(encoding="utf-8")), within_functions):
+                if name not in sys.stdlib_module_names and name != "trustdag":
+                    found.setdefault(name, set()).add(str(path.relative_to(PACKAGE)))
     return found
 
 
-def _imported(tree: ast.Module) -> Iterable[str]:
-    typing_only = {id(node) for each in ast.walk(tree) if _is_for_types(each) for node in ast.walk(each)}
+def _imported(tree: ast.Module, within_functions: bool) -> Iterable[str]:
+    skipped = [node for node in ast.walk(tree) if _is_for_types(node)]
+    if not within_functions:
+        skipped += [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    inside = {id(node) for each in skipped for node in ast.walk(each)}
     for node in ast.walk(tree):
-        if id(node) in typing_only:
+        if id(node) in inside:
             continue
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)
@@ -158,7 +166,7 @@ def closure(packages: Iterable[str], versions: Mapping[str, str]) -> dict[str, s
 
 def text_of(name: str, commands: Iterable[str], versions: Mapping[str, str]) -> str:
     """One environment file."""
-    direct = packages_of(imports_of(modules_of(commands))) | set(WITHOUT_IMPORT.get(name, ()))
+    direct = packages_of(imports_of(commands)) | set(WITHOUT_IMPORT.get(name, ()))
     pinned = closure(direct, versions)
     lines = [
         "# Written by `trustdag environments` from the imports of the rules that name this file and requirements.lock.",

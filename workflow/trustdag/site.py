@@ -4,11 +4,12 @@
 The profile (slurm/config.v9+.yaml) reads `jobs`, `status_command` and `first_poll` from the same file.
 """
 
+import getpass
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,6 +29,8 @@ OURS = re.compile(
     r"|gres|gpus|signal|array)\b)"
 )
 """sbatch options that are set for each job: in `extra` they would contradict it."""
+FEATURE = re.compile(r"[A-Za-z][\w.:-]*")
+"""A feature in a constraint such as `[a100*2&ib]`."""
 
 
 class Placement(Section):
@@ -99,59 +102,74 @@ PLACED = ("slurm_account", "slurm_partition", "constraint", "qos", "gpu_model", 
 """The names that `Site.place` may give."""
 
 
+def path() -> Path:
+    """The site's file, whether or not there is one."""
+    return Path(os.environ.get(VARIABLE) or DEFAULT)
+
+
 def load() -> Site:
     """The site's file; a site without wishes where there is none.
 
     Raises UserError if the file that TRUSTDAG_SITE names is missing, or a file is not what it should be.
     """
-    named = os.environ.get(VARIABLE)
-    path = Path(named) if named else DEFAULT
-    if not path.is_file():
-        if named:
-            raise UserError(f"{VARIABLE}={named}: no such file; see slurm/site.example.yaml")
+    file = path()
+    if not file.is_file():
+        if file != DEFAULT:
+            raise UserError(f"{VARIABLE}={file}: no such file; see slurm/site.example.yaml")
         return Site()
     try:
-        return Site.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        return Site.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")) or {})
     except yaml.YAMLError as error:
-        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
-        raise UserError(explain(error, str(path))) from None
+        raise UserError(explain(error, str(file))) from None
+
+
+# --- What the cluster has ---
 
 
 def check_cluster(site: Site) -> None:
     """Asks the cluster whether it has what the site's file names.
 
-    Raises UserError if there is no Slurm here, or it lacks a partition, the account, or the type of GPU.
+    Raises UserError if there is no Slurm here, or it lacks a partition, a feature, a quality of service, the type of GPU,
+    or the account for this user.
     """
     if shutil.which("sbatch") is None:
         raise UserError("no Slurm here (sbatch is not found): run on a login node, or add `--executor local --cores 2`")
-    partitions = {line.rstrip("*") for line in _ask(["sinfo", "-h", "-o", "%P"])}
+    _ask(["scontrol", "ping"])
     for kind, placement in (("cpu", site.cpu), ("gpu", site.gpu)):
-        for partition in (placement.partition or "").split(","):
-            if partition and partition not in partitions:
-                known = ", ".join(sorted(partitions))
-                raise UserError(f"{kind}.partition: no partition {partition}; there are {known}")
+        if placement.partition is not None:
+            partitions = {line.rstrip("*") for line in _ask(["sinfo", "-h", "-o", "%P"])}
+            _need(f"{kind}.partition", "partition", placement.partition.split(","), partitions)
+        if placement.constraint is not None:
+            features = set(",".join(_ask(["sinfo", "-h", "-o", "%f"])).split(",")) - {"(null)"}
+            _need(f"{kind}.constraint", "node with", FEATURE.findall(placement.constraint), features)
+        if placement.qos is not None:
+            _need(f"{kind}.qos", "QOS", [placement.qos], _ask(["sacctmgr", "-nP", "show", "qos", "format=name"]))
     if site.gpu.gpu_model is not None:
-        listed = " ".join(_ask(["sinfo", "-h", "-o", "%G"]))
-        types = set(re.findall(r"gpu:([A-Za-z][\w.]*):", listed))
-        if site.gpu.gpu_model not in types:
-            known = ", ".join(sorted(types)) or "none that Slurm knows by type"
-            raise UserError(f"gpu.gpu_model: no GPU of type {site.gpu.gpu_model}; there are {known}")
+        types = re.findall(r"gpu:([A-Za-z][\w.]*):", " ".join(_ask(["sinfo", "-h", "-o", "%G"])))
+        _need("gpu.gpu_model", "GPU of type", [site.gpu.gpu_model], types)
     if site.account is not None:
-        accounts = set(_ask(["sacctmgr", "-nP", "show", "associations", f"user={_user()}", "format=account"]))
-        if accounts and site.account not in accounts:
-            raise UserError(f"account: you may not use {site.account}; you may use {', '.join(sorted(accounts))}")
+        listing = ["sacctmgr", "-nP", "show", "associations", f"user={getpass.getuser()}", "format=account"]
+        if accounts := _ask(listing):
+            _need("account", "account of yours is named", [site.account], accounts)
 
 
-def _user() -> str:
-    import getpass
-
-    return getpass.getuser()
+def _need(key: str, what: str, wanted: Iterable[str], known: Iterable[str]) -> None:
+    """Raises UserError naming the first thing wanted that the cluster does not know, and what it knows."""
+    for each in wanted:
+        if each not in set(known):
+            there = ", ".join(sorted(set(known))) or "none"
+            raise UserError(f"{path()}: {key}: no {what} {each}; there are {there}")
 
 
 def _ask(command: Sequence[str]) -> list[str]:
     """The lines that a Slurm command prints. Raises UserError with Slurm's own words if it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    except (FileNotFoundError, subprocess.TimeoutExpired) as error:
+        raise UserError(f"Slurm does not answer: {error}") from None
     if done.returncode:
-        raise UserError(f"Slurm does not answer: {command[0]}: {done.stderr.strip() or done.returncode}")
+        said = " ".join((done.stderr or done.stdout).split()) or f"exit code {done.returncode}"
+        raise UserError(f"Slurm does not answer: {command[0]}: {said}")
     return [line.strip() for line in done.stdout.splitlines() if line.strip()]
