@@ -46,42 +46,45 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = PATIENC
         time.sleep(0.2)
 
 
+def slurm(*command: str) -> str:
+    """What a command of Slurm prints."""
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def copy_of_tree(folder: Path) -> None:
+    """What a clone holds that a study needs, and a site's file: jobs are asked for their state early."""
+    for name in ("workflow", "config", "envs", "slurm"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "site.yaml"))
+    shutil.copy2(ROOT / "Snakefile", folder)
+    (folder / "slurm" / "site.yaml").write_text(yaml.safe_dump({"first_poll": 3, "account": "research"}))
+
+
 @cache
 def tree() -> Path:
     """A copy of the sources: an edit made while the tests run would change what a later run makes."""
     folder = Path(tempfile.mkdtemp(prefix="trustdag-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for name in ("workflow", "config", "envs", "slurm"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "site.yaml"))
-    shutil.copy2(ROOT / "Snakefile", folder)
+    copy_of_tree(folder)
     return folder
-
-
-@cache
-def site() -> Path:
-    """A site's file: jobs are asked for their state early, so that tests need not wait."""
-    file = tree() / "slurm" / "site.yaml"
-    file.write_text(yaml.safe_dump({"first_poll": 3, "account": "research"}))
-    return file
 
 
 class Workflow:
     """`snakemake --profile slurm` in a folder of its own, with its jobs' records."""
 
-    def __init__(self, folder: Path, results: str, command: list[str]) -> None:
+    def __init__(self, folder: Path, results: str, command: list[str], site: Path) -> None:
         self.folder = folder
         self.results = folder / "results" / results
-        self.command = command
+        self.command = [sys.executable, "-m", "snakemake", *command]
+        self.environment = os.environ | {"TRUSTDAG_SITE": str(site)}
         self.said = folder / "snakemake.log"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *options: str) -> None:
         """Starts Snakemake and returns at once."""
-        command = [sys.executable, "-m", "snakemake", *self.command, *options]
-        environment = os.environ | {"TRUSTDAG_SITE": str(site())}
+        command = [*self.command, *options]
         with self.said.open("a") as log:
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=self.folder, env=environment, start_new_session=True
+                command, stdout=log, stderr=log, cwd=self.folder, env=self.environment, start_new_session=True
             )
 
     def wait(self, seconds: float = PATIENCE) -> int:
@@ -142,7 +145,7 @@ class Stage(Workflow):
         self.target = "results/slurm/models/tiny/base/manifest.json"
         command = [self.target, "--snakefile", str(tree() / "Snakefile"), "--profile", str(tree() / "slurm")]
         command += ["--directory", str(folder), "--latency-wait", "5", "--configfile", str(configfile)]
-        super().__init__(folder, "slurm", command)
+        super().__init__(folder, "slurm", command, tree() / "slurm" / "site.yaml")
         self.model = self.results / "models" / "tiny" / "base"
         self.log = self.results / "logs" / "models" / "tiny" / "base.log"
         self.job = self.record("base", "tiny,base")

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,15 +11,11 @@ import pytest
 from trustdag import jobs
 
 from . import cluster
-from .conftest import Stage, wait_until
+from .conftest import Stage, slurm, wait_until
 
 STEPS = 200
 Start = Callable[..., Stage]
 Undisturbed = Callable[[int], str]
-
-
-def slurm(*command: str) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def cancel(run: Stage) -> None:

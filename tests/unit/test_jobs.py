@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from trustdag import jobs
 from trustdag.errors import UserError
 from trustdag.jobs import Ended, Failure, Record
+from trustdag.processes import Process, SlurmEnding
 
 GIVEN_MB, GIVEN_MINUTES = 1000, 60
 
@@ -47,18 +48,31 @@ def test_a_failure_is_told_by_what_is_seen_of_it(seen, kind):
 
 
 @pytest.mark.parametrize(
-    ("state", "held", "kind"),
+    ("states", "peak", "held", "kind"),
     [
-        ("TIMEOUT", 10, "time"),
-        ("OUT_OF_MEMORY", 10, "memory"),
-        ("FAILED", 900, "memory"),
-        ("NODE_FAIL", 10, "killed"),
-        (None, 10, "killed"),
-        (None, 900, "memory"),
+        (("TIMEOUT",), 0, 10, "time"),
+        (("OUT_OF_MEMORY",), 0, 10, "memory"),
+        (("FAILED", "FAILED", "OUT_OF_MEMORY"), 0, 10, "memory"),
+        (("FAILED", "FAILED", "CANCELLED"), 950, 10, "memory"),  # as Slurm itself kills what is over its memory
+        (("FAILED",), 0, 900, "memory"),
+        (("FAILED",), 700, 700, "killed"),
+        (("NODE_FAIL",), 900, 900, "killed"),
+        (("CANCELLED", "CANCELLED"), 900, 900, "killed"),
+        ((), 0, 10, "killed"),
+        ((), 0, 900, "memory"),
     ],
 )
-def test_an_attempt_that_died_without_a_word_is_told_by_its_last_trace(state, held, kind):
-    assert jobs.classify_silent(state, held, GIVEN_MB) == kind
+def test_an_attempt_that_died_without_a_word_is_told_by_its_last_traces(states, peak, held, kind):
+    assert jobs.classify_silent(SlurmEnding(states, peak), held, GIVEN_MB) == kind
+
+
+def test_our_own_job_that_was_started_again_was_not_short_of_memory(monkeypatch):
+    monkeypatch.setattr(jobs, "slurm_job", lambda: "41")
+    before = Process(host="node7", pid=1, started="1", slurm_job="41")
+    record = jobs.settled(Record(running=before, held_mb=950, mem_mb=1000, runtime=60, failures=(failed("time"),)))
+    assert [failure.kind for failure in record.failures] == ["time", "killed"]
+    assert record.running is None
+    assert jobs.settled(record) == record
 
 
 def failed(kind, mem_mb=GIVEN_MB, runtime=GIVEN_MINUTES):

@@ -171,7 +171,7 @@ def test_a_launcher_that_was_killed_leaves_the_trace_of_a_kill(job):
 
 def test_what_a_killed_attempt_held_decides_whether_memory_ran_out(job):
     gone = processes.Process(host=processes.Process.ours().host, pid=2**22 - 1, started="1")
-    jobs.write(job.record, jobs.Record(running=gone, held_mb=3900))
+    jobs.write(job.record, jobs.Record(running=gone, held_mb=3900, mem_mb=4000, runtime=60))
     job.run("raise KeyError('x')")
     assert job.failures() == ["memory", "error"]
 

@@ -1,4 +1,4 @@
-"""Which processes and Slurm jobs live, and how they are stopped. Slurm's commands are stand-ins that write down calls."""
+"""Which processes and Slurm jobs live, and how they are stopped. Slurm's commands are stand-ins."""
 
 import os
 import socket
@@ -120,3 +120,18 @@ def test_the_slurm_job_is_found_in_an_ancestors_environment() -> None:
     environment = {**os.environ, "SLURM_JOB_ID": "77", "PYTHONPATH": str(package)}
     found = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "77"
+
+
+def test_the_accounting_tells_the_states_and_the_peak_of_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = "FAILED|\nFAILED|177.94M\nCANCELLED by 0|360.02M\n"
+    (tmp_path / "sacct").write_text(f"#!/bin/sh\nprintf '{lines}'\n")
+    (tmp_path / "sacct").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    processes.slurm_ending.cache_clear()
+    assert processes.slurm_ending("41") == (("FAILED", "FAILED", "CANCELLED"), 360.02)
+
+
+def test_without_an_accounting_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    processes.slurm_ending.cache_clear()
+    assert processes.slurm_ending("41") == ((), 0.0)

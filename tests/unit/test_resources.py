@@ -9,6 +9,7 @@ from snakemake.iocontainers import Wildcards
 from trustdag import jobs, resources
 from trustdag.config.load import validate
 from trustdag.errors import UserError
+from trustdag.processes import Process
 
 PYTHIA = {"source": "hub", "name": "EleutherAI/pythia-1.4b", "revision": "0" * 40}
 TOY = {"source": "scratch", "corpus": "crowd"}
@@ -112,16 +113,20 @@ def test_a_rule_is_overridden_and_a_model_overrides_the_rule():
         ({"rules": {"sfft": {"gpu": 1}}}, "resources.rules.sfft: no such rule"),
         ({"models": {"x": {}}}, "resources.models.x: no such model; models has m"),
         ({"models": {"m": {"rules": {"nope": {}}}}}, "resources.models.m.rules.nope: no such rule"),
+        ({"rules": {"sft": {"gpu": 16}}}, r"resources.rules.sft.gpu: 16 GPUs are more than the 8 of a node"),
+        ({"gpus_per_node": 2, "models": {"m": {"rules": {"dpo": {"gpu": 4}}}}}, "more than the 2 of a node"),
     ],
 )
-def test_names_that_do_not_exist_are_refused(asked, message):
+def test_what_cannot_be_had_is_refused(asked, message):
     with pytest.raises(UserError, match=message):
         resources.check(study(**asked), ["sft", "dpo"])
 
 
 def test_a_model_that_fits_nowhere_is_named_with_the_mends():
-    with pytest.raises(UserError, match=r"sft of m .* does not fit"):
+    with pytest.raises(UserError, match=r"sft of m .* does not fit the 8 GPUs of 80 GB of one node"):
         ask("sft", study(dict(PYTHIA, name="big-1000b/x-1000b")))
+    with pytest.raises(UserError, match="does not fit the 1 GPUs"):
+        ask("sft", study(dict(PYTHIA, name="EleutherAI/pythia-6.9b"), gpus_per_node=1))
 
 
 # --- The model's size ---
@@ -163,13 +168,9 @@ def failed(kind, **given):
 def test_snakemake_gets_every_resource_and_the_threads():
     found = study(rules={"sft": {"gpu": 2, "cpus": 6}})
     asked = evaluated(found)
-    assert (asked["gpu"], asked["nodes"], asked["attempt"]) == (2, None, 1)
+    assert (asked["gpu"], asked["nodes"], asked["attempt"]) == (2, 1, 1)
     assert asked["record"] == "results/s/.jobs/sft/m,crowd,sft,0.json"
     assert resources.threads(found, "sft")(Wildcards(fromdict=TRAINED)) == 6
-
-
-def test_a_job_that_outgrows_a_node_asks_for_several():
-    assert evaluated(study(rules={"sft": {"gpu": 16}}))["nodes"] == 2
 
 
 def test_running_out_of_memory_asks_for_twice_as_much_even_in_a_later_run():
@@ -180,6 +181,16 @@ def test_running_out_of_memory_asks_for_twice_as_much_even_in_a_later_run():
     for attempt in (1, 2):
         assert evaluated(found, attempt=attempt)["mem_mb"] == 2 * first["mem_mb"]
         assert evaluated(found, attempt=attempt)["runtime"] == first["runtime"]
+
+
+def test_an_attempt_that_died_without_a_word_short_of_memory_is_followed_by_one_with_more():
+    dead = Process(host=Process.ours().host, pid=2**22 - 1, started="1")
+    record = jobs.Record(running=dead, held_mb=3900, mem_mb=4000, runtime=60)
+    jobs.write(jobs.path_of("results/s", "sft", tuple(TRAINED.values())), record)
+    found = study(rules={"sft": {"mem_mb": 4000}})
+    assert evaluated(found, attempt=2)["mem_mb"] == 8000
+    # What is on record as running when a run begins may be an orphan that still does.
+    assert evaluated(found, attempt=1)["mem_mb"] == 4000
 
 
 def test_a_bug_asks_for_next_to_nothing_the_second_time():

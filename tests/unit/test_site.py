@@ -137,7 +137,7 @@ def test_what_the_cluster_lacks_is_named_with_what_there_is(site, message):
 @pytest.mark.usefixtures("fake_slurm")
 def test_a_cluster_that_is_down_is_named_in_its_own_words(tmp_path):
     (tmp_path / "scontrol").write_text("#!/bin/sh\necho 'Slurmctld(primary) at host is DOWN'\nexit 1\n")
-    with pytest.raises(UserError, match="Slurm does not answer: scontrol: .* at host is DOWN"):
+    with pytest.raises(UserError, match=r"Slurm does not answer: scontrol: .* at host is DOWN"):
         check_cluster(Site())
 
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from trustdag.artifacts import write_json
 from trustdag.errors import UserError
-from trustdag.processes import Process
+from trustdag.processes import Process, SlurmEnding, slurm_ending, slurm_job
 from trustdag.settings import Section, explain
 
 Kind = Literal["memory", "time", "gpu_memory", "interrupted", "killed", "transient", "error"]
@@ -32,7 +32,8 @@ TRANSIENT = re.compile(
     r"uncorrectable ECC error|GPU has fallen off the bus|CUDA error: unspecified launch failure"
     r"|NCCL error: unhandled system error|Stale file handle|Connection (?:reset|refused|timed out)"
 )
-
+FROM_OUTSIDE = ("REQUEUED", "CANCELLED", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED")
+"""States of a Slurm job that say that it was not its own doing."""
 
 MEANING: dict[Kind, str] = {
     "memory": "out of memory; the next attempt gets twice as much",
@@ -75,6 +76,10 @@ class Record(Section):
     running: Process | None = None
     held_mb: float = 0.0
     """Most memory that the running attempt was seen to hold: the trace it leaves when it is killed without a word."""
+    mem_mb: int = 0
+    """Memory that the running attempt was given."""
+    runtime: int = 0
+    """Its time limit, in minutes."""
     failures: tuple[Failure, ...] = ()
     used: Usage | None = None
 
@@ -111,11 +116,33 @@ def classify(ended: Ended, mem_mb: int, runtime: int) -> Kind:
     return "transient" if TRANSIENT.search(ended.tail) else "error"
 
 
-def classify_silent(state: str | None, held_mb: float, mem_mb: int) -> Kind:
-    """Why an attempt ended whose launcher could not say it: from Slurm's state, and the memory last seen."""
-    if state == "TIMEOUT":
+def classify_silent(ending: SlurmEnding, held_mb: float, mem_mb: int) -> Kind:
+    """Why an attempt ended whose launcher could not say it: from Slurm's accounting, and the memory last seen."""
+    if "TIMEOUT" in ending.states:
         return "time"
-    return "memory" if state == "OUT_OF_MEMORY" or held_mb >= 0.8 * mem_mb else "killed"
+    if "OUT_OF_MEMORY" in ending.states:
+        return "memory"
+    if ending.states[:1] and ending.states[0] in FROM_OUTSIDE:
+        return "killed"
+    return "memory" if max(held_mb, ending.peak_mb) >= 0.8 * mem_mb > 0 else "killed"
+
+
+def settled(record: Record) -> Record:
+    """A record whose running attempt has died without a word: with the reason, as far as it left one."""
+    if record.running is None:
+        return record
+    job = record.running.slurm_job
+    if job is not None and job == slurm_job():  # we are that job, started again
+        ending = SlurmEnding(("REQUEUED",))
+    else:
+        ending = slurm_ending(job) if job is not None else SlurmEnding()
+    failure = Failure(
+        kind=classify_silent(ending, record.held_mb, record.mem_mb),
+        mem_mb=record.mem_mb,
+        runtime=record.runtime,
+        message=f"ended without a word ({', '.join(dict.fromkeys(ending.states)) or 'killed'})",
+    )
+    return Record(failures=(*record.failures, failure))
 
 
 def more_after(record: Record, mem_mb: int, runtime: int, longest: int) -> tuple[int, int]:

@@ -34,7 +34,6 @@ class Allocation:
     mem_mb: int
     runtime: int
     """Minutes."""
-    nodes: int = 1
     accelerate: str = "none"
     """Name of a file in config/accelerate, or `none`: the command is started as it is."""
 
@@ -52,14 +51,15 @@ def launch(record: Path, log: Path, attempt: int, given: Allocation, command: Se
     earlier = _restore_log(record, log, before)
     if failure := jobs.hopeless(before, attempt):
         raise UserError(f"not tried again: {failure.message}")
-    before = _settle(before, given, record)
+    before = _settle(before, record)
     try:
         line = start_command(given, command)
     except UserError as error:
         failure = jobs.Failure(kind="error", mem_mb=given.mem_mb, runtime=given.runtime, message=str(error))
         jobs.write(record, jobs.Record(failures=(*before.failures, failure)))
         raise
-    running = before.model_copy(update={"running": processes.Process.ours()})
+    ours = {"running": processes.Process.ours(), "mem_mb": given.mem_mb, "runtime": given.runtime}
+    running = before.model_copy(update=ours)
     jobs.write(record, running)
     with log.open("a", encoding="utf-8") as handle:
         handle.write(_headline(attempt, given))
@@ -171,7 +171,7 @@ def _is_ours(arguments: list[str]) -> bool:
     return arguments[1:3] == ["-m", "trustdag"] or arguments[1:4] == ["-u", "-m", "trustdag"]
 
 
-def _settle(record: jobs.Record, given: Allocation, path: Path) -> jobs.Record:
+def _settle(record: jobs.Record, path: Path) -> jobs.Record:
     """The record once nobody runs the job any more: an orphan is stopped, a death without a word is written down."""
     holder = record.running
     if holder is None:
@@ -182,12 +182,7 @@ def _settle(record: jobs.Record, given: Allocation, path: Path) -> jobs.Record:
             f"{job} still runs this job and does not end; stop it, then start again"
             f" (if it is certainly gone, delete {path})"
         )
-    state = processes.slurm_state(holder.slurm_job) if holder.slurm_job else None
-    kind = jobs.classify_silent(state, record.held_mb, given.mem_mb)
-    failure = jobs.Failure(
-        kind=kind, mem_mb=given.mem_mb, runtime=given.runtime, message=f"ended without a word ({state or 'killed'})"
-    )
-    return jobs.Record(failures=(*record.failures, failure))
+    return jobs.settled(record)
 
 
 def _after(before: jobs.Record, watch: Watch, code: int, given: Allocation, log: Path) -> jobs.Record:

@@ -6,8 +6,9 @@ import signal
 import socket
 import subprocess
 import time
+from functools import cache
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from trustdag.settings import Section
 
@@ -41,7 +42,7 @@ class Process(Section):
     def stop(self, seconds: float) -> bool:
         """Asks it to end and waits; whether it is gone.
 
-        A Slurm job other than ours is cancelled even if it only waits in the queue: requeued, it would start again later.
+        A Slurm job other than ours is cancelled even if it only waits in the queue: it would start again later.
         """
         if self.slurm_job not in (None, slurm_job()) and shutil.which("scancel") is not None:
             subprocess.run(["scancel", str(self.slurm_job)], capture_output=True, check=False)  # noqa: S607
@@ -89,13 +90,24 @@ def slurm_job_lives(job: str) -> bool:
     return any(state in WITH_PROCESSES for state in done.stdout.split())
 
 
-def slurm_state(job: str) -> str | None:
-    """The last state that Slurm's accounting has of a job, such as `TIMEOUT`; None if it cannot be asked."""
+class SlurmEnding(NamedTuple):
+    """What Slurm's accounting knows of a job: the states of the job and its steps, and the most memory a step held."""
+
+    states: tuple[str, ...] = ()
+    """The job's own first, such as `TIMEOUT`."""
+    peak_mb: float = 0.0
+
+
+@cache
+def slurm_ending(job: str) -> SlurmEnding:
+    """How a job ended; empty if the accounting cannot be asked. Asked once: a job ends once."""
     if shutil.which("sacct") is None:
-        return None
-    done = subprocess.run(["sacct", "-nXP", "-o", "State", "-j", job], capture_output=True, text=True, check=False)  # noqa: S607
-    states = done.stdout.split("\n") if done.returncode == 0 else []
-    return states[0].split(" ")[0] or None if states else None
+        return SlurmEnding()
+    command = ["sacct", "-nP", "--units=M", "-o", "State,MaxRSS", "-j", job]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = [line.split("|") for line in done.stdout.splitlines() if "|" in line] if done.returncode == 0 else []
+    states = tuple(state.split(" ")[0] for state, _ in lines)
+    return SlurmEnding(states, max((float(peak[:-1]) for _, peak in lines if peak.endswith("M")), default=0.0))
 
 
 def descendants(pid: int) -> list[int]:

@@ -64,9 +64,7 @@ class ResourceSettings(Section):
     gpu_from: float = Field(1e7, ge=0)
     """Parameters from which a model gets a GPU: a smaller one is done on a CPU before a GPU is free."""
     gpus_per_node: int = Field(8, ge=1)
-    """GPUs of one node: a stage that needs more runs on several nodes."""
-    most_gpus: int = Field(32, ge=1)
-    """Most GPUs that the estimate gives to one job."""
+    """GPUs of one node, and so the most that a job may have: a stage trains on one node."""
     cpus: int = Field(4, ge=1)
     """CPU cores for each GPU, and of a CPU job that computes with a model."""
     pairs: int = Field(160_800, ge=1)
@@ -113,14 +111,13 @@ def for_rule(study: "Study", rule: str) -> dict[str, Callable[..., Any]]:
         return jobs.path_of(f"results/{study.name}", rule, tuple(map(str, wildcards)))
 
     def next_try(wildcards: Any, attempt: int) -> Ask:
-        return after_failures(asked(wildcards), jobs.read(record(wildcards)), attempt, study.resources.max_runtime)
+        known = jobs.read(record(wildcards))
+        # Snakemake tries again when an attempt has ended; one that is still on record as running ended without a word.
+        known = jobs.settled(known) if attempt > 1 else known
+        return after_failures(asked(wildcards), known, attempt, study.resources.max_runtime)
 
     def field(name: str) -> Callable[[Any, int], Any]:
         return lambda wildcards, attempt: getattr(next_try(wildcards, attempt), name)
-
-    def nodes(wildcards: Any, attempt: int) -> int | None:
-        count = ceil(next_try(wildcards, attempt).gpu / study.resources.gpus_per_node)
-        return count if count > 1 else None
 
     def place(name: str) -> Callable[[Any, int], str | None]:
         return lambda wildcards, attempt: placed.place(next_try(wildcards, attempt).gpu).get(name)
@@ -130,7 +127,8 @@ def for_rule(study: "Study", rule: str) -> dict[str, Callable[..., Any]]:
         asked_for
         | {name: place(name) for name in site.PLACED if placed.names(name)}
         | {
-            "nodes": nodes,
+            # Slurm may spread `--gpus` over several nodes, of which but one would start its processes.
+            "nodes": lambda wildcards: 1,  # noqa: ARG005 - Snakemake passes it by name
             "processes": lambda wildcards: max(1, asked(wildcards).gpu),
             "attempt": _attempt,
             "record": lambda wildcards: str(record(wildcards)),
@@ -251,12 +249,13 @@ def _training(
         runtime = _minutes(settings, flops / (settings.cpus * settings.cpu_gflops * 1e9))
         return Ask(gpu=0, cpus=settings.cpus, mem_mb=_mb(2e9 + memory), runtime=runtime, accelerate="cpu")
     memory = settings.gpu_memory_gb * 1e9
-    count = gpus or estimate.processes_for(training, batch_size, memory, settings.most_gpus)
+    count = gpus or estimate.processes_for(training, batch_size, memory, settings.gpus_per_node)
     if count is None:
         raise UserError(
             f"resources: {rule} of {model} ({training.parameters:.2g} parameters) does not fit"
-            f" {settings.most_gpus} GPUs of {settings.gpu_memory_gb:g} GB; lower the stage's device_batch_size, turn on"
-            " gradient_checkpointing or lora, or raise resources.gpu_memory_gb or resources.most_gpus"
+            f" the {settings.gpus_per_node} GPUs of {settings.gpu_memory_gb:g} GB of one node, and training over"
+            " several nodes is not supported; lower the stage's device_batch_size, turn on gradient_checkpointing or"
+            " lora, or correct resources.gpu_memory_gb or resources.gpus_per_node"
         )
     sharded = estimate.must_shard(training, batch_size, memory, count)
     # Every process reads the weights; the first one gathers weights and optimiser state for a checkpoint.
@@ -315,17 +314,26 @@ def _minutes(settings: ResourceSettings, seconds: float) -> int:
 
 
 def check(study: "Study", rules: Collection[str]) -> None:
-    """Raises UserError if `resources` names a rule or a model that the study lacks, or a model's size is unknown."""
+    """Checks `resources` against the study.
+
+    Raises UserError if it names a rule or a model that the study lacks, asks for more GPUs than a node has, or leaves a
+    model's size unknown.
+    """
     settings = study.resources
     for model in settings.models:
         if model not in study.models:
             raise UserError(f"resources.models.{model}: no such model; models has {', '.join(study.models)}")
-    named = {f"resources.rules.{rule}": rule for rule in settings.rules}
+    named = {("resources.rules", rule): request for rule, request in settings.rules.items()}
     for model, changes in settings.models.items():
-        named |= {f"resources.models.{model}.rules.{rule}": rule for rule in changes.rules}
-    for key, rule in named.items():
+        named |= {(f"resources.models.{model}.rules", rule): request for rule, request in changes.rules.items()}
+    for (section, rule), request in named.items():
         if rule not in rules:
-            raise UserError(f"{key}: no such rule; there are {', '.join(sorted(rules))}")
+            raise UserError(f"{section}.{rule}: no such rule; there are {', '.join(sorted(rules))}")
+        if (request.gpu or 0) > settings.gpus_per_node:
+            raise UserError(
+                f"{section}.{rule}.gpu: {request.gpu} GPUs are more than the {settings.gpus_per_node} of a node"
+                " (resources.gpus_per_node), and training over several nodes is not supported"
+            )
     for model in study.models:
         parameters_of(study, model)
 

@@ -131,8 +131,8 @@ def load() -> Site:
 def check_cluster(site: Site) -> None:
     """Asks the cluster whether it has what the site's file names.
 
-    Raises UserError if there is no Slurm here, or it lacks a partition, a feature, a quality of service, the type of GPU,
-    or the account for this user.
+    Raises UserError if there is no Slurm here, or it lacks a partition, a feature, a quality of service, the type of
+    GPU, or the account for this user.
     """
     if shutil.which("sbatch") is None:
         raise UserError("no Slurm here (sbatch is not found): run on a login node, or add `--executor local --cores 2`")

@@ -14,7 +14,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--attempt", type=int, default=1, help="Snakemake's attempt, from 1")
     parser.add_argument("--cpus", type=int, default=1)
     parser.add_argument("--gpu", type=int, default=0)
-    parser.add_argument("--nodes", type=int, default=1)
     parser.add_argument("--mem-mb", type=int, required=True, help="memory that the job was given")
     parser.add_argument("--runtime", type=int, required=True, help="time limit, in minutes")
     parser.add_argument("--accelerate", default="none", help="file in config/accelerate, without .yaml; none: plain")
@@ -31,7 +30,6 @@ def run(arguments: argparse.Namespace) -> None:
         gpu=arguments.gpu,
         mem_mb=arguments.mem_mb,
         runtime=arguments.runtime,
-        nodes=arguments.nodes,
         accelerate=arguments.accelerate,
     )
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
