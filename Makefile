@@ -37,8 +37,8 @@ lint: setup  ## Formatting, lint and types
 	@mypy
 
 .PHONY: test
-test: lint  ## The whole test suite but the slow tests
-	@pytest -m "not slow" -n auto
+test: lint  ## The whole test suite but the slow tests and those on Slurm
+	@pytest -m "not slow and not slurm" -n auto
 
 .PHONY: test-slow
 test-slow: setup  ## The tests that take minutes each
@@ -54,7 +54,7 @@ slurm-down:  ## Stop it
 
 .PHONY: test-slurm
 test-slurm: setup slurm-up  ## The tests on that Slurm: failures injected one by one
-	@pytest -m slurm
+	@pytest -m slurm -n 3 --dist loadgroup
 
 .PHONY: clean
 clean:  ## Delete the demo's results

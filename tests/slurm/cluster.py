@@ -1,6 +1,7 @@
 """A real Slurm on this one machine, for the `slurm` tests and for trying the profile.
 
     python tests/slurm/cluster.py up        # installs what is missing, starts everything; a second call changes nothing
+    python tests/slurm/cluster.py install   # installs what is missing, and says why where it cannot
     python tests/slurm/cluster.py status
     python tests/slurm/cluster.py down      # stops what `up` started; `--purge` also forgets jobs and accounts
 
@@ -107,12 +108,16 @@ class ClusterError(Exception):
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=("up", "down", "status"))
+    parser.add_argument("action", choices=("up", "down", "install", "status"))
     parser.add_argument("--purge", action="store_true", help="with down: also remove jobs, accounts and configuration")
     arguments = parser.parse_args(argv)
     try:
         if arguments.action == "up":
             up()
+        elif arguments.action == "install":
+            check_machine()
+            install_packages()
+            return 0
         elif arguments.action == "down":
             down(purge=arguments.purge)
         print(status())
@@ -135,7 +140,10 @@ def up() -> None:
     start_database(password)
     start("slurmdbd", ["slurmdbd"], lambda: succeeds("sacctmgr", "-n", "show", "cluster"))
     make_accounts()
+    fresh = not running("slurmctld")
     start("slurmctld", ["slurmctld"], lambda: succeeds("scontrol", "ping"))
+    if fresh:  # jobs that a reboot left in the queue would start again
+        subprocess.run(["scancel", "--user", "root"], **CAPTURE)
     for node in NODES:
         start_node(node)
     wait_for("both nodes to be idle", nodes_are_up, log=LOGS / "slurmctld.log")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 from html.parser import HTMLParser
 
@@ -9,7 +10,10 @@ import invented_study
 import pandas as pd
 import pytest
 
+from trustdag import fingerprint, jobs
+from trustdag.artifacts import write_json
 from trustdag.cli import main
+from trustdag.fingerprint import code_of
 from trustdag.report import plots
 from trustdag.report.numbers import interval, number, signed
 
@@ -186,9 +190,33 @@ def test_a_metric_is_shown_by_topic_and_group_with_its_counts_and_not_among_the_
     assert f"{row['parsed']} of {row['n']} parsed" in by_topic
 
 
-def test_the_page_says_which_models_other_code_made(results):
-    assert "made by other code than this page" in page_of(results).text
-    assert "838dbc7a0000" in page_of(results).text
+def test_a_page_of_current_code_speaks_of_no_other(results):
+    assert "made by code that has changed" not in page_of(results).text
+
+
+def test_the_page_names_what_other_code_made_and_the_files_that_changed(results, tmp_path):
+    # Given records of the study's jobs: one of code as it is, two of code that changed, one that left the study
+    shutil.copytree(results, tmp_path / "study")
+    now = code_of("align.dpo")
+    book = {now: fingerprint._BOOK[now], "0ld": fingerprint._BOOK[now] | {"align/dpo.py": "0" * 16}}
+    write_json(tmp_path / "study" / ".jobs" / "code.json", book)
+    for rule, wildcards, code in (
+        ("sft", "toy,judge,sft,0", now),
+        ("dpo", "toy,judge,sft-dpo,0", "0ld"),
+        ("score", "toy,judge,sft-dpo,seed0,bias", "lost"),
+        ("dpo", "toy,judge,sft-dpo,7", "0ld"),
+    ):
+        used = jobs.Usage(seconds=1, peak_mb=1, gpu=0, cpus=1, code=code)
+        jobs.write(tmp_path / "study" / ".jobs" / rule / f"{wildcards}.json", jobs.Record(used=used))
+    # When the page is written
+    assert write_page(tmp_path / "study") == 0
+    # Then it names them, each with what changed
+    text = page_of(tmp_path / "study").text
+    said = text[text.index("made by code that has changed") :]
+    assert re.search(r"align/dpo\.py: *dpo toy,judge,sft-dpo,0", said)
+    assert re.search(r"code that is not on record: *score toy,judge,sft-dpo,seed0,bias", said)
+    assert "sft toy,judge,sft,0" not in said
+    assert "sft-dpo,7" not in said
 
 
 def test_settings_change_the_page_alone(results, tmp_path):

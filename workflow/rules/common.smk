@@ -52,7 +52,7 @@ ENVS = ROOT / "envs"
 LAUNCH = (
     "python -m trustdag launch --record {resources.record} --log {log[0]} --attempt {resources.attempt}"
     " --cpus {threads} --gpu {resources.gpu} --mem-mb {resources.mem_mb} --runtime {resources.runtime}"
-    " --accelerate {resources.accelerate} -- "
+    " --accelerate {resources.accelerate} --code {params.code} -- "
 )
 # Only then, because Snakemake speaks of it at every start.
 CACHED = "SNAKEMAKE_OUTPUT_CACHE" in os.environ

@@ -37,6 +37,7 @@ rule ask:
         style=lambda wildcards, input: STUDY.models[
             wildcards.policy.split("/")[0]
         ].format,
+        code=lambda wildcards, input: code_of("generate.run"),
     message:
         "Ask {wildcards.policy} all pending verticals"
     shell:

@@ -7,6 +7,7 @@ trees of its module and of every module of this package that it imports, directl
 import ast
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -36,6 +37,15 @@ def write_book(path: Path) -> None:
     known = read_json(path) if path.is_file() else {}
     if not _BOOK.keys() <= known.keys():
         write_json(path, known | _BOOK)
+
+
+def changed(modules: Mapping[str, str]) -> list[str]:
+    """Those modules of a fingerprint, as `write_book` notes them, that are not what they were."""
+    return [name for name, digest in modules.items() if _digest_now(PACKAGE / name) != digest]
+
+
+def _digest_now(path: Path) -> str | None:
+    return _digest(_tree_of(path)) if path.is_file() else None
 
 
 def _digest(text: str) -> str:

@@ -68,6 +68,8 @@ class Usage(Section):
     """Most memory of the host that all its processes held at once."""
     gpu: int
     cpus: int
+    code: str = ""
+    """Fingerprint of the code that it ran (see `fingerprint`)."""
 
 
 class Record(Section):

@@ -36,6 +36,8 @@ class Allocation:
     """Minutes."""
     accelerate: str = "none"
     """Name of a file in config/accelerate, or `none`: the command is started as it is."""
+    code: str = ""
+    """Fingerprint of the code that the command runs, for the record."""
 
     def warning(self) -> float:
         """Seconds after the start at which training is told to save: a tenth before the limit, at most 10 minutes."""
@@ -188,7 +190,11 @@ def _settle(record: jobs.Record, path: Path) -> jobs.Record:
 def _after(before: jobs.Record, watch: Watch, code: int, given: Allocation, log: Path) -> jobs.Record:
     if code == 0:
         used = jobs.Usage(
-            seconds=round(watch.seconds, 1), peak_mb=round(watch.peak_mb, 1), gpu=given.gpu, cpus=given.cpus
+            seconds=round(watch.seconds, 1),
+            peak_mb=round(watch.peak_mb, 1),
+            gpu=given.gpu,
+            cpus=given.cpus,
+            code=given.code,
         )
         return jobs.Record(used=used)
     ended = jobs.Ended(code, watch.warned, watch.terminated, watch.seconds, watch.peak_mb, jobs.tail(log))

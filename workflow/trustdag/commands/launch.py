@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mem-mb", type=int, required=True, help="memory that the job was given")
     parser.add_argument("--runtime", type=int, required=True, help="time limit, in minutes")
     parser.add_argument("--accelerate", default="none", help="file in config/accelerate, without .yaml; none: plain")
+    parser.add_argument("--code", default="", help="fingerprint of the code that the command runs, for the record")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="-- COMMAND ...: a command of trustdag")
 
 
@@ -31,6 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
         mem_mb=arguments.mem_mb,
         runtime=arguments.runtime,
         accelerate=arguments.accelerate,
+        code=arguments.code,
     )
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     code = launch(arguments.record, arguments.log, arguments.attempt, given, command)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from trustdag.artifacts import provenance, read_json
 from trustdag.report.numbers import number
+from trustdag.report.origins import made_by_other_code
 from trustdag.report.runs import Run, models
 from trustdag.stats.study import Cells
 
@@ -17,9 +18,9 @@ SHOWN = ("loss", "accuracy", "reward", "kl")
 """Numbers of a training curve whose last value is shown."""
 
 
-def model_table(cells: Cells, results: Path) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """A row for each model, and each one's provenance."""
-    rows, origins = [], []
+def model_table(cells: Cells, results: Path) -> pd.DataFrame:
+    """A row for each model."""
+    rows = []
     for run in models(cells, results):
         manifest = read_json(run.folder / "manifest.json")
         rows.append(
@@ -34,9 +35,8 @@ def model_table(cells: Cells, results: Path) -> tuple[pd.DataFrame, list[dict[st
                 **(_last_values(run) if run.has_curves else {}),
             }
         )
-        origins.append({"model": str(run.folder.relative_to(results / "models")), **manifest["made_by"]["provenance"]})
     frame = pd.DataFrame(rows, columns=MODEL_COLUMNS)
-    return frame.astype({"seed": "Int64", "steps": "Int64"}), origins
+    return frame.astype({"seed": "Int64", "steps": "Int64"})
 
 
 def _last_values(run: Run) -> dict[str, Any]:
@@ -51,14 +51,9 @@ def _last_values(run: Run) -> dict[str, Any]:
     return found
 
 
-def software(origins: list[dict[str, Any]]) -> dict[str, Any]:
-    """This page's own provenance, and by commit the models that other versions of the code made."""
-    own = provenance()
-    other: dict[str, list[str]] = {}
-    for origin in origins:
-        if origin.get("commit") != own["commit"]:
-            other.setdefault(origin.get("commit") or "unknown", []).append(origin["model"])
-    return {"own": own, "other": other}
+def software(cells: Cells, results: Path) -> dict[str, Any]:
+    """This page's own provenance, and what of the study was made by code that has changed since."""
+    return {"own": provenance(), "other": made_by_other_code(cells, results)}
 
 
 def data_cards(cells: Cells, results: Path) -> dict[str, dict[str, Any]]:

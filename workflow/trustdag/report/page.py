@@ -71,7 +71,7 @@ def gather(
     """All that the page shows, and the tables behind it."""
     cells, results = source.cells, source.results
     found, values = changes(statistics), levels(statistics)
-    trained, origins = model_table(cells, results)
+    trained = model_table(cells, results)
     times = run_times(source.benchmarks)
     groups = arms(values)
     context = {
@@ -82,7 +82,7 @@ def gather(
         "verticals": [_vertical(name, source, settings) for name in cells.verticals],
         "published": rows_of(published.table()),
         "models": rows_of(trained),
-        "software": software(origins),
+        "software": software(cells, results),
         "cards": data_cards(cells, results),
         "times": rows_of(times),
         "configuration": _configuration(source.configuration),
