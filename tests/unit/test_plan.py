@@ -141,3 +141,20 @@ def test_weights_multiply_and_later_seeds_count_less():
     )
     settings = PlanSettings(recipes={"dpo": 2}, verticals={"privacy": 3}, later_seeds=0.5)
     assert [each.weight for each in comparisons_of(cells, settings, "r", {})] == [6, 2, 3, 1]
+
+
+def test_a_solver_that_fails_leaves_no_files_behind(tmp_path, monkeypatch):
+    from pulp import PULP_CBC_CMD, PulpSolverError
+
+    (tmp_path / "cbc").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "cbc").chmod(0o755)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(PULP_CBC_CMD, "pulp_cbc_path", str(tmp_path / "cbc"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    for variable in ("TMPDIR", "TMP"):
+        monkeypatch.setenv(variable, str(tmp_path / "temporary"))
+
+    with pytest.raises(PulpSolverError):
+        choose([task(0, 1)], [comparison("a", 1, 0)], 1)
+
+    assert list((tmp_path / "temporary").iterdir()) == []

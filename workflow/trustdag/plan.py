@@ -9,6 +9,7 @@ This is the precedence-constrained knapsack (project selection with a budget). S
 bound of the linear relaxation says how far the plan can be from the best.
 """
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -147,7 +148,7 @@ class _Program:
     def relaxed_bound(self) -> float:
         """The optimum where jobs may be run in part: no whole plan is worth more."""
         relaxed = self.problem.copy()
-        relaxed.solve(self.pulp.PULP_CBC_CMD(msg=False, mip=False))
+        self._run_cbc(relaxed, mip=False)
         return float(self.pulp.value(relaxed.objective) or 0.0)
 
     def cheapen(self, value: float) -> None:
@@ -158,8 +159,15 @@ class _Program:
 
     def solve(self, seconds: float) -> bool:
         """Whether CBC proved the optimum within its time."""
-        self.problem.solve(self.pulp.PULP_CBC_CMD(msg=False, timeLimit=seconds, gapRel=0))
+        self._run_cbc(self.problem, timeLimit=seconds, gapRel=0)
         return bool(self.problem.sol_status == self.pulp.LpSolutionOptimal)
+
+    def _run_cbc(self, problem: Any, **options: Any) -> None:
+        solver = self.pulp.PULP_CBC_CMD(msg=False, **options)
+        # PuLP leaves its files behind where CBC fails or is interrupted.
+        with tempfile.TemporaryDirectory(prefix="trustdag-plan-") as folder:
+            solver.tmpDir = folder
+            problem.solve(solver)
 
     def covered(self) -> list[Comparison]:
         """The comparisons of the last solution."""
