@@ -13,11 +13,14 @@ ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "config" / "smoke.yaml"
 
 
-def snakemake(folder: Path, *arguments: str, configfile: Path = SMOKE) -> subprocess.CompletedProcess[str]:
-    """Runs Snakemake on our workflow with `folder` as its working directory."""
+def snakemake(
+    folder: Path, *arguments: str, configfile: Path = SMOKE, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs Snakemake on our workflow with `folder` as its working directory, and variables in its environment."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
     command += ["--cores", "2", *arguments, "--configfile", str(configfile)]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("SNAKEMAKE")}
+    environment |= variables
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 
 

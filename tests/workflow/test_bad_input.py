@@ -8,6 +8,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -189,3 +190,53 @@ def test_a_job_that_fails_on_its_input_says_so_on_the_terminal_and_leaves_other_
     assert "Traceback" not in done.stdout + done.stderr
     assert before
     assert earlier_results(place.folder / "results" / "smoke" / "data") == before
+
+
+def test_a_job_that_reads_an_edited_configuration_refuses(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a run that began with one configuration, and a job of it that starts when the file says something else
+    monkeypatch.setenv("TRUSTDAG_STUDY", "another study's digest")
+    study = place.study("notice", "Edited.")
+    # When Snakemake reads the workflow for that job alone, as it does on a compute node
+    done = snakemake(place.folder, "results/smoke/data/crowd/card.json", "--mode", "subprocess", configfile=study)
+    # Then the job fails, and says what to do
+    assert done.returncode == 1
+    assert "study.yaml: edited since this run began; undo the edit, or end the run and start it again" in done.stderr
+    assert not (place.folder / "results" / "smoke" / "data").exists()
+
+
+def test_a_lock_that_a_crash_left_is_named_with_the_mend(place: Place) -> None:
+    study = place.study("notice", "Locked.")
+    card = "results/smoke/data/crowd/card.json"
+    place.file(".snakemake/locks/0.output.lock", f"{card}\n")
+    done = snakemake(place.folder, card, configfile=study)
+    assert done.returncode == 1
+    assert "Directory cannot be locked" in done.stderr
+    assert "--unlock" in done.stderr
+    assert snakemake(place.folder, card, "--unlock", configfile=study).returncode == 0
+    assert snakemake(place.folder, card, configfile=study).returncode == 0
+
+
+def test_a_cache_folder_that_cannot_be_used_is_named(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = place.study("notice", "Cached.")
+    environment = {"SNAKEMAKE_OUTPUT_CACHE": str(place.folder / "gone")}
+    done = snakemake(
+        place.folder, "results/smoke/data/crowd/card.json", "--cache", "prepare", configfile=study, **environment
+    )
+    assert done.returncode == 1
+    assert f"Cannot access cache location {place.folder / 'gone'}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_profile_without_slurm_says_what_to_do(place: Place) -> None:
+    # Given a machine without Slurm's commands
+    for name in ("bash", "sh", "which"):
+        (place.folder / "bin").mkdir(exist_ok=True)
+        (place.folder / "bin" / name).symlink_to(str(shutil.which(name)))
+    study = place.study("notice", "No cluster.")
+    done = snakemake(place.folder, "--profile", str(ROOT / "slurm"), configfile=study, PATH=str(place.folder / "bin"))
+    assert done.returncode == 1
+    assert (
+        "no Slurm here (sbatch is not found): run on a login node, or add `--executor local --cores 2`" in done.stderr
+    )
+    assert "Traceback" not in done.stderr
+    assert not (place.folder / "results").exists()

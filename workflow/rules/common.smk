@@ -25,7 +25,12 @@ from trustdag.report import plots
 ORIGIN = str((workflow.configfiles or ["config/demo.yaml"])[-1])
 try:
     STUDY = load.validate(config, ORIGIN)
+    if workflow.is_main_process:
+        load.announce(STUDY)
+    else:
+        load.check_announced(STUDY, ORIGIN)
     load.check_results(STUDY, ORIGIN)
+    load.check_cache()
     ITEM_FILES = {
         vertical: dag.item_files(STUDY, vertical)
         for vertical in STUDY.verticals_measured()

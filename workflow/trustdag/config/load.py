@@ -1,15 +1,20 @@
 """From YAML to a validated Study, with errors that name the file, the key, the value and the mend."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
-from trustdag.artifacts import atomic_file
+from trustdag.artifacts import atomic_file, sha256_text
 from trustdag.config.study import Study
 from trustdag.errors import UserError
 from trustdag.settings import explain
+
+CACHE = "SNAKEMAKE_OUTPUT_CACHE"
+ANNOUNCED = "TRUSTDAG_STUDY"
+"""The environment variable by which jobs know the study of their run."""
 
 
 def load(path: Path, **overrides: Any) -> Study:
@@ -58,6 +63,34 @@ def mark_results(study: Study, origin: str) -> None:
     """Notes in the results folder which configuration file it belongs to."""
     with atomic_file(_mark(study)) as partial:
         partial.write_text(origin + "\n", encoding="utf-8")
+
+
+def check_cache() -> None:
+    """Raises UserError if the cache between studies cannot be written: Snakemake would find out when a job is done."""
+    folder = os.environ.get(CACHE)
+    if folder and not (Path(folder).is_dir() and os.access(folder, os.R_OK | os.W_OK | os.X_OK)):
+        raise UserError(f"{CACHE}={folder}: not a folder that you may write to; make it one, or unset the variable")
+
+
+def announce(study: Study) -> None:
+    """Tells the jobs of this run, by their environment, which study they belong to."""
+    os.environ[ANNOUNCED] = _digest(study)
+
+
+def check_announced(study: Study, origin: str) -> None:
+    """Raises UserError in a job that reads another study than the run that started it: the file was edited meanwhile.
+
+    Its result would stand under the settings that the run has read. What jobs ask for may be edited at any time.
+    """
+    if os.environ.get(ANNOUNCED, _digest(study)) != _digest(study):
+        raise UserError(
+            f"{origin}: edited since this run began; undo the edit, or end the run and start it again:"
+            " what is finished stays"
+        )
+
+
+def _digest(study: Study) -> str:
+    return sha256_text([study.model_dump_json(exclude={"resources", "plan"})])
 
 
 def write_down(content: str, output: str, log: str) -> None:
