@@ -216,15 +216,16 @@ def test_a_lock_that_a_crash_left_is_named_with_the_mend(place: Place) -> None:
     assert snakemake(place.folder, card, configfile=study).returncode == 0
 
 
-def test_a_cache_folder_that_cannot_be_used_is_named(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_folder_that_cannot_be_used_is_named_before_anything_runs(place: Place) -> None:
     study = place.study("notice", "Cached.")
     environment = {"SNAKEMAKE_OUTPUT_CACHE": str(place.folder / "gone")}
     done = snakemake(
         place.folder, "results/smoke/data/crowd/card.json", "--cache", "prepare", configfile=study, **environment
     )
     assert done.returncode == 1
-    assert f"Cannot access cache location {place.folder / 'gone'}" in done.stderr
+    assert f"SNAKEMAKE_OUTPUT_CACHE={place.folder / 'gone'}: not a folder that you may write to" in done.stderr
     assert "Traceback" not in done.stderr
+    assert not (place.folder / "results").exists()
 
 
 def test_the_profile_without_slurm_says_what_to_do(place: Place) -> None:

@@ -301,6 +301,25 @@ def test_an_accepted_change_of_code_runs_nothing(finished: Path, tree: Path, tmp
     assert would_run(folder, changed, configfile, "--rerun-triggers", "mtime", "input") == NOTHING
 
 
+def test_what_an_orphan_finished_is_taken_over_and_later_edits_are_seen(study: Path, tmp_path: Path) -> None:
+    # Given a stage that ended after its run was killed: complete, but Snakemake has not written down what made it
+    model = "results/smoke/models/tiny/crowd/sft-dpo/seed0"
+    outputs = [f"{model}/{name}" for name in ("model", "manifest.json", "metrics.jsonl")]
+    done = snakemake(study, "--cleanup-metadata", *outputs)
+    assert done.returncode == 0, done.stderr
+    (study / "results" / "smoke" / "report.html").unlink()
+    # When the study is finished by a new run
+    done = snakemake(study, "--quiet", "rules")
+    assert done.returncode == 0, done.stderr
+    assert "rule dpo" not in done.stdout + done.stderr
+    assert "not known what made them" not in done.stderr
+    # Then a change of its settings is seen, as of any other stage
+    changed = tmp_path / "smoke.yaml"
+    changed.write_text(yaml.safe_dump(edited(yaml.safe_load(SMOKE.read_text()), {"stages.dpo.beta": 0.2})))
+    found = would_run(linked(study, tmp_path / "linked", changed), ROOT, changed)
+    assert found == {"dpo", "configuration", "report"} | AFTER_DPO
+
+
 # --- Removed and touched files ---
 
 FILE_EDITS: list[tuple[str, list[str], Callable[[Path], object], set[str]]] = [

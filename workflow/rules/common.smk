@@ -15,7 +15,7 @@ os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]),
 )
 
-from trustdag import dag, resources, site
+from trustdag import dag, orphans, resources, site
 from trustdag.config import load
 from trustdag.config.study import RESERVED
 from trustdag.errors import UserError
@@ -83,6 +83,7 @@ onstart:
             raise WorkflowError(str(error))
     load.mark_results(STUDY, ORIGIN)
     write_book(Path(RESULTS) / ".jobs" / "code.json")
+    orphans.adopt(workflow, load.digest(STUDY))
 
 
 def node_of(wildcards):

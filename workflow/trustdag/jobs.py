@@ -17,6 +17,8 @@ from trustdag.settings import Section, explain
 
 Kind = Literal["memory", "time", "gpu_memory", "interrupted", "killed", "transient", "error"]
 
+ANNOUNCED = "TRUSTDAG_STUDY"
+"""The environment variable by which jobs know the study of the run that started them, by its digest."""
 TAIL = 20_000
 """Bytes at the end of a log in which the reason of a failure is looked for."""
 RESUMABLE = 75
@@ -70,6 +72,8 @@ class Usage(Section):
     cpus: int
     code: str = ""
     """Fingerprint of the code that it ran (see `fingerprint`)."""
+    study: str = ""
+    """Digest of the study that it was part of."""
 
 
 class Record(Section):

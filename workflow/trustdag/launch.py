@@ -195,6 +195,7 @@ def _after(before: jobs.Record, watch: Watch, code: int, given: Allocation, log:
             gpu=given.gpu,
             cpus=given.cpus,
             code=given.code,
+            study=os.environ.get(jobs.ANNOUNCED, ""),
         )
         return jobs.Record(used=used)
     ended = jobs.Ended(code, watch.warned, watch.terminated, watch.seconds, watch.peak_mb, jobs.tail(log))

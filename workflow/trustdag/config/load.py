@@ -10,11 +10,10 @@ from pydantic import ValidationError
 from trustdag.artifacts import atomic_file, sha256_text
 from trustdag.config.study import Study
 from trustdag.errors import UserError
+from trustdag.jobs import ANNOUNCED
 from trustdag.settings import explain
 
 CACHE = "SNAKEMAKE_OUTPUT_CACHE"
-ANNOUNCED = "TRUSTDAG_STUDY"
-"""The environment variable by which jobs know the study of their run."""
 
 
 def load(path: Path, **overrides: Any) -> Study:
@@ -74,7 +73,7 @@ def check_cache() -> None:
 
 def announce(study: Study) -> None:
     """Tells the jobs of this run, by their environment, which study they belong to."""
-    os.environ[ANNOUNCED] = _digest(study)
+    os.environ[ANNOUNCED] = digest(study)
 
 
 def check_announced(study: Study, origin: str) -> None:
@@ -82,14 +81,15 @@ def check_announced(study: Study, origin: str) -> None:
 
     Its result would stand under the settings that the run has read. What jobs ask for may be edited at any time.
     """
-    if os.environ.get(ANNOUNCED, _digest(study)) != _digest(study):
+    if os.environ.get(ANNOUNCED, digest(study)) != digest(study):
         raise UserError(
             f"{origin}: edited since this run began; undo the edit, or end the run and start it again:"
             " what is finished stays"
         )
 
 
-def _digest(study: Study) -> str:
+def digest(study: Study) -> str:
+    """The SHA-256 of all settings that results follow from."""
     return sha256_text([study.model_dump_json(exclude={"resources", "plan"})])
 
 
