@@ -23,7 +23,7 @@ from trustdag import jobs, processes
 from . import cluster
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 900
+PATIENCE = 1800
 """Seconds that a run may take on a machine that does other things as well."""
 
 

@@ -20,8 +20,10 @@ def adopt(workflow: Any, study: str) -> None:
     """
     unknown = []
     for job in workflow.dag.jobs:
+        if workflow.dag.needrun(job) or workflow.persistence.has_metadata(job):
+            continue
         path = job.resources.get("record")
-        if path is None or workflow.dag.needrun(job) or workflow.persistence.has_metadata(job):
+        if path is None or not all(Path(output).exists() for output in job.output):
             continue
         used = jobs.read(Path(path)).used
         if used is not None and (used.study, used.code) == (study, job.params.code):
