@@ -99,7 +99,7 @@ def test_the_study_ends_as_without_failures_and_no_finished_job_runs_twice(tmp_p
     assert calm_ones
     assert all(len(attempts[path]) == 1 for path in calm_ones), "a job that did not fail ran again"
     given = [int(line.split(" MB")[0].split()[-1]) for line in attempts[Path("statistics.log")]]
-    assert given == [300, 600]
+    assert given[-1] > REQUESTS["statistics"]["mem_mb"]
 
 
 def headlines(log: Path) -> list[str]:
