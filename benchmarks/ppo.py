@@ -4,10 +4,10 @@
     python benchmarks/ppo.py --shape pythia-1.4b --rounds 1 --sides ours      # a GPU
 
 Both start from the same random weights and ask the same prompts: 32 replies an update, 4 epochs of 4 optimiser steps.
-TRL always trains a value model of its own; ours is measured so too, and as it is by default: a head on the policy's
-trunk. TRL is measured without its default gradient checkpointing, which would slow it down. Each side is a process of
-its own; rounds alternate, as other work on the machine changes with time. `cpu s` is processor time an update, which
-depends less on what else runs.
+TRL always trains a value model of its own: "ours, separate value model" does equal work. "ours" is our default, a value
+head on the policy's trunk. TRL is measured without its default gradient checkpointing, which would slow it down. Each
+side is a process of its own; rounds alternate, as other work on the machine changes with time. `cpu s` is processor
+time an update, which depends less on what else runs. FLOP/s are those of the optimisation phase (flops.py counts them).
 """
 
 import argparse
@@ -23,16 +23,17 @@ import ppo_models
 import trl_1_12
 
 HERE = Path(__file__).resolve().parent
-COLUMNS = ("samples_per_second", "cpu_seconds", "generate", "judge_and_reward", "optimise", "peak_mib")
+PHASES = ("generate", "judge_and_reward", "optimise")
 SIDES = {
     "TRL 1.12": ["ppo_trl.py"],
     "ours, separate value model": ["ppo_ours.py", "--value", "reward_copy"],
     "ours": ["ppo_ours.py", "--value", "head"],
 }
+Result = dict[str, float]
 
 
 def main() -> None:
-    """Runs the rounds and prints medians as a Markdown table."""
+    """Runs the rounds and prints medians as Markdown tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", choices=ppo_models.SHAPES, default="small")
     parser.add_argument("--rounds", type=int, default=3)
@@ -41,42 +42,66 @@ def main() -> None:
     parser.add_argument("--sides", choices=["both", "ours"], default="both")
     arguments = parser.parse_args()
     sides = {name: side for name, side in SIDES.items() if arguments.sides == "both" or name != "TRL 1.12"}
-    results: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
+    rounds: list[dict[str, Result]] = []
     with tempfile.TemporaryDirectory() as folder:
         ppo_models.build(ppo_models.SHAPES[arguments.shape], Path(folder))
         for _ in range(arguments.rounds):
+            rounds.append({})
             for name, side in sides.items():
-                results[name].append(measure(side, folder, arguments))
-                print(name, json.dumps(results[name][-1]), file=sys.stderr, flush=True)
-    print_table(results)
+                rounds[-1][name] = measure(side, folder, arguments)
+                print(name, json.dumps(rounds[-1][name]), file=sys.stderr, flush=True)
+    print_speed(rounds)
+    print_arithmetic(rounds)
 
 
-def measure(side: list[str], folder: str, arguments: argparse.Namespace) -> dict[str, float]:
+def measure(side: list[str], folder: str, arguments: argparse.Namespace) -> Result:
     """One run of one side."""
-    python = trl_1_12.python() if side[0] == "ppo_trl.py" else sys.executable
-    command = [
-        python,
-        HERE / side[0],
-        folder,
-        "--shape",
-        arguments.shape,
-        "--updates",
-        str(arguments.updates),
-        *side[1:],
-    ]
+    script, *options = side
+    python = trl_1_12.python() if script == "ppo_trl.py" else sys.executable
+    command = [python, HERE / script, folder, "--shape", arguments.shape, "--updates", str(arguments.updates), *options]
     environment = os.environ | {"OMP_NUM_THREADS": str(arguments.threads), "TRL_EXPERIMENTAL_SILENCE": "1"}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def print_table(results: dict[str, list[dict[str, float]]]) -> None:
-    """Medians over rounds; phases as shares of the update."""
-    print("| | samples/s | cpu s | generate | judge, reward | optimise | peak MiB |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
-    for name, rounds in results.items():
-        speed, cpu, *phases, peak = (statistics.median(each[column] for each in rounds) for column in COLUMNS)
+def median(rounds: list[dict[str, Result]], side: str, column: str) -> float:
+    """Of one side, over rounds."""
+    return statistics.median(each[side][column] for each in rounds)
+
+
+def print_speed(rounds: list[dict[str, Result]]) -> None:
+    """Samples per second and processor time, each also as how many times better than TRL in the same round."""
+    print("| | samples/s | x TRL | cpu s | x TRL | generate | judge, reward | optimise | peak MiB |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
+    for side in rounds[0]:
+        speed, cpu = median(rounds, side, "samples_per_second"), median(rounds, side, "cpu_seconds")
+        phases = [median(rounds, side, phase) for phase in PHASES]
         shares = " | ".join(f"{phase / sum(phases):.0%}" for phase in phases)
-        print(f"| {name} | {speed:.1f} | {cpu:.2f} | {shares} | {peak:.0f} |")
+        faster, less = (f"{ratio:.2f}" if ratio else "" for ratio in ratios(rounds, side))
+        peak = median(rounds, side, "peak_mib")
+        print(f"| {side} | {speed:.1f} | {faster} | {cpu:.2f} | {less} | {shares} | {peak:.0f} |")
+
+
+def ratios(rounds: list[dict[str, Result]], side: str) -> tuple[float | None, float | None]:
+    """TRL's wall-clock and processor time over this side's, medians over rounds; None where TRL was not run."""
+    pairs = [(each["TRL 1.12"], each[side]) for each in rounds if "TRL 1.12" in each]
+    if not pairs:
+        return None, None
+    faster = statistics.median(ours["samples_per_second"] / trl["samples_per_second"] for trl, ours in pairs)
+    return faster, statistics.median(trl["cpu_seconds"] / ours["cpu_seconds"] for trl, ours in pairs)
+
+
+def print_arithmetic(rounds: list[dict[str, Result]]) -> None:
+    """FLOP/s of the optimisation phase, and the share of the device's peak where that is known."""
+    print("\n| optimisation | TFLOP/s | share of peak | by processor time |")
+    print("|---|---:|---:|---:|")
+    for side in rounds[0]:
+        if "flops" in rounds[0][side]:
+            known = [
+                f"{median(rounds, side, name):.0%}" if name in rounds[0][side] else ""
+                for name in ("share", "cpu_share")
+            ]
+            print(f"| {side} | {median(rounds, side, 'flops') / 1e12:.3f} | {' | '.join(known)} |")
 
 
 if __name__ == "__main__":

@@ -11,10 +11,36 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
+import flops
 import ppo_models
 from trustdag.artifacts import read_jsonl
+from trustdag.rl.batch import Experience
+from trustdag.rl.model import ActorCritic, base_of
 from trustdag.rl.settings import PPOSettings
 from trustdag.rl.trainer import PPOTrainer
+
+
+class Timed(PPOTrainer):
+    """Our trainer, which also notes processor time: by update, and in the optimisation phase."""
+
+    def train(self, *arguments: object) -> None:
+        """Starts the clock."""
+        self.updates: list[dict[str, float]] = []
+        self.began, self.optimising = time.process_time(), 0.0
+        super().train(*arguments)
+
+    def improve(self, minibatch: Experience) -> None:
+        """Adds one optimiser step's time."""
+        began = time.process_time()
+        super().improve(minibatch)
+        self.optimising += time.process_time() - began
+
+    def finish_update(self, experience: Experience, *arguments: object) -> None:
+        """Notes the update, and the arithmetic of its optimisation phase."""
+        super().finish_update(experience, *arguments)
+        work = self.settings.epochs * flops_of(self.plain, experience)
+        self.updates.append({"cpu": time.process_time() - self.began, "cpu_optimise": self.optimising, "flops": work})
+        self.began, self.optimising = time.process_time(), 0.0
 
 
 def main() -> None:
@@ -28,14 +54,29 @@ def main() -> None:
     shape = ppo_models.SHAPES[arguments.shape]
     with tempfile.TemporaryDirectory() as out:
         trainer = build(arguments.folder, shape, arguments.updates, arguments.value, Path(out))
-        began = time.process_time()
         trainer.train()
-        cpu = (time.process_time() - began) / arguments.updates
-        records = read_jsonl(Path(out) / "metrics.jsonl")[1:]
-    print(json.dumps(result(records, shape, cpu)))
+        lines = read_jsonl(Path(out) / "metrics.jsonl")
+    records = [line | times for line, times in zip(lines, trainer.updates, strict=True)]
+    print(json.dumps(result(records[1:], shape) | arithmetic(records[1:], trainer.accelerator.device)))
 
 
-def build(folder: Path, shape: ppo_models.Shape, updates: int, value: str, out: Path) -> PPOTrainer:
+def flops_of(model: ActorCritic, experience: Experience) -> float:
+    """Arithmetic of one pass over an update's replies: the policy, and the value model's trunk if it has its own."""
+    base = base_of(model.policy)
+    config, output = base.config, base.get_output_embeddings().weight.numel()
+    embeddings = base.get_input_embeddings().weight.numel()
+    lengths = (experience.prompt_lengths + experience.lengths).tolist()
+    total = 0.0
+    for trunk, outputs in ((base.base_model, output), (model.critic, 0)):
+        if trunk is not None:
+            parameters = sum(each.numel() for each in trunk.parameters()) - embeddings
+            total += flops.step_flops(
+                parameters, outputs, config.num_hidden_layers, config.hidden_size, lengths, int(experience.mask.sum())
+            )
+    return total
+
+
+def build(folder: Path, shape: ppo_models.Shape, updates: int, value: str, out: Path) -> Timed:
     """Our trainer with `shape.batch` replies an update and 4 epochs of 4 optimiser steps."""
     settings = PPOSettings(
         batch_size=shape.batch, minibatches=ppo_models.MINIBATCHES, epochs=ppo_models.EPOCHS, updates=updates,
@@ -46,10 +87,10 @@ def build(folder: Path, shape: ppo_models.Shape, updates: int, value: str, out: 
     prompts = [" ".join(f"w{token}" for token in ids) for ids in ppo_models.prompts(shape)]
     policy = AutoModelForCausalLM.from_pretrained(folder / "policy", dtype=torch.float32)
     reward = AutoModelForSequenceClassification.from_pretrained(folder / "reward", dtype=torch.float32)
-    return PPOTrainer(policy, tokenizer, reward, prompts, settings, out)
+    return Timed(policy, tokenizer, reward, prompts, settings, out)
 
 
-def result(records: list[dict], shape: ppo_models.Shape, cpu: float) -> dict:
+def result(records: list[dict], shape: ppo_models.Shape) -> dict:
     """Medians over updates, as ppo_trl.py has them."""
 
     def median(name: str) -> float:
@@ -61,12 +102,23 @@ def result(records: list[dict], shape: ppo_models.Shape, cpu: float) -> dict:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     return {
         "samples_per_second": shape.batch / median("seconds"),
-        "cpu_seconds": cpu,
+        "cpu_seconds": median("cpu"),
         "generate": median("seconds_generate"),
         "judge_and_reward": median("seconds_judge") + median("seconds_reward"),
         "optimise": median("seconds_optimise"),
         "peak_mib": peak,
     }
+
+
+def arithmetic(records: list[dict], device: torch.device) -> dict:
+    """FLOP/s of the optimisation phase, and its share of the peak by wall clock and by processor time (on a CPU)."""
+    wall = statistics.median(record["flops"] / record["seconds_optimise"] for record in records)
+    processor = statistics.median(record["flops"] / record["cpu_optimise"] for record in records)
+    peaks = flops.peak(device)
+    if peaks is None:
+        return {"flops": wall}
+    shares = {"share": wall / peaks[0]}
+    return {"flops": wall} | shares | ({"cpu_share": processor / peaks[1]} if device.type == "cpu" else {})
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ class TestLogProbabilities:
         logits = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
         tokens = torch.tensor([0, 5, 2, 2])
         # when
-        found = losses.log_probabilities(logits, tokens, temperature=0.7)
+        found = losses.of_tokens(losses.log_softmax(logits, temperature=0.7), tokens)
         # then
         for row in range(4):
             z = [float(value) / 0.7 for value in logits[row]]
@@ -38,18 +38,18 @@ class TestLogProbabilities:
 
     def test_entropy_is_minus_the_sum_of_p_log_p(self):
         logits = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
-        for row, found in zip(logits, losses.entropy_of(logits, 1.3), strict=True):
+        for row, found in zip(logits, losses.entropy_of(losses.log_softmax(logits, 1.3)), strict=True):
             z = [math.exp(float(value) / 1.3) for value in row]
             p = [each / sum(z) for each in z]
             assert float(found) == pytest.approx(-sum(each * math.log(each) for each in p), abs=1e-6)
 
     def test_a_uniform_distribution_has_entropy_log_v(self):
-        assert float(losses.entropy_of(torch.zeros(1, 8), 1.0)) == pytest.approx(math.log(8))
+        assert float(losses.entropy_of(losses.log_softmax(torch.zeros(1, 8), 1.0))) == pytest.approx(math.log(8))
 
     def test_huge_logits_do_not_overflow(self):
-        logits = torch.tensor([[1e4, 0.0, -1e4]])
-        assert losses.log_probabilities(logits, torch.tensor([0]), 1.0).tolist() == [0.0]
-        assert losses.entropy_of(logits, 1.0).tolist() == [0.0]
+        logprobs = losses.log_softmax(torch.tensor([[1e4, 0.0, -1e4]]), 1.0)
+        assert losses.of_tokens(logprobs, torch.tensor([0])).tolist() == [0.0]
+        assert losses.entropy_of(logprobs).tolist() == [0.0]
 
 
 class TestKL:

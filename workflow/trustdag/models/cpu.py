@@ -56,9 +56,16 @@ class _Linear(torch.autograd.Function):
         flat = grad.reshape(-1, grad.shape[-1])
         return (
             _product(grad, weight.t()) if needs_x else None,
-            _product(flat.t(), x.reshape(-1, x.shape[-1]).t()) if needs_weight else None,
+            _weight_gradient(flat, x.reshape(-1, x.shape[-1])) if needs_weight else None,
             flat.sum(0) if needs_bias and ctx.has_bias else None,
         )
+
+
+def _weight_gradient(grad: Tensor, x: Tensor) -> Tensor:
+    """grad (n, out) transposed times x (n, in): (out, in). oneDNN is faster with the wider side as its columns."""
+    if grad.shape[1] < x.shape[1]:
+        return _product(grad.t(), x.t())
+    return _product(x.t(), grad.t()).t()
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

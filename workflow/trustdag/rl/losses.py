@@ -10,24 +10,27 @@ import torch
 from torch import Tensor
 
 
-def log_probabilities(logits: Tensor, tokens: Tensor, temperature: float) -> Tensor:
-    """The log-probability of each token: log softmax(logits / temperature)[token].
-
-    logits (N, V), tokens (N,) -> (N,), in fp32. Equal to a log-softmax and a gather, without holding a second (N, V).
-    """
-    scaled = scale(logits, temperature)
-    return scaled.gather(-1, tokens[:, None])[:, 0] - scaled.logsumexp(-1)
-
-
 def scale(logits: Tensor, temperature: float) -> Tensor:
     """logits / temperature in fp32, without a copy where there is nothing to do."""
     return logits.float() if temperature == 1 else logits.float() / temperature
 
 
-def entropy_of(logits: Tensor, temperature: float) -> Tensor:
-    """The entropy of softmax(logits / temperature), in nats: H = logsumexp(z) - sum_v p_v z_v. (N, V) -> (N,)."""
-    scaled = scale(logits, temperature)
-    return scaled.logsumexp(-1) - (scaled.softmax(-1) * scaled).sum(-1)
+def log_softmax(logits: Tensor, temperature: float) -> Tensor:
+    """The log-probability of every token of the vocabulary, in fp32: log softmax(logits / temperature).
+
+    (N, V) -> (N, V). The one tensor of this size that a backward pass keeps.
+    """
+    return scale(logits, temperature).log_softmax(-1)
+
+
+def of_tokens(logprobs: Tensor, tokens: Tensor) -> Tensor:
+    """The log-probability of the tokens that were written. (N, V) and (N,) -> (N,)."""
+    return logprobs.gather(-1, tokens[:, None])[:, 0]
+
+
+def entropy_of(logprobs: Tensor) -> Tensor:
+    """The entropy of each distribution, in nats: H = -sum_v p_v log p_v. (N, V) -> (N,)."""
+    return -(logprobs.exp() * logprobs).sum(-1)
 
 
 def kl_estimate(logprobs: Tensor, ref_logprobs: Tensor, estimator: Literal["k1", "k3"]) -> Tensor:

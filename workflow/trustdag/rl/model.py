@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trustdag.errors import UserError
-from trustdag.rl.losses import entropy_of, log_probabilities, scale
+from trustdag.rl.losses import entropy_of, log_softmax, of_tokens, scale
 
 if TYPE_CHECKING:
     from transformers import Cache, PreTrainedModel
@@ -74,12 +74,11 @@ class ActorCritic(nn.Module):
         rows, columns = sequences.reply_positions()
         hidden = self._trunk()(input_ids=sequences.tokens, use_cache=False).last_hidden_state
         states = hidden[rows, columns - 1]  # the state from which the token was chosen
-        logits = self._unembed(states)
-        logprobs = log_probabilities(logits, sequences.tokens[rows, columns], self.temperature)
+        logprobs = log_softmax(self._unembed(states), self.temperature)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.learn_entropy):  # else it would keep (N, V) twice
-            entropy = entropy_of(logits, self.temperature)
+            entropy = entropy_of(logprobs)
         values = self._value(states) if self.critic is None else self.appraise(sequences)
-        return Judgement(logprobs, entropy, values)
+        return Judgement(of_tokens(logprobs, sequences.tokens[rows, columns]), entropy, values)
 
     def appraise(self, sequences: Sequences) -> Tensor:
         """The value at every reply token (N,), where the value model has a trunk of its own."""
@@ -202,4 +201,4 @@ def reference_logprobs(reference: "PreTrainedModel", sequences: Sequences, tempe
     base = base_of(reference)
     hidden = base.base_model(input_ids=sequences.tokens, use_cache=False).last_hidden_state
     logits = base.get_output_embeddings()(hidden[rows, columns - 1])
-    return log_probabilities(logits, sequences.tokens[rows, columns], temperature)
+    return of_tokens(log_softmax(logits, temperature), sequences.tokens[rows, columns])
