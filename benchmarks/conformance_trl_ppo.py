@@ -44,7 +44,7 @@ def main() -> None:
 def compare(case: str, folder: Path) -> float:
     """The largest difference, after printing that of each quantity."""
     ppo_models.build(SHAPE, folder)
-    steer_ends(folder, END_LOGIT[case])
+    ppo_models.steer_ends(folder, END_LOGIT[case])
     subprocess.run([trl_1_12.python(), HERE / "conformance_trl_side.py", folder], check=True, stdout=subprocess.DEVNULL)
     theirs = load_file(folder / "trl.safetensors")
     trainer = our_trainer(folder)
@@ -61,17 +61,6 @@ def compare(case: str, folder: Path) -> float:
         print(f"  {name:40s} {differences[name]:.1e}")
     print(f"  {f'{len(weights)} weights after the first step':40s} {max(differences[name] for name in weights):.1e}")
     return max(differences.values())
-
-
-def steer_ends(folder: Path, end_logit: float) -> None:
-    """Makes the policy write ends as often as the case needs, and never the padding token, which TRL would take for
-    padding wherever it stands."""
-    policy = AutoModelForCausalLM.from_pretrained(folder / "policy", dtype=torch.float32)
-    with torch.no_grad():
-        policy.gpt_neox.final_layer_norm.weight[0] = 0.0
-        policy.gpt_neox.final_layer_norm.bias[0] = 1.0
-        policy.get_output_embeddings().weight[:2, 0] = torch.tensor([end_logit, -20.0])
-    policy.save_pretrained(folder / "policy")
 
 
 def our_trainer(folder: Path) -> PPOTrainer:
@@ -97,11 +86,12 @@ def our_rollout(trainer: PPOTrainer, theirs: dict[str, Tensor]) -> tuple[Batch, 
     lengths = mask.sum(1)
     ids = [row[:length].tolist() for row, length in zip(theirs["responses"], lengths, strict=True)]
     ended = torch.tensor([row[-1] == 0 for row in ids])
-    trainer.prompt_ids = [[token for token in row if token != 1] for row in theirs["queries"].tolist()]
+    prompts = [[token for token in row if token != 1] for row in theirs["queries"].tolist()]
+    trainer.rollouts.prompt_ids = prompts
     replies = Replies(theirs["responses"], lengths, ended, torch.zeros(mask.shape), torch.zeros(mask.shape))
     rows = list(range(len(ids)))
-    scores = torch.where(ended, trainer.score(rows, replies), theirs["scores"])
-    batch = trainer.judge(trainer.prompt_ids, replies, scores)
+    scores = torch.where(ended, trainer.rollouts.score(rows, replies), theirs["scores"])
+    batch = trainer.rollouts.judge(prompts, replies, scores)
     with torch.no_grad():
         batch.logprobs.masked_scatter_(mask, trainer.model("judge", batch.sequences).logprobs)
     kl = losses.kl_estimate(batch.logprobs, batch.ref_logprobs, "k1")

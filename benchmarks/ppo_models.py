@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
+    AutoModelForCausalLM,
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
     GPTNeoXForSequenceClassification,
@@ -39,9 +40,9 @@ SHAPES = {
 }
 
 
-def build(shape: Shape, folder: Path) -> None:
+def build(shape: Shape, folder: Path, seed: int = 0) -> None:
     """Writes `policy` and `reward` with the tokenizer; both sides of the benchmark start from these weights."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config = {
         "vocab_size": shape.vocabulary,
         "hidden_size": shape.hidden,
@@ -56,6 +57,17 @@ def build(shape: Shape, folder: Path) -> None:
     tokenizer(shape).save_pretrained(folder / "policy")
     GPTNeoXForCausalLM(GPTNeoXConfig(**config)).save_pretrained(folder / "policy")
     GPTNeoXForSequenceClassification(GPTNeoXConfig(**config, num_labels=1)).save_pretrained(folder / "reward")
+
+
+def steer_ends(folder: Path, end_logit: float) -> None:
+    """Makes the policy write ends as often as the logit says, and never the padding token, which TRL would take for
+    padding wherever it stands."""
+    policy = AutoModelForCausalLM.from_pretrained(folder / "policy", dtype=torch.float32)
+    with torch.no_grad():
+        policy.gpt_neox.final_layer_norm.weight[0] = 0.0
+        policy.gpt_neox.final_layer_norm.bias[0] = 1.0
+        policy.get_output_embeddings().weight[:2, 0] = torch.tensor([end_logit, -20.0])
+    policy.save_pretrained(folder / "policy")
 
 
 def tokenizer(shape: Shape) -> PreTrainedTokenizerFast:

@@ -1,5 +1,7 @@
 """PPO on a CUDA device: bf16, memory, and what a CPU cannot show. Run by `pytest -m gpu`."""
 
+import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -34,3 +36,20 @@ def test_a_resumed_run_goes_on(tmp_path):
     world.trainer(tmp_path, updates=2).train()
     world.trainer(tmp_path, updates=4).train()
     assert [line["step"] for line in read_jsonl(tmp_path / "metrics.jsonl")] == [1, 2, 3, 4]
+
+
+def test_the_benchmark_measures_its_share_of_the_peak():
+    # given
+    benchmark = Path(__file__).parents[2] / "benchmarks" / "ppo.py"
+    options = ["--shape", "pythia-1.4b", "--rounds", "1", "--updates", "2", "--sides", "ours"]
+    # when
+    done = subprocess.run([sys.executable, str(benchmark), *options], capture_output=True, text=True, timeout=3000)
+    # then
+    assert done.returncode == 0, done.stderr[-3000:]
+    print(done.stdout)
+    measured = [json.loads(line[line.index("{") :]) for line in done.stderr.splitlines() if '"flops"' in line]
+    assert len(measured) == 2
+    for each in measured:
+        assert each["samples_per_second"] > 0
+        assert each["flops"] > 0
+        assert 0 < each.get("share", 0.5) < 1  # no share on a GPU whose peak flops.PEAKS does not name

@@ -108,8 +108,9 @@ def run_to_the_end(folder: Path, changes: dict) -> None:
     with exclusive(folder), stop_on_signals() as stop:
         run = trainer(folder, reward_model() if changes.pop("reward_model", False) else count_w5, **changes)
         run.train(stop)
+        whole = run.accelerator.get_state_dict(run.model)  # all processes take part, where each holds a shard
         if run.accelerator.is_main_process:
-            save_file({name: value.contiguous() for name, value in weights(run).items()}, folder / "final.safetensors")
+            save_file({name: value.contiguous() for name, value in whole.items()}, folder / "final.safetensors")
 
 
 if __name__ == "__main__":

@@ -19,10 +19,10 @@ from trustdag.artifacts import read_jsonl
 from trustdag.errors import UserError
 from trustdag.train import checkpoints
 
-ACCELERATE = Path(__file__).parents[2] / "config" / "accelerate" / "multi_cpu.yaml"
+ACCELERATE = Path(__file__).parents[2] / "config" / "accelerate"
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
-    ["trustdag.rl.trainer", "trustdag.rl.cache", "accelerate", "transformers.models.gpt_neox.modeling_gpt_neox"]
+    ["trustdag.rl.trainer", "trustdag.models.cache", "accelerate", "transformers.models.gpt_neox.modeling_gpt_neox"]
 )
 
 
@@ -235,6 +235,25 @@ def test_a_collapsed_policy_stops(tmp_path):
         run.train()
 
 
+def two_processes(configuration: str, script: str, folder: Path, changes: dict) -> None:
+    """Trains in two processes that accelerate starts with one of our configurations."""
+    launcher = ["-m", "accelerate.commands.launch", "--config_file", str(ACCELERATE / configuration)]
+    ports = ["--main_process_port", "0", "--num_processes", "2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, *launcher, *ports, script, str(folder), json.dumps(changes)],
+        env=environment, capture_output=True, text=True, timeout=900,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def assert_close(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> None:
+    """To 1e-5."""
+    assert ours.keys() == theirs.keys()
+    for name, value in theirs.items():
+        torch.testing.assert_close(ours[name], value, atol=1e-5, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -248,19 +267,28 @@ def test_two_processes_equal_one_with_the_same_global_batch(changes, tmp_path):
     process = start(tmp_path / "one", changes)
     process.join()
     # when
-    script = Path(world.__file__)
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [
-        sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(ACCELERATE),
-        "--main_process_port", "0", str(script), str(tmp_path / "two"), json.dumps(changes),
-    ]  # fmt: skip
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    two_processes("multi_cpu.yaml", world.__file__, tmp_path / "two", changes)
     # then
-    assert done.returncode == 0, done.stderr[-3000:]
-    one, two = final(tmp_path / "one"), final(tmp_path / "two")
-    for name, value in one.items():
-        torch.testing.assert_close(two[name], value, atol=1e-5, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
+    assert_close(final(tmp_path / "two"), final(tmp_path / "one"))
     logs = [read_jsonl(tmp_path / name / "metrics.jsonl") for name in ("one", "two")]
     for ours, theirs in zip(*logs, strict=True):
         for name in ("reward", "kl", "length", "policy_loss", "entropy", "grad_norm"):
             assert theirs[name] == pytest.approx(ours[name], abs=1e-5), name
+
+
+@pytest.mark.slow
+def test_two_processes_that_share_out_the_weights_equal_one(tmp_path):
+    # given
+    changes = {"updates": 2, "learning_rate": 1e-4}
+    process = start(tmp_path / "one", changes)
+    process.join()
+    script = str(Path(world.__file__).with_name("fsdp_world.py"))
+    # when
+    two_processes("fsdp.yaml", script, tmp_path / "two", changes)
+    # then
+    assert_close(final(tmp_path / "two"), final(tmp_path / "one"))
+    # when the finished run is started again, from its checkpoint
+    (tmp_path / "two" / "final.safetensors").unlink()
+    two_processes("fsdp.yaml", script, tmp_path / "two", changes)
+    # then
+    assert_close(final(tmp_path / "two"), final(tmp_path / "one"))

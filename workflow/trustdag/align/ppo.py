@@ -64,7 +64,7 @@ def read_prompts(
     stage: Stage, settings: PPOSettings, tokenizer: "PreTrainedTokenizerBase"
 ) -> tuple[list[list[Any]], dict[str, int]]:
     """The conversations of train.parquet that leave room for a reply, and how many there were and were too long."""
-    from trustdag.rl.trainer import encode
+    from trustdag.rl.rollout import encode
 
     path = stage.data / "train.parquet"
     conversations = [list(prompt) for prompt in read_table(path, ["prompt"], "preference pairs")["prompt"]]

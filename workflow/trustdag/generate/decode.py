@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from transformers import DynamicCache, PreTrainedModel
 
-from trustdag.generate.cache import growing_cache
+from trustdag.models.cache import growing_cache
 
 SHARED_PREFIX = 8
 """Prompts that start with at least this many common tokens have them computed once."""
@@ -53,7 +53,7 @@ def stream(seed: int, item: str, sample: int, length: int) -> np.ndarray:
 def prefill(model: PreTrainedModel, prompts: Sequence[tuple[int, ...]], capacity: int) -> State:
     """Reads the prompts (one row each; none empty). What all of them start with is computed once."""
     shared = _shared_prefix(prompts)
-    cache = growing_cache(model, capacity)
+    cache = growing_cache(model.config, capacity)
     mask = torch.ones(len(prompts), shared, dtype=torch.long, device=model.device)
     if shared:
         ids = torch.tensor([list(prompts[0][:shared])], device=model.device)

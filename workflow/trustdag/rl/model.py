@@ -48,6 +48,9 @@ class ActorCritic(nn.Module):
 
     `critic` is a trunk of its own, or None where the value head reads the policy's hidden states. Without
     `learn_entropy` the entropy is for the log alone and has no gradient.
+
+    `value_offset` is added to every value. It is a number and no parameter, so that it can be set while FSDP or
+    DeepSpeed hold the parameters.
     """
 
     def __init__(
@@ -64,6 +67,12 @@ class ActorCritic(nn.Module):
         self.value_head = value_head
         self.temperature = temperature
         self.learn_entropy = learn_entropy
+        self.value_offset = 0.0
+
+    @property
+    def _no_split_modules(self) -> Any:
+        """transformers' name for the layers that FSDP gathers one at a time."""
+        return base_of(self.policy)._no_split_modules
 
     def forward(self, task: Literal["judge", "appraise", "advance"], *inputs: object) -> Any:
         """Runs the method that is named by `task`."""
@@ -110,7 +119,7 @@ class ActorCritic(nn.Module):
         return base_of(self.policy).get_output_embeddings()(states)
 
     def _value(self, states: Tensor) -> Tensor:
-        return self.value_head(states.float())[:, 0].float()
+        return self.value_head(states.float())[:, 0].float() + self.value_offset
 
 
 def base_of(policy: "PreTrainedModel") -> "PreTrainedModel":

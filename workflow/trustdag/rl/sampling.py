@@ -100,7 +100,7 @@ def _write(
     advance: Advance, config: "PreTrainedConfig", prompts: list[Sequence[int]], uniforms: Tensor, rules: SamplingRules
 ) -> Replies:
     """One batch of replies, as wide as `max_new_tokens`."""
-    from trustdag.rl.cache import growing_cache
+    from trustdag.models.cache import growing_cache
 
     device, count, limit = uniforms.device, len(prompts), rules.max_new_tokens
     tokens, present = pad_left(prompts, rules.pad_token, limit, device)

@@ -33,6 +33,7 @@ def save(trainer: "PPOTrainer") -> None:
                 {
                     "update": trainer.update,
                     "kl_coef": trainer.kl.coef,
+                    "value_offset": trainer.plain.value_offset,
                     "moments": vars(trainer.moments),
                     "collapsed_updates": trainer.collapsed_updates,
                     "random": random_states,
@@ -55,6 +56,7 @@ def load(trainer: "PPOTrainer") -> None:
     kept = read_json(folder / STATE)
     trainer.update = kept["update"]
     trainer.kl.coef = kept["kl_coef"]
+    trainer.plain.value_offset = kept["value_offset"]
     trainer.moments = RunningMoments(**kept["moments"])
     trainer.collapsed_updates = kept["collapsed_updates"]
     set_random_state(kept["random"][trainer.accelerator.process_index])

@@ -5,7 +5,6 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,33 +12,28 @@ import torch
 from torch import Tensor
 
 from trustdag.models.cpu import use_onednn
-from trustdag.models.dialogue import Format, Message, render
+from trustdag.models.dialogue import Format
 from trustdag.models.load import choose_bf16
-from trustdag.models.tokens import encode_prompts
 from trustdag.rl import checks, losses, state
-from trustdag.rl.batch import Batch, Experience, rows_of, scatter, splits
+from trustdag.rl.batch import Batch, Experience, rows_of, splits
 from trustdag.rl.control import KLController, RunningMoments, shape_scores
 from trustdag.rl.model import (
     ActorCritic,
-    adapter_off,
     add_adapter,
     base_of,
     build_value,
     copy_reference,
     disable_dropout,
-    reference_logprobs,
     train_top_layers,
 )
 from trustdag.rl.report import UpdateLog, check_health, check_variety, gradient_is_finite
-from trustdag.rl.rewards import RewardFunction, pad_right, score_with_function, score_with_model
-from trustdag.rl.sampling import Replies, SamplingRules, generate
+from trustdag.rl.rewards import RewardFunction
+from trustdag.rl.rollout import Prompt, Rollouts, any_process, encode, is_sharded
 from trustdag.rl.settings import PPOSettings
 from trustdag.train.checkpoints import StopRequest
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-Prompt = str | Sequence[Message]
 
 
 class PPOTrainer:
@@ -77,7 +71,6 @@ class PPOTrainer:
         )
         self.prompts = list(prompts)
         self.prompt_ids = encode(self.prompts, tokenizer, style)
-        self.reward = reward
         self.reward_model: PreTrainedModel | None = reward if isinstance(reward, torch.nn.Module) else None
         checks.check_division(settings, self.accelerator.num_processes)
         checks.check_policy(policy, tokenizer)
@@ -90,6 +83,10 @@ class PPOTrainer:
         self.update = 0
         self.collapsed_updates = 0
         self.log = UpdateLog(folder, settings, self.accelerator)
+        self.rollouts = Rollouts(
+            self.model, self.reference, reward, tokenizer, self.prompts, self.prompt_ids, settings, self.accelerator,
+            self.log,
+        )  # fmt: skip
 
     def _build(self, policy: "PreTrainedModel") -> None:
         """Reference, value model, optimiser; each on its device."""
@@ -150,25 +147,9 @@ class PPOTrainer:
 
     def rollout(self, chosen: list[int]) -> Batch:
         """Asks the policy, and everyone else what they think of its replies; all processes get the whole batch."""
-        lengths = torch.tensor([len(self.prompt_ids[index]) for index in chosen])
-        parts = self.accelerator.num_processes
-        shares = [splits(lengths, parts, part, None)[0] for part in range(parts)]
-        own = shares[self.accelerator.process_index]
-        uniforms = torch.rand(
-            len(chosen),
-            self.settings.max_new_tokens,
-            generator=self.stream("replies", self.update),
-            dtype=torch.float64,
-        )
-        indices = [chosen[row] for row in own]
-        self.plain.eval()
-        with self.log.phase("generate"), self.accelerator.autocast():
-            replies = self.write([self.prompt_ids[index] for index in indices], uniforms[own])
-        with self.log.phase("reward"), self.accelerator.autocast():
-            scores = self.score(indices, replies)
-        with self.log.phase("judge"), self.accelerator.autocast():
-            batch = self.judge([self.prompt_ids[index] for index in indices], replies, scores)
-        return self.gather(batch, torch.cat(shares))
+        shape = (len(chosen), self.settings.max_new_tokens)
+        uniforms = torch.rand(shape, generator=self.stream("replies", self.update), dtype=torch.float64)
+        return self.rollouts.ask(chosen, uniforms)
 
     def assign_credit(self, batch: Batch) -> Experience:
         """Rewards per token, then advantages and returns."""
@@ -191,14 +172,13 @@ class PPOTrainer:
             advantages = losses.whiten(advantages, batch.mask)
         return Experience(**vars(batch), advantages=advantages, returns=returns)
 
-    @torch.no_grad()
     def centre_values(self, batch: Batch, mean: Tensor) -> Batch:
         """A new value head starts at the mean reward of the first rollout.
 
         From 0, the last tokens would have the largest advantages whatever the reward is (A_t = R lambda^(T - 1 - t)),
         and as the end-of-text token is always the last one, any positive reward would teach the policy to stop early.
         """
-        self.plain.value_head.bias.fill_(mean)
+        self.plain.value_offset = mean.item()
         return replace(batch, values=torch.where(batch.mask, batch.values + mean, 0.0))
 
     def minibatches(self, experience: Experience, epoch: int) -> Iterator[Experience]:
@@ -214,6 +194,8 @@ class PPOTrainer:
         lengths = minibatch.prompt_lengths + minibatch.lengths
         groups = splits(lengths, accelerator.num_processes, accelerator.process_index, settings.device_batch_size)
         self.plain.train(settings.gradient_checkpointing)
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.learning_rate * learning_rate_factor(settings, self.update)
         with self.log.phase("optimise"):
             for rows in groups:
                 last = rows is groups[-1]
@@ -222,9 +204,8 @@ class PPOTrainer:
                     scale = accelerator.num_processes / minibatch.mask.sum()
                     accelerator.backward(self.loss(rows_of(minibatch, rows)) * scale)
             norm = accelerator.clip_grad_norm_(self.model.parameters(), settings.max_grad_norm)
+            norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # FSDP's is spread over processes
             gradient_is_finite(norm, self.update)
-            for group in self.optimizer.param_groups:
-                group["lr"] = settings.learning_rate * learning_rate_factor(settings, self.update)
             self.optimizer.step()
             self.optimizer.zero_grad()
         self.log.add_step(norm)
@@ -243,90 +224,6 @@ class PPOTrainer:
             loss = loss - settings.entropy_coef * judged.entropy
         return loss.sum()
 
-    # --- The parts of a rollout ---
-
-    def write(self, prompts: list[list[int]], uniforms: Tensor) -> Replies:
-        """The policy's replies to this process's prompts."""
-        rules = SamplingRules(
-            self.settings.max_new_tokens,
-            self.tokenizer.eos_token_id,
-            self.pad_token,
-            self.settings.rollout_batch_size,
-            self.any_process if self.sharded else bool,
-        )
-        model = self.model if self.sharded else self.plain
-        uniforms = uniforms.to(self.accelerator.device)
-        return generate(partial(model, "advance"), base_of(self.plain.policy).config, prompts, uniforms, rules)
-
-    def score(self, indices: list[int], replies: Replies) -> Tensor:
-        """The raw reward of each reply, (R,)."""
-        ids = [row[:length].tolist() for row, length in zip(replies.tokens, replies.lengths, strict=True)]
-        if self.reward_model is not None:
-            prompts = [self.prompt_ids[index] for index in indices]
-            size = self.settings.device_batch_size or len(prompts)
-            return score_with_model(self.reward_model, prompts, ids, self.tokenizer.eos_token_id, size)
-        texts = self.texts_of(ids)
-        scores = score_with_function(self.reward, [self.prompts[index] for index in indices], texts)
-        return scores.to(self.accelerator.device)
-
-    @torch.no_grad()
-    def judge(self, prompts: list[list[int]], replies: Replies, scores: Tensor) -> Batch:
-        """Log-probabilities of policy and reference, and values. What generation found is used where it is exact: in
-        fp32. In bf16 a step with a cache and a whole forward pass round differently, and the ratio must start at 1."""
-        device = self.accelerator.device
-        rows = [
-            [*prompt, *reply[:length].tolist()]
-            for prompt, reply, length in zip(prompts, replies.tokens, replies.lengths, strict=True)
-        ]
-        tokens, _ = pad_right(rows, self.pad_token, device)
-        prompt_lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
-        mask = torch.arange(replies.tokens.shape[1], device=device) < replies.lengths[:, None]
-        batch = Batch(
-            tokens,
-            prompt_lengths,
-            mask,
-            replies.ended,
-            scores,
-            replies.logprobs,
-            torch.zeros_like(replies.logprobs),
-            replies.values,
-        )
-        for part in splits(prompt_lengths + replies.lengths, 1, 0, self.settings.device_batch_size):
-            group = rows_of(batch, part)
-            where = (part[:, None], torch.arange(group.mask.shape[1], device=device))
-            with self.reference_policy() as reference:
-                found = reference_logprobs(reference, group.sequences, self.settings.temperature)
-            batch.ref_logprobs[where] = scatter(found, group.mask)
-            if self.bf16:
-                judged = self.model("judge", group.sequences)
-                batch.logprobs[where] = scatter(judged.logprobs, group.mask)
-                batch.values[where] = scatter(judged.values, group.mask)
-            elif self.settings.value != "head":
-                batch.values[where] = scatter(self.model("appraise", group.sequences), group.mask)
-        return batch
-
-    def gather(self, batch: Batch, order: Tensor) -> Batch:
-        """The batch of all processes, back in the order of the prompts; `order` (B,) is where each row came from."""
-        accelerator = self.accelerator
-        if accelerator.num_processes == 1:
-            gathered = vars(batch)
-        else:
-            gathered = {
-                name: accelerator.gather(accelerator.pad_across_processes(value, dim=1) if value.dim() > 1 else value)
-                for name, value in vars(batch).items()
-            }
-        back = order.argsort().to(accelerator.device)
-        return Batch(**{name: value[back] for name, value in gathered.items()})
-
-    @contextlib.contextmanager
-    def reference_policy(self) -> Iterator["PreTrainedModel"]:
-        """The reference: the frozen copy, or the policy with its adapter off."""
-        if self.reference is not None:
-            yield self.reference
-        else:
-            with adapter_off(self.plain.policy) as policy:
-                yield policy
-
     # --- The ends of an update ---
 
     def finish_update(self, experience: Experience, stop: StopRequest) -> None:
@@ -335,7 +232,7 @@ class PPOTrainer:
         self.log.finish(self.update, learning_rate_factor(settings, self.update - 1) * settings.learning_rate)
         if self.update % settings.samples_every == 0 or self.update == 1:
             self.log.write_samples(self.update, self.samples(experience))
-        leaving = self.any_process(bool(stop))
+        leaving = any_process(self.accelerator, bool(stop))
         if leaving or self.update % settings.checkpoint_every == 0 or self.update == settings.updates:
             state.save(self)
         if leaving and self.update < settings.updates:
@@ -365,7 +262,7 @@ class PPOTrainer:
     def trained_policy(self) -> "tuple[PreTrainedModel, dict[str, Tensor] | None]":
         """The policy with its adapter merged, and its weights where they are spread over processes, else None."""
         policy = self.plain.policy
-        if self.sharded:
+        if is_sharded(self.accelerator):
             weights = self.accelerator.get_state_dict(self.model)
             prefix = "policy."
             return policy, {
@@ -375,44 +272,10 @@ class PPOTrainer:
 
     # --- Small parts ---
 
-    @property
-    def sharded(self) -> bool:
-        """Whether weights are spread over processes (FSDP, DeepSpeed), so that every forward pass needs them all."""
-        from accelerate.utils import DistributedType
-
-        return self.accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED)
-
-    @property
-    def pad_token(self) -> int:
-        """Fills rows; never read, as lengths are known."""
-        return self.tokenizer.eos_token_id if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id
-
-    def any_process(self, flag: bool) -> bool:
-        """Whether the flag is set on any process."""
-        if self.accelerator.num_processes == 1:
-            return flag
-        return bool(self.accelerator.reduce(torch.tensor(float(flag), device=self.accelerator.device), "sum") > 0)
-
     def stream(self, name: str, *numbers: int) -> torch.Generator:
         """A random stream of its own for each purpose and number."""
         digest = hashlib.sha256(repr((self.seed, name, *numbers)).encode()).digest()
         return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big", signed=True))
-
-    def texts_of(self, replies: list[list[int]]) -> list[str]:
-        """Replies as text, without the end-of-text token."""
-        end = self.tokenizer.eos_token_id
-        return self.tokenizer.batch_decode([ids[:-1] if ids[-1:] == [end] else ids for ids in replies])
-
-
-def encode(prompts: Sequence[Prompt], tokenizer: "PreTrainedTokenizerBase", style: Format) -> list[list[int]]:
-    """The ids of prompts: texts as they are, conversations as `style` renders them."""
-    ids: list[list[int]] = []
-    for prompt in prompts:
-        if isinstance(prompt, str):
-            ids += encode_prompts([prompt], tokenizer, "plain")
-        else:
-            ids += encode_prompts([render(prompt, tokenizer, style)], tokenizer, style)
-    return ids
 
 
 def build_optimizer(model: torch.nn.Module, settings: PPOSettings) -> torch.optim.Optimizer:

@@ -1,4 +1,7 @@
-"""A key-value cache that grows in place: appending a token copies no earlier one."""
+"""A key-value cache that grows in place: appending a token copies no earlier one.
+
+Imports transformers: import it inside functions only.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,7 +9,7 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig
 
 
 class GrowingLayer(DynamicLayer):
@@ -52,8 +55,8 @@ class GrowingLayer(DynamicLayer):
         self.buffers = None
 
 
-def growing_cache(model: "PreTrainedModel", capacity: int) -> DynamicCache:
-    """An empty cache for `model`: layers of full attention grow in place, any other kind is transformers' own."""
-    cache = DynamicCache(config=model.config)
+def growing_cache(config: "PreTrainedConfig", capacity: int) -> DynamicCache:
+    """An empty cache for a model of this configuration: full attention grows in place, the rest is transformers'."""
+    cache = DynamicCache(config=config)
     cache.layers = [GrowingLayer(capacity) if type(layer) is DynamicLayer else layer for layer in cache.layers]
     return cache

@@ -1,0 +1,51 @@
+"""The cache that grows in place, against transformers' own."""
+
+import pytest
+import torch
+from transformers import DynamicCache, GPTNeoXConfig
+
+from trustdag.models.cache import GrowingLayer, growing_cache
+
+
+def states(rows: int, new: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Keys and values of `new` tokens: 2 heads of width 4."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(rows, 2, new, 4, generator=generator), torch.randn(rows, 2, new, 4, generator=generator)
+
+
+@pytest.fixture
+def config() -> GPTNeoXConfig:
+    return GPTNeoXConfig(num_hidden_layers=2, hidden_size=8, num_attention_heads=2, intermediate_size=8)
+
+
+@pytest.mark.parametrize("rows", [[2, 0], [0, 1, 2], [1, 1, 0, 2, 2]], ids=["fewer", "the same", "more"])
+def test_it_holds_what_a_cache_that_copies_holds(config, rows):
+    # given
+    ours, theirs = growing_cache(config, 9), DynamicCache(config=config)
+    assert all(type(layer) is GrowingLayer for layer in ours.layers)
+    # when rows are appended, selected, and appended again
+    for step, new in enumerate((3, 1, 1)):
+        for layer in range(2):
+            ours.update(*states(3, new, 10 * step + layer), layer)
+            theirs.update(*states(3, new, 10 * step + layer), layer)
+    for cache in (ours, theirs):
+        cache.batch_select_indices(torch.tensor(rows))
+    # then
+    for layer in range(2):
+        found = ours.update(*states(len(rows), 2, 99 + layer), layer)
+        expected = theirs.update(*states(len(rows), 2, 99 + layer), layer)
+        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert ours.get_seq_length() == theirs.get_seq_length() == 7
+
+
+def test_appending_copies_no_earlier_token(config):
+    cache = growing_cache(config, 4)
+    first, _ = cache.update(*states(1, 2, 0), 0)
+    later, _ = cache.update(*states(1, 1, 1), 0)
+    assert first.data_ptr() == later.data_ptr()
+
+
+def test_more_tokens_than_it_has_room_for_are_an_error(config):
+    cache = growing_cache(config, 4)
+    with pytest.raises(ValueError, match="cache of 4 positions asked to hold 5"):
+        cache.update(*states(1, 5, 0), 0)
