@@ -11,9 +11,8 @@ from math import ceil, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
-
 from trustdag import estimate, jobs, site
+from trustdag.config.resources import MINUTE, ModelResources, ResourceSettings
 from trustdag.errors import UserError
 from trustdag.settings import Section
 
@@ -21,62 +20,8 @@ if TYPE_CHECKING:
     from trustdag.config.study import Study
     from trustdag.models.base import AnyBase
 
-MINUTE = 60
 PROMPT_TOKENS = 200
 """Tokens of a prompt that is to be answered, on average over the verticals."""
-
-
-class Request(Section):
-    """What one kind of job asks for. None leaves the estimate."""
-
-    gpu: int | None = Field(None, ge=0)
-    """GPUs; training starts one process on each."""
-    cpus: int | None = Field(None, ge=1)
-    """CPU cores."""
-    mem_mb: int | None = Field(None, ge=1)
-    """Memory of the host, in MB."""
-    runtime: int | None = Field(None, ge=1)
-    """Time limit, in minutes."""
-    accelerate: str | None = Field(None, pattern=r"^[\w.-]+$")
-    """Name of the file in config/accelerate that training starts with, without `.yaml`."""
-
-
-class ModelResources(Section):
-    """What differs for one model."""
-
-    parameters: float | None = Field(None, gt=0)
-    """Number of parameters, where neither the model's name nor its files tell it."""
-    rules: dict[str, Request] = {}
-    """What its jobs ask for, by rule."""
-
-
-class ResourceSettings(Section):
-    """The cluster's hardware as the estimate sees it, and what overrides the estimate."""
-
-    gpu_memory_gb: float = Field(80, gt=0)
-    """Memory of one GPU, in GB. It decides on how many GPUs a stage is trained."""
-    gpu_tflops: float = Field(312, gt=0)
-    """Peak of one GPU in bf16, in TFLOP/s: 312 is an A100, 989 an H100."""
-    gpu_utilisation: float = Field(0.25, gt=0, le=1)
-    """Share of that peak that training reaches."""
-    cpu_gflops: float = Field(20, gt=0)
-    """What one CPU core reaches, in GFLOP/s."""
-    gpu_from: float = Field(1e7, ge=0)
-    """Parameters from which a model gets a GPU: a smaller one is done on a CPU before a GPU is free."""
-    gpus_per_node: int = Field(8, ge=1)
-    """GPUs of one node, and so the most that a job may have: a stage trains on one node."""
-    cpus: int = Field(4, ge=1)
-    """CPU cores for each GPU, and of a CPU job that computes with a model."""
-    pairs: int = Field(160_800, ge=1)
-    """Preference pairs that are assumed until the data is prepared (the size of HH-RLHF)."""
-    replies: int = Field(10_000, ge=1)
-    """Replies of one vertical that are assumed for each sample."""
-    max_runtime: int = Field(24 * MINUTE, ge=1)
-    """Longest time limit that is asked for, in minutes. Training that needs more goes on from its checkpoint."""
-    rules: dict[str, Request] = {}
-    """What jobs ask for, by rule: `{ppo: {gpu: 4, runtime: 600}}`."""
-    models: dict[str, ModelResources] = {}
-    """What differs for one model, by model: `{llama: {rules: {ppo: {gpu: 8}}}}`."""
 
 
 class Ask(Section):

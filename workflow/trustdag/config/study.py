@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, create_model, field_validator, model_validator
 
 from trustdag.align import methods
+from trustdag.config.resources import ResourceSettings
 from trustdag.data import sources
 from trustdag.models.base import AnyBase
 from trustdag.models.dialogue import Format
 from trustdag.plan import PlanSettings
 from trustdag.report.settings import ReportSettings
-from trustdag.resources import ResourceSettings
 from trustdag.settings import Section, explain
 from trustdag.stats.settings import StatisticsSettings
 from trustdag.verticals import verticals
