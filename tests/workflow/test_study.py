@@ -42,7 +42,7 @@ def test_every_shipped_study_is_planned_offline(configfile: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("target", "planned"),
     [
-        ("smoke", {"report": 1, "ppo": 1, "score": 20, "plot": 5}),
+        ("smoke", {"report": 1, "ppo": 1, "score": 20, "plot": 6}),
         ("tiny", {"report": 0, "ppo": 1, "score": 20, "plot": 0}),
         ("privacy", {"report": 0, "ppo": 1, "score": 4, "items": 5}),
         ("results/smoke/records/tiny/crowd/sft/seed0/bias.parquet", {"sft": 1, "ppo": 0, "score": 1}),
