@@ -109,7 +109,7 @@ class ClusterError(Exception):
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("action", choices=("up", "down", "install", "status"))
-    parser.add_argument("--purge", action="store_true", help="with down: also remove jobs, accounts and configuration")
+    parser.add_argument("--purge", action="store_true", help="with down: also forget jobs and accounts")
     arguments = parser.parse_args(argv)
     try:
         if arguments.action == "up":
@@ -157,11 +157,12 @@ def down(purge: bool) -> None:
         subprocess.run(["scancel", "--user", "root"], check=False, capture_output=True, timeout=30)
     for name in names:
         stop(name)
+    # With a configuration but no daemon, Slurm's commands try for nine seconds, and so does every start of Snakemake.
+    for file in configuration_files():
+        if file.exists() and file.read_text().startswith(MARK):
+            file.unlink()
     if purge:
         shutil.rmtree(HOME, ignore_errors=True)
-        for file in configuration_files():
-            if file.exists() and file.read_text().startswith(MARK):
-                file.unlink()
 
 
 def status() -> str:
