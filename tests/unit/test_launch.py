@@ -109,7 +109,7 @@ def test_the_first_attempt_of_a_later_run_tries_again_and_clears_the_failures(jo
 
 def test_the_log_keeps_every_attempt_until_a_fresh_start(job):
     job.run("print('one'); raise MemoryError")
-    job.log.write_text("")  # Snakemake empties a job's log before each attempt
+    job.log.unlink()  # as Snakemake does before each attempt
     job.run("print('two')", attempt=2)
     text = job.log.read_text()
     assert text.index("attempt 1") < text.index("one") < text.index("attempt 2") < text.index("two")
@@ -165,8 +165,20 @@ def test_a_launcher_that_was_killed_leaves_the_trace_of_a_kill(job):
     for pid in [launcher.pid, *family]:
         processes.send(pid, signal.SIGKILL)
     launcher.wait(20)
+    job.log.unlink()  # as Snakemake does before each attempt
     assert job.run("raise KeyError('x')") == 1
     assert job.failures() == ["killed", "error"]
+    text = job.log.read_text()
+    assert text.count("--- attempt") == 2, "what the killed attempt had said is lost"
+    assert "training" in text.split("--- attempt")[1]
+
+
+def test_a_log_moves_to_its_place_once_an_attempt_has_succeeded(job):
+    job.run("print('one'); raise MemoryError")
+    assert job.log.is_symlink()
+    job.run("print('two')", attempt=2)
+    assert not job.log.is_symlink()
+    assert [path.name for path in job.record.parent.glob("record.*")] == ["record.json"]
 
 
 def test_what_a_killed_attempt_held_decides_whether_memory_ran_out(job):

@@ -5,7 +5,6 @@ before the time limit, for an orphan that still runs the same job, and for the r
 """
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -50,7 +49,7 @@ def launch(record: Path, log: Path, attempt: int, given: Allocation, command: Se
     Raises UserError if the last attempt failed in a way that this one would repeat, or an orphan cannot be stopped.
     """
     before = jobs.read(record)
-    earlier = _restore_log(record, log, before)
+    kept = _keep_log(record, log, before)
     if failure := jobs.hopeless(before, attempt):
         raise UserError(f"not tried again: {failure.message}")
     before = _settle(before, record)
@@ -63,16 +62,14 @@ def launch(record: Path, log: Path, attempt: int, given: Allocation, command: Se
     ours = {"running": processes.Process.ours(), "mem_mb": given.mem_mb, "runtime": given.runtime}
     running = before.model_copy(update=ours)
     jobs.write(record, running)
-    with log.open("a", encoding="utf-8") as handle:
+    with kept.open("a", encoding="utf-8") as handle:
         handle.write(_headline(attempt, given))
         handle.flush()
         watch = Watch(given, lambda held: jobs.write(record, running.model_copy(update={"held_mb": held})))
         code = watch.run(line, handle.fileno(), environment(given))
     jobs.write(record, _after(before, watch, code, given, log))
-    if code:
-        shutil.copyfile(log, earlier)
-    else:
-        earlier.unlink(missing_ok=True)
+    if code == 0:
+        kept.replace(log)
     return code if code >= 0 else 128 - code
 
 
@@ -156,15 +153,20 @@ class Watch:
         return [] if self._child is None else [self._child.pid, *processes.descendants(self._child.pid)]
 
 
-def _restore_log(record: Path, log: Path, before: jobs.Record) -> Path:
-    """Puts what earlier attempts said back into the log, which Snakemake empties before each; where that is kept.
+def _keep_log(record: Path, log: Path, before: jobs.Record) -> Path:
+    """The file that attempts write to, to which the job's log is a link until one has succeeded.
 
-    So the log holds all attempts since the last success, each under a line that says where it ran.
+    Snakemake deletes a job's log before each attempt; beside the record, what even an attempt that died without a word
+    had said stays. So the log holds all attempts since the last success, each under a line that says where it ran.
     """
     kept = record.with_suffix(".log")
-    log.parent.mkdir(parents=True, exist_ok=True)
-    earlier = kept.read_bytes() if before.failures and kept.is_file() else b""
-    log.write_bytes(earlier)
+    for folder in (kept.parent, log.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    if before.running is None and not before.failures:
+        kept.unlink(missing_ok=True)
+    kept.touch()
+    log.unlink(missing_ok=True)
+    log.symlink_to(os.path.relpath(kept, log.parent))
     return kept
 
 
