@@ -1,7 +1,10 @@
-"""Small files of the publishers' schemas, in our own words."""
+"""Small files of the publishers' schemas, in our own words, and a process to be watched."""
 
 import gzip
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -61,3 +64,12 @@ def bias_file(tmp_path):
             rows.append(f"habits,{group},{template},text")
     path.write_text("\n".join(rows) + "\n")
     return path
+
+
+@pytest.fixture
+def sleeper() -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that lives for a while."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    yield process
+    process.kill()
+    process.wait()

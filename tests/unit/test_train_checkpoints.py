@@ -5,8 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,15 +13,6 @@ from trustdag import processes
 from trustdag.errors import UserError
 from trustdag.processes import Process
 from trustdag.train import checkpoints
-
-
-@pytest.fixture
-def sleeper() -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that lives for a while."""
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    yield process
-    process.kill()
-    process.wait()
 
 
 def hold(folder: Path, pid: int, host: str | None = None, job: str | None = None) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(workflow.basedir)
@@ -23,7 +24,18 @@ from trustdag.fingerprint import code_of, content_of, write_book
 from trustdag.report import plots
 
 ORIGIN = str((workflow.configfiles or ["config/demo.yaml"])[-1])
-try:
+
+
+@contextmanager
+def told_by_snakemake():
+    """Errors that the user can mend end Snakemake with their message, without a traceback."""
+    try:
+        yield
+    except UserError as error:
+        raise WorkflowError(str(error))
+
+
+with told_by_snakemake():
     STUDY = load.validate(config, ORIGIN)
     if workflow.is_main_process:
         load.announce(STUDY)
@@ -44,8 +56,6 @@ try:
         if node.preferences is None
     }
     resources.check(STUDY, RESERVED)
-except UserError as error:
-    raise WorkflowError(str(error))
 
 RESULTS = load.results_folder(STUDY)
 LOGS = f"{RESULTS}/logs"
@@ -60,7 +70,7 @@ LAUNCH = (
     " --accelerate {resources.accelerate} --code {params.code} -- "
 )
 # Only then, because Snakemake speaks of it at every start.
-CACHED = "SNAKEMAKE_OUTPUT_CACHE" in os.environ
+CACHED = load.CACHE in os.environ
 VERTICALS = STUDY.verticals_measured()
 COMPARISONS = dag.comparisons(STUDY)
 POLICIES = [policy.policy for policy in COMPARISONS.policies]
@@ -77,10 +87,8 @@ wildcard_constraints:
 
 onstart:
     if workflow.executor_plugin.name == "slurm":
-        try:
+        with told_by_snakemake():
             site.check_cluster(site.load())
-        except UserError as error:
-            raise WorkflowError(str(error))
     load.mark_results(STUDY, ORIGIN)
     write_book(Path(RESULTS) / ".jobs" / "code.json")
     orphans.adopt(workflow, load.digest(STUDY))

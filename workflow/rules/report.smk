@@ -50,7 +50,7 @@ rule configuration:
     log:
         f"{LOGS}/configuration.log",
     params:
-        content=dag.results_of(STUDY),
+        content=load.results_of(STUDY),
     message:
         "Write down the configuration of {STUDY.name}"
     run:

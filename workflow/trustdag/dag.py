@@ -118,11 +118,6 @@ def model_files(study: Study, node: Node) -> list[str]:
     return [str(path) for path in base.model_files(Path(source.path))] if isinstance(source, base.Folder) else []
 
 
-def results_of(study: Study) -> str:
-    """The configuration that results follow from, as JSON: not what jobs ask for, nor what a plan is worth."""
-    return json.dumps(study.model_dump(mode="json", exclude={"resources", "plan"}), sort_keys=True)
-
-
 def sampling(study: Study, vertical: str) -> str:
     """A digest (8 hexadecimal digits) of how a vertical's replies are sampled, and of the code that does it."""
     settings = study.verticals_measured()[vertical].generate

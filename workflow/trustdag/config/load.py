@@ -1,5 +1,6 @@
 """From YAML to a validated Study, with errors that name the file, the key, the value and the mend."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -81,16 +82,21 @@ def check_announced(study: Study, origin: str) -> None:
 
     Its result would stand under the settings that the run has read. What jobs ask for may be edited at any time.
     """
-    if os.environ.get(ANNOUNCED, digest(study)) != digest(study):
+    if os.environ.get(ANNOUNCED, own := digest(study)) != own:
         raise UserError(
             f"{origin}: edited since this run began; undo the edit, or end the run and start it again:"
             " what is finished stays"
         )
 
 
+def results_of(study: Study) -> str:
+    """The configuration that results follow from, as JSON: not what jobs ask for, nor what a plan is worth."""
+    return json.dumps(study.model_dump(mode="json", exclude={"resources", "plan"}), sort_keys=True)
+
+
 def digest(study: Study) -> str:
-    """The SHA-256 of all settings that results follow from."""
-    return sha256_text([study.model_dump_json(exclude={"resources", "plan"})])
+    """The SHA-256 of the configuration that results follow from."""
+    return sha256_text([results_of(study)])
 
 
 def write_down(content: str, output: str, log: str) -> None:
