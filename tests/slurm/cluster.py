@@ -5,10 +5,10 @@
     python tests/slurm/cluster.py status
     python tests/slurm/cluster.py down      # stops what `up` started; `--purge` also forgets jobs and accounts
 
-It needs root on Debian or Ubuntu, and only the standard library. Nodes: `cpu01`, and `gpu01` with four fake GPUs (like
-/dev/null: CUDA_VISIBLE_DEVICES is set as on a real node, while no CUDA device exists). Partitions: `main` (the default,
-both nodes), `gpu` (gpu01), and `urgent` (gpu01), whose jobs preempt the others by requeueing them. Accounts: `research`
-(the default) and `teaching`.
+It needs root on Debian or Ubuntu, and only the standard library. Nodes: `cpu01`, and `gpu01` and `gpu02` with four fake
+GPUs each (like /dev/null: CUDA_VISIBLE_DEVICES is set as on a real node, while no CUDA device exists). Partitions:
+`main` (the default: cpu01 and gpu01), `gpu` (gpu01), `wide` (gpu01 and gpu02), and `urgent` (gpu01), whose jobs preempt
+the others by requeueing them. Accounts: `research` (the default) and `teaching`.
 """
 
 import argparse
@@ -31,7 +31,7 @@ CONFIGURATION = Path("/etc/slurm")
 MARK = "# Written by tests/slurm/cluster.py"
 PACKAGES = ("slurm-wlm", "slurmdbd", "munge", "mariadb-server")
 PROGRAMS = ("slurmctld", "slurmd", "slurmdbd", "munged", "mariadbd", "mariadb-install-db", "sacctmgr", "sbatch")
-NODES = ("cpu01", "gpu01")
+NODES = ("cpu01", "gpu01", "gpu02")
 GPUS = 4
 DATABASE_PORT = 13306
 
@@ -79,12 +79,15 @@ AccountingStorageEnforce=associations
 NodeName=cpu01 NodeAddr=127.0.0.1 NodeHostname={host} Port=17001 CPUs=8 RealMemory=65536 Weight=1
 NodeName=gpu01 NodeAddr=127.0.0.1 NodeHostname={host} Port=17002 CPUs=8 RealMemory=65536 \
     Gres=gpu:a100:{gpus} Feature=a100 Weight=2
+NodeName=gpu02 NodeAddr=127.0.0.1 NodeHostname={host} Port=17003 CPUs=8 RealMemory=65536 \
+    Gres=gpu:a100:{gpus} Feature=a100 Weight=3
 PartitionName=main Nodes=cpu01,gpu01 Default=YES MaxTime=7-0 PriorityTier=1
 PartitionName=gpu Nodes=gpu01 MaxTime=7-0 PriorityTier=1
+PartitionName=wide Nodes=gpu01,gpu02 MaxTime=7-0 PriorityTier=1
 PartitionName=urgent Nodes=gpu01 MaxTime=1-0 PriorityTier=10 PreemptMode=OFF
 """
 
-GRES_CONF = "{mark}\nNodeName=gpu01 Name=gpu Type=a100 File=/dev/fakegpu[0-{last}]\n"
+GRES_CONF = "{mark}\nNodeName=gpu01,gpu02 Name=gpu Type=a100 File=/dev/fakegpu[0-{last}]\n"
 
 SLURMDBD_CONF = """{mark}
 DbdHost=localhost
@@ -128,7 +131,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def up() -> None:
-    """Starts what does not run yet, in the order of dependence, and waits until both nodes are idle."""
+    """Starts what does not run yet, in the order of dependence, and waits until all nodes are idle."""
     check_machine()
     install_packages()
     for folder in (LOGS, PIDS, HOME / "state", HOME / "database", *(HOME / "spool" / node for node in NODES)):
@@ -146,7 +149,7 @@ def up() -> None:
         subprocess.run(["scancel", "--user", "root"], **CAPTURE)
     for node in NODES:
         start_node(node)
-    wait_for("both nodes to be idle", nodes_are_up, log=LOGS / "slurmctld.log")
+    wait_for("all nodes to be idle", nodes_are_up, log=LOGS / "slurmctld.log")
 
 
 def down(purge: bool) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from trustdag import jobs
 
@@ -70,6 +71,39 @@ def test_a_stage_that_is_stopped_goes_on_from_its_checkpoint(
     assert run.failures() == []
     assert not list(run.model.glob(".checkpoints/*")), "checkpoints of a finished stage are removed"
     assert run.log.read_text().count("--- attempt") >= 2
+
+
+@ON_GPU01
+def test_a_stage_on_two_nodes_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    """With gloo on CPUs in place of GPUs; a process on each node."""
+    calm, disturbed = (on_two_nodes(tmp_path / name) for name in ("calm", "disturbed"))
+    try:
+        calm.start()
+        disturbed.start()
+        disturbed.wait_for_checkpoint()
+        requeue(disturbed)
+        for run in (calm, disturbed):
+            run.finish()
+    finally:
+        for run in (calm, disturbed):
+            run.stop()
+    assert disturbed.digest() == calm.digest()
+    assert disturbed.trained_steps() == calm.trained_steps()
+    for run, attempts in ((calm, 1), (disturbed, 2)):
+        assert run.log.read_text().count(": 2 nodes, 1 CPUs, 2 GPUs") == attempts
+        used = jobs.read(run.job).used
+        assert used is not None
+        assert used.peak_mb > 100, "what the nodes hold is noted"
+
+
+def on_two_nodes(folder: Path) -> Stage:
+    """A stage with one GPU on each of two nodes."""
+    folder.mkdir()
+    run = Stage(folder, {"gpu": 2, "nodes": 2, "accelerate": "multi_cpu"}, STEPS)
+    site = {"first_poll": 3, "account": "research", "gpu": {"partition": "wide"}}
+    (folder / "site.yaml").write_text(yaml.safe_dump(site))
+    run.environment["TRUSTDAG_SITE"] = str(folder / "site.yaml")
+    return run
 
 
 def test_a_stage_that_runs_out_of_time_goes_on_with_more(start: Start, undisturbed: Undisturbed) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from trustdag import jobs, launch, processes
+from trustdag import jobs, launch, processes, watch
+from trustdag.allocation import Allocation
 from trustdag.errors import UserError
-from trustdag.launch import Allocation
 
 WORKFLOW = Path(launch.__file__).parents[1]
 TRAINER = """
@@ -32,7 +32,7 @@ TRAINER = """
 @pytest.fixture
 def job(tmp_path, monkeypatch):
     """Launches a command whose Python source is given; returns its exit code, record and log."""
-    monkeypatch.setattr(launch, "SAMPLE_SECONDS", 0.05)
+    monkeypatch.setattr(watch, "SAMPLE_SECONDS", 0.05)
 
     class Job:
         record = tmp_path / "record.json"
@@ -56,10 +56,11 @@ def job(tmp_path, monkeypatch):
             self.stand_in(source)
             driver = (
                 f"import os, sys; sys.path.insert(0, {str(WORKFLOW)!r}); from pathlib import Path;"
-                "from trustdag import launch; launch.SAMPLE_SECONDS = 0.05;"
+                "from trustdag import launch, watch; from trustdag.allocation import Allocation;"
+                "watch.SAMPLE_SECONDS = 0.05;"
                 f"os.chdir({str(tmp_path / 'stand_in')!r});"
-                f"launch.Allocation.warning = lambda given: {warning};"
-                "given = launch.Allocation(cpus=1, gpu=0, mem_mb=4000, runtime=60);"
+                f"Allocation.warning = lambda given: {warning};"
+                "given = Allocation(cpus=1, gpu=0, mem_mb=4000, runtime=60);"
                 f"sys.exit(launch.launch(Path({str(self.record)!r}), Path({str(self.log)!r}), 1, given, ['work']))"
             )
             return subprocess.Popen([sys.executable, "-c", driver])
@@ -186,36 +187,3 @@ def test_what_a_killed_attempt_held_decides_whether_memory_ran_out(job):
     jobs.write(job.record, jobs.Record(running=gone, held_mb=3900, mem_mb=4000, runtime=60))
     job.run("raise KeyError('x')")
     assert job.failures() == ["memory", "error"]
-
-
-def test_the_warning_comes_a_tenth_before_the_end_but_no_more_than_ten_minutes():
-    def warning(runtime):
-        return Allocation(cpus=1, gpu=0, mem_mb=1, runtime=runtime).warning()
-
-    assert warning(10) == 9 * 60
-    assert warning(1440) == 1430 * 60
-
-
-def test_gpu_jobs_start_one_process_on_each_gpu_through_accelerate():
-    command = launch.start_command(Allocation(8, 2, 1, 1, accelerate="fsdp"), ["align", "dpo"])
-    assert command[1:4] == ["-m", "accelerate.commands.launch", "--config_file"]
-    assert command[command.index("--num_processes") + 1] == "2"
-    assert command[-4:] == ["-m", "trustdag", "align", "dpo"]
-
-
-def test_cpu_jobs_start_as_they_are():
-    assert launch.start_command(Allocation(8, 0, 1, 1, accelerate="cpu"), ["score"])[1:] == ["-m", "trustdag", "score"]
-
-
-def test_an_unknown_accelerate_configuration_is_named():
-    with pytest.raises(UserError, match=r"tpu\.yaml: no such file"):
-        launch.start_command(Allocation(8, 1, 1, 1, accelerate="tpu"), [])
-
-
-def test_every_shipped_accelerate_configuration_is_read_by_accelerate():
-    from accelerate.commands.config.config_args import load_config_from_file
-
-    found = sorted((launch.ROOT / "config" / "accelerate").glob("*.yaml"))
-    assert {path.stem for path in found} >= {"gpu", "ddp", "fsdp"}
-    for path in found:
-        assert load_config_from_file(str(path)).compute_environment == "LOCAL_MACHINE"

@@ -113,20 +113,53 @@ def test_a_rule_is_overridden_and_a_model_overrides_the_rule():
         ({"rules": {"sfft": {"gpu": 1}}}, "resources.rules.sfft: no such rule"),
         ({"models": {"x": {}}}, "resources.models.x: no such model; models has m"),
         ({"models": {"m": {"rules": {"nope": {}}}}}, "resources.models.m.rules.nope: no such rule"),
-        ({"rules": {"sft": {"gpu": 16}}}, r"resources.rules.sft.gpu: 16 GPUs are more than the 8 of a node"),
-        ({"gpus_per_node": 2, "models": {"m": {"rules": {"dpo": {"gpu": 4}}}}}, "more than the 2 of a node"),
+        ({"rules": {"sft": {"gpu": 64}}}, r"sft.gpu: 64 GPUs are more .*gpus_per_node: 8, max_nodes: 4"),
+        ({"rules": {"sft": {"gpu": 8, "nodes": 3}}}, "8 GPUs are not spread evenly over 3 nodes"),
+        ({"rules": {"sft": {"gpu": 32, "nodes": 2}}}, r"32 GPUs are more .*gpus_per_node: 8\)"),
+        ({"rules": {"sft": {"nodes": 2}}}, r"set resources\.rules\.sft\.gpu"),
+        ({"rules": {"ask": {"gpu": 16}}}, r"ask.gpu: 16 GPUs are more .*gpus_per_node: 8\)"),
+        ({"rules": {"ask": {"gpu": 2, "nodes": 2}}}, "ask runs on one node; only training runs on several"),
+        ({"gpus_per_node": 2, "max_nodes": 1, "models": {"m": {"rules": {"dpo": {"gpu": 4}}}}}, "max_nodes: 1"),
     ],
 )
 def test_what_cannot_be_had_is_refused(asked, message):
     with pytest.raises(UserError, match=message):
-        resources.check(study(**asked), ["sft", "dpo"])
+        resources.check(study(**asked), ["sft", "dpo", "ask"])
 
 
 def test_a_model_that_fits_nowhere_is_named_with_the_mends():
-    with pytest.raises(UserError, match=r"sft of m .* does not fit the 8 GPUs of 80 GB of one node"):
+    with pytest.raises(UserError, match=r"sft of m .* does not fit 32 GPUs of 80 GB \(max_nodes: 4, gpus_per_node: 8"):
         ask("sft", study(dict(PYTHIA, name="big-1000b/x-1000b")))
-    with pytest.raises(UserError, match="does not fit the 1 GPUs"):
-        ask("sft", study(dict(PYTHIA, name="EleutherAI/pythia-6.9b"), gpus_per_node=1))
+    with pytest.raises(UserError, match="does not fit 1 GPUs"):
+        ask("sft", study(dict(PYTHIA, name="EleutherAI/pythia-6.9b"), gpus_per_node=1, max_nodes=1))
+
+
+def test_a_stage_that_one_node_does_not_hold_is_spread_over_several():
+    large = dict(PYTHIA, name="meta-llama/Llama-2-70b")
+    found = ask("sft", study(large))
+    assert found.gpu > 8
+    assert found.nodes == found.gpu // 8
+    assert found.accelerate == "fsdp"
+    assert found.cpus == 4 * 8, "CPU cores are those of one node"
+    alone = ask("sft", study(large, gpus_per_node=found.gpu))
+    assert (alone.gpu, alone.nodes) == (found.gpu, 1)
+    assert found.mem_mb < alone.mem_mb, "memory is that of one node"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "of_node", "nodes"), [(1, 8, 1), (8, 8, 1), (16, 8, 2), (8, 6, 2), (16, 6, 4), (3, 2, 3)]
+)
+def test_gpus_are_spread_evenly_over_as_few_nodes_as_hold_them(gpus, of_node, nodes):
+    assert resources.nodes_for(gpus, of_node) == nodes
+
+
+def test_a_job_on_several_nodes_is_asked_of_slurm_as_such():
+    asked = evaluated(study(rules={"sft": {"gpu": 16, "cpus": 64}}))
+    assert (asked["gpu"], asked["nodes"], asked["tasks"], asked["cpus_per_task"]) == (16, 2, 2, 64)
+    assert asked["slurm_extra"] == "--gpus-per-node=8"
+    assert asked["mpi"] == "srun"
+    alone = evaluated(study(rules={"sft": {"gpu": 8}}))
+    assert not {"mpi", "tasks", "tasks_per_gpu", "cpus_per_task", "slurm_extra"} & set(alone)
 
 
 # --- The model's size ---
@@ -152,13 +185,14 @@ def test_a_folders_size_is_read_from_its_safetensors(folder):
 
 
 def evaluated(found, rule="sft", attempt=1, **wildcards):
-    """The resources as Snakemake evaluates them, with its own wildcards."""
+    """The resources as Snakemake evaluates them, with its own wildcards; it drops what is None."""
     given = Wildcards(fromdict=wildcards or TRAINED)
     functions = resources.for_rule(found, rule)
-    return {
+    values = {
         name: each(given, attempt) if each.__code__.co_argcount == 2 else each(given)
         for name, each in functions.items()
     }
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def failed(kind, **given):

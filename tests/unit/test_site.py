@@ -58,6 +58,13 @@ def test_a_job_is_placed_by_its_gpus_not_by_its_rule(site_file):
     assert load().place(1) == {"slurm_partition": "a100", "gpu_model": "a100"}
 
 
+def test_a_job_on_several_nodes_gets_its_gpus_from_each_of_them(site_file):
+    site_file("gpu: {gpu_model: a100, extra: --exclude=node13}")
+    placed = load().place(8, nodes=2, cpus=16)
+    assert placed["slurm_extra"] == "--exclude=node13 --gpus-per-node=a100:4"
+    assert (placed["tasks"], placed["cpus_per_task"], placed["tasks_per_gpu"]) == (2, 16, 0)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -66,7 +66,7 @@ ENVS = ROOT / "envs"
 # limit, and with a record of how it ended, from which a retry knows whether more memory or time would help.
 LAUNCH = (
     "python -m trustdag launch --record {resources.record} --log {log[0]} --attempt {resources.attempt}"
-    " --cpus {threads} --gpu {resources.gpu} --mem-mb {resources.mem_mb} --runtime {resources.runtime}"
+    " --nodes {resources.nodes} --cpus {threads} --gpu {resources.gpu} --mem-mb {resources.mem_mb} --runtime {resources.runtime}"
     " --accelerate {resources.accelerate} --code {params.code} -- "
 )
 # Only then, because Snakemake speaks of it at every start.

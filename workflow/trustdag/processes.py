@@ -90,6 +90,12 @@ def slurm_job_lives(job: str) -> bool:
     return any(state in WITH_PROCESSES for state in done.stdout.split())
 
 
+def signal_steps(signal_name: str) -> bool:
+    """Has Slurm send a signal to every step of our job, not to the batch script; whether it took the order."""
+    command = ["scancel", f"--signal={signal_name}", str(slurm_job())]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
 class SlurmEnding(NamedTuple):
     """What Slurm's accounting knows of a job: the states of the job and its steps, and the most memory a step held."""
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from trustdag import estimate, jobs, site
-from trustdag.config.resources import MINUTE, ModelResources, ResourceSettings
+from trustdag.align import methods
+from trustdag.config.resources import MINUTE, ModelResources, Request, ResourceSettings
 from trustdag.errors import UserError
 from trustdag.settings import Section
 
@@ -28,10 +29,14 @@ class Ask(Section):
     """What one job asks for, all told."""
 
     gpu: int
+    """Of all nodes together."""
     cpus: int
+    """Of one node."""
     mem_mb: int
+    """Of one node."""
     runtime: int
     accelerate: str
+    nodes: int = 1
 
 
 CPU_JOB = Ask(gpu=0, cpus=1, mem_mb=4_000, runtime=60, accelerate="cpu")
@@ -64,20 +69,17 @@ def for_rule(study: "Study", rule: str) -> dict[str, Callable[..., Any]]:
     def field(name: str) -> Callable[[Any, int], Any]:
         return lambda wildcards, attempt: getattr(next_try(wildcards, attempt), name)
 
-    def place(name: str) -> Callable[[Any, int], str | None]:
-        return lambda wildcards, attempt: placed.place(next_try(wildcards, attempt).gpu).get(name)
+    def place(name: str) -> Callable[[Any, int], str | int | None]:
+        def placed_at(wildcards: Any, attempt: int) -> str | int | None:
+            wanted = next_try(wildcards, attempt)
+            return placed.place(wanted.gpu, wanted.nodes, wanted.cpus).get(name)
 
-    asked_for = {name: field(name) for name in ("gpu", "mem_mb", "runtime", "accelerate")}
+        return placed_at
+
     return (
-        asked_for
-        | {name: place(name) for name in site.PLACED if placed.names(name)}
-        | {
-            # Slurm may spread `--gpus` over several nodes, of which but one would start its processes.
-            "nodes": lambda wildcards: 1,  # noqa: ARG005 - Snakemake passes it by name
-            "processes": lambda wildcards: max(1, asked(wildcards).gpu),
-            "attempt": _attempt,
-            "record": lambda wildcards: str(record(wildcards)),
-        }
+        {name: field(name) for name in ("gpu", "nodes", "mem_mb", "runtime", "accelerate")}
+        | {name: place(name) for name in site.PLACED}
+        | {"attempt": _attempt, "record": lambda wildcards: str(record(wildcards))}
     )
 
 
@@ -113,7 +115,7 @@ def ask(study: "Study", rule: str, wildcards: Mapping[str, str]) -> Ask:
     changes: dict[str, Any] = {}
     for request in filter(None, requests):
         changes |= {key: value for key, value in request.model_dump().items() if value is not None}
-    return _estimated(study, rule, wildcards, changes.get("gpu")).model_copy(update=changes)
+    return _estimated(study, rule, wildcards, Request(**changes)).model_copy(update=changes)
 
 
 def _model_of(wildcards: Mapping[str, str]) -> str | None:
@@ -122,17 +124,17 @@ def _model_of(wildcards: Mapping[str, str]) -> str | None:
     return wildcards.get("model")
 
 
-def _estimated(study: "Study", rule: str, wildcards: Mapping[str, str], gpus: int | None) -> Ask:
+def _estimated(study: "Study", rule: str, wildcards: Mapping[str, str], request: Request) -> Ask:
     if rule == "base":
-        return _base(study, wildcards, gpus)
+        return _base(study, wildcards, request)
     if rule == "ask":
-        return _ask_model(study, wildcards, gpus)
+        return _ask_model(study, wildcards, request.gpu)
     if "chain" in wildcards:
-        return _trained(study, rule, wildcards, gpus)
+        return _trained(study, rule, wildcards, request)
     return CPU_JOB
 
 
-def _base(study: "Study", wildcards: Mapping[str, str], gpus: int | None) -> Ask:
+def _base(study: "Study", wildcards: Mapping[str, str], request: Request) -> Ask:
     source = _source(study, wildcards["model"], wildcards["given"])
     parameters = parameters_of(study, wildcards["model"])
     if source.source != "scratch":
@@ -148,13 +150,13 @@ def _base(study: "Study", wildcards: Mapping[str, str], gpus: int | None) -> Ask
         checkpointing=False,
         trained_share=1.0,
     )
-    return _training(study, wildcards["model"], "base", training, source.batch_size, gpus)
+    return _training(study, wildcards["model"], "base", training, source.batch_size, request)
 
 
-def _trained(study: "Study", rule: str, wildcards: Mapping[str, str], gpus: int | None) -> Ask:
+def _trained(study: "Study", rule: str, wildcards: Mapping[str, str], request: Request) -> Ask:
     model, stage = wildcards["model"], wildcards["chain"].split("-")[-1]
     settings, parameters = study.stage_settings(model, stage), parameters_of(study, model)
-    on_gpu = _wants_gpu(study, parameters, gpus)
+    on_gpu = _wants_gpu(study, parameters, request.gpu)
     training = estimate.Training(
         parameters=parameters,
         cost=_cost(settings),
@@ -165,7 +167,7 @@ def _trained(study: "Study", rule: str, wildcards: Mapping[str, str], gpus: int 
         checkpointing=settings.gradient_checkpointing,
         trained_share=estimate.lora_share(parameters, settings.lora.rank) if settings.lora else 1.0,
     )
-    return _training(study, model, rule, training, settings.batch_size, gpus)
+    return _training(study, model, rule, training, settings.batch_size, request)
 
 
 def _precision(wanted: Literal["auto", "fp32", "bf16"], on_gpu: bool) -> estimate.Precision:
@@ -185,34 +187,42 @@ def _examples(settings: Any, pairs: int) -> float:
 
 
 def _training(
-    study: "Study", model: str, rule: str, training: estimate.Training, batch_size: int, gpus: int | None
+    study: "Study", model: str, rule: str, training: estimate.Training, batch_size: int, request: Request
 ) -> Ask:
     settings = study.resources
     flops = estimate.training_flops(training)
-    if not _wants_gpu(study, training.parameters, gpus):
+    if not _wants_gpu(study, training.parameters, request.gpu):
         memory = estimate.training_memory(training, 1, sharded=False)
         runtime = _minutes(settings, flops / (settings.cpus * settings.cpu_gflops * 1e9))
         return Ask(gpu=0, cpus=settings.cpus, mem_mb=_mb(2e9 + memory), runtime=runtime, accelerate="cpu")
     memory = settings.gpu_memory_gb * 1e9
-    count = gpus or estimate.processes_for(training, batch_size, memory, settings.gpus_per_node)
+    most = settings.gpus_per_node * settings.max_nodes
+    count = request.gpu or estimate.processes_for(training, batch_size, memory, most)
     if count is None:
         raise UserError(
-            f"resources: {rule} of {model} ({training.parameters:.2g} parameters) does not fit"
-            f" the {settings.gpus_per_node} GPUs of {settings.gpu_memory_gb:g} GB of one node, and training over"
-            " several nodes is not supported; lower the stage's device_batch_size, turn on gradient_checkpointing or"
-            " lora, or correct resources.gpu_memory_gb or resources.gpus_per_node"
+            f"resources: {rule} of {model} ({training.parameters:.2g} parameters) does not fit {most} GPUs of"
+            f" {settings.gpu_memory_gb:g} GB (max_nodes: {settings.max_nodes}, gpus_per_node:"
+            f" {settings.gpus_per_node}); lower the stage's device_batch_size, turn on gradient_checkpointing or lora,"
+            " or correct these numbers"
         )
+    nodes = request.nodes or nodes_for(count, settings.gpus_per_node)
     sharded = estimate.must_shard(training, batch_size, memory, count)
     # Every process reads the weights; the first one gathers weights and optimiser state for a checkpoint.
-    host = 4e9 + (4 * count + estimate.TRAINED_STATE * training.trained_share) * training.parameters
+    host = 4e9 + (4 * count // nodes + estimate.TRAINED_STATE * training.trained_share) * training.parameters
     speed = count * settings.gpu_tflops * 1e12 * settings.gpu_utilisation
     return Ask(
         gpu=count,
-        cpus=settings.cpus * count,
+        nodes=nodes,
+        cpus=settings.cpus * count // nodes,
         mem_mb=_mb(host),
         runtime=_minutes(settings, flops / speed),
         accelerate="gpu" if count == 1 else "fsdp" if sharded else "ddp",
     )
+
+
+def nodes_for(gpus: int, gpus_per_node: int) -> int:
+    """The fewest nodes over which GPUs are spread evenly."""
+    return next(nodes for nodes in range(ceil(gpus / gpus_per_node), gpus + 1) if gpus % nodes == 0)
 
 
 def _ask_model(study: "Study", wildcards: Mapping[str, str], gpus: int | None) -> Ask:
@@ -261,8 +271,8 @@ def _minutes(settings: ResourceSettings, seconds: float) -> int:
 def check(study: "Study", rules: Collection[str]) -> None:
     """Checks `resources` against the study.
 
-    Raises UserError if it names a rule or a model that the study lacks, asks for more GPUs than a node has, or leaves a
-    model's size unknown.
+    Raises UserError if it names a rule or a model that the study lacks, asks for GPUs or nodes that cannot be had, or
+    leaves a model's size unknown.
     """
     settings = study.resources
     for model in settings.models:
@@ -274,13 +284,29 @@ def check(study: "Study", rules: Collection[str]) -> None:
     for (section, rule), request in named.items():
         if rule not in rules:
             raise UserError(f"{section}.{rule}: no such rule; there are {', '.join(sorted(rules))}")
-        if (request.gpu or 0) > settings.gpus_per_node:
-            raise UserError(
-                f"{section}.{rule}.gpu: {request.gpu} GPUs are more than the {settings.gpus_per_node} of a node"
-                " (resources.gpus_per_node), and training over several nodes is not supported"
-            )
+        _check_spread(f"{section}.{rule}", rule, request, settings)
     for model in study.models:
         parameters_of(study, model)
+
+
+def _check_spread(key: str, rule: str, request: Request, settings: ResourceSettings) -> None:
+    """Raises UserError if a rule asks for nodes that it does not use, or GPUs that its nodes do not have."""
+    trains = rule == "base" or rule in methods()
+    if request.nodes is not None and not trains:
+        raise UserError(f"{key}.nodes: {rule} runs on one node; only training runs on several")
+    if request.nodes is not None and request.gpu is None:
+        raise UserError(f"{key}.nodes: {request.nodes} nodes of how many GPUs? set {key}.gpu, of all nodes together")
+    if request.gpu is None or request.gpu == 0:
+        return
+    if request.nodes is not None and request.gpu % request.nodes:
+        raise UserError(f"{key}.gpu: {request.gpu} GPUs are not spread evenly over {request.nodes} nodes")
+    nodes = request.nodes or (settings.max_nodes if trains else 1)
+    if request.gpu > nodes * settings.gpus_per_node:
+        limit = "" if request.nodes or not trains else f", max_nodes: {nodes}"
+        raise UserError(
+            f"{key}.gpu: {request.gpu} GPUs are more than there are"
+            f" (resources.gpus_per_node: {settings.gpus_per_node}{limit})"
+        )
 
 
 def _source(study: "Study", model: str, given: str) -> Any:

@@ -25,8 +25,8 @@ VARIABLE = "TRUSTDAG_SITE"
 Word = Annotated[str, Field(pattern=r"^[\w.,:@+-]+$")]
 OURS = re.compile(
     r"(?:^|\s)(-[JoeDApnctCNG]\b|--(?:job-name|output|error|parsable|export|comment|chdir|workdir|account|partition"
-    r"|mem|mem-per-cpu|mem-per-gpu|ntasks|ntasks-per-gpu|cpus-per-task|cpus-per-gpu|time|constraint|qos|nodes|clusters"
-    r"|gres|gpus|signal|array)\b)"
+    r"|mem|mem-per-cpu|mem-per-gpu|ntasks|ntasks-per-node|ntasks-per-gpu|cpus-per-task|cpus-per-gpu|time|constraint|qos|nodes|clusters"
+    r"|gres|gpus|gpus-per-node|signal|array)\b)"
 )
 """sbatch options that are set for each job: in `extra` they would contradict it."""
 FEATURE = re.compile(r"[A-Za-z][\w.:-]*")
@@ -80,25 +80,32 @@ class Site(Section):
             raise ValueError("gpu_model has no meaning for jobs without a GPU")
         return cpu
 
-    def place(self, gpus: int) -> dict[str, str]:
-        """The resources that the Slurm executor reads, for a job with so many GPUs."""
-        placement = self.gpu if gpus else self.cpu
+    def place(self, gpu: int, nodes: int = 1, cpus: int = 1) -> dict[str, str | int]:
+        """The resources that the Slurm executor reads, for a job with so many GPUs in all and CPU cores on a node."""
+        placement = self.gpu if gpu else self.cpu
+        extra = placement.extra
+        spread: dict[str, str | int] = {}
+        if nodes > 1:
+            # One task a node, for our own `srun`: without `mpi` the executor would wrap the job in an srun of its own.
+            # Slurm spreads `--gpus` as it likes unless told how many each node gives.
+            spread = {"mpi": "srun", "tasks": nodes, "tasks_per_gpu": 0, "cpus_per_task": cpus}
+            each = f"{placement.gpu_model}:{gpu // nodes}" if placement.gpu_model else str(gpu // nodes)
+            extra = " ".join(filter(None, [extra, f"--gpus-per-node={each}"]))
         wanted = {
             "slurm_account": self.account,
             "slurm_partition": placement.partition,
             "constraint": placement.constraint,
             "qos": placement.qos,
             "gpu_model": placement.gpu_model,
-            "slurm_extra": placement.extra,
+            "slurm_extra": extra,
         }
-        return {name: value for name, value in wanted.items() if value is not None}
-
-    def names(self, resource: str) -> bool:
-        """Whether any job gets this resource."""
-        return resource in self.place(0) or resource in self.place(1)
+        return spread | {name: value for name, value in wanted.items() if value is not None}
 
 
-PLACED = ("slurm_account", "slurm_partition", "constraint", "qos", "gpu_model", "slurm_extra")
+PLACED = (
+    "slurm_account", "slurm_partition", "constraint", "qos", "gpu_model", "slurm_extra",
+    "mpi", "tasks", "tasks_per_gpu", "cpus_per_task",
+)  # fmt: skip
 """The names that `Site.place` may give."""
 
 

@@ -12,9 +12,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--record", type=Path, required=True, help="file that says how the job's attempts ended")
     parser.add_argument("--log", type=Path, required=True, help="file that takes the command's output")
     parser.add_argument("--attempt", type=int, default=1, help="Snakemake's attempt, from 1")
-    parser.add_argument("--cpus", type=int, default=1)
-    parser.add_argument("--gpu", type=int, default=0)
-    parser.add_argument("--mem-mb", type=int, required=True, help="memory that the job was given")
+    parser.add_argument("--nodes", type=int, default=1)
+    parser.add_argument("--cpus", type=int, default=1, help="CPU cores of one node")
+    parser.add_argument("--gpu", type=int, default=0, help="GPUs of all nodes together")
+    parser.add_argument("--mem-mb", type=int, required=True, help="memory that the job was given on one node")
     parser.add_argument("--runtime", type=int, required=True, help="time limit, in minutes")
     parser.add_argument("--accelerate", default="none", help="file in config/accelerate, without .yaml; none: plain")
     parser.add_argument("--code", default="", help="fingerprint of the code that the command runs, for the record")
@@ -23,14 +24,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs the command and exits with its exit code."""
+    from trustdag.allocation import Allocation
     from trustdag.jobs import tail
-    from trustdag.launch import Allocation, launch
+    from trustdag.launch import launch
 
     given = Allocation(
         cpus=arguments.cpus,
         gpu=arguments.gpu,
         mem_mb=arguments.mem_mb,
         runtime=arguments.runtime,
+        nodes=arguments.nodes,
         accelerate=arguments.accelerate,
         code=arguments.code,
     )

@@ -11,11 +11,13 @@ class Request(Section):
     """What one kind of job asks for. None leaves the estimate."""
 
     gpu: int | None = Field(None, ge=0)
-    """GPUs; training starts one process on each."""
+    """GPUs, of all nodes together; training starts one process on each."""
+    nodes: int | None = Field(None, ge=1)
+    """Nodes over which a training stage's GPUs are spread evenly. None: as few as hold them."""
     cpus: int | None = Field(None, ge=1)
-    """CPU cores."""
+    """CPU cores of one node."""
     mem_mb: int | None = Field(None, ge=1)
-    """Memory of the host, in MB."""
+    """Memory of one node, in MB."""
     runtime: int | None = Field(None, ge=1)
     """Time limit, in minutes."""
     accelerate: str | None = Field(None, pattern=r"^[\w.-]+$")
@@ -45,7 +47,9 @@ class ResourceSettings(Section):
     gpu_from: float = Field(1e7, ge=0)
     """Parameters from which a model gets a GPU: a smaller one is done on a CPU before a GPU is free."""
     gpus_per_node: int = Field(8, ge=1)
-    """GPUs of one node, and so the most that a job may have: a stage trains on one node."""
+    """GPUs of one node."""
+    max_nodes: int = Field(4, ge=1)
+    """Most nodes that a training stage is spread over where the GPUs of one do not hold it."""
     cpus: int = Field(4, ge=1)
     """CPU cores for each GPU, and of a CPU job that computes with a model."""
     pairs: int = Field(160_800, ge=1)

@@ -1,0 +1,102 @@
+"""What a job was given, and the command line that uses it: plain, on each of a node's GPUs, or on several nodes."""
+
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trustdag import processes
+from trustdag.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """What the job was given."""
+
+    cpus: int
+    """Of one node."""
+    gpu: int
+    """Of all nodes together."""
+    mem_mb: int
+    """Of one node."""
+    runtime: int
+    """Minutes."""
+    nodes: int = 1
+    accelerate: str = "none"
+    """Name of a file in config/accelerate, or `none`: the command is started as it is."""
+    code: str = ""
+    """Fingerprint of the code that the command runs, for the record."""
+
+    @property
+    def processes(self) -> int:
+        """Processes on one node: one for each GPU."""
+        return max(1, self.gpu // self.nodes)
+
+    def warning(self) -> float:
+        """Seconds after the start at which training is told to save: a tenth before the limit, at most 10 minutes."""
+        return 60 * self.runtime - min(600.0, 6.0 * self.runtime)
+
+    def environment(self) -> dict[str, str]:
+        """The environment of the command: as many threads as CPU cores for each process."""
+        each = str(max(1, self.cpus // self.processes))
+        return os.environ | {"OMP_NUM_THREADS": each, "MKL_NUM_THREADS": each, "PYTHONUNBUFFERED": "1"}
+
+
+def command_line(given: Allocation, command: Sequence[str], held: Path) -> list[str]:
+    """The command line of a job: plain Python, or `accelerate launch` with a process on each GPU of the allocation.
+
+    On several nodes, `srun` starts `trustdag node` on each, which does that there and notes the memory that it holds in
+    the folder `held`. Raises UserError for an unknown accelerate configuration, and for several nodes outside of Slurm.
+    """
+    if given.accelerate == "none" or given.gpu == 0:
+        return [sys.executable, "-m", "trustdag", *command]
+    if not _configuration(given).is_file():
+        raise UserError(f"{_configuration(given)}: no such file; resources name it as `accelerate`")
+    if given.nodes == 1:
+        return _accelerate(given, ["--num_processes", str(given.gpu)], command)
+    job = processes.slurm_job()
+    if job is None or shutil.which("srun") is None:
+        raise UserError(
+            f"this job is to run on {given.nodes} nodes, and is not run by Slurm; start the study with"
+            " `--profile slurm`, or give the rule fewer GPUs in `resources`"
+        )
+    step = ["srun", f"--jobid={job}", "--overlap", "--export=ALL", "--input=none", "--kill-on-bad-exit=1"]
+    step += [
+        f"--nodes={given.nodes}",
+        f"--ntasks={given.nodes}",
+        "--ntasks-per-node=1",
+        f"--cpus-per-task={given.cpus}",
+    ]
+    node = [sys.executable, "-m", "trustdag", "node", "--address", socket.gethostname(), "--port", str(_free_port())]
+    node += ["--nodes", str(given.nodes), "--cpus", str(given.cpus), "--gpu", str(given.gpu), "--held", str(held)]
+    node += ["--mem-mb", str(given.mem_mb), "--runtime", str(given.runtime), "--accelerate", given.accelerate]
+    return [*step, *node, "--", *command]
+
+
+def on_node(given: Allocation, rank: int, address: str, port: int, command: Sequence[str]) -> list[str]:
+    """The part of the command that node `rank` (from 0) starts; all meet at the first node's address and port."""
+    machines = ["--num_machines", str(given.nodes), "--machine_rank", str(rank)]
+    meeting = ["--main_process_ip", address, "--main_process_port", str(port)]
+    return _accelerate(given, ["--num_processes", str(given.gpu), *machines, *meeting], command)
+
+
+def _accelerate(given: Allocation, options: list[str], command: Sequence[str]) -> list[str]:
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(_configuration(given))]
+    return [*launcher, *options, "-m", "trustdag", *command]
+
+
+def _configuration(given: Allocation) -> Path:
+    return ROOT / "config" / "accelerate" / f"{given.accelerate}.yaml"
+
+
+def _free_port() -> int:
+    """A port that nobody listens at now."""
+    with socket.socket() as free:
+        free.bind(("", 0))
+        port: int = free.getsockname()[1]
+        return port
