@@ -137,18 +137,33 @@ class Workflow:
 
 
 class Stage(Workflow):
-    """A study of one stage, the base model, which takes a while to train and saves often."""
+    """A study of one stage, which takes a while to train and saves often: the base model, unless told."""
+
+    rule, model_id = "base", "tiny/base"
 
     def __init__(self, folder: Path, asked: dict[str, Any], steps: int) -> None:
         configfile = folder / "study.yaml"
-        configfile.write_text(yaml.safe_dump(study(asked, steps)))
-        self.target = "results/slurm/models/tiny/base/manifest.json"
-        command = [self.target, "--snakefile", str(tree() / "Snakefile"), "--profile", str(tree() / "slurm")]
+        configfile.write_text(yaml.safe_dump(self.study(asked, steps)))
+        command = [f"results/slurm/models/{self.model_id}/manifest.json"]
+        command += ["--snakefile", str(tree() / "Snakefile"), "--profile", str(tree() / "slurm")]
         command += ["--directory", str(folder), "--latency-wait", "5", "--configfile", str(configfile)]
         super().__init__(folder, "slurm", command, tree() / "slurm" / "site.yaml")
-        self.model = self.results / "models" / "tiny" / "base"
-        self.log = self.results / "logs" / "models" / "tiny" / "base.log"
-        self.job = self.record("base", "tiny,base")
+        self.model = self.results / "models" / self.model_id
+        self.log = self.results / "logs" / "models" / f"{self.model_id}.log"
+        self.job = self.record(self.rule, self.model_id.replace("/seed", "/").replace("/", ","))
+
+    def study(self, asked: dict[str, Any], steps: int) -> dict[str, Any]:
+        """A study whose base model takes a while to train, and saves often."""
+        base = {"source": "scratch", "corpus": "crowd", "vocabulary": 400, "hidden_size": 64, "layers": 2, "heads": 2}
+        base |= {"context": 64, "batch_size": 8, "steps": steps, "checkpoint_every": 20, "log_every": 10}
+        return {
+            "name": "slurm",
+            "models": {"tiny": {"base": base}},
+            "preferences": {"crowd": {"source": "toy", "pairs": 200}},
+            "recipes": {"base": []},
+            "verticals": {"privacy": {"items": {"source": "toy", "n": 24}}},
+            "resources": {"rules": {"base": {"cpus": 1, "gpu": 0, "mem_mb": 4000} | asked}},
+        }
 
     def wait_for_checkpoint(self) -> None:
         """Waits until the training has saved once, so that something can be lost."""
@@ -173,18 +188,24 @@ class Stage(Workflow):
         return [record["step"] for record in map(json.loads, lines) if record["split"] == "train"]
 
 
-def study(asked: dict[str, Any], steps: int) -> dict[str, Any]:
-    """A study whose base model takes a while to train, and saves often."""
-    base = {"source": "scratch", "corpus": "crowd", "vocabulary": 400, "hidden_size": 64, "layers": 2, "heads": 2}
-    base |= {"context": 64, "batch_size": 8, "steps": steps, "checkpoint_every": 20, "log_every": 10}
-    return {
-        "name": "slurm",
-        "models": {"tiny": {"base": base}},
-        "preferences": {"crowd": {"source": "toy", "pairs": 200}},
-        "recipes": {"base": []},
-        "verticals": {"privacy": {"items": {"source": "toy", "n": 24}}},
-        "resources": {"rules": {"base": {"cpus": 1, "gpu": 0, "mem_mb": 4000} | asked}},
-    }
+class TwoNodes(Stage):
+    """SFT with a process on each of two nodes: gloo on CPUs in place of GPUs."""
+
+    rule, model_id = "sft", "tiny/crowd/sft/seed0"
+
+    def __init__(self, folder: Path, steps: int) -> None:
+        folder.mkdir()
+        super().__init__(folder, {"gpu": 2, "nodes": 2, "accelerate": "multi_cpu"}, steps)
+        site = {"first_poll": 3, "account": "research", "gpu": {"partition": "wide"}}
+        (folder / "site.yaml").write_text(yaml.safe_dump(site))
+        self.environment["TRUSTDAG_SITE"] = str(folder / "site.yaml")
+
+    def study(self, asked: dict[str, Any], steps: int) -> dict[str, Any]:
+        """A base model that is soon done, and an SFT that takes a while."""
+        found = super().study({}, steps=10)
+        sft = {"max_steps": steps, "batch_size": 8, "max_length": 64, "checkpoint_every": 20, "log_every": 10}
+        found["resources"]["rules"]["sft"] = {"cpus": 1, "mem_mb": 4000} | asked
+        return found | {"recipes": {"sft": ["sft"]}, "stages": {"sft": sft}}
 
 
 @pytest.fixture

@@ -7,12 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 
 from trustdag import jobs
 
 from . import cluster
-from .conftest import Stage, slurm, wait_until
+from .conftest import Stage, TwoNodes, slurm, wait_until
 
 STEPS = 200
 Start = Callable[..., Stage]
@@ -75,8 +74,7 @@ def test_a_stage_that_is_stopped_goes_on_from_its_checkpoint(
 
 @ON_GPU01
 def test_a_stage_on_two_nodes_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
-    """With gloo on CPUs in place of GPUs; a process on each node."""
-    calm, disturbed = (on_two_nodes(tmp_path / name) for name in ("calm", "disturbed"))
+    calm, disturbed = (TwoNodes(tmp_path / name, STEPS) for name in ("calm", "disturbed"))
     try:
         calm.start()
         disturbed.start()
@@ -94,16 +92,6 @@ def test_a_stage_on_two_nodes_goes_on_from_its_checkpoint(tmp_path: Path) -> Non
         used = jobs.read(run.job).used
         assert used is not None
         assert used.peak_mb > 100, "what the nodes hold is noted"
-
-
-def on_two_nodes(folder: Path) -> Stage:
-    """A stage with one GPU on each of two nodes."""
-    folder.mkdir()
-    run = Stage(folder, {"gpu": 2, "nodes": 2, "accelerate": "multi_cpu"}, STEPS)
-    site = {"first_poll": 3, "account": "research", "gpu": {"partition": "wide"}}
-    (folder / "site.yaml").write_text(yaml.safe_dump(site))
-    run.environment["TRUSTDAG_SITE"] = str(folder / "site.yaml")
-    return run
 
 
 def test_a_stage_that_runs_out_of_time_goes_on_with_more(start: Start, undisturbed: Undisturbed) -> None:

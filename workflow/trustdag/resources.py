@@ -186,6 +186,13 @@ def _examples(settings: Any, pairs: int) -> float:
     return steps * settings.batch_size if steps else pairs * getattr(settings, "epochs", 1)
 
 
+def _most(settings: ResourceSettings, rule: str) -> int:
+    """Most GPUs of a rule's job: one for training from scratch, those of several nodes for the methods, else of one."""
+    if rule == "base":
+        return 1
+    return settings.gpus_per_node * (settings.max_nodes if rule in methods() else 1)
+
+
 def _training(
     study: "Study", model: str, rule: str, training: estimate.Training, batch_size: int, request: Request
 ) -> Ask:
@@ -196,7 +203,7 @@ def _training(
         runtime = _minutes(settings, flops / (settings.cpus * settings.cpu_gflops * 1e9))
         return Ask(gpu=0, cpus=settings.cpus, mem_mb=_mb(2e9 + memory), runtime=runtime, accelerate="cpu")
     memory = settings.gpu_memory_gb * 1e9
-    most = settings.gpus_per_node * settings.max_nodes
+    most = _most(settings, rule)
     count = request.gpu or estimate.processes_for(training, batch_size, memory, most)
     if count is None:
         raise UserError(
@@ -290,22 +297,19 @@ def check(study: "Study", rules: Collection[str]) -> None:
 
 
 def _check_spread(key: str, rule: str, request: Request, settings: ResourceSettings) -> None:
-    """Raises UserError if a rule asks for nodes that it does not use, or GPUs that its nodes do not have."""
-    trains = rule == "base" or rule in methods()
-    if request.nodes is not None and not trains:
-        raise UserError(f"{key}.nodes: {rule} runs on one node; only training runs on several")
-    if request.nodes is not None and request.gpu is None:
-        raise UserError(f"{key}.nodes: {request.nodes} nodes of how many GPUs? set {key}.gpu, of all nodes together")
-    if request.gpu is None or request.gpu == 0:
-        return
-    if request.nodes is not None and request.gpu % request.nodes:
-        raise UserError(f"{key}.gpu: {request.gpu} GPUs are not spread evenly over {request.nodes} nodes")
-    nodes = request.nodes or (settings.max_nodes if trains else 1)
-    if request.gpu > nodes * settings.gpus_per_node:
-        limit = "" if request.nodes or not trains else f", max_nodes: {nodes}"
+    """Raises UserError if a rule asks for nodes that it does not use, or GPUs that it cannot have."""
+    gpu, nodes = request.gpu or 0, request.nodes
+    if nodes is not None and rule not in methods():
+        raise UserError(f"{key}.nodes: {rule} runs on one node; only {', '.join(methods())} run on several")
+    if nodes is not None and request.gpu is None:
+        raise UserError(f"{key}.nodes: {nodes} nodes of how many GPUs? set {key}.gpu, of all nodes together")
+    if nodes is not None and (gpu < nodes or gpu % nodes):
+        raise UserError(f"{key}.gpu: {gpu} GPUs are not spread evenly over {nodes} nodes")
+    most = _most(settings, rule) if nodes is None else nodes * settings.gpus_per_node
+    if gpu > most:
         raise UserError(
-            f"{key}.gpu: {request.gpu} GPUs are more than there are"
-            f" (resources.gpus_per_node: {settings.gpus_per_node}{limit})"
+            f"{key}.gpu: {gpu} GPUs are more than the {most} that {rule} can have"
+            f" (resources.gpus_per_node: {settings.gpus_per_node}, max_nodes: {settings.max_nodes})"
         )
 
 
