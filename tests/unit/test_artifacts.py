@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trustdag.artifacts import atomic_file, atomic_folder, manifest, read_json, sha256_text, write_json
+from trustdag.artifacts import atomic_file, atomic_folder, manifest, model_folder, read_json, sha256_text, write_json
 from trustdag.errors import UserError
 
 
@@ -51,3 +51,10 @@ def test_a_manifest_changes_with_the_weights_but_not_with_the_card(tmp_path: Pat
 
 def test_lists_of_texts_do_not_share_digests() -> None:
     assert sha256_text(["ab", "c"]) != sha256_text(["a", "bc"])
+
+
+def test_a_model_is_named_by_its_folder_its_stage_or_the_manifest(tmp_path: Path) -> None:
+    (tmp_path / "sft" / "model").mkdir(parents=True)
+    for named in ("sft", "sft/model", "sft/manifest.json"):
+        assert model_folder(tmp_path / named) == tmp_path / "sft" / "model"
+    assert model_folder(tmp_path / "gone") == tmp_path / "gone"

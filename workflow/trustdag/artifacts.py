@@ -161,8 +161,9 @@ def manifest(folder: Path, **facts: Any) -> dict[str, Any]:
 
 
 def model_folder(path: Path) -> Path:
-    """The model folder that a command line names: itself, or by the `manifest.json` that lies beside it."""
-    return path.parent / "model" if path.name == "manifest.json" else path
+    """The model folder that a command line names: itself, its stage's folder, or that one's manifest.json."""
+    stage = path.parent if path.name == "manifest.json" else path
+    return stage / "model" if (stage / "model").is_dir() else path
 
 
 def model_digest(folder: Path) -> str:

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The vertical's name, items, model, sampling settings, format and output file."""
     parser.add_argument("vertical", help="the vertical's name, for messages")
     parser.add_argument("--items", type=Path, required=True, help="items.parquet")
-    parser.add_argument("--model", type=Path, required=True, help="model folder, or its manifest.json")
+    parser.add_argument("--model", type=Path, required=True, help="model folder, or that of the stage which made it")
     parser.add_argument("--settings", default="{}", help="the vertical's `generate` settings: JSON or a YAML file")
     parser.add_argument("--format", choices=get_args(Format), default="hh", help="how the model is asked")
     parser.add_argument("--out", type=Path, required=True, help="replies.parquet")

@@ -44,12 +44,16 @@ class Batches:
     """Forward passes of one process in a step."""
 
 
+def processes() -> int:
+    """Processes that were started together for the stage."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def batches(settings: TrainSettings) -> Batches:
     """The cut of `batch_size` over processes and forward passes. Raises UserError where it leaves a remainder."""
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    share, remainder = divmod(settings.batch_size, processes)
+    share, remainder = divmod(settings.batch_size, processes())
     if remainder or share == 0:
-        raise UserError(f"batch_size: {settings.batch_size} does not divide over {processes} processes")
+        raise UserError(f"batch_size: {settings.batch_size} does not divide over {processes()} processes")
     device = min(settings.device_batch_size or share, share)
     if share % device:
         raise UserError(

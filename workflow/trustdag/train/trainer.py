@@ -17,7 +17,7 @@ from trustdag.train.finish import finish
 from trustdag.train.guard import Guard
 from trustdag.train.head import use_plain_head
 from trustdag.train.metrics import MetricsLog
-from trustdag.train.session import Session, batches
+from trustdag.train.session import Session, batches, processes
 from trustdag.train.settings import Lora, SupervisedSettings
 
 NAMES = {
@@ -70,6 +70,7 @@ def arguments(session: Session, settings: SupervisedSettings) -> dict[str, Any]:
         "max_length": None,  # lengths are checked when the pairs are tokenised
         "ddp_find_unused_parameters": False,
         "dataloader_pin_memory": torch.cuda.is_available(),
+        "use_cpu": not torch.cuda.is_available(),  # otherwise processes without a GPU would not know of each other
         "report_to": "none",
         "disable_tqdm": True,
     }
@@ -98,6 +99,10 @@ class StageTrainer:
 
     def __init__(self: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if self.accelerator.num_processes != processes():
+            raise RuntimeError(
+                f"{processes()} processes were started, but {self.accelerator.num_processes} train together"
+            )
         if torch.cuda.is_available():
             return
         if not self.args.bf16:
