@@ -1,11 +1,13 @@
-"""Does our PPO learn as much as TRL 1.12.0's? Reward at equal KL, on tasks with a known optimum, over seeds.
+"""Does our PPO learn as much as TRL 1.12.0's? Reward at equal KL, over seeds.
 
-    python benchmarks/ppo_learning.py            # some minutes
+    python benchmarks/ppo_learning.py                               # tasks with a known optimum
+    python benchmarks/ppo_learning.py --study results/toy-seeds     # a finished study's own reward models
 
-Both sides start from the same random policy, ask the same prompts, and get the same rewards, learning rate, KL weight,
-epochs and minibatches; ours has its default value head, TRL its separate value model. An update's reward and KL to the
-start (per reply) are measured on its own replies, before it learns from them. The two runs of a seed end at different
-KLs; "at equal KL" is each run's reward where its KL first reaches the lower of the two final ones.
+Both sides start from the same policy, ask the same prompts, and get the same rewards, learning rate, KL weight, epochs
+and minibatches. On the tasks the policy is random and ours has its default value head, TRL its separate value model; in
+a study both start from each seed's SFT policy, and their value models from its reward model. An update's reward and KL
+to the start (per reply) are measured on its own replies, before it learns from them. The two runs of a seed end at
+different KLs; "at equal KL" is each run's reward where its KL first reaches the lower of the two final ones.
 """
 
 import argparse
@@ -16,13 +18,14 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import torch
-from transformers import AutoModelForCausalLM
-
 import ppo_models
 import ppo_tasks
 import trl_1_12
-from trustdag.artifacts import read_jsonl
+from ppo_tasks import Run
+from trustdag.artifacts import read_json, read_jsonl, read_table, write_json
+from trustdag.models.dialogue import render
+from trustdag.models.load import load_policy, load_reward, load_tokenizer
+from trustdag.models.quiet import quiet
 from trustdag.rl.settings import PPOSettings
 from trustdag.rl.trainer import PPOTrainer
 
@@ -33,43 +36,82 @@ Curve = list[dict[str, float]]
 
 
 def main() -> None:
-    """Runs both sides, each task and seed in turn, and prints a Markdown table."""
+    """Does each run on both sides and prints a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--updates", type=int, default=ppo_tasks.UPDATES)
+    parser.add_argument("--updates", type=int, help="default: 60, and as many as the study's stage has")
+    parser.add_argument("--study", type=Path, help="results folder of a study with the recipe sft, reward, ppo")
+    parser.add_argument("--curves", type=Path, help="write reward and KL of each update here, as JSON")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        for seed in range(arguments.seeds):
-            ppo_models.build(ppo_tasks.SHAPE, Path(folder) / str(seed), seed)
-            ppo_models.steer_ends(Path(folder) / str(seed), ppo_tasks.END_LOGIT)
-        ours = {
-            task: [our_curve(task, Path(folder), seed, arguments.updates) for seed in range(arguments.seeds)]
-            for task in ppo_tasks.TASKS
-        }
-        theirs = trl_curves(folder, arguments.seeds, arguments.updates)
-    print_table(ours, theirs)
+    quiet()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        runs = study_runs(arguments.study) if arguments.study else task_runs(folder, arguments.seeds)
+        runs = [run for run in runs if run.seed < arguments.seeds]
+        if arguments.updates:
+            runs = [run._replace(settings=run.settings | {"updates": arguments.updates}) for run in runs]
+        ours = [our_curve(run, folder / "ours" / run.task / str(run.seed)) for run in runs]
+        write_json(folder / "runs.json", runs)
+        pairs = list(zip(trl_curves(folder / "runs.json"), ours, strict=True))
+    if arguments.curves:
+        write_json(arguments.curves, [[run.task, run.seed, *pair] for run, pair in zip(runs, pairs, strict=True)])
+    print_table(
+        {task: [pair for run, pair in zip(runs, pairs, strict=True) if run.task == task] for task in tasks(runs)}
+    )
 
 
-def our_curve(task: str, folder: Path, seed: int, updates: int) -> Curve:
-    """Reward and KL of each update of ours."""
-    settings = PPOSettings(
-        **ppo_tasks.SHARED, batch_size=ppo_tasks.SHAPE.batch, minibatches=ppo_models.MINIBATCHES,
-        epochs=ppo_models.EPOCHS, updates=updates, max_new_tokens=ppo_tasks.SHAPE.reply, missing_end_penalty=0.0,
-        reward_clip=None, collapse_patience=None, checkpoint_every=updates, samples_every=updates,
-    )  # fmt: skip
+def task_runs(folder: Path, seeds: int) -> list[Run]:
+    """Every task from a random policy of each seed."""
+    for seed in range(seeds):
+        ppo_models.build(ppo_tasks.SHAPE, folder / str(seed), seed)
+        ppo_models.steer_ends(folder / str(seed), ppo_tasks.END_LOGIT)
     prompts = [" ".join(f"w{token}" for token in ids) for ids in ppo_models.prompts(ppo_tasks.SHAPE)]
-    policy = AutoModelForCausalLM.from_pretrained(folder / str(seed) / "policy", dtype=torch.float32)
-    out = folder / "ours" / task / str(seed)
-    words = ppo_models.tokenizer(ppo_tasks.SHAPE)
-    PPOTrainer(policy, words, ppo_tasks.TASKS[task].of_texts, prompts, settings, out, seed=seed).train()
-    return [{"reward": line["reward"], "kl": line["kl"]} for line in read_jsonl(out / "metrics.jsonl")]
+    return [
+        Run(task, seed, str(folder / str(seed) / "policy"), None, prompts, ppo_tasks.SETTINGS)
+        for task in ppo_tasks.TASKS
+        for seed in range(seeds)
+    ]
 
 
-def trl_curves(folder: str, seeds: int, updates: int) -> dict[str, list[Curve]]:
-    """Reward and KL of each update of TRL, by task and seed."""
-    command = [trl_1_12.python(), HERE / "ppo_learning_trl.py", folder, "--seeds", str(seeds), "--updates"]
+def study_runs(study: Path) -> list[Run]:
+    """Each PPO stage of a finished study, as it was trained there."""
+    runs = []
+    for manifest in sorted(study.glob("models/*/*/sft-reward-ppo/seed*/manifest.json")):
+        made, seed = read_json(manifest)["made_by"], manifest.parent.name
+        preferences = manifest.parents[2]
+        policy = preferences / "sft" / seed / "model"
+        table = read_table(study / "data" / preferences.name / "train.parquet", ["prompt"], "preference pairs")
+        tokenizer = load_tokenizer(policy)
+        prompts = [render(list(messages), tokenizer, made["format"]) for messages in table["prompt"]]
+        settings = {name: made["settings"][name] for name in ppo_tasks.SETTINGS}
+        reward = preferences / "sft-reward" / seed / "model"
+        runs.append(Run(f"{study.name}: reward model", made["seed"], str(policy), str(reward), prompts, settings))
+    return runs
+
+
+def tasks(runs: list[Run]) -> list[str]:
+    """The names of the tasks, each once."""
+    return list(dict.fromkeys(run.task for run in runs))
+
+
+def our_curve(run: Run, out: Path) -> Curve:
+    """Reward and KL of each update of ours."""
+    updates = run.settings["updates"]
+    settings = PPOSettings(
+        **run.settings, value="reward_copy" if run.reward else "head", reward_clip=None, collapse_patience=None,
+        checkpoint_every=updates, samples_every=updates,
+    )  # fmt: skip
+    policy = Path(run.policy)
+    reward = load_reward(Path(run.reward)) if run.reward else ppo_tasks.TASKS[run.task].of_texts
+    PPOTrainer(load_policy(policy), load_tokenizer(policy), reward, run.prompts, settings, out, seed=run.seed).train()
+    return [{name: line[name] for name in ("reward", "kl", "ended")} for line in read_jsonl(out / "metrics.jsonl")]
+
+
+def trl_curves(runs: Path) -> list[Curve]:
+    """Reward and KL of each update of TRL."""
+    command = [trl_1_12.python(), HERE / "ppo_learning_trl.py", runs]
     environment = os.environ | {"TRL_EXPERIMENTAL_SILENCE": "1"}
-    done = subprocess.run([*command, str(updates)], env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
@@ -94,12 +136,11 @@ def reward_at(curve: Curve, kl: float) -> float:
     return rewards[at - 1] + share * (rewards[at] - rewards[at - 1])
 
 
-def print_table(ours: dict[str, list[Curve]], theirs: dict[str, list[Curve]]) -> None:
+def print_table(pairs_of: dict[str, list[tuple[Curve, Curve]]]) -> None:
     """Means over seeds with their standard deviations."""
     print("| task | optimum | start | TRL: reward, KL | ours: reward, KL | at equal KL: TRL | ours | ours - TRL |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
-    for task in ours:
-        pairs = list(zip(theirs[task], ours[task], strict=True))
+    for task, pairs in pairs_of.items():
         ends = [[end_of(curve) for curve in pair] for pair in pairs]
         lower = [min(kl for _, kl in pair) for pair in ends]
         equal = [[reward_at(curve, kl) for curve in pair] for pair, kl in zip(pairs, lower, strict=True)]
@@ -108,9 +149,9 @@ def print_table(ours: dict[str, list[Curve]], theirs: dict[str, list[Curve]]) ->
         ]
         at_equal = [spread([pair[side] for pair in equal]) for side in (0, 1)]
         difference = spread([mine - trl for trl, mine in equal])
-        start = spread([smooth(curve, "reward")[0] for curve in ours[task]])
-        cells = [task, f"{ppo_tasks.TASKS[task].optimum:g}", start, *final, *at_equal, difference]
-        print(f"| {' | '.join(cells)} |")
+        start = spread([smooth(ours, "reward")[0] for _, ours in pairs])
+        optimum = f"{ppo_tasks.TASKS[task].optimum:g}" if task in ppo_tasks.TASKS else ""
+        print(f"| {' | '.join([task, optimum, start, *final, *at_equal, difference])} |")
 
 
 def spread(values: list[float]) -> str:

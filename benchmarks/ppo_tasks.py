@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -12,9 +12,33 @@ import ppo_models
 SHAPE = ppo_models.Shape(vocabulary=64, hidden=32, layers=2, heads=2, prompt=6, reply=12, context=32)
 END_LOGIT = 0.0
 """The policies start nearly uniform, and end a reply as readily as they say any other word."""
-UPDATES = 60
-SHARED = {"learning_rate": 1e-3, "kl_coef": 0.05, "temperature": 1.0}
+SETTINGS = {
+    "updates": 60,
+    "batch_size": SHAPE.batch,
+    "epochs": ppo_models.EPOCHS,
+    "minibatches": ppo_models.MINIBATCHES,
+    "max_new_tokens": SHAPE.reply,
+    "learning_rate": 1e-3,
+    "kl_coef": 0.05,
+    "value_clip": 0.2,
+    "missing_end_penalty": 0.0,
+}
+"""Of the tasks below, by the names of trustdag.rl.settings."""
 WORD, END = 5, 0
+
+
+class Run(NamedTuple):
+    """One training that both sides do, from the same models, on the same prompts, with the same settings."""
+
+    task: str
+    seed: int
+    policy: str
+    """Model folder."""
+    reward: str | None
+    """Folder of a reward model, which the value model starts from too. None: the task is one of `TASKS`."""
+    prompts: list[str]
+    settings: dict[str, Any]
+    """The keys of `SETTINGS`."""
 
 
 @dataclass(frozen=True)
