@@ -36,6 +36,12 @@ def test_an_unknown_accelerate_configuration_is_named():
         command_line(Allocation(8, 1, 1, 1, accelerate="tpu"), [], HELD)
 
 
+def test_deepspeed_that_is_not_installed_is_said_before_the_job_starts(monkeypatch):
+    monkeypatch.setattr(allocation.importlib.util, "find_spec", lambda name: None if name == "deepspeed" else name)
+    with pytest.raises(UserError, match=r"deepspeed\.yaml: needs DeepSpeed, .*pip install deepspeed"):
+        command_line(Allocation(8, 2, 1, 1, accelerate="deepspeed"), ["align", "ppo"], HELD)
+
+
 def test_every_shipped_accelerate_configuration_is_read_by_accelerate():
     from accelerate.commands.config.config_args import load_config_from_file
 

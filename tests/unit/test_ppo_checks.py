@@ -65,6 +65,25 @@ class TestBadInput:
                 reward_tokenizer=swapped,
             )  # fmt: skip
 
+    def test_a_larger_reward_model_must_show_its_tokenizer(self, tmp_path):
+        # given a reward model with 40 tokens, the policy's 32 among them: by the size alone, nobody can tell
+        larger = world.reward_model(vocab_size=40)
+        # when, then
+        with pytest.raises(UserError, match="reads 40 tokens, the policy 32; pass its tokenizer as reward_tokenizer"):
+            trainer(tmp_path, reward=larger)
+        PPOTrainer(
+            world.policy(), world.tokenizer(), larger, world.prompts(), world.settings(), tmp_path,
+            reward_tokenizer=world.tokenizer(40),
+        )  # fmt: skip
+
+    def test_weights_in_half_precision(self, tmp_path):
+        with pytest.raises(UserError, match=r"weights that train are torch.float16, .* dtype=torch.float32"):
+            trainer(tmp_path, policy=world.policy().half())
+
+    def test_conversations_without_a_chat_template(self, tmp_path):
+        with pytest.raises(UserError, match="no chat template; take another style"):
+            trainer(tmp_path, prompts=[[{"role": "user", "content": "w2"}]])
+
     def test_a_reward_model_with_two_labels(self, tmp_path):
         with pytest.raises(UserError, match="has 2 labels"):
             trainer(tmp_path, reward=world.reward_model(num_labels=2))

@@ -292,3 +292,25 @@ def test_two_processes_that_share_out_the_weights_equal_one(tmp_path):
     two_processes("fsdp.yaml", script, tmp_path / "two", changes)
     # then
     assert_close(final(tmp_path / "two"), final(tmp_path / "one"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "changes", [{}, {"device_batch_size": 1, "lora": {"rank": 2}}], ids=["all", "lora, accumulating"]
+)
+def test_two_processes_under_deepspeed_equal_one(changes, tmp_path):
+    pytest.importorskip("deepspeed")
+    # given
+    changes = {"updates": 2, "learning_rate": 1e-4, **changes}
+    process = start(tmp_path / "one", changes)
+    process.join()
+    script = str(Path(world.__file__).with_name("deepspeed_world.py"))
+    # when
+    two_processes("deepspeed.yaml", script, tmp_path / "two", changes)
+    # then
+    assert_close(final(tmp_path / "two"), final(tmp_path / "one"))
+    # when the finished run is started again, from its checkpoint
+    (tmp_path / "two" / "final.safetensors").unlink()
+    two_processes("deepspeed.yaml", script, tmp_path / "two", changes)
+    # then
+    assert_close(final(tmp_path / "two"), final(tmp_path / "one"))

@@ -1,5 +1,6 @@
 """What a job was given, and the command line that uses it: plain, on each of a node's GPUs, or on several nodes."""
 
+import importlib.util
 import os
 import shutil
 import socket
@@ -7,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import yaml
 
 from trustdag import processes
 from trustdag.errors import UserError
@@ -51,12 +54,12 @@ def command_line(given: Allocation, command: Sequence[str], held: Path) -> list[
     """The command line of a job: plain Python, or `accelerate launch` with a process on each GPU of the allocation.
 
     On several nodes, `srun` starts `trustdag node` on each, which does that there and notes the memory that it holds in
-    the folder `held`. Raises UserError for an unknown accelerate configuration, and for several nodes outside of Slurm.
+    the folder `held`. Raises UserError for an accelerate configuration that is not there or needs a DeepSpeed that is not
+    installed, and for several nodes outside of Slurm.
     """
     if given.accelerate == "none" or given.gpu == 0:
         return [sys.executable, "-m", "trustdag", *command]
-    if not _configuration(given).is_file():
-        raise UserError(f"{_configuration(given)}: no such file; resources name it as `accelerate`")
+    _check_configuration(_configuration(given))
     if given.nodes == 1:
         return _accelerate(given, ["--num_processes", str(given.gpu)], command)
     job = processes.slurm_job()
@@ -92,6 +95,17 @@ def _accelerate(given: Allocation, options: list[str], command: Sequence[str]) -
 
 def _configuration(given: Allocation) -> Path:
     return ROOT / "config" / "accelerate" / f"{given.accelerate}.yaml"
+
+
+def _check_configuration(path: Path) -> None:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; resources name it as `accelerate`")
+    distributed = yaml.safe_load(path.read_text(encoding="utf-8")).get("distributed_type")
+    if distributed == "DEEPSPEED" and importlib.util.find_spec("deepspeed") is None:
+        raise UserError(
+            f"{path}: needs DeepSpeed, which {sys.executable} does not have; install it there (`pip install "
+            "deepspeed`), or name fsdp as `accelerate` in resources"
+        )
 
 
 def _free_port() -> int:

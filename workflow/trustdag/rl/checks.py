@@ -73,9 +73,15 @@ def check_prompts(prompts: Sequence[Sequence[int]], policy: "PreTrainedModel", s
 
 
 def check_reward_model(
-    model: "PreTrainedModel", own_tokenizer: "PreTrainedTokenizerBase | None", tokenizer: "PreTrainedTokenizerBase"
+    model: "PreTrainedModel",
+    own_tokenizer: "PreTrainedTokenizerBase | None",
+    policy: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
 ) -> None:
-    """Raises UserError unless the reward model gives one score and reads the policy's tokens."""
+    """Raises UserError unless the reward model gives one score and reads the policy's tokens.
+
+    Without its tokenizer the two are told apart by the sizes of their vocabularies alone, which must then be equal.
+    """
     name = f"reward model {model.config.name_or_path or type(model).__name__}"
     if model.config.num_labels != 1:
         raise UserError(
@@ -87,6 +93,12 @@ def check_reward_model(
             f"{name}: reads {size} tokens, the policy's vocabulary has {len(tokenizer)}; train it from the same base "
             "model, or pass a function of texts that tokenises for itself"
         )
+    expected = policy.get_input_embeddings().weight.shape[0]
+    if own_tokenizer is None and size != expected:
+        raise UserError(
+            f"{name}: reads {size} tokens, the policy {expected}; pass its tokenizer as reward_tokenizer, to show that "
+            "they have one vocabulary, or a function of texts that tokenises for itself"
+        )
     if own_tokenizer is not None:
         ours, theirs = tokenizer.get_vocab(), own_tokenizer.get_vocab()
         different = sum(1 for token, index in ours.items() if theirs.get(token) != index)
@@ -97,3 +109,13 @@ def check_reward_model(
             )
     if model.config.pad_token_id is None:
         raise UserError(f"{name}: config.pad_token_id is not set, so it cannot find where a text ends; set it")
+
+
+def check_precision(model: torch.nn.Module) -> None:
+    """Raises UserError for weights that train and are not fp32: steps smaller than their last digit would be lost."""
+    for parameter in model.parameters():
+        if parameter.requires_grad and parameter.dtype != torch.float32:
+            raise UserError(
+                f"policy: weights that train are {parameter.dtype}, where small steps are lost; load the models with "
+                "dtype=torch.float32 (with precision bf16 they still compute in bf16)"
+            )

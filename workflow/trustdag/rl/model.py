@@ -119,7 +119,8 @@ class ActorCritic(nn.Module):
         return base_of(self.policy).get_output_embeddings()(states)
 
     def _value(self, states: Tensor) -> Tensor:
-        return self.value_head(states.float())[:, 0].float() + self.value_offset
+        states = states.to(next(self.value_head.parameters()).dtype)  # bf16 under DeepSpeed, which has no autocast
+        return self.value_head(states)[:, 0].float() + self.value_offset
 
 
 def base_of(policy: "PreTrainedModel") -> "PreTrainedModel":

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from trustdag.errors import UserError
 from trustdag.models.dialogue import Format, Message, render
 from trustdag.models.tokens import encode_prompts
 from trustdag.rl.batch import Batch, rows_of, scatter, splits
+from trustdag.rl.distributed import any_process, is_sharded
 from trustdag.rl.model import ActorCritic, adapter_off, base_of, reference_logprobs
 from trustdag.rl.report import UpdateLog
 from trustdag.rl.rewards import RewardFunction, pad_right, score_with_function, score_with_model
@@ -48,6 +50,9 @@ class Rollouts:
         self.tokenizer, self.prompts, self.prompt_ids = tokenizer, prompts, prompt_ids
         self.settings, self.accelerator, self.log = settings, accelerator, log
         self.exact = accelerator.mixed_precision == "no"
+        # As many replies in one forward pass as in learning: what fits there fits here, logits above all.
+        share = settings.batch_size // settings.minibatches // accelerator.num_processes
+        self.rows = settings.device_batch_size or share
 
     def ask(self, chosen: list[int], uniforms: Tensor) -> Batch:
         """The replies of all processes to prompts `chosen` (B,), drawn with `uniforms` (B, max_new_tokens)."""
@@ -85,8 +90,7 @@ class Rollouts:
         ids = [row[:length].tolist() for row, length in zip(replies.tokens, replies.lengths, strict=True)]
         if isinstance(self.reward, torch.nn.Module):
             prompts = [self.prompt_ids[index] for index in indices]
-            size = self.settings.device_batch_size or len(prompts)
-            return score_with_model(self.reward, prompts, ids, self.tokenizer.eos_token_id, size)
+            return score_with_model(self.reward, prompts, ids, self.tokenizer.eos_token_id, self.rows)
         end = self.tokenizer.eos_token_id
         texts = self.tokenizer.batch_decode([row[:-1] if row[-1:] == [end] else row for row in ids])
         scores = score_with_function(self.reward, [self.prompts[index] for index in indices], texts)
@@ -97,7 +101,7 @@ class Rollouts:
         """Log-probabilities of policy and reference, and values. What generation found is used where it is exact: in
         fp32. In bf16 a step with a cache and a whole forward pass round differently, and the ratio must start at 1."""
         batch = joined(prompts, replies, scores, self.pad_token)
-        for part in splits(batch.prompt_lengths + batch.lengths, 1, 0, self.settings.device_batch_size):
+        for part in splits(batch.prompt_lengths + batch.lengths, 1, 0, self.rows):
             group = rows_of(batch, part)
             where = (part[:, None], torch.arange(group.mask.shape[1], device=part.device))
             with self.reference_policy() as reference:
@@ -159,26 +163,20 @@ def joined(prompts: list[list[int]], replies: Replies, scores: Tensor, pad_token
     )
 
 
-def is_sharded(accelerator: "Accelerator") -> bool:
-    """Whether weights are spread over processes (FSDP, DeepSpeed), so that every forward pass needs them all."""
-    from accelerate.utils import DistributedType
-
-    return accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED)
-
-
-def any_process(accelerator: "Accelerator", flag: bool) -> bool:
-    """Whether the flag is set on any process."""
-    if accelerator.num_processes == 1:
-        return flag
-    return bool(accelerator.reduce(torch.tensor(float(flag), device=accelerator.device), "sum") > 0)
-
-
 def encode(prompts: Sequence[Prompt], tokenizer: "PreTrainedTokenizerBase", style: Format) -> list[list[int]]:
-    """The ids of prompts: texts as they are, conversations as `style` renders them."""
+    """The ids of prompts: texts as they are, conversations as `style` renders them.
+
+    Raises UserError for conversations in the style `chat` if the tokenizer has no template.
+    """
     ids: list[list[int]] = []
     for prompt in prompts:
         if isinstance(prompt, str):
             ids += encode_prompts([prompt], tokenizer, "plain")
         else:
+            if style == "chat" and not tokenizer.chat_template:
+                raise UserError(
+                    "prompts: they are conversations, and the policy's tokenizer has no chat template; take another "
+                    "style (hh, plain) or set tokenizer.chat_template"
+                )
             ids += encode_prompts([render(prompt, tokenizer, style)], tokenizer, style)
     return ids

@@ -1,6 +1,5 @@
 """PPO for language models: sample, score, learn."""
 
-import contextlib
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from trustdag.models.load import choose_bf16
 from trustdag.rl import checks, losses, state
 from trustdag.rl.batch import Batch, Experience, rows_of, splits
 from trustdag.rl.control import KLController, RunningMoments, shape_scores
+from trustdag.rl.distributed import accumulating, any_process, clip_gradient, configure_deepspeed, is_sharded
 from trustdag.rl.model import (
     ActorCritic,
     add_adapter,
@@ -28,7 +28,7 @@ from trustdag.rl.model import (
 )
 from trustdag.rl.report import UpdateLog, check_health, check_variety, gradient_is_finite
 from trustdag.rl.rewards import RewardFunction
-from trustdag.rl.rollout import Prompt, Rollouts, any_process, encode, is_sharded
+from trustdag.rl.rollout import Prompt, Rollouts, encode
 from trustdag.rl.settings import PPOSettings
 from trustdag.train.checkpoints import StopRequest
 
@@ -40,8 +40,9 @@ class PPOTrainer:
     """Proximal policy optimisation (Schulman et al. 2017) with a KL penalty to the policy that it starts from.
 
     `reward` is a sequence classifier with one label that reads the policy's tokens, or any function of (prompts,
-    completions) -> floats. `prompts` are texts, or conversations that `style` renders. Checkpoints, metrics.jsonl and
-    samples.jsonl are kept in `folder`, and a run goes on from what it finds there.
+    completions) -> floats. `prompts` are texts, or conversations that `style` renders. `reward_tokenizer` is the reward
+    model's, to check that it reads the same tokens. Checkpoints, metrics.jsonl and samples.jsonl are kept in `folder`,
+    and a run goes on from what it finds there.
 
     Everything random is a function of the seed and the update's number, so a run is the same however often it is
     interrupted and over however many processes it is spread. Raises UserError for input that cannot work.
@@ -76,7 +77,7 @@ class PPOTrainer:
         checks.check_policy(policy, tokenizer)
         checks.check_prompts(self.prompt_ids, policy, settings)
         if self.reward_model is not None:
-            checks.check_reward_model(self.reward_model, reward_tokenizer, tokenizer)
+            checks.check_reward_model(self.reward_model, reward_tokenizer, policy, tokenizer)
         self._build(policy)
         self.kl = KLController(settings.kl_coef, settings.kl_target, settings.kl_horizon)
         self.moments = RunningMoments()
@@ -101,11 +102,13 @@ class PPOTrainer:
         if settings.lora is not None:
             policy = add_adapter(policy, settings.lora)
         model = ActorCritic(policy, critic, head, settings.temperature, settings.entropy_coef > 0)
+        checks.check_precision(model)
         disable_dropout(model)
         if settings.gradient_checkpointing:
             for trunk in filter(None, (base_of(policy), critic)):
                 trunk.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         model.to(accelerator.device)
+        configure_deepspeed(accelerator, settings)
         self.model, self.optimizer = accelerator.prepare(model, build_optimizer(model, settings))
         for fixed in filter(None, (self.reference, self.reward_model)):
             fixed.to(**{name: value for name, value in frozen.items() if value is not None})
@@ -198,13 +201,11 @@ class PPOTrainer:
             group["lr"] = settings.learning_rate * learning_rate_factor(settings, self.update)
         with self.log.phase("optimise"):
             for rows in groups:
-                last = rows is groups[-1]
-                with contextlib.nullcontext() if last else accelerator.no_sync(self.model):
+                with accumulating(accelerator, self.model, last=rows is groups[-1]):
                     # Gradients are averaged over processes, and the mean must be over the tokens of all of them.
                     scale = accelerator.num_processes / minibatch.mask.sum()
                     accelerator.backward(self.loss(rows_of(minibatch, rows)) * scale)
-            norm = accelerator.clip_grad_norm_(self.model.parameters(), settings.max_grad_norm)
-            norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # FSDP's is spread over processes
+            norm = clip_gradient(accelerator, self.model, settings.max_grad_norm)
             gradient_is_finite(norm, self.update)
             self.optimizer.step()
             self.optimizer.zero_grad()
@@ -260,15 +261,22 @@ class PPOTrainer:
         self.log.start(self.update)
 
     def trained_policy(self) -> "tuple[PreTrainedModel, dict[str, Tensor] | None]":
-        """The policy with its adapter merged, and its weights where they are spread over processes, else None."""
-        policy = self.plain.policy
-        if is_sharded(self.accelerator):
-            weights = self.accelerator.get_state_dict(self.model)
-            prefix = "policy."
-            return policy, {
-                name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)
-            }
-        return (policy.merge_and_unload() if self.settings.lora is not None else policy), None
+        """The policy with its adapter merged, and its weights where they are spread over processes, else None.
+
+        Where they are, the first process alone is sure to get them.
+        """
+        policy, lora = self.plain.policy, self.settings.lora
+        if not is_sharded(self.accelerator):
+            return (policy.merge_and_unload() if lora is not None else policy), None
+        weights = self.accelerator.get_state_dict(self.model) or {}
+        prefix = "policy."
+        own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+        if lora is None or not own:
+            return policy, own
+        base = base_of(policy)
+        whole = add_adapter(type(base)(base.config), lora)
+        whole.load_state_dict(own)
+        return whole.merge_and_unload(), None
 
     # --- Small parts ---
 
