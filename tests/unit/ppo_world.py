@@ -1,6 +1,7 @@
 """A tiny policy, tokenizer and reward for the PPO tests, and a run that can be a process of its own.
 
-`python ppo_world.py FOLDER [SETTINGS-JSON]` trains in FOLDER and writes FOLDER/final.safetensors.
+`python ppo_world.py FOLDER [SETTINGS-JSON]` trains in FOLDER and writes FOLDER/final.safetensors, all weights, and
+FOLDER/policy.safetensors, the policy as a stage would write it.
 """
 
 import json
@@ -110,7 +111,15 @@ def run_to_the_end(folder: Path, changes: dict) -> None:
         run.train(stop)
         whole = run.accelerator.get_state_dict(run.model)  # all processes take part, where each holds a shard
         if run.accelerator.is_main_process:
-            save_file({name: value.contiguous() for name, value in whole.items()}, folder / "final.safetensors")
+            save(whole, folder / "final.safetensors")
+        policy, spread = run.trained_policy()
+        if run.accelerator.is_main_process:
+            save(spread or policy.state_dict(), folder / "policy.safetensors")
+
+
+def save(weights: dict[str, torch.Tensor], path: Path) -> None:
+    """Writes weights, each on its own."""
+    save_file({name: value.detach().contiguous().clone() for name, value in weights.items()}, path)
 
 
 if __name__ == "__main__":

@@ -34,8 +34,9 @@ def start(folder: Path, changes: dict) -> multiprocessing.Process:
 
 
 def final(folder: Path) -> dict[str, torch.Tensor]:
-    """The weights that a run ended in."""
-    return load_file(folder / "final.safetensors")
+    """The weights that a run ended in, and its policy as a stage would write it."""
+    policy = load_file(folder / "policy.safetensors")
+    return load_file(folder / "final.safetensors") | {f"written {name}": value for name, value in policy.items()}
 
 
 def assert_identical(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> None:
@@ -277,9 +278,10 @@ def test_two_processes_equal_one_with_the_same_global_batch(changes, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_that_share_out_the_weights_equal_one(tmp_path):
+@pytest.mark.parametrize("changes", [{}, {"lora": {"rank": 2}}], ids=["all weights", "lora"])
+def test_two_processes_that_share_out_the_weights_equal_one(changes, tmp_path):
     # given
-    changes = {"updates": 2, "learning_rate": 1e-4}
+    changes = {"updates": 2, "learning_rate": 1e-4, **changes}
     process = start(tmp_path / "one", changes)
     process.join()
     script = str(Path(world.__file__).with_name("fsdp_world.py"))
