@@ -16,10 +16,13 @@ from accelerate.state import PartialState
 from accelerate.utils import DistributedType
 
 from trustdag.cli import main
+from trustdag.train import trainer
 
 if __name__ == "__main__":
     PartialState._prepare_backend = lambda *_: ("gloo", DistributedType.NO)
     Accelerator(cpu=False)
+    arguments = trainer.arguments
+    trainer.arguments = lambda *given: arguments(*given) | {"use_cpu": False}
     if sys.argv[1] == "align":
         sys.exit(main(sys.argv[1:]))
     world.run_to_the_end(Path(sys.argv[1]), json.loads(sys.argv[2] if len(sys.argv) > 2 else "{}"))

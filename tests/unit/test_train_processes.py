@@ -1,8 +1,11 @@
 """Several processes give what one gives, and leave one model."""
 
+import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -72,3 +75,29 @@ def test_two_processes_learn_what_one_learns_and_resume(method: str, world: Path
     assert last[0] == {name: pytest.approx(value, abs=1e-3) for name, value in last[1].items() if name != "split"} | {
         "split": "train"
     }
+
+
+@pytest.mark.slow
+def test_two_processes_under_deepspeed_learn_what_one_learns(world: Path, tmp_path: Path) -> None:
+    pytest.importorskip("deepspeed")
+    # Given a stage whose steps are of two passes
+    settings = {"batch_size": 8, "device_batch_size": 2, "max_steps": 6, "max_length": 64, "learning_rate": 1e-4}
+    ours = methods()["sft"]
+    policy = world / "base" / "model"
+    ours.train(tiny.stage("sft", policy, world / "data", tmp_path / "one"), ours.Settings(**settings))
+    # When
+    scripts = Path(__file__).parent
+    launcher = ["-m", "accelerate.commands.launch", "--main_process_port", "0", "--num_processes", "2"]
+    configuration = ["--config_file", str(scripts.parents[1] / "config" / "accelerate" / "deepspeed.yaml")]
+    stage = ["align", "sft", "--policy", str(policy), "--data", str(world / "data"), "--out", str(tmp_path / "two")]
+    command = [*launcher, *configuration, str(scripts / "deepspeed_world.py"), *stage, "--format", "hh"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, *command, "--settings", json.dumps(settings)],
+        env=environment, capture_output=True, text=True, timeout=900,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    # Then
+    one, two = (load_policy(tmp_path / name / "model") for name in ("one", "two"))
+    for expected, found in zip(one.parameters(), two.parameters(), strict=True):
+        assert torch.allclose(expected, found, atol=1e-5)

@@ -54,8 +54,8 @@ def command_line(given: Allocation, command: Sequence[str], held: Path) -> list[
     """The command line of a job: plain Python, or `accelerate launch` with a process on each GPU of the allocation.
 
     On several nodes, `srun` starts `trustdag node` on each, which does that there and notes the memory that it holds in
-    the folder `held`. Raises UserError for an accelerate configuration that is not there or needs a DeepSpeed that is not
-    installed, and for several nodes outside of Slurm.
+    the folder `held`. Raises UserError for an accelerate configuration that is not there, or whose DeepSpeed is not,
+    and for several nodes outside of Slurm.
     """
     if given.accelerate == "none" or given.gpu == 0:
         return [sys.executable, "-m", "trustdag", *command]
