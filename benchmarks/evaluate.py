@@ -57,21 +57,20 @@ def main() -> None:
         "verticals": {},
     }
     for name in arguments.verticals:
-        found = measure(name, arguments, model, tokenizer)
-        report["verticals"][name] = found
-        print(
-            f"{name:>13}: {found['items']} items, engine {found['items_per_second']['wall']['engine']:.1f}/s, "
-            f"loop {found['items_per_second']['wall']['loop']:.2f}/s, {found['ratio']['wall']:.1f} times "
-            f"({found['ratio']['processor']:.1f} by processor time)",
-            flush=True,
-        )
+        report["verticals"][name] = measure(name, arguments, model, tokenizer)
+        for part, found in report["verticals"][name].items():
+            rates, ratio = found["items_per_second"]["wall"], found["ratio"]
+            print(
+                f"{name:>13} {part:>8}: {found['items']} items, engine {rates['engine']:.1f}/s, loop "
+                f"{rates['loop']:.2f}/s, {ratio['wall']:.1f} times ({ratio['processor']:.1f} by processor time)",
+                flush=True,
+            )
     if arguments.out:
         arguments.out.write_text(json.dumps(report, indent=2) + "\n")
 
 
 def measure(name: str, arguments: argparse.Namespace, model: Any, tokenizer: Any) -> dict[str, Any]:
-    """Items a second of the engine and of the loop on one vertical."""
-    from trustdag.generate.engine import Engine
+    """Items a second of the engine and of the loop on one vertical: replies and options by themselves, and both."""
     from trustdag.verticals import verticals
 
     module = verticals()[name]
@@ -79,13 +78,37 @@ def measure(name: str, arguments: argparse.Namespace, model: Any, tokenizer: Any
     items = module.items(settings.items)
     if arguments.limit:
         items = items.sample(min(arguments.limit, len(items)), random_state=0).reset_index(drop=True)
-    partial = arguments.model.parent / f".evaluate.{name}.partial"
-    partial.unlink(missing_ok=True)
-    engine = Engine(model, tokenizer, arguments.format, settings.generate)
-    replies, took = timed(lambda: engine.ask(items, partial, "evaluate", name))
-    partial.unlink()
+    parts = {
+        "replies": items[items["generate"]].assign(options=[[]] * int(items["generate"].sum())),
+        "options": items[items["options"].map(len) > 0].assign(generate=False),
+    }
+    if all(map(len, parts.values())):
+        parts["both"] = items
+    return {
+        part: beside_a_loop(some.reset_index(drop=True), arguments, model, tokenizer, settings.generate)
+        for part, some in parts.items()
+        if len(some)
+    }
+
+
+def beside_a_loop(items: Any, arguments: argparse.Namespace, model: Any, tokenizer: Any, settings: Any) -> Any:
+    """Items a second of the engine on all items and of the loop on some."""
+    from trustdag.generate.engine import Engine
+
+    partial = arguments.model.parent / ".evaluate.partial"
+    engine = Engine(model, tokenizer, arguments.format, settings)
+
+    def ask(asked: Any) -> Any:
+        partial.unlink(missing_ok=True)
+        return engine.ask(asked, partial, "evaluate")
+
     some = items.sample(min(arguments.loop, len(items)), random_state=1)
-    _, loop = timed(lambda: one_at_a_time(some, model, tokenizer, arguments.format, settings.generate))
+    # Neither side pays for what happens once in a process.
+    ask(some[:2])
+    one_at_a_time(some[:1], model, tokenizer, arguments.format, settings)
+    replies, took = timed(lambda: ask(items))
+    partial.unlink()
+    _, loop = timed(lambda: one_at_a_time(some, model, tokenizer, arguments.format, settings))
     rates = {
         clock: {"engine": len(items) / took[clock], "loop": len(some) / loop[clock]} for clock in ("wall", "processor")
     }
@@ -95,6 +118,7 @@ def measure(name: str, arguments: argparse.Namespace, model: Any, tokenizer: Any
         "too_long": int((replies["status"] == "too_long").sum()),
         "asked_by_the_loop": len(some),
         "engine_seconds": took,
+        "loop_seconds": loop,
         "items_per_second": rates,
         "ratio": {clock: rate["engine"] / rate["loop"] for clock, rate in rates.items()},
     }

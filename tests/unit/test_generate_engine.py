@@ -7,14 +7,13 @@ import pandas as pd
 import pytest
 import torch
 from generate_fixtures import make_items, save_model
+from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from trustdag.errors import UserError
 from trustdag.generate import engine as engine_module
-from trustdag.generate.batches import Ask, plan
 from trustdag.generate.decode import _lead as lead
-from trustdag.generate.decode import choose, stream
+from trustdag.generate.decode import _parts, choose, prefill, step, stream
 from trustdag.generate.engine import Engine
-from trustdag.generate.prompts import Question
 from trustdag.generate.settings import GenerateSettings
 from trustdag.models.load import load_policy, load_tokenizer
 
@@ -232,14 +231,45 @@ def test_shared_prefixes_change_no_reply_and_no_likelihood(model, tokenizer, tmp
     np.testing.assert_allclose(together["logprob"], alone["logprob"], atol=1e-4)
 
 
-def test_a_batchs_prompts_hold_at_most_so_many_tokens_whatever_its_samples():
-    # Given twelve prompts of ten tokens, each sampled five times.
-    asked = [
-        Ask(Question(str(number), True, (number, *range(100, 109)), (number,), (), ()), tuple(range(5)))
-        for number in range(12)
-    ]
-    sizes = {limit: [len(batch) for batch in plan(asked, 10_000, 4, limit)] for limit in (None, 1000, 40, 1)}
-    assert sizes == {None: [12], 1000: [12], 40: [4, 4, 4], 1: [1] * 12}
+def test_prompts_are_read_in_parts_of_at_most_so_many_tokens_padding_included():
+    prompts = [(0,) * length for length in (10, 9, 4, 4, 3, 1)]
+    sizes = {limit: [len(part) for part in _parts(prompts, limit)] for limit in (None, 1000, 20, 8, 1)}
+    assert sizes == {None: [6], 1000: [6], 20: [2, 4], 8: [1, 1, 2, 2], 1: [1] * 6}
+
+
+@pytest.mark.parametrize("shared", [0, 30])
+def test_a_prompt_read_among_others_and_in_parts_is_read_as_if_alone(model, shared):
+    # Given prompts of several lengths, with a common start or without
+    start = tuple(range(50, 50 + shared))
+    prompts = [start + tuple(range(7 * row + 2, 7 * row + 2 + 10 * row)) for row in range(1, 9)]
+    # When they are read together, in parts, and continued by one token
+    state = prefill(model, prompts, 120, 2 * (shared + 40))
+    after = step(model, state, torch.full((len(prompts),), 3))
+    # Then logits are those of each text by itself.
+    for row, prompt in enumerate(prompts):
+        with torch.no_grad():
+            whole = model(torch.tensor([[*prompt, 3]])).logits[0]
+        torch.testing.assert_close(state.logits[row], whole[-2], atol=2e-4, rtol=0)
+        torch.testing.assert_close(after.logits[row], whole[-1], atol=2e-4, rtol=0)
+
+
+def test_a_model_with_a_sliding_window_is_read_as_if_alone():
+    # Given a model whose second layer sees four tokens back, so that padding must not stand after a text
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=60, hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=2, max_position_embeddings=64, use_sliding_window=True, sliding_window=4,
+        max_window_layers=1,
+    )  # fmt: skip
+    windowed = Qwen2ForCausalLM(config).eval()
+    prompts = [tuple(range(3, 3 + length)) for length in (12, 7, 2)]
+    state = prefill(windowed, prompts, 32, 8)
+    after = step(windowed, state, torch.full((3,), 5))
+    for row, prompt in enumerate(prompts):
+        with torch.no_grad():
+            whole = windowed(torch.tensor([[*prompt, 5]])).logits[0]
+        torch.testing.assert_close(state.logits[row], whole[-2], atol=1e-5, rtol=0)
+        torch.testing.assert_close(after.logits[row], whole[-1], atol=1e-5, rtol=0)
 
 
 def test_choose_inverts_the_cumulative_distribution():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import DynamicCache, GPTNeoXConfig
 
-from trustdag.models.cache import GrowingLayer, growing_cache
+from trustdag.models.cache import GrowingLayer, growing_cache, joined
 
 
 def states(rows: int, new: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -49,3 +49,26 @@ def test_more_tokens_than_it_has_room_for_are_an_error(config):
     cache = growing_cache(config, 4)
     with pytest.raises(ValueError, match="cache of 4 positions asked to hold 5"):
         cache.update(*states(1, 5, 0), 0)
+
+
+def test_joined_caches_are_aligned_at_the_end_and_go_on_growing(config):
+    # given two caches, whose rows count up to some length each
+    parts = [growing_cache(config, 6), growing_cache(config, 4)]
+    for layer in range(2):
+        for part, rows, new in ((parts[0], 3, 5), (parts[1], 1, 4)):
+            part.update(*states(rows, new, 10 * rows + layer), layer)
+    held = [[part.layers[layer].keys.clone() for part in parts] for layer in range(2)]
+    # when they are joined, and a position is appended
+    whole = joined(parts, [[5, 5, 2], [4]], config, 7)
+    for layer in range(2):
+        new = states(4, 1, 99 + layer)
+        keys, _ = whole.update(*new, layer)
+        # then each row ends with its own positions, after zeros, and the new one
+        assert keys.shape == (4, 2, 6, 4)
+        assert torch.equal(keys[:2, :, :5], held[layer][0][:2])
+        assert torch.equal(keys[2, :, 3:5], held[layer][0][2, :, :2])
+        assert torch.equal(keys[3, :, 1:5], held[layer][1][0])
+        assert (keys[2, :, :3] == 0).all()
+        assert (keys[3, :, :1] == 0).all()
+        assert torch.equal(keys[:, :, 5:], new[0])
+    assert whole.get_seq_length() == 6

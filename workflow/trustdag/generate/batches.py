@@ -26,10 +26,8 @@ class Ask:
         return len(self.samples) or len(self.question.options)
 
 
-def plan(asks: Sequence[Ask], batch_tokens: int, new_tokens: int, read_tokens: int | None = None) -> list[list[Ask]]:
+def plan(asks: Sequence[Ask], batch_tokens: int, new_tokens: int) -> list[list[Ask]]:
     """The batches, longest first: each holds at most `batch_tokens` (rows x length, padding included) or one ask.
-
-    Where `read_tokens` is given, its prompts hold at most so many, each counted once however often it is sampled.
 
     Longest first, so that memory runs out at the start or not at all.
     """
@@ -41,9 +39,7 @@ def plan(asks: Sequence[Ask], batch_tokens: int, new_tokens: int, read_tokens: i
     for ask in ordered:
         start = _start(ask) if _start(ask) in common else ()
         longest = max(longest, _length(ask, new_tokens)) if start == group else 0
-        prompts = (len(batches[-1]) + 1) * len(batches[-1][0].question.prompt) if batches else 0
-        readable = read_tokens is None or prompts <= read_tokens
-        if start == group and readable and (rows + ask.rows) * longest <= batch_tokens:
+        if start == group and (rows + ask.rows) * longest <= batch_tokens:
             batches[-1].append(ask)
             rows += ask.rows
         else:

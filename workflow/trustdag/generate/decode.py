@@ -1,20 +1,23 @@
 """The engine's forward passes: prefill with shared prefixes, sampling from per-row streams, likelihood of options.
 
-Rows are padded on the left and carry explicit positions, so padding changes no row's reply. Every function here works
-on token ids and tensors alone; it knows no items and no verticals.
+Rows that are continued are padded on the left and carry explicit positions, so padding changes no row's reply. Every
+function here works on token ids and tensors alone; it knows no items and no verticals.
 """
 
+import copy
 import hashlib
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache as cached
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from transformers import DynamicCache, PreTrainedModel
 
-from trustdag.models.cache import growing_cache
+from trustdag.models.cache import growing_cache, grows, joined
 
 SHARED_PREFIX = 8
 """Prompts that start with at least this many common tokens have them computed once."""
@@ -50,23 +53,68 @@ def stream(seed: int, item: str, sample: int, length: int) -> np.ndarray:
 
 
 @torch.inference_mode()
-def prefill(model: PreTrainedModel, prompts: Sequence[tuple[int, ...]], capacity: int) -> State:
-    """Reads the prompts (one row each; none empty). What all of them start with is computed once."""
+def prefill(
+    model: PreTrainedModel, prompts: Sequence[tuple[int, ...]], capacity: int, read_tokens: int | None = None
+) -> State:
+    """Reads the prompts (one row each; none empty). What all of them start with is computed once.
+
+    Where `read_tokens` is given, one forward pass reads at most so many (or one prompt). Padding stands on the right
+    while prompts are read, so that causal attention needs no mask, and on the left from then on.
+    """
+    lengths = [len(prompt) for prompt in prompts]
     shared = _shared_prefix(prompts)
-    cache = growing_cache(model.config, capacity)
-    mask = torch.ones(len(prompts), shared, dtype=torch.long, device=model.device)
+    start = growing_cache(model.config, max(lengths))
+    if not grows(start):
+        return _prefill_padded_left(model, prompts, capacity)
     if shared:
         ids = torch.tensor([list(prompts[0][:shared])], device=model.device)
-        _forward(model, ids, mask[:1], torch.arange(shared, device=model.device)[None], cache, 1)
+        _forward(model, ids, torch.ones_like(ids), torch.arange(shared, device=model.device)[None], start, 1)
+    caches, logits, cuts = [], [], []
+    for part in _parts(prompts, read_tokens):
+        caches.append(copy.deepcopy(start))
+        cuts.append([len(prompt) for prompt in part])
+        logits.append(_read(model, part, shared, caches[-1]))
+    cache = joined(caches, cuts, model.config, capacity)
+    positions = torch.tensor(lengths, device=model.device)
+    mask = torch.arange(max(lengths), 0, -1, device=model.device)[None] <= positions[:, None]
+    return State(cache, mask.long(), positions, torch.cat(logits))
+
+
+def _read(model: PreTrainedModel, prompts: Sequence[tuple[int, ...]], shared: int, cache: DynamicCache) -> torch.Tensor:
+    """The logits (rows, vocabulary) after each prompt; the cache holds their first `shared` tokens, in one row."""
+    if shared:
         cache.batch_select_indices(torch.zeros(len(prompts), dtype=torch.long, device=model.device))
     rests = [list(prompt[shared:]) for prompt in prompts]
     width = max(len(rest) for rest in rests)
-    ids = torch.tensor([[0] * (width - len(rest)) + rest for rest in rests], device=model.device)
-    real = torch.tensor([[0] * (width - len(rest)) + [1] * len(rest) for rest in rests], device=model.device)
-    mask = torch.cat([mask, real], dim=1)
+    ids = torch.tensor([rest + [0] * (width - len(rest)) for rest in rests], device=model.device)
+    new = torch.arange(width, device=model.device)
+    last = new == torch.tensor([[len(rest) - 1] for rest in rests], device=model.device)
+    seen = torch.ones(len(prompts), shared + width, dtype=torch.long, device=model.device)
+    return _forward(model, ids, seen, (shared + new).expand(len(prompts), width), cache, last)
+
+
+def _prefill_padded_left(model: PreTrainedModel, prompts: Sequence[tuple[int, ...]], capacity: int) -> State:
+    """Reads all prompts at once. A sliding window or a recurrent state must meet no padding after the text."""
+    width = max(len(prompt) for prompt in prompts)
+    ids = torch.tensor([[0] * (width - len(prompt)) + list(prompt) for prompt in prompts], device=model.device)
+    lengths = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
+    mask = (torch.arange(width, 0, -1, device=model.device)[None] <= lengths[:, None]).long()
     positions = (mask.cumsum(1) - 1).clamp(min=0)
-    logits = _forward(model, ids, mask, positions[:, shared:], cache, 1)[:, -1]
-    return State(cache, mask, positions[:, -1] + 1, logits)
+    cache = growing_cache(model.config, capacity)
+    return State(cache, mask, lengths, _forward(model, ids, mask, positions, cache, 1)[:, -1])
+
+
+def _parts(prompts: Sequence[tuple[int, ...]], read_tokens: int | None) -> list[Sequence[tuple[int, ...]]]:
+    """The prompts in order, in as few parts as hold at most so many tokens each, padding included."""
+    if read_tokens is None:
+        return [prompts]
+    ends, first, longest = [], 0, 0
+    for at, prompt in enumerate(prompts):
+        longest = max(longest, len(prompt))
+        if at > first and (at + 1 - first) * longest > read_tokens:
+            ends.append(at)
+            first, longest = at, len(prompt)
+    return [prompts[a:b] for a, b in pairwise([0, *ends, len(prompts)])]
 
 
 def _shared_prefix(prompts: Sequence[tuple[int, ...]]) -> int:
@@ -89,7 +137,7 @@ def _forward(
 
     In the model's precision, but never less than float32.
     """
-    takes = _parameters(model.forward)
+    takes = _parameters(type(model).forward)
     extra: dict[str, Any] = {"position_ids": positions} if "position_ids" in takes else {}
     if "logits_to_keep" in takes:
         extra["logits_to_keep"] = keep
@@ -99,8 +147,9 @@ def _forward(
     return logits if logits.dtype == torch.float64 else logits.float()
 
 
-def _parameters(forward: Any) -> frozenset[str]:
-    """What the model's forward pass takes: not every architecture takes positions."""
+@cached
+def _parameters(forward: Callable[..., Any]) -> frozenset[str]:
+    """What this forward pass takes: not every architecture takes positions."""
     return frozenset(inspect.signature(forward).parameters)
 
 
@@ -197,19 +246,22 @@ def decode(
 def _lead(logits: torch.Tensor) -> torch.Tensor:
     """How far each row's highest logit lies above its second, as a share of its largest in magnitude: (rows,)."""
     first, second = logits.topk(2).values.unbind(-1)
-    return (first - second) / logits.abs().amax(-1)
+    return (first - second) / torch.maximum(first.abs(), logits.amin(-1).abs())
 
 
 @torch.inference_mode()
 def option_logprobs(
-    model: PreTrainedModel, prompts: Sequence[tuple[int, ...]], options: Sequence[Sequence[Sequence[int]]]
+    model: PreTrainedModel,
+    prompts: Sequence[tuple[int, ...]],
+    options: Sequence[Sequence[Sequence[int]]],
+    read_tokens: int | None = None,
 ) -> list[list[float]]:
     """Per prompt and option, the log-probability of the option's tokens after the prompt (natural log, summed).
 
     A prompt is read once, however many options it has.
     """
     longest = max(len(option) for several in options for option in several)
-    state = prefill(model, prompts, max(len(prompt) for prompt in prompts) + longest)
+    state = prefill(model, prompts, max(len(prompt) for prompt in prompts) + longest, read_tokens)
     owner = [row for row, several in enumerate(options) for _ in several]
     flat = [list(option) for several in options for option in several]
     first = torch.tensor([option[0] for option in flat], device=model.device)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trustdag.generate.decode import Decoded
 
 READ_ON_CPU = 4096
-"""Most tokens of a batch's prompts on a CPU: they are read 1.6 times as fast as by 16,384 (docs/performance.md)."""
+"""Most tokens that a forward pass reads on a CPU: 1.6 times as fast as by 16,384 (docs/performance.md)."""
 TIE = 5e-5
 """Leads of a most likely token below this share of the largest logit may be rounding in single precision, whose error
 was measured at 7e-7 of it."""
@@ -40,14 +40,19 @@ class Engine:
         style: Format,
         settings: GenerateSettings,
     ) -> None:
-        from trustdag.models.cpu import use_onednn
+        from trustdag.models.attention import use_blocks
+        from trustdag.models.cpu import keep_freed_memory, use_onednn
 
         self.model, self.tokenizer, self.style, self.settings = model, tokenizer, style, settings
         self.on_cpu = model.device.type == "cpu"
         self.batch_tokens = settings.batch_tokens
+        self.read_tokens = READ_ON_CPU if self.on_cpu else None
         self._double = False
         self._ties: list[Ask] = []
-        use_onednn(model)
+        if self.on_cpu:
+            use_onednn(model)
+            use_blocks(model)
+            keep_freed_memory()
 
     def ask(self, items: pd.DataFrame, partial: Path, key: str, name: str = "replies") -> pd.DataFrame:
         """Every reply to every item, in the contract's columns, in the items' order.
@@ -97,8 +102,7 @@ class Engine:
         return self._plan(generate) + self._plan(likelihood)
 
     def _plan(self, asks: list[Ask]) -> list[list[Ask]]:
-        read = READ_ON_CPU if self.on_cpu else None
-        return plan(asks, self.batch_tokens, self.settings.max_new_tokens, read)
+        return plan(asks, self.batch_tokens, self.settings.max_new_tokens)
 
     def _work(self, batch: list[Ask]) -> int:
         new = self.settings.max_new_tokens
@@ -124,7 +128,7 @@ class Engine:
         rows = [(ask.question.item, sample) for ask in batch for sample in ask.samples]
         owners = [at for at, ask in enumerate(batch) for _ in ask.samples]
         prompts = [ask.question.prompt for ask in batch]
-        state = prefill(self.model, prompts, max(map(len, prompts)) + settings.max_new_tokens)
+        state = prefill(self.model, prompts, max(map(len, prompts)) + settings.max_new_tokens, self.read_tokens)
         if len(owners) > len(batch):
             state = state.select(torch.tensor(owners, device=self.model.device))
         draws = np.stack([stream(settings.seed, item, sample, settings.max_new_tokens) for item, sample in rows])
@@ -156,7 +160,9 @@ class Engine:
         from trustdag.generate.decode import option_logprobs
 
         asked = [ask.question for ask in batch]
-        values = option_logprobs(self.model, [each.context for each in asked], [each.options for each in asked])
+        values = option_logprobs(
+            self.model, [each.context for each in asked], [each.options for each in asked], self.read_tokens
+        )
         return [
             _row(each.item, "likelihood", option, text, value, len(ids), True)
             for each, several in zip(asked, values, strict=True)

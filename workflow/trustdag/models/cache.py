@@ -3,11 +3,14 @@
 Imports transformers: import it inside functions only.
 """
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
     from transformers import PreTrainedConfig
 
@@ -43,6 +46,19 @@ class GrowingLayer(DynamicLayer):
         self.keys, self.values = keys[..., :stop, :], values[..., :stop, :]
         return self.keys, self.values
 
+    def join(self, parts: "Sequence[GrowingLayer]", lengths: "Sequence[Sequence[int]]") -> None:
+        """Holds the rows of all parts, in that order: of each row its first `length` positions, aligned at their end.
+
+        Zeros stand before a shorter row's first. Only for a layer that holds nothing yet.
+        """
+        width = max(map(max, lengths))
+        self.lazy_initialization(parts[0].keys, parts[0].values)
+        self.buffers = (
+            _aligned([part.keys for part in parts], lengths, width, self.capacity),
+            _aligned([part.values for part in parts], lengths, width, self.capacity),
+        )
+        self.keys, self.values = (buffer[..., :width, :] for buffer in self.buffers)
+
     def _moved(self, held: "torch.Tensor", new: "torch.Tensor") -> "torch.Tensor":
         rows, heads, _, width = new.shape
         buffer = new.new_empty(rows, heads, self.capacity, width)
@@ -53,6 +69,40 @@ class GrowingLayer(DynamicLayer):
         """Keeps, repeats or reorders rows."""
         super().batch_select_indices(indices)
         self.buffers = None
+
+
+def _aligned(
+    parts: "Sequence[torch.Tensor]", lengths: "Sequence[Sequence[int]]", width: int, capacity: int
+) -> "torch.Tensor":
+    """A buffer of `capacity` positions; the first `width` end with each row's share of parts (rows, heads, S, size)."""
+    _, heads, _, size = parts[0].shape
+    buffer = parts[0].new_empty(sum(map(len, parts)), heads, capacity, size)
+    start = 0
+    for part, each in zip(parts, lengths, strict=True):
+        first = 0
+        for length, rows in ((length, len(list(same))) for length, same in groupby(each)):
+            into = buffer[start : start + rows]
+            into[..., : width - length, :] = 0
+            into[..., width - length : width, :] = part[first : first + rows, :, :length]
+            start, first = start + rows, first + rows
+    return buffer
+
+
+def grows(cache: DynamicCache) -> bool:
+    """Whether all layers grow in place: such caches can be joined."""
+    return all(type(layer) is GrowingLayer for layer in cache.layers)
+
+
+def joined(
+    caches: "Sequence[DynamicCache]", lengths: "Sequence[Sequence[int]]", config: "PreTrainedConfig", capacity: int
+) -> DynamicCache:
+    """One cache with the rows of all, each cut to its length and aligned at its end; the others are emptied."""
+    whole = growing_cache(config, capacity)
+    for at, layer in enumerate(whole.layers):
+        layer.join([cache.layers[at] for cache in caches], lengths)
+        for cache in caches:
+            cache.layers[at] = GrowingLayer(0)
+    return whole
 
 
 def growing_cache(config: "PreTrainedConfig", capacity: int) -> DynamicCache:
