@@ -231,6 +231,36 @@ def test_shared_prefixes_change_no_reply_and_no_likelihood(model, tokenizer, tmp
     np.testing.assert_allclose(together["logprob"], alone["logprob"], atol=1e-4)
 
 
+def test_a_prompt_is_read_once_for_its_reply_and_its_options(model, tokenizer, tmp_path):
+    # Given items that are asked for a greedy reply and for two options' likelihood
+    items, settings = make_items(24, ("the cat", "a big red dog")), GenerateSettings(max_new_tokens=6)
+    read = []
+    hook = model.register_forward_pre_hook(
+        lambda _, __, inputs: read.append(inputs["input_ids"].numel()), with_kwargs=True
+    )
+    asked = {
+        "both": items,
+        "replies": items.assign(options=[[]] * len(items)),
+        "options": items.assign(generate=False),
+    }
+    found, tokens = {}, {}
+    try:
+        for name, some in asked.items():
+            read.clear()
+            found[name] = ask(model, tokenizer, some, settings, tmp_path / name, "plain")
+            tokens[name] = sum(read)
+    finally:
+        hook.remove()
+    # Then the replies and likelihoods are those of two readings, but the prompts are read once.
+    apart = pd.concat([found["replies"], found["options"]])
+    both = found["both"].merge(apart, on=["item", "kind", "sample"], suffixes=("", "_apart"))
+    assert len(both) == len(found["both"]) == len(apart) == 24 * 3
+    assert (both["reply"] == both["reply_apart"]).all()
+    np.testing.assert_allclose(both["logprob"], both["logprob_apart"], atol=1e-4)
+    prompts = sum(len(tokenizer(each[0]["content"])["input_ids"]) for each in items["messages"])
+    assert tokens["replies"] + tokens["options"] - tokens["both"] >= prompts
+
+
 def test_prompts_are_read_in_parts_of_at_most_so_many_tokens_padding_included():
     prompts = [(0,) * length for length in (10, 9, 4, 4, 3, 1)]
     sizes = {limit: [len(part) for part in _parts(prompts, limit)] for limit in (None, 1000, 20, 8, 1)}

@@ -15,15 +15,21 @@ MANY = 32
 
 @dataclass(frozen=True)
 class Ask:
-    """Part of a batch: one question, asked for these replies (`samples`) or for its options' likelihood (none)."""
+    """Part of a batch: one question, asked for these replies or its options' likelihood, or both by one reading."""
 
     question: Question
     samples: tuple[int, ...]
+    likelihood: bool = False
 
     @property
     def rows(self) -> int:
-        """Rows that it takes in a forward pass."""
-        return len(self.samples) or len(self.question.options)
+        """Rows that it takes in forward passes: its replies."""
+        return len(self.samples) + self.likelihood * len(self.question.options)
+
+    @property
+    def prompt(self) -> tuple[int, ...]:
+        """What is read; where both are asked, a question's prompt and context are the same."""
+        return self.question.prompt if self.samples else self.question.context
 
 
 def plan(asks: Sequence[Ask], batch_tokens: int, new_tokens: int) -> list[list[Ask]]:
@@ -49,14 +55,13 @@ def plan(asks: Sequence[Ask], batch_tokens: int, new_tokens: int) -> list[list[A
 
 
 def _start(ask: Ask) -> tuple[int, ...]:
-    return ask.question.prompt[:ALIKE]
+    return ask.prompt[:ALIKE]
 
 
 def _length(ask: Ask, new_tokens: int) -> int:
     """Positions of the longest row that the ask needs."""
-    if ask.samples:
-        return len(ask.question.prompt) + new_tokens
-    return len(ask.question.context) + max(len(option) for option in ask.question.options)
+    longest = max(map(len, ask.question.options)) if ask.likelihood else 0
+    return len(ask.prompt) + max(new_tokens if ask.samples else 0, longest)
 
 
 def run_within_memory(
@@ -86,8 +91,10 @@ def _halves(batch: list[Ask]) -> tuple[list[Ask], list[Ask]] | None:
     if len(batch) > 1:
         middle = len(batch) // 2
         return batch[:middle], batch[middle:]
-    question, samples = batch[0].question, batch[0].samples
-    if len(samples) < 2:
+    ask = batch[0]
+    if ask.samples and ask.likelihood:
+        return [Ask(ask.question, ask.samples)], [Ask(ask.question, (), True)]
+    if len(ask.samples) < 2:
         return None
-    middle = len(samples) // 2
-    return [Ask(question, samples[:middle])], [Ask(question, samples[middle:])]
+    middle = len(ask.samples) // 2
+    return [Ask(ask.question, ask.samples[:middle])], [Ask(ask.question, ask.samples[middle:])]

@@ -42,6 +42,10 @@ class State:
         self.cache.batch_select_indices(rows)
         return State(self.cache, self.mask[rows], self.positions[rows], self.logits[rows])
 
+    def copy(self) -> "State":
+        """The same rows, whose cache goes on by itself."""
+        return State(copy.deepcopy(self.cache), self.mask, self.positions, self.logits)
+
 
 def stream(seed: int, item: str, sample: int, length: int) -> np.ndarray:
     """The uniform numbers, shape (length,), that a sampled reply is drawn with.
@@ -251,26 +255,22 @@ def _lead(logits: torch.Tensor) -> torch.Tensor:
 
 @torch.inference_mode()
 def option_logprobs(
-    model: PreTrainedModel,
-    prompts: Sequence[tuple[int, ...]],
-    options: Sequence[Sequence[Sequence[int]]],
-    read_tokens: int | None = None,
+    model: PreTrainedModel, state: State, options: Sequence[Sequence[Sequence[int]]]
 ) -> list[list[float]]:
-    """Per prompt and option, the log-probability of the option's tokens after the prompt (natural log, summed).
+    """Per row of the state, and option of that row, the log-probability of its tokens next (natural log, summed).
 
-    A prompt is read once, however many options it has.
+    A prompt is read once, however many options it has. The state stays as it is.
     """
-    longest = max(len(option) for several in options for option in several)
-    state = prefill(model, prompts, max(len(prompt) for prompt in prompts) + longest, read_tokens)
+    device = model.device
     owner = [row for row, several in enumerate(options) for _ in several]
     flat = [list(option) for several in options for option in several]
-    first = torch.tensor([option[0] for option in flat], device=model.device)
-    here = torch.tensor(owner, device=model.device)
+    first = torch.tensor([option[0] for option in flat], device=device)
+    here = torch.tensor(owner, device=device)
     totals = torch.log_softmax(state.logits, -1)[here, first].double()
     longer = [row for row, option in enumerate(flat) if len(option) > 1]
     if longer:
-        rest = _rest_logprobs(model, state, here[longer], [flat[row] for row in longer])
-        totals[torch.tensor(longer, device=model.device)] += rest
+        rest = _rest_logprobs(model, state.copy(), here[longer], [flat[row] for row in longer])
+        totals[torch.tensor(longer, device=device)] += rest
     values = totals.tolist()
     ends = np.cumsum([len(several) for several in options])
     return [values[end - len(several) : end] for several, end in zip(options, ends, strict=True)]

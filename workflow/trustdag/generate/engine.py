@@ -17,7 +17,7 @@ from trustdag.models.load import context_length
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from trustdag.generate.decode import Decoded
+    from trustdag.generate.decode import Decoded, State
 
 READ_ON_CPU = 4096
 """Most tokens that a forward pass reads on a CPU: 1.6 times as fast as by 16,384 (docs/performance.md)."""
@@ -97,39 +97,60 @@ class Engine:
     def _batches(self, asked: list[Question]) -> list[list[Ask]]:
         """The plan for the whole run, whatever is done already: a resumed run forms the same batches."""
         samples = tuple(range(self.settings.samples))
-        generate = [Ask(each, samples) for each in asked if each.generate]
-        likelihood = [Ask(each, ()) for each in asked if each.options]
-        return self._plan(generate) + self._plan(likelihood)
+        at_once = [each for each in asked if self._at_once(each)]
+        apart = [each for each in asked if not self._at_once(each)]
+        generate = [Ask(each, samples) for each in apart if each.generate]
+        likelihood = [Ask(each, (), True) for each in apart if each.options]
+        return self._plan([Ask(each, samples, True) for each in at_once] + generate) + self._plan(likelihood)
+
+    def _at_once(self, question: Question) -> bool:
+        """Whether one reading of the prompt serves replies and likelihoods: same text, same precision, and it fits."""
+        sampled = self.on_cpu and self.settings.temperature > 0
+        both = question.generate and bool(question.options) and question.prompt == question.context
+        return both and not sampled and self._fits(Ask(question, (0,), True))
 
     def _plan(self, asks: list[Ask]) -> list[list[Ask]]:
         return plan(asks, self.batch_tokens, self.settings.max_new_tokens)
 
     def _work(self, batch: list[Ask]) -> int:
         new = self.settings.max_new_tokens
-        return sum(len(ask.question.prompt) + ask.rows * (new if ask.samples else 1) for ask in batch)
+        return sum(len(ask.prompt) + len(ask.samples) * (new - 1) + ask.rows for ask in batch)
+
+    def _fits(self, ask: Ask) -> bool:
+        """Whether the model's context holds every row of the ask, unpadded."""
+        # The last token of an option is predicted, never read.
+        longest = max(map(len, ask.question.options)) - 1 if ask.likelihood else 0
+        new = self.settings.max_new_tokens if ask.samples else 0
+        return len(ask.prompt) + max(new, longest) <= context_length(self.model.config)
 
     def _run(self, batch: list[Ask]) -> list[Reply]:
-        """The replies of one batch; its asks are all of one kind."""
-        room = context_length(self.model.config)
-        longest = {id(ask): ask for ask in batch if _needs(ask, self.settings.max_new_tokens) > room}
-        fits = [ask for ask in batch if id(ask) not in longest]
-        too_long = [reply for ask in longest.values() for reply in _too_long(ask)]
-        if not fits:
-            return too_long
-        return too_long + (self._generate(fits) if fits[0].samples else self._likelihood(fits))
+        """The replies of one batch."""
+        from trustdag.generate.decode import prefill
 
-    def _generate(self, batch: list[Ask]) -> list[Reply]:
+        fits = [ask for ask in batch if self._fits(ask)]
+        replies = [reply for ask in batch if not self._fits(ask) for reply in _too_long(ask)]
+        if not fits:
+            return replies
+        ends = [len(option) for ask in fits if ask.likelihood for option in ask.question.options]
+        new = max([self.settings.max_new_tokens if any(ask.samples for ask in fits) else 0, *ends])
+        prompts = [ask.prompt for ask in fits]
+        state = prefill(self.model, prompts, max(map(len, prompts)) + new, self.read_tokens)
+        if any(ask.likelihood for ask in fits):
+            replies += self._likelihood(fits, state)
+        if any(ask.samples for ask in fits):
+            replies += self._generate(fits, state)
+        return replies
+
+    def _generate(self, batch: list[Ask], state: "State") -> list[Reply]:
         import numpy as np
         import torch
 
-        from trustdag.generate.decode import decode, prefill, stream
+        from trustdag.generate.decode import decode, stream
 
         settings = self.settings
         rows = [(ask.question.item, sample) for ask in batch for sample in ask.samples]
         owners = [at for at, ask in enumerate(batch) for _ in ask.samples]
-        prompts = [ask.question.prompt for ask in batch]
-        state = prefill(self.model, prompts, max(map(len, prompts)) + settings.max_new_tokens, self.read_tokens)
-        if len(owners) > len(batch):
+        if owners != list(range(len(batch))):
             state = state.select(torch.tensor(owners, device=self.model.device))
         draws = np.stack([stream(settings.seed, item, sample, settings.max_new_tokens) for item, sample in rows])
         stop = stops(self.style)
@@ -156,26 +177,18 @@ class Engine:
     def _text(self, ids: list[int]) -> str:
         return self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
-    def _likelihood(self, batch: list[Ask]) -> list[Reply]:
+    def _likelihood(self, batch: list[Ask], state: "State") -> list[Reply]:
         from trustdag.generate.decode import option_logprobs
 
-        asked = [ask.question for ask in batch]
-        values = option_logprobs(
-            self.model, [each.context for each in asked], [each.options for each in asked], self.read_tokens
-        )
+        values = option_logprobs(self.model, state, [ask.question.options if ask.likelihood else () for ask in batch])
         return [
-            _row(each.item, "likelihood", option, text, value, len(ids), True)
-            for each, several in zip(asked, values, strict=True)
-            for option, (text, ids, value) in enumerate(zip(each.texts, each.options, several, strict=True))
+            _row(ask.question.item, "likelihood", option, text, value, len(ids), True)
+            for ask, several in zip(batch, values, strict=True)
+            if ask.likelihood
+            for option, (text, ids, value) in enumerate(
+                zip(ask.question.texts, ask.question.options, several, strict=True)
+            )
         ]
-
-
-def _needs(ask: Ask, new_tokens: int) -> int:
-    """Positions that the ask takes, unpadded."""
-    if ask.samples:
-        return len(ask.question.prompt) + new_tokens
-    # The last token of an option is predicted, never read.
-    return len(ask.question.context) + max(len(option) for option in ask.question.options) - 1
 
 
 def _row(item: str, kind: str, sample: int, reply: str, logprob: float, tokens: int, ended: bool) -> Reply:
@@ -200,11 +213,10 @@ def _undone(batch: list[Ask], done: set[tuple[str, str, int]]) -> list[Ask]:
     """The batch without what an earlier, killed run has finished."""
     left = []
     for ask in batch:
-        if ask.samples:
-            samples = tuple(n for n in ask.samples if (ask.question.item, "generate", n) not in done)
-            left += [Ask(ask.question, samples)] if samples else []
-        elif (ask.question.item, "likelihood", 0) not in done:
-            left.append(ask)
+        item = ask.question.item
+        samples = tuple(number for number in ask.samples if (item, "generate", number) not in done)
+        likelihood = ask.likelihood and (item, "likelihood", 0) not in done
+        left += [Ask(ask.question, samples, likelihood)] if samples or likelihood else []
     return left
 
 
