@@ -50,7 +50,8 @@ def questions(items: "pd.DataFrame", tokenizer: "PreTrainedTokenizerBase", style
         for each in several
     ]
     prompts = encode_prompts(texts, tokenizer, style)
-    contexts = encode_prompts([text.rstrip() for text in texts], tokenizer, style)
+    bare = [text.rstrip() for text in texts]
+    contexts = prompts if bare == texts else encode_prompts(bare, tokenizer, style)
     whole = iter(encode_prompts(joint, tokenizer, style) if joint else [])
     asked = []
     for item, generate, prompt, context, several in zip(
