@@ -4,8 +4,9 @@
 
 The loop is what evaluation scripts do: transformers' `generate` for each sample of each item, and one forward pass
 over prompt and option for each option. It is run on `--loop` items of each vertical, drawn at random, and reported as
-items a second. Both run in this process, with the same threads and the same linear layers, one after the other. Compare
-processor seconds where the machine is busy.
+items a second: for replies, for options, and for both at once where items are asked for both. Both run
+in this process, with the same threads and the same linear layers, one after the other. Where the machine is busy,
+compare processor seconds and set OMP_WAIT_POLICY=passive, without which a thread that waits counts as working.
 """
 
 import argparse
