@@ -56,7 +56,7 @@ SLURM_TESTS ?= slurm
 
 .PHONY: test-slurm
 test-slurm: setup slurm-up  ## The tests on that Slurm: failures injected one by one
-	@pytest -m "$(SLURM_TESTS)" -n 3 --dist loadgroup tests/slurm
+	@pytest -m "$(SLURM_TESTS)" -n 3 --maxschedchunk 1 tests/slurm
 
 .PHONY: clean
 clean:  ## Delete the demo's results

@@ -36,6 +36,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(2 * PATIENCE))
             if not up:
                 item.add_marker(pytest.mark.skip(reason="no Slurm here; start one with `make slurm-up` (Debian, root)"))
+    items.sort(key=lambda item: item.path != Path(__file__).parent / "test_study.py")  # the longest first
+
+
+@pytest.fixture(autouse=True)
+def one_at_a_time(request: pytest.FixtureRequest, shared: Path) -> Iterator[None]:
+    """Tests marked `gpu01`, which use the GPUs' node or disturb it, wait for each other, whatever process runs them."""
+    if request.node.get_closest_marker("gpu01") is None:
+        yield
+        return
+    with FileLock(shared / "gpu01.lock"):
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all of pytest's processes share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> None:
@@ -225,10 +243,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], str]:
+def undisturbed(shared: Path) -> Callable[[int], str]:
     """The digest of the model that a run without failures makes, by its number of steps; made once for all workers."""
-    shared = tmp_path_factory.getbasetemp()
-    shared = shared.parent if os.environ.get("PYTEST_XDIST_WORKER") else shared
 
     def digest(steps: int) -> str:
         folder = shared / f"undisturbed-{steps}"

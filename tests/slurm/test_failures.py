@@ -44,18 +44,14 @@ def kill_the_node(run: Stage) -> None:
     cluster.start_node("gpu01")
 
 
-ON_GPU01 = pytest.mark.xdist_group("gpu01")
-"""Tests that use the GPUs' node, or disturb it: one at a time."""
-
-
 @pytest.mark.parametrize(
     ("fail", "gpu"),
     [
         (cancel, 0),
         (requeue, 0),
         (kill_the_trainer, 0),
-        pytest.param(preempt, 1, marks=ON_GPU01),
-        pytest.param(kill_the_node, 1, marks=ON_GPU01),
+        pytest.param(preempt, 1, marks=pytest.mark.gpu01),
+        pytest.param(kill_the_node, 1, marks=pytest.mark.gpu01),
     ],
 )
 def test_a_stage_that_is_stopped_goes_on_from_its_checkpoint(
@@ -72,7 +68,7 @@ def test_a_stage_that_is_stopped_goes_on_from_its_checkpoint(
     assert run.log.read_text().count("--- attempt") >= 2
 
 
-@ON_GPU01
+@pytest.mark.gpu01
 def test_a_stage_on_two_nodes_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     calm, disturbed = (TwoNodes(tmp_path / name, STEPS) for name in ("calm", "disturbed"))
     try:
@@ -135,7 +131,7 @@ def test_the_main_process_is_killed_and_started_again(start: Start, undisturbed:
     assert orphan not in slurm("squeue", "-h", "-o", "%i").split()
 
 
-@ON_GPU01
+@pytest.mark.gpu01
 def test_a_bug_is_not_tried_again_and_asks_for_no_gpu(tmp_path: Path) -> None:
     run = Stage(tmp_path, {"gpu": 1, "accelerate": "nowhere"}, STEPS)
     run.start()
@@ -151,7 +147,7 @@ def test_a_bug_is_not_tried_again_and_asks_for_no_gpu(tmp_path: Path) -> None:
         run.stop()
 
 
-@ON_GPU01
+@pytest.mark.gpu01
 def test_jobs_get_what_the_estimate_asks_for(start: Start) -> None:
     run = start(STEPS, mem_mb=3100, runtime=33, gpu=2, accelerate="none")
     wait_until(lambda: run.job.exists() and jobs.read(run.job).running, "the job")

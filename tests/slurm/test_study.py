@@ -73,7 +73,7 @@ FAILURES = [
 ]
 
 
-@pytest.mark.xdist_group("gpu01")
+@pytest.mark.gpu01
 def test_the_study_ends_as_without_failures_and_no_finished_job_runs_twice(tmp_path: Path) -> None:
     # Given a clone with a site's file, and the same study done on this machine without a cluster
     study, calm = (in_a_clone(tmp_path / name) for name in ("slurm", "calm"))
