@@ -1,13 +1,10 @@
 """What policy, reference and value model say, against one unpadded row at a time."""
 
-import copy
-
 import ppo_world as world
 import pytest
 import torch
 
 from trustdag.errors import UserError
-from trustdag.models.cpu import OneDNNLinear
 from trustdag.rl import model as parts
 from trustdag.rl.batch import rows_of, scatter, splits
 from trustdag.rl.rewards import pad_right, score_with_function, score_with_model
@@ -136,25 +133,6 @@ def test_dropout_is_off_even_in_training_mode():
     policy.train()
     first = parts.reference_logprobs(policy, sequences(), 1.0)
     torch.testing.assert_close(parts.reference_logprobs(policy, sequences(), 1.0), first, rtol=0, atol=0)
-
-
-@pytest.mark.parametrize("bias", [True, False])
-def test_onednn_linear_has_the_result_and_gradients_of_linear(bias):
-    # given
-    plain = torch.nn.Linear(12, 7, bias=bias)
-    fast = copy.deepcopy(plain)
-    fast.__class__ = OneDNNLinear
-    x = torch.randn(3, 5, 12, requires_grad=True)
-    y = x.detach().clone().requires_grad_(True)
-    weights = torch.randn(3, 5, 7)
-    # when
-    (plain(x) * weights).sum().backward()
-    (fast(y) * weights).sum().backward()
-    # then
-    torch.testing.assert_close(fast(y), plain(x))
-    torch.testing.assert_close(y.grad, x.grad)
-    for ours, theirs in zip(fast.parameters(), plain.parameters(), strict=True):
-        torch.testing.assert_close(ours.grad, theirs.grad)
 
 
 class TestRewards:
