@@ -18,7 +18,7 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from trustdag import jobs, processes
+from trustdag.cluster import jobs, processes
 
 from . import cluster
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trustdag import jobs
+from trustdag.cluster import jobs
 
 from . import cluster
 from .conftest import Stage, TwoNodes, slurm, wait_until

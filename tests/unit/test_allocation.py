@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from trustdag import allocation
-from trustdag.allocation import ROOT, Allocation, command_line, on_node
+from trustdag.cluster import allocation
+from trustdag.cluster.allocation import ROOT, Allocation, command_line, on_node
 from trustdag.errors import UserError
 
 HELD = Path("held")

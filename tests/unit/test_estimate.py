@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trustdag import estimate
-from trustdag.estimate import COSTS, Training
+from trustdag.cluster import estimate
+from trustdag.cluster.estimate import COSTS, Training
 
 PYTHIA = Training(
     parameters=1.4e9,

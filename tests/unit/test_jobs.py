@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trustdag import jobs
+from trustdag.cluster import jobs
+from trustdag.cluster.jobs import Ended, Failure, Record
+from trustdag.cluster.processes import Process, SlurmEnding
 from trustdag.errors import UserError
-from trustdag.jobs import Ended, Failure, Record
-from trustdag.processes import Process, SlurmEnding
 
 GIVEN_MB, GIVEN_MINUTES = 1000, 60
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from trustdag import jobs, launch, processes, watch
-from trustdag.allocation import Allocation
+from trustdag.cluster import jobs, launch, processes, watch
+from trustdag.cluster.allocation import Allocation
 from trustdag.errors import UserError
 
-WORKFLOW = Path(launch.__file__).parents[1]
+WORKFLOW = Path(launch.__file__).parents[2]
 TRAINER = """
     import signal, sys, time
     def stop(number, frame):
@@ -56,7 +56,7 @@ def job(tmp_path, monkeypatch):
             self.stand_in(source)
             driver = (
                 f"import os, sys; sys.path.insert(0, {str(WORKFLOW)!r}); from pathlib import Path;"
-                "from trustdag import launch, watch; from trustdag.allocation import Allocation;"
+                "from trustdag.cluster import launch, watch; from trustdag.cluster.allocation import Allocation;"
                 "watch.SAMPLE_SECONDS = 0.05;"
                 f"os.chdir({str(tmp_path / 'stand_in')!r});"
                 f"Allocation.warning = lambda given: {warning};"

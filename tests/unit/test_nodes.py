@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from trustdag import nodes, processes, watch
-from trustdag.allocation import Allocation
-from trustdag.nodes import WatchOfNodes
+from trustdag.cluster import nodes, processes, watch
+from trustdag.cluster.allocation import Allocation
+from trustdag.cluster.nodes import WatchOfNodes
 
 GIVEN = Allocation(cpus=1, gpu=2, mem_mb=1000, runtime=60, nodes=2, accelerate="ddp")
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trustdag.cluster.jobs import Usage
 from trustdag.errors import UserError
-from trustdag.jobs import Usage
 from trustdag.pending import dryrun, picture, table
 from trustdag.pending.cost import cost, critical_path, makespan
 from trustdag.pending.dryrun import Job

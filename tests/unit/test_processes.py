@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from trustdag import processes
-from trustdag.processes import Process
+from trustdag.cluster import processes
+from trustdag.cluster.processes import Process
 
 HERE = socket.gethostname()
 Slurm = Callable[[str], Path]
@@ -104,7 +104,7 @@ def test_a_reused_process_id_is_left_alone(sleeper: "subprocess.Popen[bytes]") -
 
 
 def test_the_slurm_job_is_found_in_an_ancestors_environment() -> None:
-    code = "from trustdag.processes import slurm_job; print(slurm_job())"
+    code = "from trustdag.cluster.processes import slurm_job; print(slurm_job())"
     inner = [sys.executable, "-c", code]
     script = f"import os, subprocess; del os.environ['SLURM_JOB_ID']; subprocess.run({inner!r})"
     package = Path(processes.__file__).parents[1]

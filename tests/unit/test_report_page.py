@@ -10,9 +10,10 @@ import invented_study
 import pandas as pd
 import pytest
 
-from trustdag import fingerprint, jobs
+from trustdag import fingerprint
 from trustdag.artifacts import write_json
 from trustdag.cli import main
+from trustdag.cluster import jobs
 from trustdag.fingerprint import code_of
 from trustdag.report import plots
 from trustdag.report.numbers import interval, number, signed

@@ -6,10 +6,10 @@ import struct
 import pytest
 from snakemake.iocontainers import Wildcards
 
-from trustdag import jobs, resources
+from trustdag.cluster import jobs, resources
+from trustdag.cluster.processes import Process
 from trustdag.config.load import validate
 from trustdag.errors import UserError
-from trustdag.processes import Process
 
 PYTHIA = {"source": "hub", "name": "EleutherAI/pythia-1.4b", "revision": "0" * 40}
 TOY = {"source": "scratch", "corpus": "crowd"}

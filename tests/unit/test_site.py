@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from trustdag.cluster.site import Placement, Site, check_cluster, load
 from trustdag.errors import UserError
-from trustdag.site import Placement, Site, check_cluster, load
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "slurm" / "site.example.yaml"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from trustdag import processes
+from trustdag.cluster import processes
+from trustdag.cluster.processes import Process
 from trustdag.errors import UserError
-from trustdag.processes import Process
 from trustdag.train import checkpoints
 
 

@@ -266,8 +266,8 @@ SOURCE_EDITS: list[tuple[str, str, Callable[[str], str], set[str]]] = [
     ("statistics", "stats/resampling.py", reworked, END),
     ("one plot", "report/plots/levels.py", reworked, plots("levels") | {"report"}),
     ("the report", "report/page.py", reworked, {"report"}),
-    ("the launcher", "launch.py", reworked, NOTHING),
-    ("what jobs ask for", "resources.py", reworked, NOTHING),
+    ("the launcher", "cluster/launch.py", reworked, NOTHING),
+    ("what jobs ask for", "cluster/resources.py", reworked, NOTHING),
     ("the command line", "cli.py", reworked, NOTHING),
     ("pending jobs", "pending/table.py", reworked, NOTHING),
 ]

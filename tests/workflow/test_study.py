@@ -116,7 +116,7 @@ def test_existing_models_are_evaluated_without_training(finished: Path, tmp_path
 
 def test_parsing_the_workflow_imports_no_heavy_library() -> None:
     heavy = ("torch", "transformers", "trl", "datasets", "peft", "accelerate", "matplotlib", "pandas", "sklearn")
-    code = f"import sys, trustdag.dag, trustdag.resources; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, trustdag.dag, trustdag.cluster.resources; print([m for m in {heavy} if m in sys.modules])"
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT / "workflow", capture_output=True, text=True, check=True
     )

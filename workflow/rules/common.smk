@@ -16,7 +16,8 @@ os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]),
 )
 
-from trustdag import dag, orphans, resources, site
+from trustdag import dag
+from trustdag.cluster import orphans, resources, site
 from trustdag.config import load
 from trustdag.config.study import RESERVED
 from trustdag.errors import UserError

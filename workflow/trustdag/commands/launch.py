@@ -24,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs the command and exits with its exit code."""
-    from trustdag.allocation import Allocation
-    from trustdag.jobs import tail
-    from trustdag.launch import launch
+    from trustdag.cluster.allocation import Allocation
+    from trustdag.cluster.jobs import tail
+    from trustdag.cluster.launch import launch
 
     given = Allocation(
         cpus=arguments.cpus,

@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs this node's part and exits with its exit code."""
-    from trustdag import nodes
-    from trustdag.allocation import Allocation
+    from trustdag.cluster import nodes
+    from trustdag.cluster.allocation import Allocation
 
     given = Allocation(
         cpus=arguments.cpus,

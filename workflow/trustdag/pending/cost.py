@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Literal
 
-from trustdag import jobs as records
+from trustdag.cluster import jobs as records
 from trustdag.errors import UserError
 from trustdag.pending.dryrun import Job
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from trustdag import jobs
 from trustdag.artifacts import read_json
+from trustdag.cluster import jobs
 from trustdag.fingerprint import changed
 from trustdag.report import plots
 from trustdag.report.runs import models

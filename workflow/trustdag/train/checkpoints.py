@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from trustdag.cluster.processes import Process
 from trustdag.errors import UserError
-from trustdag.processes import Process
 
 EXIT_RESUMABLE = 75
 """The exit code of a stage that saved a checkpoint because a signal asked it to stop: start it again to go on."""

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from trustdag import jobs
+from trustdag.cluster import jobs
 
 
 def adopt(workflow: Any, study: str) -> None:

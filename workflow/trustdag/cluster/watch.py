@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from trustdag import processes
+from trustdag.cluster import processes
 
 SAMPLE_SECONDS = 1.0
 """Seconds between two looks at memory and time."""

@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from trustdag import jobs, processes
-from trustdag.allocation import Allocation, command_line
+from trustdag.cluster import jobs, processes
+from trustdag.cluster.allocation import Allocation, command_line
+from trustdag.cluster.nodes import WatchOfNodes
+from trustdag.cluster.watch import Watch
 from trustdag.errors import UserError
-from trustdag.nodes import WatchOfNodes
-from trustdag.watch import Watch
 
 ORPHAN_SECONDS = 300
 """How long an orphan may take to save its checkpoint and end."""

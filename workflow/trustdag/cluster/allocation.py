@@ -11,10 +11,10 @@ from pathlib import Path
 
 import yaml
 
-from trustdag import processes
+from trustdag.cluster import processes
 from trustdag.errors import UserError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from trustdag import processes
-from trustdag.allocation import Allocation, on_node
-from trustdag.watch import Watch
+from trustdag.cluster import processes
+from trustdag.cluster.allocation import Allocation, on_node
+from trustdag.cluster.watch import Watch
 
 
 class WatchOfNodes(Watch):

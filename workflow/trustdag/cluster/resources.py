@@ -11,8 +11,8 @@ from math import ceil, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from trustdag import estimate, jobs, site
 from trustdag.align import methods
+from trustdag.cluster import estimate, jobs, site
 from trustdag.config.resources import MINUTE, ModelResources, Request, ResourceSettings
 from trustdag.errors import UserError
 from trustdag.settings import Section

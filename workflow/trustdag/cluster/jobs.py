@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 from pydantic import ValidationError
 
 from trustdag.artifacts import write_json
+from trustdag.cluster.processes import Process, SlurmEnding, slurm_ending, slurm_job
 from trustdag.errors import UserError
-from trustdag.processes import Process, SlurmEnding, slurm_ending, slurm_job
 from trustdag.settings import Section, explain
 
 Kind = Literal["memory", "time", "gpu_memory", "interrupted", "killed", "transient", "error"]
