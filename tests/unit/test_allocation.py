@@ -1,5 +1,6 @@
 """From what a job was given to the command line that uses it."""
 
+import argparse
 from itertools import pairwise
 from pathlib import Path
 
@@ -80,3 +81,10 @@ def test_several_nodes_need_slurm(monkeypatch):
     monkeypatch.setattr(allocation.processes, "slurm_job", lambda: None)
     with pytest.raises(UserError, match=r"on 2 nodes, and is not run by Slurm; start the study with `--profile slurm`"):
         command_line(Allocation(16, 8, 1, 1, nodes=2, accelerate="fsdp"), [], HELD)
+
+
+def test_an_allocation_is_read_from_its_options():
+    given = Allocation(16, 8, 32_000, 60, nodes=2, accelerate="fsdp", code="abc")
+    parser = argparse.ArgumentParser()
+    allocation.add_arguments(parser)
+    assert allocation.from_arguments(parser.parse_args(given.options())) == given

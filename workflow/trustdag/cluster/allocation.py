@@ -1,12 +1,13 @@
 """What a job was given, and the command line that uses it: plain, on each of a node's GPUs, or on several nodes."""
 
+import argparse
 import importlib.util
 import os
 import shutil
 import socket
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import yaml
@@ -40,6 +41,10 @@ class Allocation:
         """Processes on one node: one for each GPU."""
         return max(1, self.gpu // self.nodes)
 
+    def options(self) -> list[str]:
+        """As the options of a command."""
+        return [text for name, value in asdict(self).items() for text in (f"--{name.replace('_', '-')}", str(value))]
+
     def warning(self) -> float:
         """Seconds after the start at which training is told to save: a tenth before the limit, at most 10 minutes."""
         return 60 * self.runtime - min(600.0, 6.0 * self.runtime)
@@ -48,6 +53,22 @@ class Allocation:
         """The environment of the command: as many threads as CPU cores for each process."""
         each = str(max(1, self.cpus // self.processes))
         return os.environ | {"OMP_NUM_THREADS": each, "MKL_NUM_THREADS": each, "PYTHONUNBUFFERED": "1"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds an allocation's options to a command, as `Allocation.options` gives them."""
+    parser.add_argument("--nodes", type=int, default=1)
+    parser.add_argument("--cpus", type=int, default=1, help="CPU cores of one node")
+    parser.add_argument("--gpu", type=int, default=0, help="GPUs of all nodes together")
+    parser.add_argument("--mem-mb", type=int, required=True, help="memory of one node")
+    parser.add_argument("--runtime", type=int, required=True, help="time limit, in minutes")
+    parser.add_argument("--accelerate", default="none", help="file in config/accelerate, without .yaml; none: plain")
+    parser.add_argument("--code", default="", help="fingerprint of the code that the command runs, for the record")
+
+
+def from_arguments(arguments: argparse.Namespace) -> Allocation:
+    """The allocation in a command's options."""
+    return Allocation(**{each.name: getattr(arguments, each.name) for each in fields(Allocation)})
 
 
 def command_line(given: Allocation, command: Sequence[str], held: Path) -> list[str]:
@@ -76,8 +97,7 @@ def command_line(given: Allocation, command: Sequence[str], held: Path) -> list[
         f"--cpus-per-task={given.cpus}",
     ]
     node = [sys.executable, "-m", "trustdag", "node", "--address", socket.gethostname(), "--port", str(_free_port())]
-    node += ["--nodes", str(given.nodes), "--cpus", str(given.cpus), "--gpu", str(given.gpu), "--held", str(held)]
-    node += ["--mem-mb", str(given.mem_mb), "--runtime", str(given.runtime), "--accelerate", given.accelerate]
+    node += ["--held", str(held), *given.options()]
     return [*step, *node, "--", *command]
 
 
