@@ -36,7 +36,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(2 * PATIENCE))
             if not up:
                 item.add_marker(pytest.mark.skip(reason="no Slurm here; start one with `make slurm-up` (Debian, root)"))
-    items.sort(key=lambda item: item.path != Path(__file__).parent / "test_study.py")  # the longest first
+    # The longest first, and last what waits for it.
+    whole = Path(__file__).parent / "test_study.py"
+    items.sort(key=lambda item: (item.path != whole, item.get_closest_marker("gpu01") is not None))
 
 
 @pytest.fixture(autouse=True)
