@@ -58,14 +58,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
 
 
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> None:
-    """Waits for a condition. Fails, naming it, when the time is up."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
-        time.sleep(0.2)
-
-
 def slurm(*command: str) -> str:
     """What a command of Slurm prints."""
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -121,6 +113,14 @@ class Workflow:
     def lives(self) -> bool:
         """Whether Snakemake still runs."""
         return self.process is not None and self.process.poll() is None
+
+    def wait_until(self, condition: Callable[[], Any], what: str) -> None:
+        """Waits for a condition. Fails, naming it, when the time is up or the workflow has ended without it."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert self.lives(), f"the workflow ended before {what}: {self.said.read_text()[-3000:]}"
+            assert time.monotonic() < deadline, f"waited {PATIENCE} s for {what}"
+            time.sleep(0.2)
 
     def kill(self) -> None:
         """Kills the main process and all that it started on this host, as a login node's reboot does."""
@@ -187,7 +187,7 @@ class Stage(Workflow):
 
     def wait_for_checkpoint(self) -> None:
         """Waits until the training has saved once, so that something can be lost."""
-        wait_until(lambda: self.step() > 0, "a checkpoint")
+        self.wait_until(lambda: self.step() > 0, "a checkpoint")
 
     def step(self) -> int:
         """The step of the newest checkpoint; 0 if there is none."""

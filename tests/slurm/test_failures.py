@@ -11,7 +11,7 @@ import pytest
 from trustdag.cluster import jobs
 
 from . import cluster
-from .conftest import Stage, TwoNodes, slurm, wait_until
+from .conftest import Stage, TwoNodes, slurm
 
 STEPS = 200
 Start = Callable[..., Stage]
@@ -149,11 +149,11 @@ def test_a_bug_is_not_tried_again_and_asks_for_no_gpu(tmp_path: Path) -> None:
 
 @pytest.mark.gpu01
 def test_jobs_get_what_the_estimate_asks_for(start: Start) -> None:
-    run = start(STEPS, mem_mb=3100, runtime=33, gpu=2, accelerate="none")
-    wait_until(lambda: run.job.exists() and jobs.read(run.job).running, "the job")
+    run = start(STEPS, mem_mb=3100, runtime=33, gpu=1, accelerate="none")
+    run.wait_until(lambda: run.job.exists() and jobs.read(run.job).running, "the job")
     asked = slurm("scontrol", "show", "job", run.slurm_job(run.job))
     assert "mem=3100M" in asked
-    assert "gres/gpu=2" in asked
+    assert "gres/gpu=1" in asked
     assert "TimeLimit=00:33:00" in asked
     assert "Partition=main" in asked
     assert "Account=research" in asked
