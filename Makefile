@@ -42,7 +42,7 @@ test: lint  ## The whole test suite but the slow tests and those on Slurm
 
 .PHONY: test-slow
 test-slow: setup  ## The tests that take minutes each
-	@pytest -m "slow and not slurm"
+	@pytest -m slow
 
 .PHONY: slurm-up
 slurm-up:  ## Start a real Slurm on this machine alone (Debian or Ubuntu, as root)
@@ -52,11 +52,11 @@ slurm-up:  ## Start a real Slurm on this machine alone (Debian or Ubuntu, as roo
 slurm-down:  ## Stop it
 	@$(PYTHON) tests/slurm/cluster.py down
 
-SLURM_TESTS ?= slurm
+SLURM_TESTS ?= tests/slurm
 
 .PHONY: test-slurm
 test-slurm: setup slurm-up  ## The tests on that Slurm: failures injected one by one
-	@pytest -m "$(SLURM_TESTS)" -n 3 --maxschedchunk 1 tests/slurm
+	@pytest -m slurm -n 3 --maxschedchunk 1 $(SLURM_TESTS)
 
 .PHONY: clean
 clean:  ## Delete the demo's results

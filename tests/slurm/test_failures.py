@@ -90,7 +90,6 @@ def test_a_stage_on_two_nodes_goes_on_from_its_checkpoint(tmp_path: Path) -> Non
         assert used.peak_mb > 100, "what the nodes hold is noted"
 
 
-@pytest.mark.slow
 def test_a_stage_that_runs_out_of_time_goes_on_with_more(start: Start, undisturbed: Undisturbed) -> None:
     steps = 8000
     run = start(steps, runtime=1)
@@ -112,7 +111,6 @@ def test_a_stage_that_runs_out_of_memory_gets_more(start: Start, undisturbed: Un
     assert sorted(given) == given
 
 
-@pytest.mark.slow
 def test_the_main_process_is_killed_and_started_again(start: Start, undisturbed: Undisturbed) -> None:
     """The orphan is told to save and end; its successor goes on from there: one writer at a time, nothing lost."""
     steps = 4000  # long enough for the job to outlive the main process

@@ -11,8 +11,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from trustdag.errors import UserError
 from trustdag.generate import engine as engine_module
-from trustdag.generate.decode import _lead as lead
-from trustdag.generate.decode import _parts, choose, prefill, step, stream
+from trustdag.generate.decode import _parts, prefill, step
 from trustdag.generate.engine import Engine
 from trustdag.generate.settings import GenerateSettings
 from trustdag.models.load import load_policy, load_tokenizer
@@ -80,9 +79,10 @@ def test_greedy_replies_are_those_of_transformers_generate(model, tokenizer, tmp
         assert reply.reply == tokenizer.decode(theirs, skip_special_tokens=True)
 
 
-def test_greedy_replies_that_all_but_tie_are_settled_in_double_precision(model, tokenizer, tmp_path, monkeypatch):
+@pytest.mark.parametrize("settings", [GenerateSettings(max_new_tokens=10), SAMPLED])
+def test_replies_that_all_but_tie_are_settled_in_double_precision(model, tokenizer, tmp_path, monkeypatch, settings):
     # Given that every lead counts as a tie, and that each forward pass says in which precision it was.
-    items, settings = make_items(10), GenerateSettings(max_new_tokens=10)
+    items = make_items(10)
     expected = ask(model, tokenizer, items, settings, tmp_path / "a")
     read = []
     hook = model.register_forward_pre_hook(lambda *_: read.append(next(model.parameters()).dtype))
@@ -92,20 +92,16 @@ def test_greedy_replies_that_all_but_tie_are_settled_in_double_precision(model, 
         assert set(read) == {torch.float32, torch.float64}
         assert found["reply"].tolist() == expected["reply"].tolist()
         assert len(found) == len(expected)
-        # Without ties, single precision is enough; sampled replies never see it.
+        # Without ties, single precision is enough; not for a nucleus, whose edge may turn too.
         monkeypatch.setattr(engine_module, "TIE", 0.0)
-        for each, precision in ((settings, torch.float32), (SAMPLED, torch.float64)):
+        nucleus = SAMPLED.model_copy(update={"top_p": 0.9})
+        for each, precision in ((settings, torch.float32), (nucleus, torch.float64)):
             read.clear()
             ask(model, tokenizer, items, each, tmp_path / str(precision))
             assert set(read) == {precision}
     finally:
         hook.remove()
     assert next(model.parameters()).dtype == torch.float32
-
-
-def test_the_lead_of_the_most_likely_token_is_a_share_of_the_largest_logit():
-    logits = torch.tensor([[1.0, 4.0, 3.0], [-8.0, 2.0, 2.0]])
-    assert lead(logits).tolist() == [0.25, 0.0]
 
 
 def test_greedy_replies_do_not_depend_on_their_batch(model, tokenizer, tmp_path):
@@ -300,35 +296,6 @@ def test_a_model_with_a_sliding_window_is_read_as_if_alone():
             whole = windowed(torch.tensor([[*prompt, 5]])).logits[0]
         torch.testing.assert_close(state.logits[row], whole[-2], atol=1e-5, rtol=0)
         torch.testing.assert_close(after.logits[row], whole[-1], atol=1e-5, rtol=0)
-
-
-def test_choose_inverts_the_cumulative_distribution():
-    logits = torch.log(torch.tensor([[0.2, 0.5, 0.3]]))
-    for uniform, token in ((0.0, 0), (0.19, 0), (0.21, 1), (0.69, 1), (0.71, 2), (0.9999, 2)):
-        assert choose(logits, torch.tensor([uniform], dtype=torch.float64), 1.0, 1.0).item() == token
-
-
-def test_choose_keeps_to_the_nucleus():
-    logits = torch.log(torch.tensor([[0.2, 0.5, 0.3]]))
-    uniforms = torch.linspace(0, 0.999, 50, dtype=torch.float64)
-    chosen = choose(logits.expand(50, 3), uniforms, 1.0, 0.6)
-    assert set(chosen.tolist()) == {1, 2}
-    assert set(choose(logits.expand(50, 3), uniforms, 1.0, 0.4).tolist()) == {1}
-
-
-def test_sampled_frequencies_are_the_models_probabilities():
-    probabilities = torch.tensor([0.1, 0.6, 0.25, 0.05])
-    uniforms = torch.from_numpy(np.stack([stream(0, "item", sample, 1)[0] for sample in range(4000)]))
-    chosen = choose(probabilities.log().expand(4000, 4), uniforms, 1.0, 1.0)
-    frequencies = torch.bincount(chosen, minlength=4) / 4000
-    # Four standard errors of a share of 4,000.
-    assert torch.allclose(frequencies, probabilities, atol=4 * 0.5 / 4000**0.5)
-
-
-def test_streams_are_their_own():
-    assert stream(0, "a", 0, 5).tolist() == stream(0, "a", 0, 9)[:5].tolist()
-    keys = [(0, "a", 0), (1, "a", 0), (0, "b", 0), (0, "a", 1)]
-    assert len({stream(*key, 4).tobytes() for key in keys}) == 4
 
 
 def test_out_of_memory_is_told_from_other_errors():

@@ -1,11 +1,10 @@
-"""The engine's forward passes: prefill with shared prefixes, sampling from per-row streams, likelihood of options.
+"""The engine's forward passes: prefill with shared prefixes, decoding step by step, likelihood of options.
 
 Rows that are continued are padded on the left and carry explicit positions, so padding changes no row's reply. Every
 function here works on token ids and tensors alone; it knows no items and no verticals.
 """
 
 import copy
-import hashlib
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,11 @@ import numpy as np
 import torch
 from transformers import DynamicCache, PreTrainedModel
 
+from trustdag.generate.sampling import Choice
 from trustdag.models.cache import growing_cache, grows, joined
+
+Choose = Callable[[torch.Tensor, torch.Tensor, int], Choice]
+"""Chooses from logits (rows, vocabulary): of which rows of the batch (rows,), and at which step from 0."""
 
 SHARED_PREFIX = 8
 """Prompts that start with at least this many common tokens have them computed once."""
@@ -45,15 +48,6 @@ class State:
     def copy(self) -> "State":
         """The same rows, whose cache goes on by itself."""
         return State(copy.deepcopy(self.cache), self.mask, self.positions, self.logits)
-
-
-def stream(seed: int, item: str, sample: int, length: int) -> np.ndarray:
-    """The uniform numbers, shape (length,), that a sampled reply is drawn with.
-
-    A counter-based generator (Philox) keyed by seed, item and sample: no other reply, batch or order changes them.
-    """
-    key = hashlib.sha256(f"{seed}\0{item}\0{sample}".encode()).digest()[:16]
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little"))).random(length)
 
 
 @torch.inference_mode()
@@ -165,24 +159,6 @@ def step(model: PreTrainedModel, state: State, tokens: torch.Tensor) -> State:
     return State(state.cache, mask, state.positions + 1, logits)
 
 
-def choose(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor:
-    """The next token of each row, shape (rows,): the most likely at temperature 0, else drawn by inverting the CDF.
-
-    `uniforms` (rows,) in [0, 1). With `top_p` < 1, from the smallest set of tokens whose probability reaches it.
-    """
-    if temperature == 0:
-        return logits.argmax(-1)
-    probabilities = torch.softmax(logits / temperature, -1)
-    if top_p < 1:
-        ranked, order = probabilities.sort(dim=-1, descending=True, stable=True)
-        before = ranked.cumsum(-1, dtype=torch.float64) - ranked
-        probabilities = probabilities.scatter(-1, order, ranked.masked_fill(before >= top_p, 0))
-    cumulative = probabilities.cumsum(-1, dtype=torch.float64)
-    # A token of probability 0 has no width in the CDF, and `right` never lands on one.
-    target = uniforms.to(cumulative)[:, None] * cumulative[:, -1:]
-    return torch.searchsorted(cumulative, target, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
-
-
 @dataclass(frozen=True)
 class Decoded:
     """One row's new tokens, without the end of text, and the log-probability of each."""
@@ -191,26 +167,24 @@ class Decoded:
     logprobs: list[float]
     ended: bool
     margin: float
-    """The smallest lead of a most likely token over the next, as a share of the largest logit; infinite if sampled."""
+    """The smallest of its tokens' margins (`sampling.Choice`)."""
 
 
 @torch.inference_mode()
 def decode(
     model: PreTrainedModel,
     state: State,
-    uniforms: np.ndarray,
-    temperature: float,
-    top_p: float,
+    length: int,
+    choose: Choose,
     eos: int | None,
     stopped: Callable[[list[int]], bool] | None = None,
 ) -> list[Decoded]:
-    """Continues each row until the end of text, until `stopped(tokens so far)`, or for `uniforms.shape[1]` tokens.
+    """Continues each row until the end of text, until `stopped(tokens so far)`, or for `length` tokens.
 
     Log-probabilities are the model's own, at temperature 1. `stopped` is asked every few steps and may be late; the
     caller cuts. Rows that have ended leave the batch once they are half of it.
     """
-    rows, length = uniforms.shape
-    draws = torch.from_numpy(uniforms).to(model.device)
+    rows = len(state.logits)
     tokens = torch.zeros(rows, length, dtype=torch.long, device=model.device)
     logprobs = torch.zeros(rows, length, dtype=state.logits.dtype, device=model.device)
     counts = torch.full((rows,), length, device=model.device)
@@ -218,10 +192,9 @@ def decode(
     margins = torch.full((rows,), float("inf"), dtype=state.logits.dtype, device=model.device)
     here = torch.arange(rows, device=model.device)
     for at in range(length):
-        chosen = choose(state.logits, draws[here, at], temperature, top_p)
+        chosen, lead = choose(state.logits, here, at)
         tokens[here, at] = chosen
-        if temperature == 0:
-            margins[here] = torch.where(ended[here], margins[here], torch.minimum(margins[here], _lead(state.logits)))
+        margins[here] = torch.where(ended[here], margins[here], torch.minimum(margins[here], lead))
         logprobs[here, at] = state.logits.gather(1, chosen[:, None])[:, 0] - state.logits.logsumexp(-1)
         if eos is not None:
             new = (chosen == eos) & ~ended[here]
@@ -245,12 +218,6 @@ def decode(
             tokens.tolist(), logprobs.tolist(), counts.tolist(), ended.tolist(), margins.tolist(), strict=True
         )
     ]
-
-
-def _lead(logits: torch.Tensor) -> torch.Tensor:
-    """How far each row's highest logit lies above its second, as a share of its largest in magnitude: (rows,)."""
-    first, second = logits.topk(2).values.unbind(-1)
-    return (first - second) / torch.maximum(first.abs(), logits.amin(-1).abs())
 
 
 @torch.inference_mode()

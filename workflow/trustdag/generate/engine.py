@@ -17,7 +17,7 @@ from trustdag.models.load import context_length
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from trustdag.generate.decode import Decoded, State
+    from trustdag.generate.decode import Choose, Decoded, State
 
 READ_ON_CPU = 4096
 """Most tokens that a forward pass reads on a CPU: 1.6 times as fast as by 16,384 (docs/performance.md)."""
@@ -47,6 +47,7 @@ class Engine:
         self.on_cpu = model.device.type == "cpu"
         self.batch_tokens = settings.batch_tokens
         self.read_tokens = READ_ON_CPU if self.on_cpu else None
+        self._nucleus = settings.temperature > 0 and settings.top_p < 1
         self._double = False
         self._ties: list[Ask] = []
         if self.on_cpu:
@@ -76,7 +77,7 @@ class Engine:
 
             self._ties.clear()
             for batch in left:
-                self._take_precision(double=bool(batch[0].samples) and self.settings.temperature > 0)
+                self._take_precision(double=bool(batch[0].samples) and self._nucleus)
                 answer(batch)
             for batch in self._plan(self._ties):
                 self._take_precision(double=True)
@@ -85,9 +86,9 @@ class Engine:
         return _frame(replies, list(items["item"]))
 
     def _take_precision(self, double: bool) -> None:
-        """On a CPU, samples in double precision: in single, rounding differs with a batch's shape and turns about one
-        token in a hundred thousand, and with it the rest of that reply. Greedy replies need it only where two tokens
-        all but tie (`TIE`), and are then asked again. Likelihoods have nothing to turn."""
+        """On a CPU, rounding in single precision differs with a batch's shape, and turns about one token in a hundred
+        thousand and with it the rest of that reply. So a reply in which two tokens all but tie (`TIE`) is asked again
+        in double, and every reply where a nucleus is cut, whose edge may turn too. Likelihoods have nothing to turn."""
         import torch
 
         if self.on_cpu:
@@ -105,9 +106,8 @@ class Engine:
 
     def _at_once(self, question: Question) -> bool:
         """Whether one reading of the prompt serves replies and likelihoods: same text, same precision, and it fits."""
-        sampled = self.on_cpu and self.settings.temperature > 0
         both = question.generate and bool(question.options) and question.prompt == question.context
-        return both and not sampled and self._fits(Ask(question, (0,), True))
+        return both and not (self.on_cpu and self._nucleus) and self._fits(Ask(question, (0,), True))
 
     def _plan(self, asks: list[Ask]) -> list[list[Ask]]:
         return plan(asks, self.batch_tokens, self.settings.max_new_tokens)
@@ -142,20 +142,17 @@ class Engine:
         return replies
 
     def _generate(self, batch: list[Ask], state: "State") -> list[Reply]:
-        import numpy as np
         import torch
 
-        from trustdag.generate.decode import decode, stream
+        from trustdag.generate.decode import decode
 
-        settings = self.settings
         rows = [(ask.question.item, sample) for ask in batch for sample in ask.samples]
         owners = [at for at, ask in enumerate(batch) for _ in ask.samples]
         if owners != list(range(len(batch))):
             state = state.select(torch.tensor(owners, device=self.model.device))
-        draws = np.stack([stream(settings.seed, item, sample, settings.max_new_tokens) for item, sample in rows])
         stop = stops(self.style)
         decoded = decode(
-            self.model, state, draws, settings.temperature, settings.top_p, self.tokenizer.eos_token_id,
+            self.model, state, self.settings.max_new_tokens, self._choose(rows, state), self.tokenizer.eos_token_id,
             (lambda ids: until_stop(self._text(ids), stop) is not None) if stop else None,
         )  # fmt: skip
         tied = [self.on_cpu and not self._double and each.margin < TIE for each in decoded]
@@ -165,6 +162,23 @@ class Engine:
             for (item, sample), each, tie in zip(rows, decoded, tied, strict=True)
             if not tie
         ]
+
+    def _choose(self, rows: list[tuple[str, int]], state: "State") -> "Choose":
+        """How the next tokens of the rows (item, sample) are chosen."""
+        import numpy as np
+        import torch
+
+        from trustdag.generate.sampling import draw, most_likely, noise, nucleus
+
+        temperature, top_p, length = self.settings.temperature, self.settings.top_p, self.settings.max_new_tokens
+        if temperature == 0:
+            return lambda logits, _, __: most_likely(logits)
+        vocabulary = state.logits.shape[-1]
+        drawn = np.stack([noise(self.settings.seed, item, sample, length, vocabulary) for item, sample in rows])
+        own = torch.from_numpy(drawn).to(self.model.device)
+        if top_p == 1:
+            return lambda logits, here, at: draw(logits, own[here, at], temperature)
+        return lambda logits, here, at: draw(nucleus(logits, top_p, temperature), own[here, at], temperature)
 
     def _reply(self, item: str, sample: int, decoded: "Decoded") -> Reply:
         text, count, ended = self._text(decoded.tokens), len(decoded.tokens), decoded.ended
