@@ -236,7 +236,7 @@ def _ask_model(study: "Study", wildcards: Mapping[str, str], gpus: int | None) -
     settings, parameters = study.resources, parameters_of(study, _model_of(wildcards) or "")
     sampling = [vertical.generate for vertical in study.verticals_measured().values()]
     on_gpu = _wants_gpu(study, parameters, gpus)
-    # On a CPU the engine samples in double precision.
+    # On a CPU the engine settles close calls in double precision.
     precision: estimate.Precision = "bf16" if on_gpu else "fp64"
     memory = max(estimate.generation_memory(parameters, each.batch_tokens, precision) for each in sampling)
     flops = sum(
