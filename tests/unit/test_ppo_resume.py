@@ -280,20 +280,7 @@ def test_two_processes_equal_one_with_the_same_global_batch(changes, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"lora": {"rank": 2}}], ids=["all weights", "lora"])
 def test_two_processes_that_share_out_the_weights_equal_one(changes, tmp_path):
-    # given
-    changes = {"updates": 2, "learning_rate": 1e-4, **changes}
-    process = start(tmp_path / "one", changes)
-    process.join()
-    script = str(Path(world.__file__).with_name("fsdp_world.py"))
-    # when
-    two_processes("fsdp.yaml", script, tmp_path / "two", changes)
-    # then
-    assert_close(final(tmp_path / "two"), final(tmp_path / "one"))
-    # when the finished run is started again, from its checkpoint
-    (tmp_path / "two" / "final.safetensors").unlink()
-    two_processes("fsdp.yaml", script, tmp_path / "two", changes)
-    # then
-    assert_close(final(tmp_path / "two"), final(tmp_path / "one"))
+    assert_two_equal_one("fsdp", changes, tmp_path)
 
 
 @pytest.mark.slow
@@ -302,17 +289,21 @@ def test_two_processes_that_share_out_the_weights_equal_one(changes, tmp_path):
 )
 def test_two_processes_under_deepspeed_equal_one(changes, tmp_path):
     pytest.importorskip("deepspeed")
+    assert_two_equal_one("deepspeed", changes, tmp_path)
+
+
+def assert_two_equal_one(sharding, changes, tmp_path):
     # given
     changes = {"updates": 2, "learning_rate": 1e-4, **changes}
     process = start(tmp_path / "one", changes)
     process.join()
-    script = str(Path(world.__file__).with_name("deepspeed_world.py"))
+    script = str(Path(world.__file__).with_name(f"{sharding}_world.py"))
     # when
-    two_processes("deepspeed.yaml", script, tmp_path / "two", changes)
+    two_processes(f"{sharding}.yaml", script, tmp_path / "two", changes)
     # then
     assert_close(final(tmp_path / "two"), final(tmp_path / "one"))
     # when the finished run is started again, from its checkpoint
     (tmp_path / "two" / "final.safetensors").unlink()
-    two_processes("deepspeed.yaml", script, tmp_path / "two", changes)
+    two_processes(f"{sharding}.yaml", script, tmp_path / "two", changes)
     # then
     assert_close(final(tmp_path / "two"), final(tmp_path / "one"))
