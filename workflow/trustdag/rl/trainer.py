@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from trustdag.models.cpu import use_onednn
+from trustdag.models.cpu import keep_freed_memory, use_onednn
 from trustdag.models.dialogue import Format
 from trustdag.models.load import choose_bf16
 from trustdag.rl import checks, losses, state
@@ -113,6 +113,8 @@ class PPOTrainer:
         for fixed in filter(None, (self.reference, self.reward_model)):
             fixed.to(**{name: value for name, value in frozen.items() if value is not None})
         self.plain = accelerator.unwrap_model(self.model)
+        if accelerator.device.type == "cpu":
+            keep_freed_memory()
         if not self.bf16:
             for each in filter(None, (self.plain, self.reference, self.reward_model)):
                 use_onednn(each)
