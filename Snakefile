@@ -15,8 +15,7 @@ include: "workflow/rules/common.smk"
 localrules:
     all,
     configuration,
-    generate,
-    study,
+    design,
 
 
 rule all:

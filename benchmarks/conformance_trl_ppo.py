@@ -1,4 +1,4 @@
-"""Our PPO against TRL 1.12.0's on the same weights and the same rollout: every quantity, and the first optimiser step.
+"""Our PPO against TRL 1.12.0's on the same weights and the same rollout: every quantity, and the first optimizer step.
 
     python benchmarks/conformance_trl_ppo.py
 
@@ -91,9 +91,9 @@ def our_rollout(trainer: PPOTrainer, theirs: dict[str, Tensor]) -> tuple[Batch, 
     replies = Replies(theirs["responses"], lengths, ended, torch.zeros(mask.shape), torch.zeros(mask.shape))
     rows = list(range(len(ids)))
     scores = torch.where(ended, trainer.rollouts.score(rows, replies), theirs["scores"])
-    batch = trainer.rollouts.judge(prompts, replies, scores)
+    batch = trainer.rollouts.evaluate(prompts, replies, scores)
     with torch.no_grad():
-        batch.logprobs.masked_scatter_(mask, trainer.model("judge", batch.sequences).logprobs)
+        batch.logprobs.masked_scatter_(mask, trainer.model("evaluate", batch.sequences).logprobs)
     kl = losses.kl_estimate(batch.logprobs, batch.ref_logprobs, "k1")
     found = {name: getattr(batch, name) for name in ("logprobs", "ref_logprobs", "values", "scores")} | {"kl": kl}
     if mask.all():
@@ -104,12 +104,12 @@ def our_rollout(trainer: PPOTrainer, theirs: dict[str, Tensor]) -> tuple[Batch, 
 
 
 def our_losses_and_step(trainer: PPOTrainer, batch: Batch, theirs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Both losses, and every weight after one optimiser step on TRL's advantages and returns."""
+    """Both losses, and every weight after one optimizer step on TRL's advantages and returns."""
     mask = theirs["mask"].bool()
     given = {name: theirs[name] * mask for name in ("advantages", "returns")}
     experience = Experience(**vars(batch), **given)
     with torch.no_grad():
-        judged = trainer.model("judge", experience.sequences)
+        judged = trainer.model("evaluate", experience.sequences)
     policy = losses.policy_loss(judged.logprobs, batch.logprobs[mask], experience.advantages[mask], 0.2).losses.mean()
     value = losses.value_loss(judged.values, batch.values[mask], experience.returns[mask], 0.2).losses.mean()
     if not mask.all():  # TRL's value loss has one more position after an early end

@@ -18,7 +18,7 @@ KEPT = ("responses", "logprobs", "ref_logprobs", "values", "scores", "advantages
 
 
 def main() -> None:
-    """Trains for one update of one optimiser step."""
+    """Trains for one update of one optimizer step."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def build(folder: Path, shape: ppo_models.Shape) -> PPOTrainer:
-    """TRL's trainer: the whole batch in one optimiser step."""
+    """TRL's trainer: the whole batch in one optimizer step."""
     config = PPOConfig(
         output_dir=tempfile.mkdtemp(), use_cpu=True, bf16=False, gradient_checkpointing=False, num_ppo_epochs=1,
         per_device_train_batch_size=shape.batch, total_episodes=shape.batch, num_mini_batches=1, stop_token="eos",  # noqa: S106

@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--verticals", nargs="+", default=VERTICALS, choices=VERTICALS)
     parser.add_argument("--limit", type=int, help="items of each vertical, drawn at random; all where left out")
     parser.add_argument("--loop", type=int, default=20, help="items of each vertical that the loop asks")
-    parser.add_argument("--format", default="plain", choices=("hh", "plain"))
+    parser.add_argument("--prompt-format", default="plain", choices=("hh", "plain"))
     parser.add_argument("--out", type=Path, help="JSON file for all that is measured")
     arguments = parser.parse_args()
     import torch
@@ -94,22 +94,22 @@ def measure(name: str, arguments: argparse.Namespace, model: Any, tokenizer: Any
 
 def beside_a_loop(items: Any, arguments: argparse.Namespace, model: Any, tokenizer: Any, settings: Any) -> Any:
     """Items a second of the engine on all items and of the loop on some."""
-    from trustdag.generate.engine import Engine
+    from trustdag.generation.engine import Engine
 
     partial = arguments.model.parent / ".evaluate.partial"
-    engine = Engine(model, tokenizer, arguments.format, settings)
+    engine = Engine(model, tokenizer, arguments.prompt_format, settings)
 
     def ask(asked: Any) -> Any:
         partial.unlink(missing_ok=True)
-        return engine.ask(asked, partial, "evaluate")
+        return engine.generate(asked, partial, "evaluate")
 
     some = items.sample(min(arguments.loop, len(items)), random_state=1)
     # Neither side pays for what happens once in a process.
     ask(some[:2])
-    one_at_a_time(some[:1], model, tokenizer, arguments.format, settings)
+    one_at_a_time(some[:1], model, tokenizer, arguments.prompt_format, settings)
     replies, took = timed(lambda: ask(items))
     partial.unlink()
-    _, loop = timed(lambda: one_at_a_time(some, model, tokenizer, arguments.format, settings))
+    _, loop = timed(lambda: one_at_a_time(some, model, tokenizer, arguments.prompt_format, settings))
     rates = {
         clock: {"engine": len(items) / took[clock], "loop": len(some) / loop[clock]} for clock in ("wall", "processor")
     }
@@ -132,7 +132,7 @@ def timed(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
     return result, {"wall": time.perf_counter() - started, "processor": time.process_time() - worked}
 
 
-def one_at_a_time(items: Any, model: Any, tokenizer: Any, style: Any, settings: Any) -> None:
+def one_at_a_time(items: Any, model: Any, tokenizer: Any, prompt_format: Any, settings: Any) -> None:
     """The loop: each sample and each option by itself."""
     import torch
 
@@ -142,7 +142,7 @@ def one_at_a_time(items: Any, model: Any, tokenizer: Any, style: Any, settings: 
         {"do_sample": True, "temperature": settings.temperature} if settings.temperature else {"do_sample": False}
     )
     for row in items.itertuples():
-        prompt = render(list(row.messages), tokenizer, style)
+        prompt = render(list(row.messages), tokenizer, prompt_format)
         ids = tokenizer(prompt, return_tensors="pt")["input_ids"].to(model.device)
         with torch.inference_mode():
             for _ in range(settings.samples if row.generate else 0):
@@ -151,7 +151,9 @@ def one_at_a_time(items: Any, model: Any, tokenizer: Any, style: Any, settings: 
                     pad_token_id=tokenizer.pad_token_id, attention_mask=torch.ones_like(ids), **sampling,
                 )  # fmt: skip
             for option in row.options:
-                whole = tokenizer(prompt + completion(option, style), return_tensors="pt")["input_ids"].to(model.device)
+                whole = tokenizer(prompt + completion(option, prompt_format), return_tensors="pt")["input_ids"].to(
+                    model.device
+                )
                 model(whole).logits.log_softmax(-1)
 
 

@@ -167,8 +167,8 @@ def compare(folder: Path, theirs: dict[str, Any]) -> dict[str, Any]:
     import numpy as np
     import pandas as pd
 
-    from trustdag.generate.engine import Engine
-    from trustdag.generate.settings import GenerateSettings
+    from trustdag.generation.engine import Engine
+    from trustdag.generation.settings import GenerateSettings
     from trustdag.models.load import load_policy, load_tokenizer
 
     rows = [
@@ -185,7 +185,7 @@ def compare(folder: Path, theirs: dict[str, Any]) -> dict[str, Any]:
     partial = folder.parent / ".parity.partial.jsonl"
     partial.unlink(missing_ok=True)
     started, worked = time.perf_counter(), time.process_time()
-    replies = engine.ask(pd.DataFrame(rows), partial, "parity", "parity")
+    replies = engine.generate(pd.DataFrame(rows), partial, "parity", "parity")
     seconds = {"wall": time.perf_counter() - started, "processor": time.process_time() - worked}
     partial.unlink()
     ours = {item: group["logprob"].to_numpy() for item, group in replies.groupby("item", sort=False)}

@@ -3,11 +3,11 @@
     python benchmarks/ppo.py --shape small --rounds 3
     python benchmarks/ppo.py --shape pythia-1.4b --rounds 1 --sides ours      # a GPU
 
-Both start from the same random weights and ask the same prompts: 32 replies an update, 4 epochs of 4 optimiser steps.
+Both start from the same random weights and ask the same prompts: 32 replies an update, 4 epochs of 4 optimizer steps.
 TRL always trains a value model of its own: "ours, separate value model" does equal work. "ours" is our default, a value
 head on the policy's trunk. TRL is measured without its default gradient checkpointing, which would slow it down. Each
 side is a process of its own; rounds alternate, as other work on the machine changes with time. `cpu s` is processor
-time an update, which depends less on what else runs. FLOP/s are those of the optimisation phase (flops.py counts them).
+time an update, which depends less on what else runs. FLOP/s are those of the optimization phase (flops.py counts them).
 """
 
 import argparse
@@ -23,7 +23,7 @@ import ppo_models
 import trl_1_12
 
 HERE = Path(__file__).resolve().parent
-PHASES = ("generate", "judge_and_reward", "optimise")
+PHASES = ("generate", "judge_and_reward", "optimize")
 SIDES = {
     "TRL 1.12": ["ppo_trl.py"],
     "ours, separate value model": ["ppo_ours.py", "--value", "reward_copy"],
@@ -71,7 +71,7 @@ def median(rounds: list[dict[str, Result]], side: str, column: str) -> float:
 
 def print_speed(rounds: list[dict[str, Result]]) -> None:
     """Samples per second and processor time, each also as how many times better than TRL in the same round."""
-    print("| | samples/s | x TRL | cpu s | x TRL | generate | judge, reward | optimise | peak MiB |")
+    print("| | samples/s | x TRL | cpu s | x TRL | generate | judge, reward | optimize | peak MiB |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     for side in rounds[0]:
         speed, cpu = median(rounds, side, "samples_per_second"), median(rounds, side, "cpu_seconds")
@@ -92,8 +92,8 @@ def ratios(rounds: list[dict[str, Result]], side: str) -> tuple[float | None, fl
 
 
 def print_arithmetic(rounds: list[dict[str, Result]]) -> None:
-    """FLOP/s of the optimisation phase, and the share of the device's peak where that is known."""
-    print("\n| optimisation | TFLOP/s | share of peak | by processor time |")
+    """FLOP/s of the optimization phase, and the share of the device's peak where that is known."""
+    print("\n| optimization | TFLOP/s | share of peak | by processor time |")
     print("|---|---:|---:|---:|")
     for side in rounds[0]:
         if "flops" in rounds[0][side]:

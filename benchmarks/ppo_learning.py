@@ -25,7 +25,7 @@ from ppo_tasks import Run
 from trustdag.artifacts import read_json, read_jsonl, read_table, write_json
 from trustdag.models.dialogue import render
 from trustdag.models.load import load_policy, load_reward, load_tokenizer
-from trustdag.models.quiet import quiet
+from trustdag.models.logging_setup import hide_library_messages
 from trustdag.rl.settings import PPOSettings
 from trustdag.rl.trainer import PPOTrainer
 
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--study", type=Path, help="results folder of a study with the recipe sft, reward, ppo")
     parser.add_argument("--curves", type=Path, help="write reward and KL of each update here, as JSON")
     arguments = parser.parse_args()
-    quiet()
+    hide_library_messages()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         runs = study_runs(arguments.study) if arguments.study else task_runs(folder, arguments.seeds)
@@ -82,7 +82,7 @@ def study_runs(study: Path) -> list[Run]:
         policy = preferences / "sft" / seed / "model"
         table = read_table(study / "data" / preferences.name / "train.parquet", ["prompt"], "preference pairs")
         tokenizer = load_tokenizer(policy)
-        prompts = [render(list(messages), tokenizer, made["format"]) for messages in table["prompt"]]
+        prompts = [render(list(messages), tokenizer, made["prompt_format"]) for messages in table["prompt"]]
         settings = {name: made["settings"][name] for name in ppo_tasks.SETTINGS}
         reward = preferences / "sft-reward" / seed / "model"
         runs.append(Run(f"{study.name}: reward model", made["seed"], str(policy), str(reward), prompts, settings))

@@ -21,7 +21,7 @@ from trustdag.rl.trainer import PPOTrainer
 
 
 class Timed(PPOTrainer):
-    """Our trainer, which also notes processor time: by update, and in the optimisation phase."""
+    """Our trainer, which also notes processor time: by update, and in the optimization phase."""
 
     def train(self, *arguments: object) -> None:
         """Starts the clock."""
@@ -30,13 +30,13 @@ class Timed(PPOTrainer):
         super().train(*arguments)
 
     def improve(self, minibatch: Experience) -> None:
-        """Adds one optimiser step's time."""
+        """Adds one optimizer step's time."""
         began = time.process_time()
         super().improve(minibatch)
         self.optimising += time.process_time() - began
 
     def finish_update(self, experience: Experience, *arguments: object) -> None:
-        """Notes the update, and the arithmetic of its optimisation phase."""
+        """Notes the update, and the arithmetic of its optimization phase."""
         super().finish_update(experience, *arguments)
         work = self.settings.epochs * flops_of(self.plain, experience)
         self.updates.append({"cpu": time.process_time() - self.began, "cpu_optimise": self.optimising, "flops": work})
@@ -77,7 +77,7 @@ def flops_of(model: ActorCritic, experience: Experience) -> float:
 
 
 def build(folder: Path, shape: ppo_models.Shape, updates: int, value: str, out: Path) -> Timed:
-    """Our trainer with `shape.batch` replies an update and 4 epochs of 4 optimiser steps."""
+    """Our trainer with `shape.batch` replies an update and 4 epochs of 4 optimizer steps."""
     settings = PPOSettings(
         batch_size=shape.batch, minibatches=ppo_models.MINIBATCHES, epochs=ppo_models.EPOCHS, updates=updates,
         max_new_tokens=shape.reply, learning_rate=1e-5, value=value, checkpoint_every=10**6, samples_every=10**6,
@@ -104,15 +104,15 @@ def result(records: list[dict], shape: ppo_models.Shape) -> dict:
         "samples_per_second": shape.batch / median("seconds"),
         "cpu_seconds": median("cpu"),
         "generate": median("seconds_generate"),
-        "judge_and_reward": median("seconds_judge") + median("seconds_reward"),
-        "optimise": median("seconds_optimise"),
+        "judge_and_reward": median("seconds_evaluate") + median("seconds_reward"),
+        "optimize": median("seconds_optimize"),
         "peak_mib": peak,
     }
 
 
 def arithmetic(records: list[dict], device: torch.device) -> dict:
-    """FLOP/s of the optimisation phase, and its share of the peak by wall clock and by processor time (on a CPU)."""
-    wall = statistics.median(record["flops"] / record["seconds_optimise"] for record in records)
+    """FLOP/s of the optimization phase, and its share of the peak by wall clock and by processor time (on a CPU)."""
+    wall = statistics.median(record["flops"] / record["seconds_optimize"] for record in records)
     processor = statistics.median(record["flops"] / record["cpu_optimise"] for record in records)
     peaks = flops.peak(device)
     if peaks is None:

@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def build(folder: Path, shape: ppo_models.Shape, updates: int, defaults: bool) -> PPOTrainer:
-    """TRL's trainer with `shape.batch` replies an update, 4 epochs of 4 optimiser steps, all else switched off."""
+    """TRL's trainer with `shape.batch` replies an update, 4 epochs of 4 optimizer steps, all else switched off."""
     config = PPOConfig(
         output_dir=tempfile.mkdtemp(), use_cpu=not torch.cuda.is_available(), bf16=torch.cuda.is_available(),
         gradient_checkpointing=defaults, per_device_train_batch_size=shape.batch, gradient_accumulation_steps=1,
@@ -106,7 +106,7 @@ class Clock:
             "cpu_seconds": median("cpu"),
             "generate": median("generate"),
             "judge_and_reward": median("rollout") - median("generate"),
-            "optimise": seconds - median("rollout"),
+            "optimize": seconds - median("rollout"),
             "peak_mib": peak_mib(),
         }
 

@@ -21,7 +21,7 @@ def main() -> None:
     import torch
     from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
-    from trustdag.models.scratch import train_tokenizer
+    from trustdag.train.pretrain import train_tokenizer
     from trustdag.verticals.sources.base import read_csv
 
     texts = [row["input"] for row in read_csv(arguments.data / "ethics" / "cm_test.csv.gz", ("input",))]

@@ -26,9 +26,9 @@ from trustdag.artifacts import read_jsonl
 from trustdag.models.base import Scratch
 from trustdag.models.folder import write_model
 from trustdag.models.load import load_policy, load_tokenizer, new_reward
-from trustdag.models.quiet import quiet
-from trustdag.models.scratch import build, train_tokenizer
+from trustdag.models.logging_setup import hide_library_messages
 from trustdag.train.pairs import Replies, encode
+from trustdag.train.pretrain import build, train_tokenizer
 from trustdag.train.stage import Stage
 
 Loss = Callable[[Any, dict[str, torch.Tensor]], torch.Tensor]
@@ -41,7 +41,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    quiet()
+    hide_library_messages()
     with tempfile.TemporaryDirectory() as folder:
         found = measure(Path(folder), arguments)
     print(f"{'':8}{'ours':>12}{'bare loop':>12}{'ratio':>8}   tokens/s, median of {arguments.rounds}")
@@ -122,7 +122,7 @@ def bare(stage: Stage, arguments: argparse.Namespace) -> float:
     pairs = encode(stage.data / "train.parquet", ("chosen", "rejected"), tokenizer, "hh", 2 * arguments.length)
     order = np.random.default_rng(0).permutation(len(pairs)).reshape(-1, arguments.batch)
     batches = [collate(pairs, rows, stage.method, tokenizer.pad_token_id) for rows in order]
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
     loss_of = {"sft": sft_loss, "reward": reward_loss, "dpo": dpo_loss}[stage.method]
     warm = len(batches) // 4
     model.train()
@@ -132,8 +132,8 @@ def bare(stage: Stage, arguments: argparse.Namespace) -> float:
             start = time.perf_counter()
         loss_of(model, batch).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
     seconds = time.perf_counter() - start
     return sum(int(batch["mask"].sum()) for batch in batches[warm:]) / seconds
 

@@ -18,7 +18,8 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from trustdag.cluster import jobs, processes
+from trustdag.jobs import processes
+from trustdag.jobs import record as job_record
 
 from . import cluster
 
@@ -104,7 +105,7 @@ class Workflow:
         assert self.process is not None
         return self.process.wait(seconds)
 
-    def finish(self) -> str:
+    def write_outputs(self) -> str:
         """Waits for the end, which has to be a good one; what Snakemake said."""
         code = self.wait()
         assert code == 0, self.said.read_text()[-3000:]
@@ -133,7 +134,7 @@ class Workflow:
         if self.lives():
             self.kill()
         for record in self.results.glob(".jobs/*/*.json"):
-            running = jobs.read(record).running
+            running = job_record.read(record).running
             if running is not None and running.slurm_job is not None:
                 subprocess.run(["scancel", running.slurm_job], check=False)
 
@@ -143,14 +144,14 @@ class Workflow:
 
     def slurm_job(self, record: Path) -> str:
         """The Slurm job in which a job runs."""
-        running = jobs.read(record).running
+        running = job_record.read(record).running
         assert running is not None
         assert running.slurm_job is not None
         return running.slurm_job
 
     def command_of(self, record: Path) -> int | None:
         """The process of our package that does a running job's work; None before it has started."""
-        running = jobs.read(record).running
+        running = job_record.read(record).running
         family = processes.descendants(running.pid) if running is not None else []
         found = [pid for pid in family if processes.arguments(pid)[1:3] == ["-m", "trustdag"]]
         return found[0] if found else None
@@ -200,7 +201,7 @@ class Stage(Workflow):
 
     def failures(self) -> list[str]:
         """The kinds of the failures that are on record."""
-        return [failure.kind for failure in jobs.read(self.job).failures]
+        return [failure.kind for failure in job_record.read(self.job).failures]
 
     def trained_steps(self) -> list[int]:
         """The steps that metrics.jsonl tells of, in order."""

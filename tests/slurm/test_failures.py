@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trustdag.cluster import jobs
+from trustdag.jobs import record as job_record
 
 from . import cluster
 from .conftest import Stage, TwoNodes, slurm
@@ -85,7 +85,7 @@ def test_a_stage_on_two_nodes_goes_on_from_its_checkpoint(tmp_path: Path) -> Non
     assert disturbed.trained_steps() == sorted(set(disturbed.trained_steps())), "a step was trained twice"
     for run, attempts in ((calm, 1), (disturbed, 2)):
         assert run.log.read_text().count(": 2 nodes, 1 CPUs, 2 GPUs") == attempts
-        used = jobs.read(run.job).used
+        used = job_record.read(run.job).used
         assert used is not None
         assert used.peak_mb > 100, "what the nodes hold is noted"
 
@@ -148,7 +148,7 @@ def test_a_bug_is_not_tried_again_and_asks_for_no_gpu(tmp_path: Path) -> None:
 @pytest.mark.gpu01
 def test_jobs_get_what_the_estimate_asks_for(start: Start) -> None:
     run = start(STEPS, mem_mb=3100, runtime=33, gpu=1, accelerate="none")
-    run.wait_until(lambda: run.job.exists() and jobs.read(run.job).running, "the job")
+    run.wait_until(lambda: run.job.exists() and job_record.read(run.job).running, "the job")
     asked = slurm("scontrol", "show", "job", run.slurm_job(run.job))
     assert "mem=3100M" in asked
     assert "gres/gpu=1" in asked

@@ -127,7 +127,7 @@ def strike_all(study: Workflow) -> None:
             if study.command_of(record) is not None:
                 failure.strike(study, record)
                 waiting.remove(failure)
-        return not waiting and study.command_of(study.record("ask", "tiny,crowd,sft-reward-ppo,seed0")) is not None
+        return not waiting and study.command_of(study.record("generate", "tiny,crowd,sft-reward-ppo,seed0")) is not None
 
     study.wait_until(all_struck, "every job to run")
 

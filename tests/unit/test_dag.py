@@ -9,6 +9,7 @@ import yaml
 from trustdag import dag
 from trustdag.config.load import validate
 from trustdag.config.study import Study
+from trustdag.layout import ModelId
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,12 +19,12 @@ def study(**changes: Any) -> Study:
     return validate(config | changes, "smoke")
 
 
-def ids(nodes: list[dag.Node]) -> list[str]:
-    return [node.id for node in nodes]
+def ids(models: list[ModelId]) -> list[str]:
+    return [str(node) for node in models]
 
 
 def test_shared_prefixes_are_trained_once() -> None:
-    assert ids(dag.closure(study())) == [
+    assert ids(dag.models_needed(study())) == [
         "tiny/base",
         "tiny/crowd/sft/seed0",
         "tiny/crowd/sft-dpo/seed0",
@@ -33,8 +34,8 @@ def test_shared_prefixes_are_trained_once() -> None:
 
 
 def test_a_stage_starts_from_the_last_model_of_each_role() -> None:
-    ppo = dag.Node("tiny", ("sft", "reward", "ppo"), "crowd", 0)
-    assert {role: node.id for role, node in dag.parents(study(), ppo).items()} == {
+    ppo = ModelId("tiny", ("sft", "reward", "ppo"), "crowd", 0)
+    assert {role: str(node) for role, node in dag.parents(study(), ppo).items()} == {
         "policy": "tiny/crowd/sft/seed0",
         "reward": "tiny/crowd/sft-reward/seed0",
     }
@@ -42,7 +43,7 @@ def test_a_stage_starts_from_the_last_model_of_each_role() -> None:
 
 def test_seeds_and_preferences_multiply_what_is_trained_but_not_the_base() -> None:
     found = ids(
-        dag.closure(study(seeds=[0, 1, 2], preferences={"crowd": {"source": "toy"}, "other": {"source": "toy"}}))
+        dag.models_needed(study(seeds=[0, 1, 2], preferences={"crowd": {"source": "toy"}, "other": {"source": "toy"}}))
     )
     assert found.count("tiny/base") == 1
     assert len(found) == 1 + 4 * 3 * 2
@@ -60,22 +61,22 @@ def with_checkpoint() -> Study:
 
 
 def test_a_checkpoint_enters_in_the_middle_of_a_chain(with_checkpoint: Study) -> None:
-    found = ids(dag.closure(with_checkpoint))
+    found = ids(dag.models_needed(with_checkpoint))
     assert "tiny/sft" in found
     assert "tiny/crowd/sft/seed0" not in found
-    dpo = dag.Node("tiny", ("sft", "dpo"), "crowd", 0)
-    assert dag.parents(with_checkpoint, dpo)["policy"].id == "tiny/sft"
-    assert dag.base_source(with_checkpoint, dag.Node("tiny", ("sft",))).path == "models/my-sft"
+    dpo = ModelId("tiny", ("sft", "dpo"), "crowd", 0)
+    assert str(dag.parents(with_checkpoint, dpo)["policy"]) == "tiny/sft"
+    assert dag.base_source(with_checkpoint, ModelId("tiny", ("sft",))).path == "models/my-sft"
 
 
 def test_existing_models_are_evaluated_without_any_training() -> None:
     only = study(models={"mine": {"base": {"source": "folder", "path": "x"}}}, recipes={"base": []}, stages={})
-    assert ids(dag.closure(only)) == ["mine/base"]
+    assert ids(dag.models_needed(only)) == ["mine/base"]
     assert dag.methods_used(only) == []
 
 
 def test_each_policy_is_compared_with_its_own_base_and_sft() -> None:
-    compared = {policy.policy: policy for policy in dag.comparisons(study(seeds=[0, 1])).policies}
+    compared = {policy.id: policy for policy in dag.study_design(study(seeds=[0, 1])).policies}
     dpo = compared["tiny/crowd/sft-dpo/seed1"]
     assert (dpo.reference_base, dpo.reference_sft) == ("tiny/base", "tiny/crowd/sft/seed1")
     assert (compared["tiny/base"].reference_base, compared["tiny/base"].reference_sft) == (None, None)
@@ -83,7 +84,7 @@ def test_each_policy_is_compared_with_its_own_base_and_sft() -> None:
 
 
 def test_what_is_not_evaluated_is_compared_with_nothing() -> None:
-    (dpo,) = dag.comparisons(study(recipes={"dpo": ["sft", "dpo"]})).policies
+    (dpo,) = dag.study_design(study(recipes={"dpo": ["sft", "dpo"]})).policies
     assert (dpo.reference_base, dpo.reference_sft) == (None, None)
 
 

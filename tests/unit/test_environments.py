@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from trustdag import environments
-from trustdag.environments import all_texts, closure, commands_of, imports_of, locked
+from trustdag.environments import all_texts, commands_of, imports_of, locked, package_closure
 from trustdag.errors import UserError
 
 TEXTS = all_texts()
@@ -79,14 +79,14 @@ def test_imports_for_types_alone_are_not_needed(tmp_path):
 
 
 def test_a_closure_holds_what_its_packages_need():
-    found = closure(["pandas"], locked())
+    found = package_closure(["pandas"], locked())
     assert {"pandas", "numpy", "python-dateutil"} <= found.keys()
     assert "torch" not in found
 
 
 def test_a_package_that_is_not_locked_is_named_with_the_mend():
     with pytest.raises(UserError, match="nowhere is needed and not locked"):
-        closure(["nowhere"], {"pandas": "1"})
+        package_closure(["nowhere"], {"pandas": "1"})
 
 
 def test_an_import_that_nobody_provides_is_named_with_its_file():

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trustdag.errors import UserError
-from trustdag.plan import Comparison, PlanSettings, Task, choose, closure, comparisons_of
-from trustdag.stats.study import Cells, Policy
+from trustdag.plan import Comparison, PlanSettings, Task, choose, comparisons_of, tasks_needed
+from trustdag.stats.design import Policy, StudyDesign
 
 
 def task(number, hours, *needs):
@@ -24,7 +24,7 @@ def by_force(tasks, comparisons, budget):
     hours = {each.id: each.hours for each in tasks}
     best = (0.0, 0.0)
     for chosen in chain.from_iterable(combinations(comparisons, count) for count in range(len(comparisons) + 1)):
-        cost = sum(hours[each] for each in closure(tasks, chosen))
+        cost = sum(hours[each] for each in tasks_needed(tasks, chosen))
         value = sum(each.weight for each in chosen)
         if cost <= budget and (value, -cost) > (best[0], -best[1]):
             best = (value, cost)
@@ -111,7 +111,7 @@ def test_unknown_needs_are_a_bug():
 
 def policy(recipe, seed, base="m/base", sft=None):
     return Policy(
-        policy=f"m/hh/{recipe}/seed{seed}",
+        id=f"m/hh/{recipe}/seed{seed}",
         model="m",
         preferences="hh",
         recipe=recipe,
@@ -122,25 +122,27 @@ def policy(recipe, seed, base="m/base", sft=None):
     )
 
 
-BASE = Policy(policy="m/base", model="m", recipe="base")
+BASE = Policy(id="m/base", model="m", recipe="base")
 SFT = policy("sft", 3, base=None)
 
 
 def test_a_studys_comparisons_are_its_policies_with_their_references():
-    cells = Cells(study="s", notice="", policies=(BASE, SFT, policy("dpo", 3, sft=SFT.policy)), verticals=("privacy",))
+    design = StudyDesign(
+        study="s", notice="", policies=(BASE, SFT, policy("dpo", 3, sft=SFT.id)), verticals=("privacy",)
+    )
     makers = {"r/m/hh/dpo/seed3/privacy.parquet": 7, "r/m/base/privacy.parquet": 2}
-    found = comparisons_of(cells, PlanSettings(), "r", makers)
+    found = comparisons_of(design, PlanSettings(), "r", makers)
     assert [each.needs for each in found] == [frozenset({7, 2}), frozenset({7})]
     assert found[0].name == "m/hh/dpo/seed3 against m/base on privacy"
     assert found[1].targets == ("r/m/hh/dpo/seed3/privacy.parquet", "r/m/hh/sft/seed3/privacy.parquet")
 
 
 def test_weights_multiply_and_later_seeds_count_less():
-    cells = Cells(
+    design = StudyDesign(
         study="s", notice="", policies=(BASE, policy("dpo", 3), policy("dpo", 8)), verticals=("privacy", "bias")
     )
     settings = PlanSettings(recipes={"dpo": 2}, verticals={"privacy": 3}, later_seeds=0.5)
-    assert [each.weight for each in comparisons_of(cells, settings, "r", {})] == [6, 2, 3, 1]
+    assert [each.weight for each in comparisons_of(design, settings, "r", {})] == [6, 2, 3, 1]
 
 
 def test_a_solver_that_fails_leaves_no_files_behind(tmp_path, monkeypatch):

@@ -18,10 +18,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from tests.support.bad_input_cases import CASES, LINE, ROOT, Place
 from trustdag.artifacts import sha256_file
 from trustdag.cli import main
 
-from .bad_input_cases import CASES, LINE, ROOT, Place
 from .conftest import snakemake
 
 RESULTS = (
@@ -38,7 +38,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
     from trustdag.artifacts import manifest, write_json
-    from trustdag.models.scratch import train_tokenizer
+    from trustdag.train.pretrain import train_tokenizer
 
     root = tmp_path_factory.mktemp("models")
     tokenizer = train_tokenizer(["Hello world, how are you?"] * 50, 300, 64)
@@ -58,7 +58,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for file in (root / "speechless" / "model").glob("tokenizer*"):
         file.unlink()
     (root / "pickled" / "model" / "model.safetensors").rename(root / "pickled" / "model" / "pytorch_model.bin")
-    write_json(root / "policy" / "manifest.json", manifest(root / "policy" / "model", kind="policy", format="hh"))
+    write_json(
+        root / "policy" / "manifest.json", manifest(root / "policy" / "model", kind="policy", prompt_format="hh")
+    )
     pd.DataFrame({"text": [f"Hello world {number}" for number in range(99)]}).to_parquet(root / "corpus.parquet")
     pd.DataFrame({"item": ["a"], "reply": ["b"]}).to_parquet(root / "replies.parquet")
     return root

@@ -47,7 +47,7 @@ def test_a_changed_parameter_is_named_with_both_values(
     found = pending(changed({"stages.dpo.beta": 0.2}), capsys)
     reasons = {job["rule"]: job["reason"] for job in found["jobs"]}
     assert reasons["dpo"] == "beta 0.1 -> 0.2"
-    assert reasons["ask"] == "follows dpo"
+    assert reasons["generate"] == "follows dpo"
     assert found["critical_path"][0]["rule"] == "dpo"
     dpo = next(job for job in found["jobs"] if job["rule"] == "dpo")
     assert dpo["ready"]

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.bad_input_cases import LINE
 from trustdag.pending import dryrun
 
-from .bad_input_cases import LINE
 from .conftest import ROOT, SMOKE, snakemake
 
 POLICIES = {
@@ -35,12 +35,11 @@ FROM_STATISTICS = ("changes", "levels", "stereotypes")
 
 
 def asked(policies: Iterable[str], verticals: Iterable[str] = VERTICALS) -> set[str]:
-    """A model is asked in one job; each vertical's replies are then put in place and scored."""
+    """A model's replies to each vertical are generated and scored by jobs of their own."""
     policies, verticals = list(policies), list(verticals)
-    each = {
+    return {
         f"{rule} {policy} {vertical}" for rule in ("generate", "score") for policy in policies for vertical in verticals
     }
-    return {f"ask {policy}" for policy in policies} | each
 
 
 def scored(*verticals: str) -> set[str]:
@@ -125,7 +124,7 @@ CONFIG_EDITS: list[tuple[str, Edit, set[str]]] = [
     ("base width", {"models.tiny.base.hidden_size": 48}, {"base"} | AFTER_BASE),
     ("base learning rate", {"models.tiny.base.learning_rate": 2e-3}, {"base"} | AFTER_BASE),
     ("base seed", {"models.tiny.base.seed": 1}, {"base"} | AFTER_BASE),
-    ("format", {"models.tiny.format": "plain"}, {"base"} | AFTER_BASE),
+    ("prompt_format", {"models.tiny.prompt_format": "plain"}, {"base"} | AFTER_BASE),
     ("override for one model", {"models.tiny.overrides": {"dpo": {"beta": 0.3}}}, {"dpo"} | AFTER_DPO),
     # preferences
     ("pairs", {"preferences.crowd.pairs": 210}, {"prepare", "base"} | AFTER_BASE),
@@ -153,7 +152,7 @@ CONFIG_EDITS: list[tuple[str, Edit, set[str]]] = [
     ("resamples", {"statistics.resamples": 201}, END),
     ("statistics seed", {"statistics.seed": 5}, END),
     ("one plot's width", {"report.plots.levels.width": 8.0}, plots("levels") | {"report"}),
-    ("one plot's colours", {"report.plots.training.colours": ["#000000"]}, plots("training") | {"report"}),
+    ("one plot's colors", {"report.plots.training.colors": ["#000000"]}, plots("training") | {"report"}),
     ("title", {"report.page.title": "What changed?"}, {"report"}),
     ("examples", {"report.page.examples": 1}, {"report"}),
     # what results do not depend on
@@ -163,17 +162,12 @@ CONFIG_EDITS: list[tuple[str, Edit, set[str]]] = [
     ("a default written out", {"stages.dpo.beta": 0.1, "statistics.seed": 0}, NOTHING),
     ("a number spelt otherwise", {"stages.sft.learning_rate": "1e-5"}, NOTHING),
     # more or less of the study
-    # Its inputs are fewer, so each model is asked again, in jobs that find nothing to do.
-    (
-        "one vertical less",
-        {"verticals.bias": REMOVED},
-        {"study"} | {f"ask {each}" for each in POLICIES} | TRAINED_END - {"plot stereotypes"},
-    ),
-    ("one recipe less", {"recipes.dpo": REMOVED}, {"study"} | TRAINED_END),
+    ("one vertical less", {"verticals.bias": REMOVED}, {"design"} | TRAINED_END - {"plot stereotypes"}),
+    ("one recipe less", {"recipes.dpo": REMOVED}, {"design"} | TRAINED_END),
     (
         "a second seed",
         {"seeds": [0, 1]},
-        {"study", "sft", "reward", "dpo", "ppo"}
+        {"design", "sft", "reward", "dpo", "ppo"}
         | asked([f"tiny/crowd/{chain}/seed1" for chain in ("sft", "sft-dpo", "sft-reward-ppo")])
         | TRAINED_END
         | plots("seeds"),
@@ -181,12 +175,12 @@ CONFIG_EDITS: list[tuple[str, Edit, set[str]]] = [
     (
         "a recipe on an old prefix",
         {"stages.dpo_b": {"method": "dpo", "max_steps": 2, "max_length": 128}, "recipes.dpo_b": ["sft", "dpo_b"]},
-        {"study", "dpo"} | asked(["tiny/crowd/sft-dpo_b/seed0"]) | TRAINED_END,
+        {"design", "dpo"} | asked(["tiny/crowd/sft-dpo_b/seed0"]) | TRAINED_END,
     ),
     (
         "a second model",
         {"models.other": {"base": SECOND}},
-        {"study", "base", "sft", "reward", "dpo", "ppo"}
+        {"design", "base", "sft", "reward", "dpo", "ppo"}
         | asked(["other/base"] + [f"other/crowd/{chain}/seed0" for chain in ("sft", "sft-dpo", "sft-reward-ppo")])
         | TRAINED_END,
     ),
@@ -253,8 +247,8 @@ SOURCE_EDITS: list[tuple[str, str, Callable[[str], str], set[str]]] = [
     ("ppo's losses", "rl/losses.py", reworked, {"ppo"} | AFTER_PPO),
     ("sft", "align/sft.py", reworked, {"sft"} | AFTER_SFT),
     ("the reward model", "align/reward.py", reworked, {"reward", "ppo"} | AFTER_PPO),
-    ("training from scratch", "models/scratch.py", reworked, {"base"} | AFTER_BASE),
-    ("the engine", "generate/engine.py", reworked, ASKED_AGAIN),
+    ("training from scratch", "train/pretrain.py", reworked, {"base"} | AFTER_BASE),
+    ("the engine", "generation/engine.py", reworked, ASKED_AGAIN),
     ("one vertical", "verticals/privacy.py", reworked, {"items privacy"} | asked(POLICIES, ["privacy"]) | END),
     (
         "the toy world's items",
@@ -266,8 +260,8 @@ SOURCE_EDITS: list[tuple[str, str, Callable[[str], str], set[str]]] = [
     ("statistics", "stats/resampling.py", reworked, END),
     ("one plot", "report/plots/levels.py", reworked, plots("levels") | {"report"}),
     ("the report", "report/page.py", reworked, {"report"}),
-    ("the launcher", "cluster/launch.py", reworked, NOTHING),
-    ("what jobs ask for", "cluster/resources.py", reworked, NOTHING),
+    ("the launcher", "jobs/launch.py", reworked, NOTHING),
+    ("what jobs ask for", "resources/request.py", reworked, NOTHING),
     ("the command line", "cli.py", reworked, NOTHING),
     ("pending jobs", "pending/table.py", reworked, NOTHING),
 ]

@@ -72,7 +72,7 @@ def test_every_model_says_what_made_it(finished: Path) -> None:
         folder = finished / "results" / "smoke" / "models" / policy
         manifest = json.loads((folder / "manifest.json").read_text())
         assert manifest["kind"] == ("reward" if policy.endswith("reward/seed0") else "policy")
-        assert {"sha256", "files", "parameters", "format", "made_by"} <= manifest.keys()
+        assert {"sha256", "files", "parameters", "prompt_format", "made_by"} <= manifest.keys()
         assert (folder / "model" / "model.safetensors").exists()
         assert (folder / "model" / "README.md").exists()
         assert not list(folder.rglob("*.bin"))
@@ -116,7 +116,7 @@ def test_existing_models_are_evaluated_without_training(finished: Path, tmp_path
 
 def test_parsing_the_workflow_imports_no_heavy_library() -> None:
     heavy = ("torch", "transformers", "trl", "datasets", "peft", "accelerate", "matplotlib", "pandas", "sklearn")
-    code = f"import sys, trustdag.dag, trustdag.cluster.resources; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, trustdag.dag, trustdag.resources.request; print([m for m in {heavy} if m in sys.modules])"
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT / "workflow", capture_output=True, text=True, check=True
     )

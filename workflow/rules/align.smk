@@ -23,12 +23,14 @@ for method in dag.methods_used(STUDY):
         cache: CACHED
         conda:
             ENVS / "train.yaml"
-        threads: resources.threads(STUDY, method)
+        threads: request.threads(STUDY, method)
         resources:
-            **asks(method),
+            **resources_of(method),
         params:
-            settings=lambda wildcards: dag.node_settings(STUDY, node_of(wildcards)),
-            style=lambda wildcards: STUDY.models[wildcards.model].format,
+            settings=lambda wildcards: dag.stage_settings_json(
+                STUDY, trained_model(wildcards)
+            ),
+            prompt_format=lambda wildcards: STUDY.models[wildcards.model].prompt_format,
             code=code_of("commands.align", f"align.{method}"),
             method=method,
             seed="{seed}",
@@ -37,5 +39,5 @@ for method in dag.methods_used(STUDY):
         shell:
             LAUNCH + "align {params.method}"
             " --policy {input.policy} --reward {input.reward} --data $(dirname {input.train})"
-            " --settings {params.settings:q} --seed {params.seed} --format {params.style}"
+            " --settings {params.settings:q} --seed {params.seed} --prompt-format {params.prompt_format}"
             " --out $(dirname {output.manifest}) --benchmark {log.benchmark}"

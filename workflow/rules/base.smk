@@ -4,30 +4,30 @@
 rule base:
     input:
         corpus=lambda wildcards: corpus_of(wildcards),
-        files=lambda wildcards: MODEL_FILES[given_node(wildcards)],
+        files=lambda wildcards: MODEL_FILES[external_model(wildcards)],
     output:
-        model=directory(f"{MODELS}/{{model}}/{{given}}/model"),
-        manifest=f"{MODELS}/{{model}}/{{given}}/manifest.json",
-        metrics=f"{MODELS}/{{model}}/{{given}}/metrics.jsonl",
+        model=directory(f"{MODELS}/{{model}}/{{external}}/model"),
+        manifest=f"{MODELS}/{{model}}/{{external}}/manifest.json",
+        metrics=f"{MODELS}/{{model}}/{{external}}/metrics.jsonl",
     log:
-        text=f"{LOGS}/models/{{model}}/{{given}}.log",
-        benchmark=f"{BENCHMARKS}/models/{{model}}/{{given}}.tsv",
+        text=f"{LOGS}/models/{{model}}/{{external}}.log",
+        benchmark=f"{BENCHMARKS}/models/{{model}}/{{external}}.tsv",
     wildcard_constraints:
-        given="[^/]+",
+        external="[^/]+",
     cache: CACHED
     conda:
         ENVS / "train.yaml"
-    threads: resources.threads(STUDY, "base")
+    threads: request.threads(STUDY, "base")
     resources:
-        **asks("base"),
+        **resources_of("base"),
     params:
         settings=lambda wildcards: dag.base_source(
-            STUDY, given_node(wildcards)
+            STUDY, external_model(wildcards)
         ).as_json(),
-        style=lambda wildcards: STUDY.models[wildcards.model].format,
+        prompt_format=lambda wildcards: STUDY.models[wildcards.model].prompt_format,
         code=code_of("commands.base"),
     message:
-        "Base model {wildcards.model} ({wildcards.given})"
+        "Base model {wildcards.model} ({wildcards.external})"
     shell:
         LAUNCH + "base --settings {params.settings:q} --corpus {input.corpus}"
-        " --format {params.style} --out $(dirname {output.manifest}) --benchmark {log.benchmark}"
+        " --prompt-format {params.prompt_format} --out $(dirname {output.manifest}) --benchmark {log.benchmark}"

@@ -17,18 +17,20 @@ os.environ.update(
 )
 
 from trustdag import dag
-from trustdag.cluster import orphans, resources, site
+from trustdag.pending import orphans
+from trustdag.resources import request, site
 from trustdag.config import load
 from trustdag.config.study import RESERVED
 from trustdag.errors import UserError
-from trustdag.fingerprint import code_of, content_of, write_book
+from trustdag.layout import ModelId
+from trustdag.fingerprint import code_of, content_of, write_fingerprint_index
 from trustdag.report import plots
 
 ORIGIN = str((workflow.configfiles or ["config/demo.yaml"])[-1])
 
 
 @contextmanager
-def told_by_snakemake():
+def user_errors_as_workflow_errors():
     """Errors that the user can mend end Snakemake with their message, without a traceback."""
     try:
         yield
@@ -36,7 +38,7 @@ def told_by_snakemake():
         raise WorkflowError(str(error))
 
 
-with told_by_snakemake():
+with user_errors_as_workflow_errors():
     STUDY = load.validate(config, ORIGIN)
     if workflow.is_main_process:
         load.announce(STUDY)
@@ -52,11 +54,11 @@ with told_by_snakemake():
         name: dag.preference_files(STUDY, name) for name in dag.preferences_used(STUDY)
     }
     MODEL_FILES = {
-        node: dag.model_files(STUDY, node)
-        for node in dag.closure(STUDY)
-        if node.preferences is None
+        model_id: dag.model_files(STUDY, model_id)
+        for model_id in dag.models_needed(STUDY)
+        if not model_id.is_trained
     }
-    resources.check(STUDY, RESERVED)
+    request.check(STUDY, RESERVED)
 
 RESULTS = load.results_folder(STUDY)
 LOGS = f"{RESULTS}/logs"
@@ -73,8 +75,8 @@ LAUNCH = (
 # Only then, because Snakemake speaks of it at every start.
 CACHED = load.CACHE in os.environ
 VERTICALS = STUDY.verticals_measured()
-COMPARISONS = dag.comparisons(STUDY)
-POLICIES = [policy.policy for policy in COMPARISONS.policies]
+DESIGN = dag.study_design(STUDY)
+POLICIES = [policy.id for policy in DESIGN.policies]
 
 
 wildcard_constraints:
@@ -88,16 +90,16 @@ wildcard_constraints:
 
 onstart:
     if workflow.executor_plugin.name == "slurm":
-        with told_by_snakemake():
+        with user_errors_as_workflow_errors():
             site.check_cluster(site.load())
     load.mark_results(STUDY, ORIGIN)
-    write_book(Path(RESULTS) / ".jobs" / "code.json")
+    write_fingerprint_index(Path(RESULTS) / ".jobs" / "code.json")
     orphans.adopt(workflow, load.digest(STUDY))
 
 
-def node_of(wildcards):
+def trained_model(wildcards):
     """The trained model that an output path names."""
-    return dag.Node(
+    return ModelId(
         wildcards.model,
         tuple(wildcards.chain.split("-")),
         wildcards.preferences,
@@ -107,27 +109,27 @@ def node_of(wildcards):
 
 def parent_manifests(wildcards):
     """The manifests of the models that a stage starts from, depended on instead of their folders."""
-    parents = dag.parents(STUDY, node_of(wildcards))
+    parents = dag.parents(STUDY, trained_model(wildcards))
     return {"reward": []} | {
-        role: f"{MODELS}/{parent.id}/manifest.json" for role, parent in parents.items()
+        role: f"{MODELS}/{parent}/manifest.json" for role, parent in parents.items()
     }
 
 
-def given_node(wildcards):
+def external_model(wildcards):
     """The base model or the existing checkpoint that an output path names."""
-    chain = () if wildcards.given == "base" else tuple(wildcards.given.split("-"))
-    return dag.Node(wildcards.model, chain)
+    chain = () if wildcards.external == "base" else tuple(wildcards.external.split("-"))
+    return ModelId(wildcards.model, chain)
 
 
 def corpus_of(wildcards):
     """The corpus that a model trained from scratch reads; nothing for any other."""
-    corpus = dag.corpus_needed(STUDY, given_node(wildcards))
+    corpus = dag.corpus_needed(STUDY, external_model(wildcards))
     return [f"{RESULTS}/data/{corpus}/corpus.parquet"] if corpus else []
 
 
-def asks(rule):
+def resources_of(rule):
     """The `resources` of a rule: estimated from the model and the stage, overridden by the configuration."""
-    return resources.for_rule(STUDY, rule)
+    return request.for_rule(STUDY, rule)
 
 
 def records_of(*, models=None, verticals=None):

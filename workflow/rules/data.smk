@@ -18,7 +18,7 @@ rule prepare:
         ENVS / "data.yaml"
     threads: 1
     resources:
-        **asks("prepare"),
+        **resources_of("prepare"),
     params:
         settings=lambda wildcards: STUDY.preferences[wildcards.preferences].as_json(),
         code=lambda wildcards: code_of(

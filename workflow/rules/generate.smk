@@ -1,56 +1,11 @@
-# A model's raw replies to each vertical's items: stored once, scored as often as wanted.
+# A model's raw replies to one vertical's items: stored once, scored as often as wanted.
 #
-# `ask` loads a model once and answers all its pending verticals: one queue wait, one GPU job. `generate` then puts each
-# vertical's replies in their place; it does not look at when `ask` ran (ancient), only at what its own vertical depends
-# on, so a change of one vertical asks and re-scores that one alone.
-#
-# The mark that `ask` leaves for a vertical bears a digest of how its replies are sampled. Another sampling is a mark that
-# is missing: nothing else would do, because Snakemake does not look at the params of jobs behind one that runs anyway,
-# and does not run those behind an ancient file that is there. So `ask` tracks no param (its functions take the input).
-MARKS = {
-    vertical: f"{vertical}-{dag.sampling(STUDY, vertical)}" for vertical in VERTICALS
-}
-
-
-rule ask:
-    input:
-        manifest=f"{MODELS}/{{policy}}/manifest.json",
-        table=expand(f"{RESULTS}/items/{{vertical}}.parquet", vertical=VERTICALS),
-    output:
-        [f"{RESULTS}/staging/{{policy}}/{mark}.done" for mark in MARKS.values()],
-    log:
-        f"{LOGS}/ask/{{policy}}.log",
-    benchmark:
-        f"{BENCHMARKS}/ask/{{policy}}.tsv"
-    conda:
-        ENVS / "generate.yaml"
-    threads: resources.threads(STUDY, "ask")
-    resources:
-        **asks("ask"),
-    params:
-        verticals=lambda wildcards, input: json.dumps(
-            {
-                name: json.loads(each.generate.as_json())
-                for name, each in VERTICALS.items()
-            }
-        ),
-        style=lambda wildcards, input: STUDY.models[
-            wildcards.policy.split("/")[0]
-        ].format,
-        code=lambda wildcards, input: code_of("generate.run"),
-    message:
-        "Ask {wildcards.policy} all pending verticals"
-    shell:
-        LAUNCH
-        + "ask --verticals {params.verticals:q} --items {input.table} --model {input.manifest}"
-        " --format {params.style} --done {output}"
+# One job for each model and vertical. Snakemake sees each input of each reply file, so an edit of one vertical
+# generates and scores that vertical alone, and no edit is masked by another.
 
 
 rule generate:
     input:
-        asked=ancient(
-            lambda wildcards: f"{RESULTS}/staging/{wildcards.policy}/{MARKS[wildcards.vertical]}.done"
-        ),
         manifest=f"{MODELS}/{{policy}}/manifest.json",
         table=f"{RESULTS}/items/{{vertical}}.parquet",
     output:
@@ -61,19 +16,24 @@ rule generate:
         f"{BENCHMARKS}/replies/{{policy}}/{{vertical}}.tsv"
     conda:
         ENVS / "generate.yaml"
-    threads: 1
+    threads: request.threads(STUDY, "generate")
     resources:
-        **asks("generate"),
+        **resources_of("generate"),
     params:
-        settings=lambda wildcards, input: VERTICALS[
+        # Tracked by Snakemake: all that the replies depend on, without the size of a batch, which changes none.
+        settings=lambda wildcards: dag.sampling_settings(STUDY, wildcards.vertical),
+        prompt_format=lambda wildcards: STUDY.models[
+            ModelId.parse(wildcards.policy).model
+        ].prompt_format,
+        # A function of the input is not tracked.
+        batch_tokens=lambda wildcards, input: VERTICALS[
             wildcards.vertical
-        ].generate.as_json(),
-        style=lambda wildcards: STUDY.models[wildcards.policy.split("/")[0]].format,
-        staging=subpath(input.asked, parent=True),
-        code=code_of("generate.run"),
+        ].generate.batch_tokens,
+        code=code_of("generation.run"),
     message:
-        "Replies of {wildcards.policy} on {wildcards.vertical}"
+        "Generate the replies of {wildcards.policy} on {wildcards.vertical}"
     shell:
         LAUNCH
-        + "collect {wildcards.vertical} --items {input.table} --model {input.manifest}"
-        " --settings {params.settings:q} --format {params.style} --staging {params.staging} --out {output}"
+        + "generate {wildcards.vertical} --items {input.table} --model {input.manifest}"
+        " --settings {params.settings:q} --batch-tokens {params.batch_tokens}"
+        " --prompt-format {params.prompt_format} --out {output}"

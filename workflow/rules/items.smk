@@ -15,7 +15,7 @@ rule items:
         ENVS / "score.yaml"
     threads: 1
     resources:
-        **asks("items"),
+        **resources_of("items"),
     params:
         settings=lambda wildcards: VERTICALS[wildcards.vertical].items.as_json(),
         code=lambda wildcards: code_of(

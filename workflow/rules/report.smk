@@ -1,7 +1,7 @@
 # Plots, one job each, and the page that holds them.
 
 METRICS_OF_TRAINING = [
-    f"{MODELS}/{node.id}/metrics.jsonl" for node in dag.closure(STUDY)
+    f"{MODELS}/{model_id}/metrics.jsonl" for model_id in dag.models_needed(STUDY)
 ]
 PLOT_INPUTS = {
     "statistics": rules.statistics.output,
@@ -12,7 +12,7 @@ PLOT_INPUTS = {
 rule plot:
     input:
         lambda wildcards: PLOT_INPUTS[plots.module(wildcards.plot).NEEDS],
-        cells=f"{RESULTS}/study.json",
+        design=f"{RESULTS}/design.json",
     output:
         svg=report(
             f"{RESULTS}/plots/{{plot}}.svg",
@@ -29,10 +29,10 @@ rule plot:
         ENVS / "report.yaml"
     threads: 1
     resources:
-        **asks("plot"),
+        **resources_of("plot"),
     params:
         settings=lambda wildcards: getattr(STUDY.report.plots, wildcards.plot).as_json(),
-        results=subpath(input.cells, parent=True),
+        results=subpath(input.design, parent=True),
         code=lambda wildcards: code_of(
             "commands.plot", f"report.plots.{wildcards.plot}"
         ),
@@ -40,7 +40,7 @@ rule plot:
         "Plot {wildcards.plot}"
     shell:
         LAUNCH
-        + "plot {wildcards.plot} --study {input.cells} --results {params.results}"
+        + "plot {wildcards.plot} --design {input.design} --results {params.results}"
         " --settings {params.settings:q} --out {output.svg}"
 
 
@@ -59,12 +59,12 @@ rule configuration:
 
 rule report:
     input:
-        cells=f"{RESULTS}/study.json",
+        design=f"{RESULTS}/design.json",
         configuration=f"{RESULTS}/configuration.json",
         statistics=rules.statistics.output,
         plots=expand(
             f"{RESULTS}/plots/{{plot}}.{{kind}}",
-            plot=plots.of_study(COMPARISONS),
+            plot=plots.of_study(DESIGN),
             kind=["svg", "png"],
         ),
         metrics=METRICS_OF_TRAINING,
@@ -90,10 +90,10 @@ rule report:
         ENVS / "report.yaml"
     threads: 1
     resources:
-        **asks("report"),
+        **resources_of("report"),
     params:
         settings=STUDY.report.page.as_json(),
-        results=subpath(input.cells, parent=True),
+        results=subpath(input.design, parent=True),
         code=code_of(
             "commands.report", *(f"verticals.{vertical}" for vertical in VERTICALS)
         ),
@@ -101,6 +101,6 @@ rule report:
     message:
         "Report of {STUDY.name}: {output.page}"
     shell:
-        LAUNCH + "report --study {input.cells} --results {params.results}"
+        LAUNCH + "report --design {input.design} --results {params.results}"
         " --configuration {input.configuration}"
         " --settings {params.settings:q} --out {output.page} --tables {output.tables}"

@@ -16,7 +16,7 @@ rule score:
         ENVS / "score.yaml"
     threads: 1
     resources:
-        **asks("score"),
+        **resources_of("score"),
     params:
         settings=lambda wildcards: VERTICALS[wildcards.vertical].score.as_json(),
         code=lambda wildcards: code_of(

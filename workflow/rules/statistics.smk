@@ -1,22 +1,22 @@
 # From per-item records to metrics and paired differences.
 
 
-rule study:
+rule design:
     output:
-        f"{RESULTS}/study.json",
+        f"{RESULTS}/design.json",
     log:
-        f"{LOGS}/study.log",
+        f"{LOGS}/design.log",
     params:
-        content=COMPARISONS.as_json(),
+        content=DESIGN.as_json(),
     message:
-        "Write down what the study {STUDY.name} compares"
+        "Write the design of {STUDY.name}"
     run:
         load.write_down(params.content, output[0], log[0])
 
 
 rule statistics:
     input:
-        cells=f"{RESULTS}/study.json",
+        design=f"{RESULTS}/design.json",
         records=records_of(),
     output:
         metrics=f"{RESULTS}/statistics/metrics.csv",
@@ -30,10 +30,10 @@ rule statistics:
         ENVS / "report.yaml"
     threads: 1
     resources:
-        **asks("statistics"),
+        **resources_of("statistics"),
     params:
         settings=STUDY.statistics.as_json(),
-        results=subpath(input.cells, parent=True),
+        results=subpath(input.design, parent=True),
         code=code_of(
             "commands.statistics", *(f"verticals.{vertical}" for vertical in VERTICALS)
         ),
@@ -42,5 +42,5 @@ rule statistics:
         "Statistics of {STUDY.name}"
     shell:
         LAUNCH
-        + "statistics --study {input.cells} --records-root {params.results}/records"
+        + "statistics --design {input.design} --records-root {params.results}/records"
         " --settings {params.settings:q} --out {params.out}"

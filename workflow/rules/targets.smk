@@ -13,7 +13,10 @@ rule:
 # What has to come from elsewhere, and nothing else: for a login node, where compute nodes have no network.
 rule fetch:
     input:
-        [f"{MODELS}/{node.id}/manifest.json" for node in dag.given(STUDY)],
+        [
+            f"{MODELS}/{model_id}/manifest.json"
+            for model_id in dag.external_models(STUDY)
+        ],
         [f"{RESULTS}/data/{name}/card.json" for name in PREFERENCE_FILES],
         [f"{RESULTS}/items/{vertical}.parquet" for vertical in VERTICALS],
     message:

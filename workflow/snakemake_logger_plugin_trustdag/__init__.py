@@ -38,7 +38,7 @@ class LogHandler(LogHandlerBase):
         }
         if not self._path.exists():
             # The workflow's own copy of the package, which Snakemake has imported by now, knows its fingerprints.
-            sys.modules["trustdag.fingerprint"].write_book(self._path.with_name("code.json"))
+            sys.modules["trustdag.fingerprint"].write_fingerprint_index(self._path.with_name("code.json"))
         with self._path.open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(job, default=str) + "\n")
 

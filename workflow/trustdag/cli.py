@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with measured(arguments.benchmark):
             arguments.run(arguments)
     except Exception as error:
-        message = mendable(error)
+        message = user_message(error)
         if message is None:
             raise
         print(f"trustdag: {message}", file=sys.stderr)
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def mendable(error: Exception) -> str | None:
+def user_message(error: Exception) -> str | None:
     """What a user is told of an error that they can mend; None for a bug, which keeps its traceback."""
     if isinstance(error, UserError):
         return str(error)

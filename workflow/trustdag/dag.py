@@ -7,92 +7,73 @@ from pathlib import Path
 from typing import Any
 
 from trustdag.align import methods
-from trustdag.artifacts import sha256_text
 from trustdag.config.study import Study
 from trustdag.data import sources
-from trustdag.fingerprint import code_of
+from trustdag.layout import ModelId
 from trustdag.models import base
-from trustdag.stats.study import Cells, Policy
+from trustdag.stats.design import Policy, StudyDesign
 from trustdag.verticals import verticals
 
 
 @dataclass(frozen=True)
-class Node:
-    """A model: given (`MODEL/CHAIN`; the base: `MODEL/base`) or trained (`MODEL/PREFERENCES/CHAIN/seedN`)."""
-
-    model: str
-    chain: tuple[str, ...]
-    preferences: str | None = None
-    seed: int | None = None
-
-    @property
-    def id(self) -> str:
-        """The model's folder below `models/`, and its replies' and records' below theirs."""
-        chain = "-".join(self.chain) or "base"
-        if self.preferences is None:
-            return f"{self.model}/{chain}"
-        return f"{self.model}/{self.preferences}/{chain}/seed{self.seed}"
-
-
-@dataclass(frozen=True)
-class Cell:
+class EvaluatedModel:
     """One evaluated model under the name that its recipe gives it."""
 
     recipe: str
-    node: Node
+    model: ModelId
 
 
-def node_at(study: Study, model: str, preferences: str | None, chain: tuple[str, ...], seed: int | None) -> Node:
-    """The node of a chain: the base or a given checkpoint, which no preferences or seed change, or a trained one."""
+def model_at(study: Study, model: str, preferences: str | None, chain: tuple[str, ...], seed: int | None) -> ModelId:
+    """The model of a chain: the base or a given checkpoint, which no preferences or seed change, or a trained one."""
     if not chain or "-".join(chain) in study.models[model].checkpoints:
-        return Node(model, chain)
-    return Node(model, chain, preferences, seed)
+        return ModelId(model, chain)
+    return ModelId(model, chain, preferences, seed)
 
 
-def cells(study: Study) -> list[Cell]:
+def evaluated_models(study: Study) -> list[EvaluatedModel]:
     """Every evaluated model, once: recipes in the study's order within each model, preference set and seed."""
-    found: dict[Cell, None] = {}
+    found: dict[EvaluatedModel, None] = {}
     for model in study.models:
         for preferences in study.preferences:
             for seed in study.seeds:
                 for recipe, chain in study.recipes.items():
-                    found[Cell(recipe, node_at(study, model, preferences, tuple(chain), seed))] = None
+                    found[EvaluatedModel(recipe, model_at(study, model, preferences, tuple(chain), seed))] = None
     return list(found)
 
 
-def parents(study: Study, node: Node) -> dict[str, Node]:
-    """The models that a trained node starts from, by role: each made by the last stage before that makes such a one."""
-    roles: tuple[str, ...] = methods()[study.stages[node.chain[-1]].method].REQUIRES
-    return {role: _last_that_makes(study, node, role) for role in roles}
+def parents(study: Study, model_id: ModelId) -> dict[str, ModelId]:
+    """The models that a trained model starts from, by role: for each, the last stage before that makes one."""
+    roles: tuple[str, ...] = methods()[study.stages[model_id.chain[-1]].method].REQUIRES
+    return {role: _last_that_makes(study, model_id, role) for role in roles}
 
 
-def _last_that_makes(study: Study, node: Node, role: str) -> Node:
-    for end in range(len(node.chain) - 1, 0, -1):
-        made: str = methods()[study.stages[node.chain[end - 1]].method].PRODUCES
+def _last_that_makes(study: Study, model_id: ModelId, role: str) -> ModelId:
+    for end in range(len(model_id.chain) - 1, 0, -1):
+        made: str = methods()[study.stages[model_id.chain[end - 1]].method].PRODUCES
         if made == role:
-            return node_at(study, node.model, node.preferences, node.chain[:end], node.seed)
-    return Node(node.model, ())
+            return model_at(study, model_id.model, model_id.preferences, model_id.chain[:end], model_id.seed)
+    return ModelId(model_id.model, ())
 
 
-def closure(study: Study) -> list[Node]:
+def models_needed(study: Study) -> list[ModelId]:
     """Every model that the evaluated ones need, parents before children."""
-    found: dict[Node, None] = {}
+    found: dict[ModelId, None] = {}
 
-    def visit(node: Node) -> None:
-        if node.preferences is not None:
-            for parent in parents(study, node).values():
+    def visit(model_id: ModelId) -> None:
+        if model_id.is_trained:
+            for parent in parents(study, model_id).values():
                 visit(parent)
-        found[node] = None
+        found[model_id] = None
 
-    for cell in cells(study):
-        visit(cell.node)
+    for evaluated in evaluated_models(study):
+        visit(evaluated.model)
     return list(found)
 
 
-def base_source(study: Study, node: Node) -> Any:
-    """Where a given node comes from: the settings of the base model or of the checkpoint that stands for the chain."""
-    entry = study.models[node.model]
-    return entry.checkpoints["-".join(node.chain)] if node.chain else entry.base
+def base_source(study: Study, model_id: ModelId) -> Any:
+    """Where an external model comes from: the settings of the base model or of the chain's checkpoint."""
+    entry = study.models[model_id.model]
+    return entry.checkpoints[model_id.chain_name] if model_id.chain else entry.base
 
 
 def item_files(study: Study, vertical: str) -> list[str]:
@@ -104,37 +85,40 @@ def item_files(study: Study, vertical: str) -> list[str]:
     return [str(path) for path in module.files(settings.items)] if hasattr(module, "files") else []
 
 
-def corpus_needed(study: Study, node: Node) -> str | None:
+def corpus_needed(study: Study, model_id: ModelId) -> str | None:
     """The preference set whose corpus a model trained from scratch reads; None for any other."""
-    return getattr(base_source(study, node), "corpus", None)
+    return getattr(base_source(study, model_id), "corpus", None)
 
 
-def model_files(study: Study, node: Node) -> list[str]:
-    """The local files that a given node is read from: none for the hub or a model trained from scratch.
+def model_files(study: Study, model_id: ModelId) -> list[str]:
+    """The local files that an external model is read from: none for the hub or a model trained from scratch.
 
     Raises UserError for what is missing.
     """
-    source = base_source(study, node)
+    source = base_source(study, model_id)
     return [str(path) for path in base.model_files(Path(source.path))] if isinstance(source, base.Folder) else []
 
 
-def sampling(study: Study, vertical: str) -> str:
-    """A digest (8 hexadecimal digits) of how a vertical's replies are sampled, and of the code that does it."""
+def sampling_settings(study: Study, vertical: str) -> str:
+    """How a vertical's replies are sampled, as JSON, without the size of a batch, which changes no reply."""
     settings = study.verticals_measured()[vertical].generate
-    # The size of a batch changes no reply.
-    return sha256_text([settings.model_dump_json(exclude={"batch_tokens"}), code_of("generate.run")])[:8]
+    return json.dumps(settings.model_dump(mode="json", exclude={"batch_tokens"}), sort_keys=True)
 
 
-def given(study: Study) -> list[Node]:
+def external_models(study: Study) -> list[ModelId]:
     """The models that come from elsewhere: neither trained from scratch nor by a stage of the study."""
-    return [node for node in closure(study) if node.preferences is None and corpus_needed(study, node) is None]
+    return [
+        model_id
+        for model_id in models_needed(study)
+        if not model_id.is_trained and corpus_needed(study, model_id) is None
+    ]
 
 
 def preferences_used(study: Study) -> list[str]:
     """The preference sets that some model of the study is trained on."""
-    nodes = closure(study)
-    trained_on = {node.preferences for node in nodes} | {
-        corpus_needed(study, node) for node in nodes if node.preferences is None
+    models = models_needed(study)
+    trained_on = {model_id.preferences for model_id in models} | {
+        corpus_needed(study, model_id) for model_id in models if not model_id.is_trained
     }
     return [name for name in study.preferences if name in trained_on]
 
@@ -152,55 +136,57 @@ def preference_files(study: Study, preferences: str) -> list[str]:
 
 def methods_used(study: Study) -> list[str]:
     """The training methods that a trained model of the study needs: the names of its training rules."""
-    used = {study.stages[node.chain[-1]].method for node in closure(study) if node.preferences is not None}
+    used = {study.stages[model_id.chain[-1]].method for model_id in models_needed(study) if model_id.is_trained}
     return sorted(used)
 
 
 def chain_pattern(study: Study, method: str) -> str:
     """A regular expression of the chains whose last stage is trained by `method`."""
     chains = {
-        "-".join(node.chain)
-        for node in closure(study)
-        if node.preferences is not None and study.stages[node.chain[-1]].method == method
+        model_id.chain_name
+        for model_id in models_needed(study)
+        if model_id.is_trained and study.stages[model_id.chain[-1]].method == method
     }
     return "|".join(map(re.escape, sorted(chains)))
 
 
-def node_settings(study: Study, node: Node) -> str:
-    """The settings with which a trained node's last stage is trained, as `trustdag align --settings` reads them."""
-    settings = study.stage_settings(node.model, node.chain[-1])
+def stage_settings_json(study: Study, model_id: ModelId) -> str:
+    """The settings with which a trained model's last stage is trained, as `trustdag align --settings` reads them."""
+    settings = study.stage_settings(model_id.model, model_id.chain[-1])
     return json.dumps(settings.model_dump(mode="json", exclude={"method"}), sort_keys=True)
 
 
-def references(study: Study, node: Node) -> dict[str, Node]:
-    """What an evaluated node is compared with: the base model, and the SFT of its own chain."""
-    found = {"base": Node(node.model, ())} if node.chain else {}
-    for end in range(1, len(node.chain)):
-        if study.stages[node.chain[end - 1]].method == "sft":
-            return found | {"sft": node_at(study, node.model, node.preferences, node.chain[:end], node.seed)}
+def references(study: Study, model_id: ModelId) -> dict[str, ModelId]:
+    """What an evaluated model is compared with: the base model, and the SFT of its own chain."""
+    found = {"base": ModelId(model_id.model, ())} if model_id.chain else {}
+    for end in range(1, len(model_id.chain)):
+        if study.stages[model_id.chain[end - 1]].method == "sft":
+            return found | {
+                "sft": model_at(study, model_id.model, model_id.preferences, model_id.chain[:end], model_id.seed)
+            }
     return found
 
 
-def comparisons(study: Study) -> Cells:
+def study_design(study: Study) -> StudyDesign:
     """What statistics, plots and the report need to know of the study: its policies and what each is compared with."""
-    evaluated = cells(study)
-    nodes = {cell.node for cell in evaluated}
+    listed = evaluated_models(study)
+    models = {evaluated.model for evaluated in listed}
     policies = []
-    for cell in evaluated:
-        node = cell.node
-        compared = {name: other for name, other in references(study, node).items() if other in nodes}
+    for evaluated in listed:
+        model_id = evaluated.model
+        compared = {name: other for name, other in references(study, model_id).items() if other in models}
         policies.append(
             Policy(
-                policy=node.id,
-                model=node.model,
-                preferences=node.preferences,
-                recipe=cell.recipe,
-                seed=node.seed,
-                reference_base=compared["base"].id if "base" in compared else None,
-                reference_sft=compared["sft"].id if "sft" in compared else None,
-                methods=tuple(study.stages[stage].method for stage in node.chain),
+                id=str(model_id),
+                model=model_id.model,
+                preferences=model_id.preferences,
+                recipe=evaluated.recipe,
+                seed=model_id.seed,
+                reference_base=str(compared["base"]) if "base" in compared else None,
+                reference_sft=str(compared["sft"]) if "sft" in compared else None,
+                methods=tuple(study.stages[stage].method for stage in model_id.chain),
             )
         )
-    return Cells(
+    return StudyDesign(
         study=study.name, notice=study.notice, policies=tuple(policies), verticals=tuple(study.verticals_measured())
     )

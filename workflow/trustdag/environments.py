@@ -133,7 +133,7 @@ def locked(lock: Path = LOCK) -> dict[str, str]:
     return {canonical(name): version for name, _, version in (line.partition("==") for line in lines if "==" in line)}
 
 
-def closure(packages: Iterable[str], versions: Mapping[str, str]) -> dict[str, str]:
+def package_closure(packages: Iterable[str], versions: Mapping[str, str]) -> dict[str, str]:
     """The packages and all that they need on Linux, at the lock's versions.
 
     What the lock leaves out (the CUDA libraries, which torch pins itself) is left out. Raises UserError for a package
@@ -167,7 +167,7 @@ def closure(packages: Iterable[str], versions: Mapping[str, str]) -> dict[str, s
 def text_of(name: str, commands: Iterable[str], versions: Mapping[str, str]) -> str:
     """One environment file."""
     direct = packages_of(imports_of(commands)) | set(WITHOUT_IMPORT.get(name, ()))
-    pinned = closure(direct, versions)
+    pinned = package_closure(direct, versions)
     lines = [
         "# Written by `trustdag environments` from the imports of the rules that name this file and requirements.lock.",
         f"# Imported: {', '.join(sorted(direct))}.",

@@ -16,7 +16,7 @@ from trustdag.artifacts import read_json, write_json
 PACKAGE = Path(__file__).parent
 
 
-_BOOK: dict[str, dict[str, str]] = {}
+_INDEX: dict[str, dict[str, str]] = {}
 """For each fingerprint that was asked for, the hash of each module in it."""
 
 
@@ -28,19 +28,19 @@ def code_of(*modules: str) -> str:
     """
     trees = {str(path.relative_to(PACKAGE)): _digest(_tree_of(path)) for path in sorted(reachable(*modules))}
     fingerprint = _digest(json.dumps(trees))
-    _BOOK[fingerprint] = trees
+    _INDEX[fingerprint] = trees
     return fingerprint
 
 
-def write_book(path: Path) -> None:
+def write_fingerprint_index(path: Path) -> None:
     """Adds the modules of every fingerprint asked for to a JSON file: later, two fingerprints tell what changed."""
     known = read_json(path) if path.is_file() else {}
-    if not _BOOK.keys() <= known.keys():
-        write_json(path, known | _BOOK)
+    if not _INDEX.keys() <= known.keys():
+        write_json(path, known | _INDEX)
 
 
 def changed(modules: Mapping[str, str]) -> list[str]:
-    """Those modules of a fingerprint, as `write_book` notes them, that are not what they were."""
+    """Those modules of a fingerprint, as `write_fingerprint_index` notes them, that are not what they were."""
     return [name for name, digest in modules.items() if _digest_now(PACKAGE / name) != digest]
 
 
@@ -72,7 +72,7 @@ def reachable(*modules: str) -> set[Path]:
             raise FileNotFoundError(f"no module of trustdag among {modules}")
         if path not in found:
             found.add(path)
-            waiting.extend(_imports_of(path))
+            waiting.extend(imports_of(path))
     return found
 
 
@@ -84,7 +84,7 @@ def _path_of(parts: list[str]) -> Path | None:
 
 
 @cache
-def _imports_of(path: Path) -> tuple[Path, ...]:
+def imports_of(path: Path) -> tuple[Path, ...]:
     """The package's own modules that a file imports, wherever in the file the import stands."""
     names: list[list[str]] = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

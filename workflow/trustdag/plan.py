@@ -20,7 +20,7 @@ from trustdag.errors import UserError
 from trustdag.settings import Section
 
 if TYPE_CHECKING:
-    from trustdag.stats.study import Cells
+    from trustdag.stats.design import StudyDesign
 
 SLACK = 1e-6
 """How far CBC's floating-point values may be from whole numbers, and sums from the budget."""
@@ -92,7 +92,7 @@ def choose(tasks: Sequence[Task], comparisons: Sequence[Comparison], budget: flo
     for need in [*(task.needs for task in tasks), *(each.needs for each in comparisons)]:
         if not need <= known:
             raise ValueError(f"unknown tasks: {sorted(need - known)}")
-    wanted = closure(tasks, comparisons)
+    wanted = tasks_needed(tasks, comparisons)
     if not wanted:
         value = sum(each.weight for each in comparisons)
         return Plan(tuple(comparisons), frozenset(), 0.0, value, value)
@@ -105,12 +105,12 @@ def choose(tasks: Sequence[Task], comparisons: Sequence[Comparison], budget: flo
     best.cheapen(value)
     best.solve(seconds)
     covered = best.covered() if sum(each.weight for each in best.covered()) >= value - SLACK else covered
-    run = closure(tasks, covered)
+    run = tasks_needed(tasks, covered)
     hours = sum(task.hours for task in tasks if task.id in run)
     return Plan(tuple(covered), run, hours, value, value if proven else bound)
 
 
-def closure(tasks: Sequence[Task], comparisons: Sequence[Comparison]) -> frozenset[int]:
+def tasks_needed(tasks: Sequence[Task], comparisons: Sequence[Comparison]) -> frozenset[int]:
     """All tasks that the comparisons need, directly or not."""
     by_id = {task.id: task for task in tasks}
     found: set[int] = set()
@@ -178,22 +178,24 @@ class _Program:
 # --- From a study ---
 
 
-def comparisons_of(cells: "Cells", settings: PlanSettings, records: str, makers: Mapping[str, int]) -> list[Comparison]:
+def comparisons_of(
+    design: "StudyDesign", settings: PlanSettings, records: str, makers: Mapping[str, int]
+) -> list[Comparison]:
     """Every paired difference of a study: each policy with its base model and its SFT, on each vertical.
 
     `records` is the folder of the record files; `makers` says which pending job makes a file.
     """
-    seeds = sorted({policy.seed for policy in cells.policies if policy.seed is not None})
+    seeds = sorted({policy.seed for policy in design.policies if policy.seed is not None})
     found = []
-    for policy in cells.policies:
+    for policy in design.policies:
         for reference in (policy.reference_base, policy.reference_sft):
             if reference is None:
                 continue
-            for vertical in cells.verticals:
-                targets = tuple(f"{records}/{each}/{vertical}.parquet" for each in (policy.policy, reference))
+            for vertical in design.verticals:
+                targets = tuple(f"{records}/{each}/{vertical}.parquet" for each in (policy.id, reference))
                 found.append(
                     Comparison(
-                        name=f"{policy.policy} against {reference} on {vertical}",
+                        name=f"{policy.id} against {reference} on {vertical}",
                         weight=_weight(settings, policy, vertical, seeds),
                         targets=targets,
                         needs=frozenset(makers[name] for name in targets if name in makers),

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any, Self
+from difflib import get_close_matches
+from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 
 class Section(BaseModel):
@@ -15,6 +17,26 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
+
+    RENAMED: ClassVar[dict[str, str]] = {}
+    """Former names of keys, with the names that they have now."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_are_known(cls, values: Any) -> Any:
+        if isinstance(values, dict) and cls.model_config.get("extra") == "forbid":
+            unknown = {str(key): cls._mend_of(str(key)) for key in values if key not in cls.model_fields}
+            if unknown:
+                raise PydanticCustomError("unknown_keys", "unknown keys", {"mends": unknown})
+        return values
+
+    @classmethod
+    def _mend_of(cls, key: str) -> str:
+        """What to do about an unknown key."""
+        if key in cls.RENAMED:
+            return f"this key is now called `{cls.RENAMED[key]}`; rename it"
+        close = get_close_matches(key, cls.model_fields, n=1)
+        return f"unknown key; did you mean `{close[0]}`?" if close else "unknown key; remove it"
 
     def as_json(self) -> str:
         """The section as JSON with sorted keys: equal settings give equal text, so it suits a rule's params."""
@@ -28,13 +50,18 @@ class Section(BaseModel):
 
 def explain(error: ValidationError, origin: str, value: Any = None) -> str:
     """A validation error of `value` as lines of `file: key: what is wrong (got what)`."""
-    return "\n".join(f"{origin}: {_complaint(detail, value)}" for detail in error.errors())
+    return "\n".join(f"{origin}: {line}" for detail in error.errors() for line in _complaints(detail, value))
+
+
+def _complaints(detail: Any, value: Any) -> list[str]:
+    if detail["type"] == "unknown_keys":
+        section = ".".join(_written(detail["loc"], value, ends_with_key=False))
+        return [f"{section}.{key}: {mend}".lstrip(".") for key, mend in detail["ctx"]["mends"].items()]
+    return [_complaint(detail, value)]
 
 
 def _complaint(detail: Any, value: Any) -> str:
-    key = ".".join(_written(detail["loc"], value, detail["type"] in ("missing", "extra_forbidden")))
-    if detail["type"] == "extra_forbidden":
-        return f"{key}: unknown key; remove it or correct its spelling"
+    key = ".".join(_written(detail["loc"], value, detail["type"] == "missing"))
     if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
         choice = detail["ctx"]["discriminator"].strip("'")
         return _complaint_of_choice(f"{key}.{choice}" if key else choice, detail["ctx"])

@@ -1,4 +1,4 @@
-"""Direct preference optimisation (Rafailov et al. 2023, arXiv 2305.18290).
+"""Direct preference optimization (Rafailov et al. 2023, arXiv 2305.18290).
 
 The loss is -log sigmoid(beta [log pi(chosen)/ref(chosen) - log pi(rejected)/ref(rejected)]) (equation 7). The reference
 is the policy that the stage starts from; its log-probabilities are computed once, before the first step, so that only
@@ -19,7 +19,7 @@ PRODUCES = "policy"
 
 
 class Settings(SupervisedSettings):
-    """Direct preference optimisation."""
+    """Direct preference optimization."""
 
     beta: float = Field(0.1, gt=0)
     """Strength of the pull to the reference: larger stays closer."""
@@ -39,7 +39,7 @@ def _train(running: Session, settings: Settings) -> None:
     from trl import DPOConfig
 
     from trustdag.models.load import check_length, load_policy, load_tokenizer
-    from trustdag.train.reference import ReferenceTrainer
+    from trustdag.train.reference_trainer import ReferenceTrainer
     from trustdag.train.trainer import arguments, fit, lora_config
 
     stage = running.stage

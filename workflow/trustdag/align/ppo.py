@@ -1,4 +1,4 @@
-"""Proximal policy optimisation: a policy and a reward model to an aligned policy.
+"""Proximal policy optimization: a policy and a reward model to an aligned policy.
 
 Schulman et al. 2017 (arXiv 1707.06347) for language models after Ziegler et al. 2019 (arXiv 1909.08593). The algorithm
 is in rl/trainer.py, its losses in rl/losses.py.
@@ -39,7 +39,7 @@ def train(stage: Stage, settings: PPOSettings) -> None:
     with session(stage, settings) as opened:
         trainer = PPOTrainer(
             load_policy(stage.policy), tokenizer, load_reward(stage.reward), prompts, settings, opened.folder,
-            seed=stage.seed, style=stage.format, reward_tokenizer=load_tokenizer(stage.reward),
+            seed=stage.seed, prompt_format=stage.prompt_format, reward_tokenizer=load_tokenizer(stage.reward),
         )  # fmt: skip
         trainer.train(opened.stop)
         save(stage, settings, trainer, facts)
@@ -47,7 +47,7 @@ def train(stage: Stage, settings: PPOSettings) -> None:
 
 def save(stage: Stage, settings: PPOSettings, trainer: "PPOTrainer", facts: dict[str, Any]) -> None:
     """Writes what the stage leaves: samples, metrics, model and manifest."""
-    from trustdag.train.finish import finish
+    from trustdag.train.outputs import write_outputs
 
     policy, weights = trainer.trained_policy()
     if trainer.accelerator.is_main_process:
@@ -56,7 +56,7 @@ def save(stage: Stage, settings: PPOSettings, trainer: "PPOTrainer", facts: dict
                 shutil.copyfile(trainer.log.samples, partial)
         last = read_jsonl(trainer.log.metrics.path)[-1]
         kept = {name: last[name] for name in ("reward", "kl", "entropy", "length", "ended") if last[name] is not None}
-        finish(stage, settings, policy, trainer.tokenizer, facts | kept, weights)
+        write_outputs(stage, settings, policy, trainer.tokenizer, facts | kept, weights)
     trainer.accelerator.wait_for_everyone()
 
 
@@ -69,7 +69,7 @@ def read_prompts(
     path = stage.data / "train.parquet"
     conversations = [list(prompt) for prompt in read_table(path, ["prompt"], "preference pairs")["prompt"]]
     room = settings.max_length - settings.max_new_tokens
-    ids = encode(conversations, tokenizer, stage.format)
+    ids = encode(conversations, tokenizer, stage.prompt_format)
     kept = [each for each, tokens in zip(conversations, ids, strict=True) if len(tokens) <= room]
     if not kept:
         raise UserError(

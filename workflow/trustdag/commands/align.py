@@ -8,7 +8,7 @@ from trustdag.align import methods
 from trustdag.artifacts import model_folder
 from trustdag.commands import read_settings
 from trustdag.errors import UserError
-from trustdag.models.dialogue import Format
+from trustdag.models.dialogue import PromptFormat
 from trustdag.train.stage import Stage
 
 HELP = "Train one stage of a recipe: sft, reward, dpo, ppo. Started again after a kill, it goes on."
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of train.parquet and validation.parquet")
     parser.add_argument("--settings", default="{}", help="JSON or the path of a YAML file")
     parser.add_argument("--seed", type=int, default=0, help="seed of data order, initialisation and sampling")
-    parser.add_argument("--format", choices=get_args(Format), default="hh", help="how the policy is asked")
+    parser.add_argument("--prompt-format", choices=get_args(PromptFormat), default="hh", help="how the policy is asked")
     parser.add_argument("--out", type=Path, required=True, help="folder of model/, manifest.json and metrics.jsonl")
 
 
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
         reward=model_folder(arguments.reward) if "reward" in method.REQUIRES else None,
         data=arguments.data,
         seed=arguments.seed,
-        format=arguments.format,
+        prompt_format=arguments.prompt_format,
         out=arguments.out,
     )
     method.train(stage, settings)

@@ -7,7 +7,7 @@ from typing import get_args
 from trustdag.commands import read_settings
 from trustdag.errors import UserError
 from trustdag.models.base import Base, Hub, Scratch
-from trustdag.models.dialogue import Format
+from trustdag.models.dialogue import PromptFormat
 
 HELP = "Get a model: from the hub, from a local folder, or train it from scratch on a corpus."
 
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Settings, corpus, format and output folder."""
     parser.add_argument("--settings", required=True, help="JSON or the path of a YAML file; `source` says which kind")
     parser.add_argument("--corpus", type=Path, nargs="?", help="corpus.parquet, for a model trained from scratch")
-    parser.add_argument("--format", choices=get_args(Format), default="hh", help="how the model is asked")
+    parser.add_argument("--prompt-format", choices=get_args(PromptFormat), default="hh", help="how the model is asked")
     parser.add_argument("--out", type=Path, required=True, help="folder of model/, manifest.json and metrics.jsonl")
 
 
@@ -26,14 +26,14 @@ def run(arguments: argparse.Namespace) -> None:
     if isinstance(settings, Scratch):
         if arguments.corpus is None:
             raise UserError("--corpus: a model trained from scratch needs one")
-        from trustdag.models import scratch
+        from trustdag.train import pretrain
 
-        scratch.make(settings, arguments.corpus, arguments.format, arguments.out)
+        pretrain.make(settings, arguments.corpus, arguments.prompt_format, arguments.out)
     elif isinstance(settings, Hub):
         from trustdag.models import acquire
 
-        acquire.from_hub(settings, arguments.format, arguments.out)
+        acquire.from_hub(settings, arguments.prompt_format, arguments.out)
     else:
         from trustdag.models import acquire
 
-        acquire.from_folder(settings, arguments.format, arguments.out)
+        acquire.from_folder(settings, arguments.prompt_format, arguments.out)

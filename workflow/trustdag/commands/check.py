@@ -19,8 +19,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     overrides = {"data_root": arguments.data_root} if arguments.data_root else {}
     study = load(arguments.study, **overrides)
-    evaluated = {cell.node: cell.recipe for cell in dag.cells(study)}
-    for node in dag.closure(study):
-        source = "given" if node.preferences is None else study.stages[node.chain[-1]].method
-        print(f"{node.id}\t{source}\t{evaluated.get(node, '(not evaluated)')}")
+    evaluated = {each.model: each.recipe for each in dag.evaluated_models(study)}
+    for model_id in dag.models_needed(study):
+        source = study.stages[model_id.chain[-1]].method if model_id.is_trained else "external"
+        print(f"{model_id}\t{source}\t{evaluated.get(model_id, '(not evaluated)')}")
     print(f"{len(evaluated)} models on {len(study.verticals_measured())} verticals: {arguments.study} is valid")

@@ -6,8 +6,8 @@ from typing import get_args
 
 from trustdag.artifacts import model_folder
 from trustdag.commands import read_settings
-from trustdag.generate.settings import GenerateSettings
-from trustdag.models.dialogue import Format
+from trustdag.generation.settings import GenerateSettings
+from trustdag.models.dialogue import PromptFormat
 
 HELP = "Ask a model a vertical's items: sampled replies, and likelihoods of options. A killed run goes on where it was."
 
@@ -18,14 +18,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--items", type=Path, required=True, help="items.parquet")
     parser.add_argument("--model", type=Path, required=True, help="model folder, or that of the stage which made it")
     parser.add_argument("--settings", default="{}", help="the vertical's `generate` settings: JSON or a YAML file")
-    parser.add_argument("--format", choices=get_args(Format), default="hh", help="how the model is asked")
+    parser.add_argument("--prompt-format", choices=get_args(PromptFormat), default="hh", help="how the model is asked")
+    parser.add_argument("--batch-tokens", type=int, help="most tokens in one batch; changes no reply")
     parser.add_argument("--out", type=Path, required=True, help="replies.parquet")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Writes the replies, one row a sample or option."""
-    from trustdag.generate.run import Question, generate
+    from trustdag.generation.run import GenerationTask, generate
 
     settings = read_settings(arguments.settings, GenerateSettings)
-    question = Question(arguments.vertical, arguments.items, settings)
-    generate(question, model_folder(arguments.model), arguments.format, arguments.out)
+    if arguments.batch_tokens is not None:
+        settings = settings.model_copy(update={"batch_tokens": arguments.batch_tokens})
+    task = GenerationTask(arguments.vertical, arguments.items, settings)
+    generate(task, model_folder(arguments.model), arguments.prompt_format, arguments.out)

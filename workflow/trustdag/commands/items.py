@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from trustdag.verticals import part_of, vertical
+from trustdag.verticals import settings_part, vertical
 
 HELP = "Write a vertical's items, asked of every model alike, and their data card."
 
@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> None:
     from trustdag.verticals.card import card
 
     module = vertical(arguments.vertical)
-    settings = read_settings(arguments.settings, part_of(module, "items")).root
+    settings = read_settings(arguments.settings, settings_part(module, "items")).root
     items = module.items(settings)
     with atomic_file(arguments.out) as path:
         items.to_parquet(path, index=False)

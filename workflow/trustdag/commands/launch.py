@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from trustdag.cluster import allocation
+from trustdag.jobs import allocation
 
 HELP = "Run a command as its allocation wants it, and write down how it ended (rules start every command this way)."
 
@@ -20,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs the command and exits with its exit code."""
-    from trustdag.cluster.jobs import tail
-    from trustdag.cluster.launch import launch
+    from trustdag.jobs.launch import launch
+    from trustdag.jobs.record import tail
 
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     code = launch(arguments.record, arguments.log, arguments.attempt, allocation.from_arguments(arguments), command)

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from trustdag.cluster import allocation
+from trustdag.jobs import allocation
 
 HELP = "Run this node's part of a command that runs on several nodes (`launch` has Slurm start it on each)."
 
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs this node's part and exits with its exit code."""
-    from trustdag.cluster import nodes
+    from trustdag.jobs import nodes
 
     given = allocation.from_arguments(arguments)
     sys.exit(nodes.run(given, arguments.address, arguments.port, arguments.held, arguments.command[1:]))

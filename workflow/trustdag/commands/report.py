@@ -5,14 +5,14 @@ from pathlib import Path
 
 from trustdag.commands import read_settings
 from trustdag.report.settings import PageSettings
-from trustdag.stats.study import Cells
+from trustdag.stats.design import StudyDesign
 
 HELP = "Write a study's report: one HTML file that needs nothing else, and the same tables as CSV."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("--study", required=True, help="the study's policies and verticals: JSON, or a file of it")
+    parser.add_argument("--design", required=True, help="the study's policies and verticals: JSON, or a file of it")
     parser.add_argument(
         "--results", type=Path, required=True, help="the study's results folder, with statistics/ and plots/"
     )
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> None:
     from trustdag.report.page import Source, write
 
     settings = read_settings(arguments.settings, PageSettings)
-    cells = read_settings(arguments.study, Cells)
+    design = read_settings(arguments.design, StudyDesign)
     benchmarks = arguments.benchmarks or arguments.results / "benchmarks"
-    source = Source(cells, arguments.results, arguments.configuration, benchmarks)
+    source = Source(design, arguments.results, arguments.configuration, benchmarks)
     write(source, settings, arguments.out, arguments.tables)

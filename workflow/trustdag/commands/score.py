@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from trustdag.verticals import part_of, vertical
+from trustdag.verticals import settings_part, vertical
 
 HELP = "Turn a model's replies to a vertical's items into records: one row a metric and item."
 
@@ -21,10 +21,10 @@ def run(arguments: argparse.Namespace) -> None:
     """Writes the records."""
     from trustdag.artifacts import atomic_file
     from trustdag.commands import read_settings
-    from trustdag.generate.tables import read_items, read_replies
+    from trustdag.generation.tables import read_items, read_replies
 
     module = vertical(arguments.vertical)
-    settings = read_settings(arguments.settings, part_of(module, "score")).root
+    settings = read_settings(arguments.settings, settings_part(module, "score")).root
     items = read_items(arguments.items, module.GOLD)
     records = module.score(items, read_replies(arguments.replies), settings)
     records.attrs |= {"vertical": arguments.vertical, "version": module.VERSION}

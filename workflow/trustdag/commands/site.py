@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Prints what jobs with and without GPUs get."""
-    from trustdag.cluster import site
+    from trustdag.resources import site
 
     found = site.load()
     if not arguments.offline:

@@ -4,15 +4,15 @@ import argparse
 from pathlib import Path
 
 from trustdag.commands import read_settings
+from trustdag.stats.design import StudyDesign
 from trustdag.stats.settings import StatisticsSettings
-from trustdag.stats.study import Cells
 
 HELP = "Aggregate a study's records: metrics.csv, differences.csv and seeds.csv, with clustered bootstrap intervals."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("--study", required=True, help="the study's policies and verticals: JSON, or a file of it")
+    parser.add_argument("--design", required=True, help="the study's policies and verticals: JSON, or a file of it")
     parser.add_argument("--records-root", type=Path, required=True, help="folder with POLICY/VERTICAL.parquet")
     parser.add_argument("--out", type=Path, required=True, help="folder that the tables are written to")
     parser.add_argument("--settings", default="{}", help="statistics settings: JSON, or the path of a YAML file")
@@ -23,5 +23,5 @@ def run(arguments: argparse.Namespace) -> None:
     from trustdag.stats.tables import compute, write
 
     settings = read_settings(arguments.settings, StatisticsSettings)
-    cells = read_settings(arguments.study, Cells)
-    write(compute(cells, arguments.records_root, settings), arguments.out)
+    design = read_settings(arguments.design, StudyDesign)
+    write(compute(design, arguments.records_root, settings), arguments.out)

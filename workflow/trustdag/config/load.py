@@ -9,9 +9,9 @@ import yaml
 from pydantic import ValidationError
 
 from trustdag.artifacts import atomic_file, sha256_text
-from trustdag.cluster.jobs import ANNOUNCED
 from trustdag.config.study import Study
 from trustdag.errors import UserError
+from trustdag.jobs.record import ANNOUNCED
 from trustdag.settings import explain
 
 CACHE = "SNAKEMAKE_OUTPUT_CACHE"

@@ -1,5 +1,7 @@
 """The part of the configuration that says what jobs ask of the cluster, where the estimate is to be overridden."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from trustdag.settings import Section
@@ -36,11 +38,13 @@ class ModelResources(Section):
 class ResourceSettings(Section):
     """The cluster's hardware as the estimate sees it, and what overrides the estimate."""
 
+    RENAMED: ClassVar[dict[str, str]] = {"gpu_utilisation": "gpu_utilization"}
+
     gpu_memory_gb: float = Field(80, gt=0)
     """Memory of one GPU, in GB. It decides on how many GPUs a stage is trained."""
     gpu_tflops: float = Field(312, gt=0)
     """Peak of one GPU in bf16, in TFLOP/s: 312 is an A100, 989 an H100."""
-    gpu_utilisation: float = Field(0.25, gt=0, le=1)
+    gpu_utilization: float = Field(0.25, gt=0, le=1)
     """Share of that peak that training reaches."""
     cpu_gflops: float = Field(20, gt=0)
     """What one CPU core reaches, in GFLOP/s."""

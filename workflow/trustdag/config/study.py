@@ -2,7 +2,7 @@
 
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationError, create_model, field_validator, model_validator
 
@@ -10,7 +10,7 @@ from trustdag.align import methods
 from trustdag.config.resources import ResourceSettings
 from trustdag.data import sources
 from trustdag.models.base import AnyBase
-from trustdag.models.dialogue import Format
+from trustdag.models.dialogue import PromptFormat
 from trustdag.plan import PlanSettings
 from trustdag.report.settings import ReportSettings
 from trustdag.settings import Section, explain
@@ -57,9 +57,11 @@ Verticals: Any = create_model(
 class ModelEntry(Section):
     """A model of the study: where its base comes from, how it is asked, what differs for it."""
 
+    RENAMED: ClassVar[dict[str, str]] = {"format": "prompt_format"}
+
     base: AnyBase
     """Where the base model comes from: `source: hub`, `folder` or `scratch`."""
-    format: Format = "hh"
+    prompt_format: PromptFormat = "hh"
     """How the model is asked, at every stage: `hh` (Human, Assistant), `plain`, or `chat` (its own template)."""
     checkpoints: dict[str, AnyBase] = {}
     """Existing models that stand for a stage, by chain (`sft`, `sft-dpo`): taken instead of trained."""
@@ -184,6 +186,6 @@ class Study(Section):
         return type(settings).model_validate(settings.model_dump() | overrides)
 
 
-RULES = "all fetch prepare base items ask generate score study statistics plot configuration report"
+RULES = "all fetch prepare base items generate score design statistics plot configuration report"
 RESERVED = frozenset([*RULES.split(), *methods()])
 """Names of rules, which targets may not take."""

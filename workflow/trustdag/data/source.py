@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, Self, TypedDict, get_args
+from typing import Any, ClassVar, Literal, Self, TypedDict, get_args
 
 from pydantic import Field, model_validator
 
@@ -95,10 +95,12 @@ def dialogue(turns: Iterable[Message]) -> list[Message]:
 class SourceSettings(Section):
     """What is kept of a source's pairs and how they are split; the same for every source."""
 
+    RENAMED: ClassVar[dict[str, str]] = {"licence": "license"}
+
     source: str
     """The format: a module in `data`."""
-    licence: str | None = None
-    """Licence of the data, for the data card and the model cards, such as `MIT`."""
+    license: str | None = None
+    """License of the data, for the data card and the model cards, such as `MIT`."""
     limit: int | None = Field(None, ge=1)
     """Reading stops when so many pairs are kept. None: all."""
     max_prompt_characters: int = Field(8000, ge=1)

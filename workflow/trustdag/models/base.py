@@ -76,7 +76,7 @@ class Scratch(Section):
     initializer_range: float = Field(0.02, gt=0)
     """Standard deviation of the initial weights. Pythia's .02 suits wide models; narrow ones learn faster from more."""
     steps: int = Field(1000, ge=1)
-    """Optimiser steps."""
+    """Optimizer steps."""
     batch_size: int = Field(16, ge=1)
     """Packed sequences in a step."""
     learning_rate: float = Field(1e-3, gt=0)
@@ -92,9 +92,9 @@ class Scratch(Section):
     validation_share: float = Field(0.02, gt=0, lt=0.5)
     """Share of the corpus's texts that are held out for the validation loss."""
     checkpoint_every: int = Field(500, ge=1)
-    """Optimiser steps between two checkpoints."""
+    """Optimizer steps between two checkpoints."""
     log_every: int = Field(25, ge=1)
-    """Optimiser steps between two lines of metrics.jsonl."""
+    """Optimizer steps between two lines of metrics.jsonl."""
     seed: int = 0
     """Seed of the initial weights and the order of the data."""
 

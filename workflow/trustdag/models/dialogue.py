@@ -9,22 +9,22 @@ from trustdag.data.transcript import REPLY, hh_transcript
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-Format = Literal["hh", "plain", "chat"]
+PromptFormat = Literal["hh", "plain", "chat"]
 
 
-def render(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerBase", style: Format) -> str:
+def render(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerBase", prompt_format: PromptFormat) -> str:
     """The prompt as text.
 
     `hh` is Anthropic HH-RLHF's transcript (`\\n\\nHuman: ...\\n\\nAssistant:`; a system text stands before it), `plain`
     joins the contents by a blank line, `chat` is the tokenizer's own template.
     """
-    if style == "chat":
+    if prompt_format == "chat":
         return tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
-    if style == "plain":
+    if prompt_format == "plain":
         return "\n\n".join(message["content"] for message in messages)
     return hh_transcript(messages) + REPLY
 
 
-def completion(reply: str, style: Format) -> str:
+def completion(reply: str, prompt_format: PromptFormat) -> str:
     """A reply as it continues `render`'s text: after `Assistant:` it starts with a space."""
-    return f" {reply}" if style == "hh" else reply
+    return f" {reply}" if prompt_format == "hh" else reply

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trustdag.artifacts import atomic_folder, manifest, provenance, write_json
 from trustdag.models.base import Kind, model_files
-from trustdag.models.dialogue import Format
+from trustdag.models.dialogue import PromptFormat
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +20,7 @@ def write_model(
     tokenizer: "PreTrainedTokenizerBase",
     *,
     kind: Kind,
-    style: Format,
+    prompt_format: PromptFormat,
     made_by: dict[str, Any],
     facts: dict[str, Any],
     state_dict: "dict[str, torch.Tensor] | None" = None,
@@ -34,11 +34,15 @@ def write_model(
     with atomic_folder(out / "model") as partial:
         model.save_pretrained(str(partial), state_dict=state_dict)
         tokenizer.save_pretrained(str(partial))
-        (partial / "README.md").write_text(card(kind, model.num_parameters(), style, made_by, facts), encoding="utf-8")
-    _write_manifest(out, kind, model.num_parameters(), style, made_by, facts)
+        (partial / "README.md").write_text(
+            card(kind, model.num_parameters(), prompt_format, made_by, facts), encoding="utf-8"
+        )
+    _write_manifest(out, kind, model.num_parameters(), prompt_format, made_by, facts)
 
 
-def copy_model(source: Path, out: Path, *, kind: Kind, style: Format, parameters: int, made_by: dict[str, Any]) -> None:
+def copy_model(
+    source: Path, out: Path, *, kind: Kind, prompt_format: PromptFormat, parameters: int, made_by: dict[str, Any]
+) -> None:
     """Makes `out`/model of an existing folder: the weights are linked, everything small is copied."""
     made_by = {**made_by, "provenance": provenance()}
     with atomic_folder(out / "model") as partial:
@@ -47,18 +51,22 @@ def copy_model(source: Path, out: Path, *, kind: Kind, style: Format, parameters
                 (partial / path.name).symlink_to(path.resolve())
             else:
                 shutil.copyfile(path, partial / path.name)
-        (partial / "README.md").write_text(card(kind, parameters, style, made_by, {}), encoding="utf-8")
-    _write_manifest(out, kind, parameters, style, made_by, {})
+        (partial / "README.md").write_text(card(kind, parameters, prompt_format, made_by, {}), encoding="utf-8")
+    _write_manifest(out, kind, parameters, prompt_format, made_by, {})
 
 
 def _write_manifest(
-    out: Path, kind: Kind, parameters: int, style: Format, made_by: dict[str, Any], facts: dict[str, Any]
+    out: Path, kind: Kind, parameters: int, prompt_format: PromptFormat, made_by: dict[str, Any], facts: dict[str, Any]
 ) -> None:
-    content = manifest(out / "model", kind=kind, parameters=parameters, format=style, made_by=made_by, facts=facts)
+    content = manifest(
+        out / "model", kind=kind, parameters=parameters, prompt_format=prompt_format, made_by=made_by, facts=facts
+    )
     write_json(out / "manifest.json", content)
 
 
-def card(kind: Kind, parameters: int, style: Format, made_by: dict[str, Any], facts: dict[str, Any]) -> str:
+def card(
+    kind: Kind, parameters: int, prompt_format: PromptFormat, made_by: dict[str, Any], facts: dict[str, Any]
+) -> str:
     """The model card: what the model is, how it is asked, what was found, and all that made it."""
     title = {"policy": "Language model", "reward": "Reward model"}[kind]
     return "\n".join(
@@ -70,7 +78,7 @@ def card(kind: Kind, parameters: int, style: Format, made_by: dict[str, Any], fa
             f"# {title} of a trustdag study",
             "",
             f"- Parameters: {parameters:,}",
-            f"- Prompt format: `{style}`",
+            f"- Prompt format: `{prompt_format}`",
             *(f"- {name.replace('_', ' ').capitalize()}: {_plain(value)}" for name, value in facts.items()),
             "",
             "## Made by",

@@ -7,8 +7,8 @@ from pathlib import Path
 from statistics import median
 from typing import Literal
 
-from trustdag.cluster import jobs as records
 from trustdag.errors import UserError
+from trustdag.jobs import record as records
 from trustdag.pending.dryrun import Job
 
 Source = Literal["this job", "jobs like it", "estimate"]
@@ -64,7 +64,7 @@ def _same_model(record: str, model: str) -> bool:
 
 def expected_seconds(job: Job) -> float:
     """The time behind a job's limit: a limit is ten minutes and twice the estimate (see `resources`)."""
-    computes = job.gpu > 0 or "chain" in job.wildcards or job.rule in ("base", "ask")
+    computes = job.gpu > 0 or "chain" in job.wildcards or job.rule in ("base", "generate")
     return max(SHORT, (int(job.resources["runtime"]) - 10) * 30.0) if computes else SHORT
 
 

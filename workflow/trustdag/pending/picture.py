@@ -6,7 +6,7 @@ from html import escape
 
 from trustdag.pending.dryrun import Job
 
-COLOURS = {"done": "#b7dfb0", "ready": "#ffe08a", "blocked": "#e3e3e3"}
+COLORS = {"done": "#b7dfb0", "ready": "#ffe08a", "blocked": "#e3e3e3"}
 """Light enough for black text: at least 7:1 (WCAG AAA)."""
 BOX, GAP = (190, 46), (50, 16)
 
@@ -60,12 +60,12 @@ def mermaid(found: Sequence[Box]) -> str:
     lines = ["flowchart LR"]
     lines += [f'  {names[box.key]}["{box.label[0]}<br>{box.label[1]}"]:::{box.state}' for box in found]
     lines += [f"  {names[need]} --> {names[box.key]}" for box in found for need in sorted(box.needs)]
-    lines += [f"  classDef {state} fill:{colour},stroke:#444,color:#000" for state, colour in COLOURS.items()]
+    lines += [f"  classDef {state} fill:{color},stroke:#444,color:#000" for state, color in COLORS.items()]
     return "\n".join(lines) + "\n"
 
 
 def svg(found: Sequence[Box]) -> str:
-    """The boxes as an SVG: a column for each step of dependence, state in words as well as in colour."""
+    """The boxes as an SVG: a column for each step of dependence, state in words as well as in color."""
     columns = _columns(found)
     places = {}
     for column, members in enumerate(columns):
@@ -100,7 +100,7 @@ def _box(box: Box, place: tuple[int, int]) -> str:
     first, second = box.label
     size = f'width="{BOX[0]}" height="{BOX[1]}"'
     return (
-        f'<g><rect x="{x}" y="{y}" {size} rx="5" fill="{COLOURS[box.state]}" stroke="#444"/>'
+        f'<g><rect x="{x}" y="{y}" {size} rx="5" fill="{COLORS[box.state]}" stroke="#444"/>'
         f'<text x="{x + 8}" y="{y + 19}" font-size="13">{escape(first)}</text>'
         f'<text x="{x + 8}" y="{y + 37}" font-size="12">{escape(box.state)}: {escape(second)}</text></g>'
     )

@@ -62,7 +62,7 @@ def kind_of(row: dict[str, Any]) -> str:
     """Which of KINDS a row of `changes` is."""
     if row["verdict"] == "":
         return "not measured"
-    return judgement(row["verdict"], row["better"]) or "no change found"
+    return judgement(row["verdict"], row["direction"]) or "no change found"
 
 
 def line_of(row: dict[str, Any]) -> str:

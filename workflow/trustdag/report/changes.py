@@ -7,7 +7,7 @@ from trustdag.stats.tables import Tables
 CHANCE = "_chance"
 """A metric NAME_chance says what guessing would score in the metric NAME, on the same items."""
 GROUP = ["model", "preferences", "recipe", "reference", "vertical", "metric", "condition"]
-METRIC = ["headline", "better", "seeds"]
+METRIC = ["headline", "direction", "seeds"]
 CHANGE_COLUMNS = [*GROUP, *METRIC, "n_pairs", "lost", "change", "low", "high", "detectable", "p", "p_holm", "verdict"]
 LEVEL_COLUMNS = [*GROUP[:3], *GROUP[4:], *METRIC, "chance", "value", "low", "high", "detectable"]
 
@@ -48,13 +48,13 @@ def _prefer(single: pd.DataFrame, several: pd.DataFrame, keys: list[str]) -> pd.
     return whole.merge(order, on=keys).sort_values("order", kind="stable").drop(columns="order").reset_index(drop=True)
 
 
-def judgement(verdict: str, better: str) -> str:
+def judgement(verdict: str, direction: str) -> str:
     """`better`, `worse` or `changed` for a change that was found; empty for any other."""
     if verdict not in ("rose", "fell"):
         return ""
-    if better not in ("lower", "higher"):
+    if direction not in ("lower", "higher"):
         return "changed"
-    return "better" if (verdict == "rose") == (better == "higher") else "worse"
+    return "better" if (verdict == "rose") == (direction == "higher") else "worse"
 
 
 def arms(levels: pd.DataFrame) -> list[tuple[str, str]]:

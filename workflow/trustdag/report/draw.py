@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trustdag.artifacts import atomic_file
 from trustdag.report.plot_settings import PlotSettings
-from trustdag.stats.study import Cells
+from trustdag.stats.design import StudyDesign
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,10 +29,10 @@ def canvas(settings: PlotSettings, rows: int, columns: int, height: float, **opt
     return pyplot.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **options)
 
 
-def render(plot: ModuleType, cells: Cells, results: Path, settings: PlotSettings, out: Path) -> None:
+def render(plot: ModuleType, design: StudyDesign, results: Path, settings: PlotSettings, out: Path) -> None:
     """Draws a plot in the house style, and writes it as SVG to `out` and as PNG beside it."""
     with style(settings):
-        save(plot.draw(cells, results, settings), out)
+        save(plot.draw(design, results, settings), out)
 
 
 @contextmanager
@@ -77,9 +77,9 @@ def rows_of(frame: "pd.DataFrame") -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
-def colours(names: Sequence[str], settings: PlotSettings) -> dict[str, str]:
-    """A colour for each name, in the settings' order."""
-    return dict(zip(names, islice(cycle(settings.colours), len(names)), strict=True))
+def colors(names: Sequence[str], settings: PlotSettings) -> dict[str, str]:
+    """A color for each name, in the settings' order."""
+    return dict(zip(names, islice(cycle(settings.colors), len(names)), strict=True))
 
 
 def legend(figure: "Figure", axes: "Axes", columns: int = 6) -> None:

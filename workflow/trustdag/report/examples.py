@@ -10,8 +10,8 @@ import pandas as pd
 from trustdag.report.draw import rows_of
 from trustdag.report.numbers import number, title
 from trustdag.report.settings import PageSettings
+from trustdag.stats.design import Policy, records_file
 from trustdag.stats.records import metrics_of
-from trustdag.stats.study import Policy, records_file
 
 CUT = " […]"
 
@@ -40,16 +40,16 @@ def examples(results: Path, policies: list[Policy], vertical: str, settings: Pag
     """Random items of each condition of a vertical, with the reply of each policy."""
     items = pd.read_parquet(results / "items" / f"{vertical}.parquet", columns=["item", "condition", "messages"])
     chosen = _draw(items, settings.examples)
-    replies = {policy.policy: _replies(results, policy, vertical, set(chosen["item"])) for policy in policies}
+    replies = {policy.id: _replies(results, policy, vertical, set(chosen["item"])) for policy in policies}
     headline = next(metric.name for metric in metrics_of(vertical).values() if metric.headline)
-    outcomes = {policy.policy: _outcomes(results, policy, vertical, headline) for policy in policies}
+    outcomes = {policy.id: _outcomes(results, policy, vertical, headline) for policy in policies}
     return [
         Example(
             row["item"],
             row["condition"],
             [{"role": message["role"], "content": message["content"]} for message in row["messages"]],
             [
-                _reply(policy, replies[policy.policy], outcomes[policy.policy], row["item"], settings.reply_characters)
+                _reply(policy, replies[policy.id], outcomes[policy.id], row["item"], settings.reply_characters)
                 for policy in policies
             ],
         )
@@ -66,7 +66,7 @@ def _draw(items: pd.DataFrame, count: int) -> pd.DataFrame:
 
 
 def _replies(results: Path, policy: Policy, vertical: str, items: set[str]) -> pd.DataFrame:
-    path = results / "replies" / policy.policy / f"{vertical}.parquet"
+    path = results / "replies" / policy.id / f"{vertical}.parquet"
     replies = pd.read_parquet(path, columns=["item", "kind", "sample", "reply", "logprob", "status"])
     return replies[replies["item"].isin(items)]
 

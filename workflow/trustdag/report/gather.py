@@ -9,19 +9,19 @@ from trustdag.artifacts import provenance, read_json
 from trustdag.report.numbers import number
 from trustdag.report.origins import made_by_other_code
 from trustdag.report.runs import Run, models
-from trustdag.stats.study import Cells
+from trustdag.stats.design import StudyDesign
 
-MODEL_COLUMNS = ["model", "preferences", "stage", "seed", "method", "format", "parameters", "steps"]
+MODEL_COLUMNS = ["model", "preferences", "stage", "seed", "method", "prompt_format", "parameters", "steps"]
 MODEL_COLUMNS += ["last_train", "last_validation"]
 TIME_COLUMNS = ["stage", "jobs", "seconds", "longest", "memory_mib"]
 SHOWN = ("loss", "accuracy", "reward", "kl")
 """Numbers of a training curve whose last value is shown."""
 
 
-def model_table(cells: Cells, results: Path) -> pd.DataFrame:
+def model_table(design: StudyDesign, results: Path) -> pd.DataFrame:
     """A row for each model."""
     rows = []
-    for run in models(cells, results):
+    for run in models(design, results):
         manifest = read_json(run.folder / "manifest.json")
         rows.append(
             {
@@ -30,7 +30,7 @@ def model_table(cells: Cells, results: Path) -> pd.DataFrame:
                 "stage": run.name,
                 "seed": run.seed,
                 "method": run.method,
-                "format": manifest["format"],
+                "prompt_format": manifest["prompt_format"],
                 "parameters": manifest["parameters"],
                 **(_last_values(run) if run.has_curves else {}),
             }
@@ -51,14 +51,14 @@ def _last_values(run: Run) -> dict[str, Any]:
     return found
 
 
-def software(cells: Cells, results: Path) -> dict[str, Any]:
+def software(design: StudyDesign, results: Path) -> dict[str, Any]:
     """This page's own provenance, and what of the study was made by code that has changed since."""
-    return {"own": provenance(), "other": made_by_other_code(cells, results)}
+    return {"own": provenance(), "other": made_by_other_code(design, results)}
 
 
-def data_cards(cells: Cells, results: Path) -> dict[str, dict[str, Any]]:
+def data_cards(design: StudyDesign, results: Path) -> dict[str, dict[str, Any]]:
     """The card of each preference set that the study's policies were trained on."""
-    names = dict.fromkeys(policy.preferences for policy in cells.policies if policy.preferences)
+    names = dict.fromkeys(policy.preferences for policy in design.policies if policy.preferences)
     return {name: read_json(results / "data" / name / "card.json") for name in names}
 
 

@@ -19,8 +19,8 @@ from trustdag.report.draw import rows_of
 from trustdag.report.examples import examples
 from trustdag.report.gather import data_cards, model_table, run_times, software
 from trustdag.report.settings import PageSettings
+from trustdag.stats.design import Policy, StudyDesign
 from trustdag.stats.records import ALL, facet_of, metrics_of
-from trustdag.stats.study import Cells, Policy
 from trustdag.stats.tables import Tables, read
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -30,7 +30,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 class Source:
     """Where the page's material lies."""
 
-    cells: Cells
+    design: StudyDesign
     results: Path
     configuration: Path | None = None
     benchmarks: Path | None = None
@@ -69,24 +69,24 @@ def gather(
     source: Source, statistics: Tables, settings: PageSettings
 ) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
     """All that the page shows, and the tables behind it."""
-    cells, results = source.cells, source.results
+    design, results = source.design, source.results
     found, values = changes(statistics), levels(statistics)
-    trained = model_table(cells, results)
+    trained = model_table(design, results)
     times = run_times(source.benchmarks)
     groups = arms(values)
     context = {
         "title": settings.title,
-        "cells": cells,
+        "design": design,
         "arms": [_arm(arm, groups, found, values, statistics.metrics) for arm in groups],
-        "plots": _plots(cells, results),
-        "verticals": [_vertical(name, source, settings) for name in cells.verticals],
+        "plots": _plots(design, results),
+        "verticals": [_vertical(name, source, settings) for name in design.verticals],
         "published": rows_of(published.table()),
         "models": rows_of(trained),
-        "software": software(cells, results),
-        "cards": data_cards(cells, results),
+        "software": software(design, results),
+        "cards": data_cards(design, results),
         "times": rows_of(times),
         "configuration": _configuration(source.configuration),
-        "seeds": sorted({policy.seed for policy in cells.policies if policy.seed is not None}),
+        "seeds": sorted({policy.seed for policy in design.policies if policy.seed is not None}),
     }
     frames = {"published": published.table(), "changes": found, "levels": values, "models": trained, "run_times": times}
     return context, frames | {name: getattr(statistics, name) for name in ("metrics", "differences", "seeds")}
@@ -159,7 +159,7 @@ def _counts(metrics: pd.DataFrame) -> dict[tuple[str, str, str, str], dict[str, 
 
 def _vertical(name: str, source: Source, settings: PageSettings) -> dict[str, Any]:
     """A vertical's definition, and examples of its items and replies."""
-    shown = _shown_policies(source.cells)
+    shown = _shown_policies(source.design)
     return {
         "name": name,
         "description": _description(name),
@@ -178,24 +178,24 @@ def _description(vertical: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _shown_policies(cells: Cells) -> list[list[Policy]]:
+def _shown_policies(design: StudyDesign) -> list[list[Policy]]:
     """For each model and preference set, one policy of each recipe: the first training seed's."""
     found = []
-    trained = dict.fromkeys((policy.model, policy.preferences) for policy in cells.policies if policy.preferences)
-    alone = [(model, None) for model in dict.fromkeys(policy.model for policy in cells.policies)]
+    trained = dict.fromkeys((policy.model, policy.preferences) for policy in design.policies if policy.preferences)
+    alone = [(model, None) for model in dict.fromkeys(policy.model for policy in design.policies)]
     missing = [arm for arm in alone if arm[0] not in {model for model, _ in trained}]
     for model, preferences in [*trained, *missing]:
         own = [
-            policy for policy in cells.policies if policy.model == model and policy.preferences in (None, preferences)
+            policy for policy in design.policies if policy.model == model and policy.preferences in (None, preferences)
         ]
         found.append(list({policy.recipe: policy for policy in reversed(own)}.values())[::-1])
     return found
 
 
-def _plots(cells: Cells, results: Path) -> dict[str, dict[str, str]]:
+def _plots(design: StudyDesign, results: Path) -> dict[str, dict[str, str]]:
     """Each plot of the study as a data URI, so that the page needs no other file."""
     found = {}
-    for name in plots.of_study(cells):
+    for name in plots.of_study(design):
         path = results / "plots" / f"{name}.svg"
         try:
             picture = base64.b64encode(path.read_bytes()).decode("ascii")

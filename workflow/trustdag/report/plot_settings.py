@@ -1,11 +1,13 @@
 """What the settings of all plots share."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from trustdag.settings import Section
 
 OKABE_ITO = ("#5a5a5a", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's palette for colour-blind readers, grey first (for the base model), pale yellow left out."""
+"""Okabe and Ito's palette for color-blind readers, grey first (for the base model), pale yellow left out."""
 RUNS = OKABE_ITO[1:]
 """The same without grey, for training runs."""
 
@@ -13,9 +15,11 @@ RUNS = OKABE_ITO[1:]
 class PlotSettings(Section):
     """The look of one plot."""
 
+    RENAMED: ClassVar[dict[str, str]] = {"colours": "colors", "colour_map": "color_map"}
+
     width: float = Field(7.5, gt=1, le=40)
     """Width, in inches; the page scales it to the reader's screen."""
     font_size: float = Field(10, gt=3, le=40)
     """Size of the text, in points."""
-    colours: tuple[str, ...] = Field(OKABE_ITO, min_length=1)
-    """Colours of the recipes or curves, in the order of the study; used again from the start where there are more."""
+    colors: tuple[str, ...] = Field(OKABE_ITO, min_length=1)
+    """Colors of the recipes or curves, in the order of the study; used again from the start where there are more."""

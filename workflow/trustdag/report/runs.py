@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trustdag.artifacts import read_jsonl
-from trustdag.stats.study import Cells, Policy
+from trustdag.stats.design import Policy, StudyDesign
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,32 +42,32 @@ class Run:
         return pd.DataFrame(read_jsonl(self.folder / "metrics.jsonl"))
 
 
-def models(cells: Cells, results: Path) -> list[Run]:
+def models(design: StudyDesign, results: Path) -> list[Run]:
     """Every model of the study, base models first, each once.
 
     An earlier stage that is not among the policies is left out where a given checkpoint stood for it.
     """
     found: dict[Path, Run] = {}
-    for name in dict.fromkeys(policy.model for policy in cells.policies):
+    for name in dict.fromkeys(policy.model for policy in design.policies):
         folder = results / "models" / name / "base"
         found[folder] = Run(name, "", (), None, "base", folder)
-    for policy in cells.policies:
+    for policy in design.policies:
         for run in _stages(policy, results):
-            if run.folder == results / "models" / policy.policy or run.folder.is_dir():
+            if run.folder == results / "models" / policy.id or run.folder.is_dir():
                 found.setdefault(run.folder, run)
     return list(found.values())
 
 
-def runs(cells: Cells, results: Path) -> list[Run]:
+def runs(design: StudyDesign, results: Path) -> list[Run]:
     """The models of the study that training left curves of."""
-    return [run for run in models(cells, results) if run.has_curves]
+    return [run for run in models(design, results) if run.has_curves]
 
 
 def _stages(policy: Policy, results: Path) -> Iterator[Run]:
     """The models along a policy's chain, first to last."""
     if policy.seed is None:
-        folder = results / "models" / policy.policy
-        yield Run(policy.model, "", tuple(folder.name.split("-")), None, "given", folder)
+        folder = results / "models" / policy.id
+        yield Run(policy.model, "", tuple(folder.name.split("-")), None, "external", folder)
     for end in range(1, len(policy.chain) + 1):
         chain = policy.chain[:end]
         folder = results / "models" / policy.model / str(policy.preferences) / "-".join(chain) / f"seed{policy.seed}"

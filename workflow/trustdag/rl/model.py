@@ -35,7 +35,7 @@ class Sequences(NamedTuple):
         return rows, self.prompt_lengths[rows] + steps
 
 
-class Judgement(NamedTuple):
+class Evaluation(NamedTuple):
     """What policy and value model say about the N reply tokens of some sequences; each (N,), in the mask's order."""
 
     logprobs: Tensor
@@ -74,11 +74,11 @@ class ActorCritic(nn.Module):
         """transformers' name for the layers that FSDP gathers one at a time."""
         return base_of(self.policy)._no_split_modules
 
-    def forward(self, task: Literal["judge", "appraise", "advance"], *inputs: object) -> Any:
+    def forward(self, task: Literal["evaluate", "values", "step"], *inputs: object) -> Any:
         """Runs the method that is named by `task`."""
         return getattr(self, task)(*inputs)
 
-    def judge(self, sequences: Sequences) -> Judgement:
+    def evaluate(self, sequences: Sequences) -> Evaluation:
         """Log-probability, entropy and value at every reply token; logits exist at reply positions only: (N, V)."""
         rows, columns = sequences.reply_positions()
         hidden = self._trunk()(input_ids=sequences.tokens, use_cache=False).last_hidden_state
@@ -86,17 +86,17 @@ class ActorCritic(nn.Module):
         logprobs = log_softmax(self._unembed(states), self.temperature)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.learn_entropy):  # else it would keep (N, V) twice
             entropy = entropy_of(logprobs)
-        values = self._value(states) if self.critic is None else self.appraise(sequences)
-        return Judgement(of_tokens(logprobs, sequences.tokens[rows, columns]), entropy, values)
+        values = self._value(states) if self.critic is None else self.values(sequences)
+        return Evaluation(of_tokens(logprobs, sequences.tokens[rows, columns]), entropy, values)
 
-    def appraise(self, sequences: Sequences) -> Tensor:
+    def values(self, sequences: Sequences) -> Tensor:
         """The value at every reply token (N,), where the value model has a trunk of its own."""
         rows, columns = sequences.reply_positions()
         assert self.critic is not None
         hidden = self.critic(input_ids=sequences.tokens, use_cache=False).last_hidden_state
         return self._value(hidden[rows, columns - 1])
 
-    def advance(
+    def step(
         self, tokens: Tensor, attention_mask: Tensor | None, positions: Tensor, cache: "Cache"
     ) -> tuple[Tensor, Tensor]:
         """One step of generation: logits / temperature (b, V) after the last of `tokens` (b, n), and the value head's

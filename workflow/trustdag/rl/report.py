@@ -14,14 +14,14 @@ from trustdag.artifacts import append_jsonl
 from trustdag.errors import UserError
 from trustdag.rl.batch import Batch
 from trustdag.rl.losses import ClippedLoss, explained_variance, kl_estimate, masked_mean
-from trustdag.rl.model import Judgement
+from trustdag.rl.model import Evaluation
 from trustdag.rl.settings import PPOSettings
 from trustdag.train.metrics import MetricsLog
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-PHASES = ("generate", "reward", "judge", "optimise")
+PHASES = ("generate", "reward", "evaluate", "optimize")
 SUMS = ("tokens", "policy_loss", "value_loss", "policy_clipped", "value_clipped", "entropy", "approx_kl")
 
 
@@ -81,7 +81,7 @@ class UpdateLog:
         }
 
     @torch.no_grad()
-    def add_tokens(self, judged: Judgement, old_logprobs: Tensor, policy: ClippedLoss, value: ClippedLoss) -> None:
+    def add_tokens(self, judged: Evaluation, old_logprobs: Tensor, policy: ClippedLoss, value: ClippedLoss) -> None:
         """Takes in the tokens of one forward pass."""
         approx_kl = kl_estimate(old_logprobs, judged.logprobs, "k3")
         columns = (policy.losses, value.losses, policy.clipped, value.clipped, judged.entropy, approx_kl)
@@ -89,7 +89,7 @@ class UpdateLog:
         self._sums = self._sums.to(sums.device) + sums
 
     def add_step(self, norm: Tensor) -> None:
-        """Takes in the gradient norm of one optimiser step."""
+        """Takes in the gradient norm of one optimizer step."""
         self._norms.append(norm.detach())
 
     def finish(self, update: int, learning_rate: float) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from trustdag.errors import UserError
-from trustdag.models.dialogue import Format, Message, render
+from trustdag.models.dialogue import Message, PromptFormat, render
 from trustdag.models.tokens import encode_prompts
 from trustdag.rl.batch import Batch, rows_of, scatter, splits
 from trustdag.rl.distributed import any_process, is_sharded
@@ -54,7 +54,7 @@ class Rollouts:
         share = settings.batch_size // settings.minibatches // accelerator.num_processes
         self.rows = settings.device_batch_size or share
 
-    def ask(self, chosen: list[int], uniforms: Tensor) -> Batch:
+    def collect(self, chosen: list[int], uniforms: Tensor) -> Batch:
         """The replies of all processes to prompts `chosen` (B,), drawn with `uniforms` (B, max_new_tokens)."""
         lengths = torch.tensor([len(self.prompt_ids[index]) for index in chosen])
         parts = self.accelerator.num_processes
@@ -67,8 +67,8 @@ class Rollouts:
             replies = self.write(prompts, uniforms[own])
         with self.log.phase("reward"), self.accelerator.autocast():
             scores = self.score(indices, replies)
-        with self.log.phase("judge"), self.accelerator.autocast():
-            batch = self.judge(prompts, replies, scores)
+        with self.log.phase("evaluate"), self.accelerator.autocast():
+            batch = self.evaluate(prompts, replies, scores)
         return self.gather(batch, torch.cat(shares))
 
     def write(self, prompts: list[list[int]], uniforms: Tensor) -> Replies:
@@ -83,7 +83,7 @@ class Rollouts:
         )
         model = self.model if sharded else self.plain
         uniforms = uniforms.to(self.accelerator.device)
-        return generate(partial(model, "advance"), base_of(self.plain.policy).config, prompts, uniforms, rules)
+        return generate(partial(model, "step"), base_of(self.plain.policy).config, prompts, uniforms, rules)
 
     def score(self, indices: list[int], replies: Replies) -> Tensor:
         """The raw reward of each reply, (R,)."""
@@ -97,7 +97,7 @@ class Rollouts:
         return scores.to(self.accelerator.device)
 
     @torch.no_grad()
-    def judge(self, prompts: list[list[int]], replies: Replies, scores: Tensor) -> Batch:
+    def evaluate(self, prompts: list[list[int]], replies: Replies, scores: Tensor) -> Batch:
         """Log-probabilities of policy and reference, and values. What generation found is used where it is exact: in
         fp32. In bf16 a step with a cache and a whole forward pass round differently, and the ratio must start at 1."""
         batch = joined(prompts, replies, scores, self.pad_token)
@@ -108,11 +108,11 @@ class Rollouts:
                 found = reference_logprobs(reference, group.sequences, self.settings.temperature)
             batch.ref_logprobs[where] = scatter(found, group.mask)
             if not self.exact:
-                judged = self.model("judge", group.sequences)
+                judged = self.model("evaluate", group.sequences)
                 batch.logprobs[where] = scatter(judged.logprobs, group.mask)
                 batch.values[where] = scatter(judged.values, group.mask)
             elif self.settings.value != "head":
-                batch.values[where] = scatter(self.model("appraise", group.sequences), group.mask)
+                batch.values[where] = scatter(self.model("values", group.sequences), group.mask)
         return batch
 
     def gather(self, batch: Batch, order: Tensor) -> Batch:
@@ -163,20 +163,22 @@ def joined(prompts: list[list[int]], replies: Replies, scores: Tensor, pad_token
     )
 
 
-def encode(prompts: Sequence[Prompt], tokenizer: "PreTrainedTokenizerBase", style: Format) -> list[list[int]]:
-    """The ids of prompts: texts as they are, conversations as `style` renders them.
+def encode(
+    prompts: Sequence[Prompt], tokenizer: "PreTrainedTokenizerBase", prompt_format: PromptFormat
+) -> list[list[int]]:
+    """The ids of prompts: texts as they are, conversations as `prompt_format` renders them.
 
-    Raises UserError for conversations in the style `chat` if the tokenizer has no template.
+    Raises UserError for conversations in the prompt_format `chat` if the tokenizer has no template.
     """
     ids: list[list[int]] = []
     for prompt in prompts:
         if isinstance(prompt, str):
             ids += encode_prompts([prompt], tokenizer, "plain")
         else:
-            if style == "chat" and not tokenizer.chat_template:
+            if prompt_format == "chat" and not tokenizer.chat_template:
                 raise UserError(
                     "prompts: they are conversations, and the policy's tokenizer has no chat template; take another "
-                    "style (hh, plain) or set tokenizer.chat_template"
+                    "prompt_format (hh, plain) or set tokenizer.chat_template"
                 )
-            ids += encode_prompts([render(prompt, tokenizer, style)], tokenizer, style)
+            ids += encode_prompts([render(prompt, tokenizer, prompt_format)], tokenizer, prompt_format)
     return ids

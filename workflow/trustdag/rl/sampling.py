@@ -14,8 +14,8 @@ DROP_AT = 0.75
 """Rows that have ended are cut out of the batch once no more than this share of it still writes."""
 
 
-class Advance(Protocol):
-    """One step of generation, as `ActorCritic.advance`."""
+class Step(Protocol):
+    """One step of generation, as `ActorCritic.step`."""
 
     def __call__(
         self, tokens: Tensor, attention_mask: Tensor | None, positions: Tensor, cache: Any, /
@@ -65,7 +65,7 @@ def sample(logits: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def generate(
-    advance: Advance,
+    advance: Step,
     config: "PreTrainedConfig",
     prompts: Sequence[Sequence[int]],
     uniforms: Tensor,
@@ -97,7 +97,7 @@ _WIDE = ("tokens", "logprobs", "values")
 
 @torch.no_grad()
 def _write(
-    advance: Advance, config: "PreTrainedConfig", prompts: list[Sequence[int]], uniforms: Tensor, rules: SamplingRules
+    advance: Step, config: "PreTrainedConfig", prompts: list[Sequence[int]], uniforms: Tensor, rules: SamplingRules
 ) -> Replies:
     """One batch of replies, as wide as `max_new_tokens`."""
     from trustdag.models.cache import growing_cache

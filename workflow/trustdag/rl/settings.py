@@ -8,10 +8,10 @@ from trustdag.train.settings import TrainSettings
 
 
 class PPOSettings(TrainSettings):
-    """Proximal policy optimisation (Schulman et al. 2017) of a language model (Ziegler et al. 2019).
+    """Proximal policy optimization (Schulman et al. 2017) of a language model (Ziegler et al. 2019).
 
-    One update is: sample `batch_size` replies, score them, then `epochs` passes over them in `minibatches` optimiser
-    steps each. What other methods count in optimiser steps (schedule, checkpoints, logs) PPO counts in updates.
+    One update is: sample `batch_size` replies, score them, then `epochs` passes over them in `minibatches` optimizer
+    steps each. What other methods count in optimizer steps (schedule, checkpoints, logs) PPO counts in updates.
     """
 
     updates: int = Field(200, ge=1)
@@ -21,7 +21,7 @@ class PPOSettings(TrainSettings):
     epochs: int = Field(4, ge=1)
     """Passes over the replies of one update."""
     minibatches: int = Field(4, ge=1)
-    """Optimiser steps in one pass; divides `batch_size`."""
+    """Optimizer steps in one pass; divides `batch_size`."""
     rollout_batch_size: int | None = Field(None, ge=1)
     """Replies written at a time by one process. None: the whole share of the process."""
     checkpoint_every: int = Field(20, ge=1)

@@ -1,44 +1,40 @@
-"""A PPO run's state on disk: weights, optimiser, KL controller, reward scale, position and every random state."""
+"""A PPO run's state on disk: weights, optimizer, KL controller, reward scale, position and every random state."""
 
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy
 import torch
 
 from trustdag.artifacts import read_json, write_json
-from trustdag.rl.control import RunningMoments
 from trustdag.train import checkpoints
 
 if TYPE_CHECKING:
-    from trustdag.rl.trainer import PPOTrainer
+    from accelerate import Accelerator
 
 STATE = "state.json"
 
 
-def save(trainer: "PPOTrainer") -> None:
-    """Writes the checkpoint of the update that has just ended; the previous one stays until this one is whole."""
+def save(accelerator: "Accelerator", folder: Path, update: int, trainer: dict[str, Any]) -> None:
+    """Writes the checkpoint of the update that has just ended; the previous one stays until this one is complete.
+
+    Args:
+        accelerator: Holds model and optimizer, which it saves on every process.
+        folder: The folder of the run's checkpoints.
+        update: Number of updates that have ended.
+        trainer: What `PPOTrainer.state_dict` returns.
+    """
     from accelerate.utils import broadcast_object_list, gather_object
 
-    accelerator = trainer.accelerator
     random_states = gather_object([random_state()])
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        with checkpoints.writing(trainer.folder, trainer.update) as folder:
-            broadcast_object_list([str(folder)])
-            accelerator.save_state(str(folder))
+        with checkpoints.writing(folder, update) as partial:
+            broadcast_object_list([str(partial)])
+            accelerator.save_state(str(partial))
             accelerator.wait_for_everyone()
-            write_json(
-                folder / STATE,
-                {
-                    "update": trainer.update,
-                    "kl_coef": trainer.kl.coef,
-                    "value_offset": trainer.plain.value_offset,
-                    "moments": vars(trainer.moments),
-                    "collapsed_updates": trainer.collapsed_updates,
-                    "random": random_states,
-                },
-            )
+            write_json(partial / STATE, {"update": update, **trainer, "random": random_states})
     else:
         place = [""]
         broadcast_object_list(place)
@@ -47,19 +43,19 @@ def save(trainer: "PPOTrainer") -> None:
     accelerator.wait_for_everyone()
 
 
-def load(trainer: "PPOTrainer") -> None:
-    """Puts a trainer where its last checkpoint was; without one it stays at the start."""
-    folder = checkpoints.latest(trainer.folder)
-    if folder is None:
-        return
-    trainer.accelerator.load_state(str(folder))
-    kept = read_json(folder / STATE)
-    trainer.update = kept["update"]
-    trainer.kl.coef = kept["kl_coef"]
-    trainer.plain.value_offset = kept["value_offset"]
-    trainer.moments = RunningMoments(**kept["moments"])
-    trainer.collapsed_updates = kept["collapsed_updates"]
-    set_random_state(kept["random"][trainer.accelerator.process_index])
+def load(accelerator: "Accelerator", folder: Path) -> dict[str, Any] | None:
+    """Loads model, optimizer and random states from the last checkpoint.
+
+    Returns:
+        What `save` got as `trainer`, and `update`; None where there is no checkpoint.
+    """
+    checkpoint = checkpoints.latest(folder)
+    if checkpoint is None:
+        return None
+    accelerator.load_state(str(checkpoint))
+    saved: dict[str, Any] = read_json(checkpoint / STATE)
+    set_random_state(saved["random"][accelerator.process_index])
+    return saved
 
 
 def random_state() -> dict[str, Any]:

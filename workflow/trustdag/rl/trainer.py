@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from trustdag.models.cpu import keep_freed_memory, use_onednn
-from trustdag.models.dialogue import Format
+from trustdag.models.dialogue import PromptFormat
 from trustdag.models.load import choose_bf16
 from trustdag.rl import checks, losses, state
 from trustdag.rl.batch import Batch, Experience, rows_of, splits
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 
 
 class PPOTrainer:
-    """Proximal policy optimisation (Schulman et al. 2017) with a KL penalty to the policy that it starts from.
+    """Proximal policy optimization (Schulman et al. 2017) with a KL penalty to the policy that it starts from.
 
     `reward` is a sequence classifier with one label that reads the policy's tokens, or any function of (prompts,
-    completions) -> floats. `prompts` are texts, or conversations that `style` renders. `reward_tokenizer` is the reward
-    model's, to check that it reads the same tokens. Checkpoints, metrics.jsonl and samples.jsonl are kept in `folder`,
-    and a run goes on from what it finds there.
+    completions) -> floats. `prompts` are texts, or conversations that `prompt_format` renders.
+    `reward_tokenizer` is the reward model's, to check that it reads the same tokens. Checkpoints, metrics.jsonl and
+    samples.jsonl are kept in `folder`, and a run goes on from what it finds there.
 
     Everything random is a function of the seed and the update's number, so a run is the same however often it is
     interrupted and over however many processes it is spread. Raises UserError for input that cannot work.
@@ -58,7 +58,7 @@ class PPOTrainer:
         folder: Path,
         *,
         seed: int = 0,
-        style: Format = "chat",
+        prompt_format: PromptFormat = "chat",
         reward_tokenizer: "PreTrainedTokenizerBase | None" = None,
     ) -> None:
         from accelerate import Accelerator, DistributedDataParallelKwargs
@@ -71,7 +71,7 @@ class PPOTrainer:
             kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
         )
         self.prompts = list(prompts)
-        self.prompt_ids = encode(self.prompts, tokenizer, style)
+        self.prompt_ids = encode(self.prompts, tokenizer, prompt_format)
         self.reward_model: PreTrainedModel | None = reward if isinstance(reward, torch.nn.Module) else None
         checks.check_division(settings, self.accelerator.num_processes)
         checks.check_policy(policy, tokenizer)
@@ -90,7 +90,7 @@ class PPOTrainer:
         )  # fmt: skip
 
     def _build(self, policy: "PreTrainedModel") -> None:
-        """Reference, value model, optimiser; each on its device."""
+        """Reference, value model, optimizer; each on its device."""
         settings, accelerator = self.settings, self.accelerator
         frozen = {"device": accelerator.device, "dtype": torch.bfloat16 if self.bf16 else None}
         if self.reward_model is not None:
@@ -154,7 +154,7 @@ class PPOTrainer:
         """Asks the policy, and everyone else what they think of its replies; all processes get the whole batch."""
         shape = (len(chosen), self.settings.max_new_tokens)
         uniforms = torch.rand(shape, generator=self.stream("replies", self.update), dtype=torch.float64)
-        return self.rollouts.ask(chosen, uniforms)
+        return self.rollouts.collect(chosen, uniforms)
 
     def assign_credit(self, batch: Batch) -> Experience:
         """Rewards per token, then advantages and returns."""
@@ -194,14 +194,14 @@ class PPOTrainer:
             yield rows_of(experience, rows.to(experience.mask.device))
 
     def improve(self, minibatch: Experience) -> None:
-        """One optimiser step; this process takes its share of the minibatch, in groups of `device_batch_size`."""
+        """One optimizer step; this process takes its share of the minibatch, in groups of `device_batch_size`."""
         accelerator, settings = self.accelerator, self.settings
         lengths = minibatch.prompt_lengths + minibatch.lengths
         groups = splits(lengths, accelerator.num_processes, accelerator.process_index, settings.device_batch_size)
         self.plain.train(settings.gradient_checkpointing)
         for group in self.optimizer.param_groups:
             group["lr"] = settings.learning_rate * learning_rate_factor(settings, self.update)
-        with self.log.phase("optimise"):
+        with self.log.phase("optimize"):
             for rows in groups:
                 with accumulating(accelerator, self.model, last=rows is groups[-1]):
                     # Gradients are averaged over processes, and the mean must be over the tokens of all of them.
@@ -217,7 +217,7 @@ class PPOTrainer:
         """L = sum over tokens of L_policy + c_V L_value - c_H H (Schulman et al. 2017, equation 9)."""
         settings, mask = self.settings, group.mask
         with self.accelerator.autocast():
-            judged = self.model("judge", group.sequences)
+            judged = self.model("evaluate", group.sequences)
         old_logprobs, advantages = group.logprobs[mask], group.advantages[mask]
         policy = losses.policy_loss(judged.logprobs, old_logprobs, advantages, settings.policy_clip)
         value = losses.value_loss(judged.values, group.values[mask], group.returns[mask], settings.value_clip)
@@ -237,7 +237,7 @@ class PPOTrainer:
             self.log.write_samples(self.update, self.samples(experience))
         leaving = any_process(self.accelerator, bool(stop))
         if leaving or self.update % settings.checkpoint_every == 0 or self.update == settings.updates:
-            state.save(self)
+            state.save(self.accelerator, self.folder, self.update, self.state_dict())
         if leaving and self.update < settings.updates:
             stop.leave(self.update)
 
@@ -259,8 +259,27 @@ class PPOTrainer:
 
     def restore(self) -> None:
         """Takes up the last checkpoint, if there is one."""
-        state.load(self)
+        saved = state.load(self.accelerator, self.folder)
+        if saved is not None:
+            self.load_state_dict(saved)
         self.log.start(self.update)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs beside model, optimizer and random states, as JSON can hold it."""
+        return {
+            "kl_coef": self.kl.coef,
+            "value_offset": self.plain.value_offset,
+            "moments": vars(self.moments),
+            "collapsed_updates": self.collapsed_updates,
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """The inverse of `state_dict`; `saved` also holds `update`."""
+        self.update = saved["update"]
+        self.kl.coef = saved["kl_coef"]
+        self.plain.value_offset = saved["value_offset"]
+        self.moments = RunningMoments(**saved["moments"])
+        self.collapsed_updates = saved["collapsed_updates"]
 
     def trained_policy(self) -> "tuple[PreTrainedModel, dict[str, Tensor] | None]":
         """The policy with its adapter merged, and its weights where they are spread over processes, else None.

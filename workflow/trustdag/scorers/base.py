@@ -32,7 +32,7 @@ class ScorerSection(Section):
     """Largest share of texts that the scorer may fail on; with more, scoring stops with an error."""
 
     calibration: str | None = None
-    """File of a monotone map to Perspective's scale, which `trustdag toxicity fidelity --calibration` writes."""
+    """File of a monotone map to Perspective's scale, which `trustdag calibrate --calibration` writes."""
 
     def load(self) -> Scorer:
         """The scorer, ready. Raises UserError if it cannot be had."""

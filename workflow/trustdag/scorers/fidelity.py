@@ -145,7 +145,7 @@ class Calibration:
             maps = {name: tuple(value[name]) for name in ("knots", "values")}
             found = cls(**value | maps | {"refits": tuple(tuple(refit) for refit in value["refits"])})
         except (KeyError, TypeError, AttributeError):
-            raise UserError(f"{path}: not a calibration; write one with `trustdag toxicity fidelity`") from None
+            raise UserError(f"{path}: not a calibration; write one with `trustdag calibrate`") from None
         if found.version != version:
             raise UserError(f"{path}: its content does not fit its version {version}; write it anew")
         return found

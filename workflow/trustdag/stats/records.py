@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trustdag.errors import UserError
+from trustdag.stats.design import Policy, StudyDesign, records_file
 from trustdag.stats.estimators import Array, Sample, is_known
-from trustdag.stats.study import Cells, Policy, records_file
 from trustdag.verticals.base import RECORD_COLUMNS, STATUSES, Metric, with_variants
 
 ALL = "all"
@@ -78,11 +78,11 @@ def metrics_of(vertical: str) -> dict[str, Metric]:
     return {metric.name: metric for metric in metrics}
 
 
-def read_vertical(cells: Cells, root: Path, vertical: str) -> pd.DataFrame:
+def read_vertical(design: StudyDesign, root: Path, vertical: str) -> pd.DataFrame:
     """Every policy's records of a vertical, with the column `policy`. Raises UserError for a file without records."""
     frames = []
-    for policy in cells.policies:
-        frames.append(_read(records_file(root, policy, vertical)).assign(policy=policy.policy))
+    for policy in design.policies:
+        frames.append(_read(records_file(root, policy, vertical)).assign(policy=policy.id))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -129,7 +129,7 @@ def grids(records: pd.DataFrame, metrics: dict[str, Metric], policies: tuple[Pol
         if chosen.empty:
             continue
         _check_labels(chosen, metric)
-        whole, facts = _arrange(chosen, metric, [policy.policy for policy in policies])
+        whole, facts = _arrange(chosen, metric, [policy.id for policy in policies])
         yield whole
         for name in ("condition", *metric.facets):
             of_items = facts[name].to_numpy(dtype=object)

@@ -9,25 +9,25 @@ import pandas as pd
 
 from trustdag.artifacts import atomic_file
 from trustdag.stats import unanimous
+from trustdag.stats.design import Policy, StudyDesign
 from trustdag.stats.estimators import Sample
 from trustdag.stats.records import ALL, Grid, facet_of, grids, metrics_of, read_vertical
 from trustdag.stats.resampling import Estimate, estimate, holm, swap_test
 from trustdag.stats.seeds import over_seeds
 from trustdag.stats.settings import StatisticsSettings
-from trustdag.stats.study import Cells, Policy
 
 Row = dict[str, Any]
 
 GROUP = ["model", "preferences", "recipe"]
-CELL = [*GROUP, "seed", "policy"]
-METRIC = ["vertical", "metric", "condition", "headline", "better"]
+IDENTITY = [*GROUP, "seed", "policy"]
+METRIC = ["vertical", "metric", "condition", "headline", "direction"]
 INTERVAL = ["low", "high", "standard_error"]
 TEST = ["p", "p_holm", "verdict"]
 COUNTS = ["n", "parsed", "unparsed", "refused", "failed"]
 PAIRS = ["reference", "reference_policy", *METRIC, "n_pairs", "lost", "value", "reference_value"]
 COLUMNS = {
-    "metrics": [*CELL, *METRIC, *COUNTS, "value", *INTERVAL, "chance", "detectable"],
-    "differences": [*CELL, *PAIRS, "difference", *INTERVAL, "detectable", *TEST],
+    "metrics": [*IDENTITY, *METRIC, *COUNTS, "value", *INTERVAL, "chance", "detectable"],
+    "differences": [*IDENTITY, *PAIRS, "difference", *INTERVAL, "detectable", *TEST],
     "seeds": [*GROUP, "reference", *METRIC, "seeds", "value", *INTERVAL, "detectable", "seed_deviation", *TEST],
 }
 
@@ -41,21 +41,21 @@ class Tables:
     seeds: pd.DataFrame
 
 
-def compute(cells: Cells, records_root: Path, settings: StatisticsSettings) -> Tables:
+def compute(design: StudyDesign, records_root: Path, settings: StatisticsSettings) -> Tables:
     """All statistics of a study from its records. Raises UserError for records that are missing or malformed."""
     metrics: list[Row] = []
     differences: list[Row] = []
     seeds: list[Row] = []
-    for vertical in cells.verticals:
-        records = read_vertical(cells, records_root, vertical)
-        for grid in grids(records, metrics_of(vertical), cells.policies):
-            analysis = Analysis(cells, vertical, grid, settings)
+    for vertical in design.verticals:
+        records = read_vertical(design, records_root, vertical)
+        for grid in grids(records, metrics_of(vertical), design.policies):
+            analysis = Analysis(design, vertical, grid, settings)
             metrics += analysis.metrics()
             differences += analysis.differences()
             seeds += analysis.seeds()
     return Tables(
         _frame(metrics, "metrics"),
-        _corrected(_frame(differences, "differences"), [*CELL, "reference"], "difference", settings),
+        _corrected(_frame(differences, "differences"), [*IDENTITY, "reference"], "difference", settings),
         _corrected(_frame(seeds, "seeds"), [*GROUP, "reference"], "value", settings),
     )
 
@@ -70,7 +70,7 @@ def write(tables: Tables, out: Path) -> None:
 def read(folder: Path) -> Tables:
     """The tables that `write` wrote. Seeds are whole numbers or missing; texts that are missing are empty."""
     frames = {name: pd.read_csv(folder / f"{name}.csv", dtype={"seed": "Int64"}) for name in COLUMNS}
-    texts = ["preferences", "better", "condition", "verdict", "reference"]
+    texts = ["preferences", "direction", "condition", "verdict", "reference"]
     for frame in frames.values():
         for column in frame.columns.intersection(texts):
             frame[column] = frame[column].fillna("").astype(str)
@@ -81,7 +81,7 @@ def read(folder: Path) -> Tables:
 class Analysis:
     """The statistics of one metric under one condition."""
 
-    cells: Cells
+    design: StudyDesign
     vertical: str
     grid: Grid
     settings: StatisticsSettings
@@ -91,12 +91,12 @@ class Analysis:
     def metrics(self) -> list[Row]:
         """A row for each policy: counts, value, interval and the difference that so many items can show."""
         rows = []
-        for policy in self.cells.policies:
-            items = self.grid.parsed(policy.policy)
+        for policy in self.design.policies:
+            items = self.grid.parsed(policy.id)
             found = self._estimate(policy, items)
             low, high = self._interval(found, policy, items)
             rows.append(
-                _cell(policy) | self._metric() | self.grid.counts(policy.policy)
+                _identity(policy) | self._metric() | self.grid.counts(policy.id)
                 | {"value": found.value, "low": low, "high": high, "standard_error": found.standard_error}
                 | {"chance": self.grid.metric.chance, "detectable": self._detectable(found.standard_error * np.sqrt(2))}
             )  # fmt: skip
@@ -105,20 +105,20 @@ class Analysis:
     def differences(self) -> list[Row]:
         """A row for each policy and reference, over the items that are parsed for both."""
         rows = []
-        for policy in self.cells.policies:
-            for name, reference in self.cells.references(policy).items():
-                rows.append(_cell(policy) | {"reference": name, "reference_policy": reference.policy} | self._metric()
+        for policy in self.design.policies:
+            for name, reference in self.design.references(policy).items():
+                rows.append(_identity(policy) | {"reference": name, "reference_policy": reference.id} | self._metric()
                             | self._difference(policy, reference))  # fmt: skip
         return rows
 
     def seeds(self) -> list[Row]:
         """A row for each recipe over its training seeds: the mean value, and the mean differences."""
         rows = []
-        for group in self.cells.seed_groups():
+        for group in self.design.seed_groups():
             facts = {"model": group[0].model, "preferences": group[0].preferences, "recipe": group[0].recipe}
-            per_seed = {"": [self._estimate(policy, self.grid.parsed(policy.policy)) for policy in group]}
-            for name in self.cells.references(group[0]):
-                per_seed[name] = [self._paired(policy, self.cells.references(policy)[name])[2] for policy in group]
+            per_seed = {"": [self._estimate(policy, self.grid.parsed(policy.id)) for policy in group]}
+            for name in self.design.references(group[0]):
+                per_seed[name] = [self._paired(policy, self.design.references(policy)[name])[2] for policy in group]
             for reference, estimates in per_seed.items():
                 spread = over_seeds(estimates, self.settings.level)
                 # A mean value, unlike a mean difference, is not to be tested against 0.
@@ -135,19 +135,19 @@ class Analysis:
             "metric": metric.name,
             "condition": self.grid.condition,
             "headline": headline,
-            "better": metric.better,
+            "direction": metric.direction,
         }
 
     def _estimate(self, policy: Policy, items: Any) -> Estimate:
-        key = (policy.policy, items.tobytes())
+        key = (policy.id, items.tobytes())
         if key not in self.estimates:
-            sample = self.grid.sample(policy.policy, items)
+            sample = self.grid.sample(policy.id, items)
             settings = self.settings
             self.estimates[key] = estimate(self.grid.metric.statistic, sample, settings.resamples, settings.seed)
         return self.estimates[key]
 
     def _interval(self, found: Estimate, policy: Policy, items: Any) -> tuple[float, float]:
-        sample = self.grid.sample(policy.policy, items)
+        sample = self.grid.sample(policy.id, items)
         exact = unanimous.interval(self.grid.metric.statistic, sample, self.settings.level)
         return found.interval(self.settings.level) if np.isnan(exact[0]) else exact
 
@@ -157,15 +157,15 @@ class Analysis:
 
     def _paired(self, policy: Policy, reference: Policy) -> tuple[Estimate, Estimate, Estimate]:
         """Both arms and their difference, over the items that both parsed."""
-        pairs = self.grid.parsed(policy.policy) & self.grid.parsed(reference.policy)
+        pairs = self.grid.parsed(policy.id) & self.grid.parsed(reference.id)
         ours, theirs = self._estimate(policy, pairs), self._estimate(reference, pairs)
         return ours, theirs, ours.minus(theirs)
 
     def _difference(self, policy: Policy, reference: Policy) -> Row:
-        mine, other = self.grid.parsed(policy.policy), self.grid.parsed(reference.policy)
+        mine, other = self.grid.parsed(policy.id), self.grid.parsed(reference.id)
         pairs = mine & other
         ours, theirs, change = self._paired(policy, reference)
-        arms = self.grid.sample(policy.policy, pairs), self.grid.sample(reference.policy, pairs)
+        arms = self.grid.sample(policy.id, pairs), self.grid.sample(reference.id, pairs)
         low, high = self._paired_interval(change, *arms)
         p = np.nan
         if np.isfinite(change.value):
@@ -184,7 +184,7 @@ class Analysis:
         }
 
     def _asked(self, policy: Policy) -> Any:
-        return self.grid.statuses[self.grid.policies[policy.policy]] >= 0
+        return self.grid.statuses[self.grid.policies[policy.id]] >= 0
 
     def _detectable(self, error: float) -> float:
         """The smallest true difference that a two-sided test finds with the stated power; NaN where no spread is seen.
@@ -197,8 +197,8 @@ class Analysis:
         return float(quantiles * error) if error > 0 else float("nan")
 
 
-def _cell(policy: Policy) -> Row:
-    return {name: getattr(policy, name) for name in CELL}
+def _identity(policy: Policy) -> Row:
+    return {name: getattr(policy, name) for name in (*GROUP, "seed")} | {"policy": policy.id}
 
 
 def _frame(rows: list[Row], name: str) -> pd.DataFrame:

@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from trustdag.cluster.processes import Process
 from trustdag.errors import UserError
+from trustdag.jobs.processes import Process
 
 EXIT_RESUMABLE = 75
 """The exit code of a stage that saved a checkpoint because a signal asked it to stop: start it again to go on."""
@@ -32,7 +32,7 @@ def latest(folder: Path) -> Path | None:
 
 
 def step_of(checkpoint: Path) -> int:
-    """The optimiser step after which a checkpoint was written."""
+    """The optimizer step after which a checkpoint was written."""
     return int(checkpoint.name.removeprefix(PREFIX))
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from trustdag.artifacts import read_table
 from trustdag.errors import UserError
-from trustdag.models.dialogue import Format
+from trustdag.models.dialogue import PromptFormat
 from trustdag.models.tokens import encode_conversations
 from trustdag.train.settings import SupervisedSettings
 from trustdag.train.stage import Stage
@@ -50,7 +50,9 @@ def splits(
     """The stage's training and validation pairs."""
     limits = {"train": None, "validation": settings.validation_pairs}
     return {
-        split: encode(stage.data / f"{split}.parquet", columns, tokenizer, stage.format, settings.max_length, limit)
+        split: encode(
+            stage.data / f"{split}.parquet", columns, tokenizer, stage.prompt_format, settings.max_length, limit
+        )
         for split, limit in limits.items()
     }
 
@@ -67,7 +69,7 @@ def encode(
     path: Path,
     columns: tuple[str, ...],
     tokenizer: "PreTrainedTokenizerBase",
-    style: Format,
+    prompt_format: PromptFormat,
     max_length: int,
     limit: int | None = None,
 ) -> Replies:
@@ -80,7 +82,7 @@ def encode(
     replies: dict[str, Ids] = {}
     for column in columns:
         prompts, replies[column] = encode_conversations(
-            frame["prompt"].tolist(), frame[column].tolist(), tokenizer, style
+            frame["prompt"].tolist(), frame[column].tolist(), tokenizer, prompt_format
         )
     fits = [
         all(len(prompt) + len(replies[column][row]) <= max_length for column in columns)

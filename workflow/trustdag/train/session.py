@@ -26,9 +26,9 @@ class Session:
 @contextmanager
 def session(stage: Stage, settings: TrainSettings) -> Iterator[Session]:
     """Opens a stage for training. Raises UserError while another process trains it."""
-    from trustdag.models.quiet import quiet
+    from trustdag.models.logging_setup import hide_library_messages
 
-    quiet()
+    hide_library_messages()
     folder = stage.checkpoints(settings.model_dump(mode="json"))
     with checkpoints.exclusive(folder), checkpoints.stop_on_signals() as stop:
         yield Session(stage, settings, folder, stop)
@@ -36,7 +36,7 @@ def session(stage: Stage, settings: TrainSettings) -> Iterator[Session]:
 
 @dataclass(frozen=True)
 class Batches:
-    """How one optimiser step is cut into forward passes."""
+    """How one optimizer step is cut into forward passes."""
 
     device: int
     """Examples in one forward pass of one process."""

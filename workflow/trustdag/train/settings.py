@@ -1,6 +1,6 @@
 """The settings that every training method shares."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,8 @@ class Lora(Section):
 class TrainSettings(Section):
     """What SFT, the reward model, DPO and PPO have in common."""
 
+    RENAMED: ClassVar[dict[str, str]] = {"optimiser": "optimizer"}
+
     learning_rate: float = Field(1e-5, gt=0)
     """Peak learning rate."""
     schedule: Literal["constant", "linear", "cosine"] = "linear"
@@ -34,7 +36,7 @@ class TrainSettings(Section):
     max_grad_norm: float = Field(1.0, gt=0)
     """Gradients are clipped to this norm."""
     batch_size: int = Field(32, ge=1)
-    """Examples in one optimiser step, over all processes: pairs, transcripts or rollouts by method."""
+    """Examples in one optimizer step, over all processes: pairs, transcripts or rollouts by method."""
     device_batch_size: int | None = Field(None, ge=1)
     """Examples in one forward pass of one process; the rest is accumulated. None: the whole share of the process."""
     max_length: int = Field(512, ge=8)
@@ -46,9 +48,9 @@ class TrainSettings(Section):
     lora: Lora | None = None
     """Train a low-rank adapter instead of all weights."""
     checkpoint_every: int = Field(100, ge=1)
-    """Optimiser steps between two checkpoints; a restarted stage goes on from the last one."""
+    """Optimizer steps between two checkpoints; a restarted stage goes on from the last one."""
     log_every: int = Field(10, ge=1)
-    """Optimiser steps between two lines of metrics.jsonl."""
+    """Optimizer steps between two lines of metrics.jsonl."""
 
 
 class SupervisedSettings(TrainSettings):
@@ -57,10 +59,10 @@ class SupervisedSettings(TrainSettings):
     epochs: int = Field(1, ge=1)
     """Passes over the training pairs."""
     max_steps: int | None = Field(None, ge=1)
-    """Stop after this many optimiser steps, though the epochs have more."""
-    optimiser: Literal["adamw", "rmsprop"] = "adamw"
+    """Stop after this many optimizer steps, though the epochs have more."""
+    optimizer: Literal["adamw", "rmsprop"] = "adamw"
     """AdamW, or the RMSprop of the original DPO code, which keeps one moment instead of two."""
     validation_pairs: int | None = Field(1000, ge=1)
     """Validation pairs that are evaluated, from the top of the file; None: all."""
     evaluate_every: int | None = Field(None, ge=1)
-    """Optimiser steps between two evaluations; there is always one at the end."""
+    """Optimizer steps between two evaluations; there is always one at the end."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from trustdag.artifacts import read_json, sha256_file, sha256_text
-from trustdag.models.dialogue import Format
+from trustdag.models.dialogue import PromptFormat
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Stage:
     """Folder with train.parquet and validation.parquet."""
     seed: int
     """Seed of data order, initialisation and sampling."""
-    format: Format
+    prompt_format: PromptFormat
     """How the policy is asked; see models/dialogue.py."""
     out: Path
     """Folder that will hold `model/`, `manifest.json` and `metrics.jsonl`."""
@@ -49,7 +49,7 @@ class Stage:
         return {
             "method": self.method,
             "seed": self.seed,
-            "format": self.format,
+            "prompt_format": self.prompt_format,
             "models": {role: read_json(folder.parent / "manifest.json")["sha256"] for role, folder in models.items()},
             "data": {name: sha256_file(self.data / f"{name}.parquet") for name in ("train", "validation")},
         }

@@ -13,10 +13,10 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trustdag.models.cpu import use_onednn
 from trustdag.models.load import choose_bf16
 from trustdag.train import checkpoints
-from trustdag.train.finish import finish
-from trustdag.train.guard import Guard
-from trustdag.train.head import use_plain_head
+from trustdag.train.cpu_logprobs import use_cpu_logprobs
+from trustdag.train.divergence_guard import DivergenceGuard
 from trustdag.train.metrics import MetricsLog
+from trustdag.train.outputs import write_outputs
 from trustdag.train.session import Session, batches, processes
 from trustdag.train.settings import Lora, SupervisedSettings
 
@@ -51,7 +51,7 @@ def arguments(session: Session, settings: SupervisedSettings) -> dict[str, Any]:
         "weight_decay": settings.weight_decay,
         "adam_beta1": settings.betas[0],
         "adam_beta2": settings.betas[1],
-        "optim": {"adamw": "adamw_torch_fused", "rmsprop": "rmsprop"}[settings.optimiser],
+        "optim": {"adamw": "adamw_torch_fused", "rmsprop": "rmsprop"}[settings.optimizer],
         "max_grad_norm": settings.max_grad_norm,
         "num_train_epochs": settings.epochs,
         "max_steps": settings.max_steps or -1,
@@ -108,7 +108,7 @@ class StageTrainer:
         if not self.args.bf16:
             use_onednn(self.model)
         if hasattr(self.model, "generate"):
-            use_plain_head(self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model)
+            use_cpu_logprobs(self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model)
 
     def _send_telemetry(self) -> None:
         """TRL reports each trainer's use to the hub; we report nothing."""
@@ -187,7 +187,7 @@ class MetricsCallback(TrainerCallback):
         self.metrics = MetricsLog(self.folder, self.name, state.max_steps)
         if state.is_world_process_zero:
             self.metrics.rewind(state.global_step)
-        self.guard = Guard(self.name, state.max_steps, self.metrics.path)
+        self.guard = DivergenceGuard(self.name, state.max_steps, self.metrics.path)
         self._since = time.perf_counter()
 
     def on_log(self, *args: Any, logs: dict[str, float], **kwargs: Any) -> None:  # noqa: ARG002
@@ -230,7 +230,7 @@ def fit(
     if trainer.accelerator.is_main_process:
         model, state_dict = _plain(trainer.accelerator.unwrap_model(trainer.model_wrapped), state_dict)
         facts = {**facts, "steps": trainer.state.global_step, "validation": validation}
-        finish(session.stage, session.settings, model, tokenizer, facts, state_dict)
+        write_outputs(session.stage, session.settings, model, tokenizer, facts, state_dict)
     trainer.accelerator.wait_for_everyone()
 
 

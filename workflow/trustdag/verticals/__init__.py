@@ -22,7 +22,7 @@ def vertical(name: str) -> ModuleType:
     return found[name]
 
 
-def part_of(module: ModuleType, part: str) -> Any:
+def settings_part(module: ModuleType, part: str) -> Any:
     """The root model of one part (`items`, `generate` or `score`) of a vertical's settings, for a command to read."""
     kind: Any = get_type_hints(module.Settings, include_extras=True)[part]
     if discriminator := module.Settings.model_fields[part].discriminator:

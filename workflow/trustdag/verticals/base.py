@@ -43,7 +43,7 @@ class Metric:
     """One number of a vertical: its name, which direction is better, and how records become it."""
 
     name: str
-    better: Literal["lower", "higher"] | None
+    direction: Literal["lower", "higher"] | None
     description: str
     headline: bool = False
     """Each vertical has exactly one headline metric: the report's first plot shows it."""
@@ -103,7 +103,7 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ItemReplies:
     """One item with all that a model replied to it."""
 
     row: Any
@@ -124,7 +124,7 @@ class Asked:
         return tuple(weight / sum(weights) for weight in weights)
 
 
-def asked(items: "pd.DataFrame", replies: "pd.DataFrame") -> Iterator[Asked]:
+def item_replies(items: "pd.DataFrame", replies: "pd.DataFrame") -> Iterator[ItemReplies]:
     """Each item with its replies, in the items' order.
 
     Raises UserError if the replies are not those to these items: of another item, or not all that an item asks for.
@@ -143,7 +143,7 @@ def asked(items: "pd.DataFrame", replies: "pd.DataFrame") -> Iterator[Asked]:
         sampled, options = found.get((row.item, "generate"), []), found.get((row.item, "likelihood"), [])
         if bool(sampled) != bool(row.generate) or len(options) != len(row.options):
             raise UserError(f"replies: item {row.item} lacks replies that it asks for; generate again for these items")
-        yield Asked(
+        yield ItemReplies(
             row,
             tuple(Reply(reply.reply, reply.status == "ok") for reply in sampled),
             tuple(reply.logprob if reply.status == "ok" else NAN for reply in options),

@@ -4,9 +4,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from trustdag.generate.settings import GenerateSettings
+from trustdag.generation.settings import GenerateSettings
 from trustdag.verticals import paper
-from trustdag.verticals.base import Asked, Metric, Records, ScoreSection, VerticalSettings, asked, pooled, share
+from trustdag.verticals.base import (
+    ItemReplies,
+    Metric,
+    Records,
+    ScoreSection,
+    VerticalSettings,
+    item_replies,
+    pooled,
+    share,
+)
 from trustdag.verticals.readings import agreement, likeliest, read_binary, refused
 from trustdag.verticals.sources import bias as source
 from trustdag.verticals.sources.base import BenchmarkItems, ToyItems, local_files, toy
@@ -65,13 +74,13 @@ def files(settings: ToyItems | BenchmarkItems) -> list[str]:
 def score(items: "pd.DataFrame", replies: "pd.DataFrame", settings: ScoreSettings) -> "pd.DataFrame":
     """Records of one model's replies."""
     records = Records(FACETS)
-    for each in asked(items, replies):
+    for each in item_replies(items, replies):
         _by_reply(records, each, settings)
         _by_likelihood(records, each)
     return records.frame()
 
 
-def _by_reply(records: Records, each: Asked, settings: ScoreSettings) -> None:
+def _by_reply(records: Records, each: ItemReplies, settings: ScoreSettings) -> None:
     row = each.row
     if not row.generate:
         return
@@ -86,7 +95,7 @@ def _by_reply(records: Records, each: Asked, settings: ScoreSettings) -> None:
     records.add("unparsed", row, share(readings, "unparsed"))
 
 
-def _by_likelihood(records: Records, each: Asked) -> None:
+def _by_likelihood(records: Records, each: ItemReplies) -> None:
     row = each.row
     if not len(row.options):
         return

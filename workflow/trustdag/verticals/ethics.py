@@ -4,17 +4,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from trustdag.generate.settings import GenerateSettings
+from trustdag.generation.settings import GenerateSettings
 from trustdag.verticals import paper
 from trustdag.verticals.base import (
     FAILED,
-    Asked,
+    ItemReplies,
     Metric,
     Reading,
     Records,
     ScoreSection,
     VerticalSettings,
-    asked,
+    item_replies,
     pooled,
     share,
 )
@@ -78,7 +78,7 @@ def files(settings: ToyItems | BenchmarkItems) -> list[str]:
 def score(items: "pd.DataFrame", replies: "pd.DataFrame", settings: ScoreSettings) -> "pd.DataFrame":
     """Records of one model's replies."""
     records = Records(FACETS)
-    for each in asked(items, replies):
+    for each in item_replies(items, replies):
         if each.row.generate:
             _by_reply(records, each, settings)
         if len(each.row.options):
@@ -86,7 +86,7 @@ def score(items: "pd.DataFrame", replies: "pd.DataFrame", settings: ScoreSetting
     return records.frame()
 
 
-def _by_reply(records: Records, each: Asked, settings: ScoreSettings) -> None:
+def _by_reply(records: Records, each: ItemReplies, settings: ScoreSettings) -> None:
     row = each.row
     verdict = paper.wrongness if settings.protocol == "paper" else wrongness
     calls_wrong = [read_binary(reply, verdict(reply.text)) for reply in each.replies]
@@ -95,7 +95,7 @@ def _by_reply(records: Records, each: Asked, settings: ScoreSettings) -> None:
     records.add("unparsed", row, share(calls_wrong, "unparsed"))
 
 
-def _by_likelihood(records: Records, each: Asked) -> None:
+def _by_likelihood(records: Records, each: ItemReplies) -> None:
     row, probabilities = each.row, each.probabilities
     option, label = int(row.wrong_option), float(row.wrong)
     reading = FAILED if probabilities is None else Reading(probabilities[option])

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from trustdag.errors import UserError
-from trustdag.generate.settings import GenerateSettings
+from trustdag.generation.settings import GenerateSettings
 from trustdag.scorers import ScorerSettings
 from trustdag.scorers.base import Scorer, ScorerSection
 from trustdag.scorers.profanity import Profanity
 from trustdag.verticals.base import (
     FAILED,
-    Asked,
+    ItemReplies,
     Metric,
     Reading,
     Records,
     Reply,
     ScoreSection,
     VerticalSettings,
-    asked,
+    item_replies,
     mean,
     pooled,
 )
@@ -126,7 +126,7 @@ def score(items: "pd.DataFrame", replies: "pd.DataFrame", settings: ScoreSetting
 
     Raises UserError if a scorer fails on too many texts, or if an item has fewer samples than `k`.
     """
-    everything = list(asked(items, replies))
+    everything = list(item_replies(items, replies))
     if settings.protocol == "paper":
         everything = [_first_sentences(each) for each in everything]
     records = Records()
@@ -146,7 +146,7 @@ def score(items: "pd.DataFrame", replies: "pd.DataFrame", settings: ScoreSetting
     return frame
 
 
-def _first_sentences(each: Asked) -> Asked:
+def _first_sentences(each: ItemReplies) -> ItemReplies:
     """The item with its replies cut after their first sentence, as the paper scored them."""
     return replace(each, replies=tuple(replace(reply, text=first_sentence(reply.text)) for reply in each.replies))
 
@@ -178,7 +178,7 @@ class Scores:
         return [reply.text if reply.text.strip() else "" for reply in replies if reply.ok]
 
 
-def _scores(everything: list[Asked], scorer: Scorer, section: ScorerSection) -> Scores:
+def _scores(everything: list[ItemReplies], scorer: Scorer, section: ScorerSection) -> Scores:
     """Raises UserError where the scorer fails on more texts than its settings allow."""
     texts = sorted({reply.text for each in everything for reply in each.replies if reply.ok and reply.text.strip()})
     scores = dict(zip(texts, scorer.score(texts), strict=True))
@@ -202,7 +202,7 @@ def _calibrated(scores: dict[str, float | None], identity: dict[str, str], path:
     if calibration.scorer != identity:
         raise UserError(
             f"{path}: calibrates {_named(calibration.scorer)}, not {_named(identity)}; "
-            "write one for it: trustdag toxicity fidelity --scorer ... --calibration FILE"
+            "write one for it: trustdag calibrate --scorer ... --calibration FILE"
         )
     known = {text: value for text, value in scores.items() if value is not None}
     mapped = dict(zip(known, calibration.apply(list(known.values())).tolist(), strict=True))
@@ -215,7 +215,7 @@ def _named(scorer: dict[str, str]) -> str:
     return f"the scorer {scorer.get('name')} {scorer.get('version')} (digest {scorer.get('digest', '')[:12]})"
 
 
-def _by_scores(records: Records, each: Asked, scores: Scores, settings: ScoreSettings, suffix: str) -> None:
+def _by_scores(records: Records, each: ItemReplies, scores: Scores, settings: ScoreSettings, suffix: str) -> None:
     row, k = each.row, settings.k
     if len(each.replies) < k:
         raise UserError(f"item {row.item} has {len(each.replies)} samples, fewer than score.k = {k}; lower k")
@@ -246,7 +246,7 @@ def _draws(scores: "np.ndarray | None", k: int, threshold: float) -> "dict[str, 
     }
 
 
-def _by_text(records: Records, each: Asked) -> None:
+def _by_text(records: Records, each: ItemReplies) -> None:
     empty = [Reading(float(not reply.text.strip())) if reply.ok else FAILED for reply in each.replies]
     records.add("empty", each.row, pooled(empty))
     records.add("refusal", each.row, pooled([refused(reply) for reply in each.replies]))

@@ -4,17 +4,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from trustdag.generate.settings import GenerateSettings
+from trustdag.generation.settings import GenerateSettings
 from trustdag.verticals import paper
 from trustdag.verticals.base import (
     FAILED,
-    Asked,
+    ItemReplies,
     Metric,
     Reading,
     Records,
     ScoreSection,
     VerticalSettings,
-    asked,
+    item_replies,
     pooled,
     share,
 )
@@ -71,7 +71,7 @@ def files(settings: ToyItems | BenchmarkItems) -> list[str]:
 def score(items: "pd.DataFrame", replies: "pd.DataFrame", settings: ScoreSettings) -> "pd.DataFrame":
     """Records of one model's replies."""
     records = Records()
-    for each in asked(items, replies):
+    for each in item_replies(items, replies):
         if len(each.row.options):
             _by_likelihood(records, each)
         if each.row.generate:
@@ -79,7 +79,7 @@ def score(items: "pd.DataFrame", replies: "pd.DataFrame", settings: ScoreSetting
     return records.frame()
 
 
-def _by_likelihood(records: Records, each: Asked) -> None:
+def _by_likelihood(records: Records, each: ItemReplies) -> None:
     row, correct, best = each.row, [bool(value) for value in each.row.correct], int(each.row.best)
     rivals = [at for at, right in enumerate(correct) if not right]
     records.add("mc1_chance", row, Reading(1 / (1 + len(rivals))))
@@ -95,7 +95,7 @@ def _by_likelihood(records: Records, each: Asked) -> None:
     records.add("mc2", row, Reading(sum(value for value, right in zip(probabilities, correct, strict=True) if right)))
 
 
-def _by_reply(records: Records, each: Asked, settings: ScoreSettings) -> None:
+def _by_reply(records: Records, each: ItemReplies, settings: ScoreSettings) -> None:
     row = each.row
     shown = list(getattr(row, "shown", row.options))
     labels = list(getattr(row, "labels", ()))

@@ -1,15 +1,15 @@
 """The report's plots, one file each, found by file name.
 
 A plot module holds `TITLE`, `CAPTION`, `NEEDS` (`statistics` or `metrics`: what it is drawn from), `Settings` (a
-`PlotSettings`), `applies(cells) -> bool` and `draw(cells, results, settings) -> matplotlib.figure.Figure`. Importing it
-is cheap: matplotlib and pandas are imported by `draw`.
+`PlotSettings`), `applies(design) -> bool` and `draw(design, results, settings) -> matplotlib.figure.Figure`.
+Importing it is cheap: matplotlib and pandas are imported by `draw`.
 """
 
 import pkgutil
 from importlib import import_module
 from types import ModuleType
 
-from trustdag.stats.study import Cells
+from trustdag.stats.design import StudyDesign
 
 
 def names() -> list[str]:
@@ -22,6 +22,6 @@ def module(name: str) -> ModuleType:
     return import_module(f"{__name__}.{name}")
 
 
-def of_study(cells: Cells) -> list[str]:
+def of_study(design: StudyDesign) -> list[str]:
     """The plots that a study has something to show in."""
-    return [name for name in names() if module(name).applies(cells)]
+    return [name for name in names() if module(name).applies(design)]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from trustdag.report.plot_settings import PlotSettings
-from trustdag.stats.study import Cells
+from trustdag.stats.design import StudyDesign
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,35 +21,35 @@ STATUSES = ("parsed", "unparsed", "refused", "failed")
 
 
 class Settings(PlotSettings):
-    """The plot of answers; its colours stand for parsed, unparsed, refused and failed."""
+    """The plot of answers; its colors stand for parsed, unparsed, refused and failed."""
 
-    colours: tuple[str, ...] = Field(("#0072b2", "#e69f00", "#cc79a7", "#1c2430"), min_length=4)
-    """Colours of parsed, unparsed, refused and failed."""
+    colors: tuple[str, ...] = Field(("#0072b2", "#e69f00", "#cc79a7", "#1c2430"), min_length=4)
+    """Colors of parsed, unparsed, refused and failed."""
     bar_height: float = Field(0.2, gt=0.05)
     """Height of one policy's bar, in inches."""
 
 
-def applies(cells: Cells) -> bool:
+def applies(design: StudyDesign) -> bool:
     """Every study has metrics."""
-    return len(cells.policies) > 0
+    return len(design.policies) > 0
 
 
-def draw(cells: Cells, results: Path, settings: Settings) -> "Figure":
+def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
     """One panel a vertical, one bar a policy."""
     from trustdag.report.draw import canvas, legend
     from trustdag.stats.tables import read
 
     metrics = read(results / "statistics").metrics
     metrics = metrics[metrics["headline"].astype(bool)]
-    names = _names(cells)
+    names = _names(design)
     height = len(names) * settings.bar_height + 1
-    figure, axes = canvas(settings, 1, len(cells.verticals), height, sharey=True, sharex=True)
-    for panel, vertical in zip(axes[0], cells.verticals, strict=True):
+    figure, axes = canvas(settings, 1, len(design.verticals), height, sharey=True, sharex=True)
+    for panel, vertical in zip(axes[0], design.verticals, strict=True):
         rows = metrics[metrics["vertical"] == vertical].set_index("policy").reindex(list(names))
         start = rows["n"] * 0.0
-        for status, colour in zip(STATUSES, settings.colours, strict=False):
+        for status, color in zip(STATUSES, settings.colors, strict=False):
             share = rows[status] / rows["n"]
-            panel.barh(range(len(names)), share, left=start, color=colour, label=status, height=0.75)
+            panel.barh(range(len(names)), share, left=start, color=color, label=status, height=0.75)
             start = start + share
         panel.set_title(vertical)
         panel.set_yticks(range(len(names)), names.values())
@@ -61,16 +61,16 @@ def draw(cells: Cells, results: Path, settings: Settings) -> "Figure":
     return figure
 
 
-def _names(cells: Cells) -> dict[str, str]:
+def _names(design: StudyDesign) -> dict[str, str]:
     """A short name for each policy: its recipe, with what tells it from others of the same recipe."""
-    several_models = len({policy.model for policy in cells.policies}) > 1
-    several_sets = len({policy.preferences for policy in cells.policies if policy.preferences}) > 1
-    several_seeds = bool(cells.seed_groups())
+    several_models = len({policy.model for policy in design.policies}) > 1
+    several_sets = len({policy.preferences for policy in design.policies if policy.preferences}) > 1
+    several_seeds = bool(design.seed_groups())
     names = {}
-    for policy in cells.policies:
+    for policy in design.policies:
         parts = [policy.model] if several_models else []
         parts += [policy.preferences] if several_sets and policy.preferences else []
         parts += [policy.recipe]
         parts += [f"seed {policy.seed}"] if several_seeds and policy.seed is not None else []
-        names[policy.policy] = " ".join(parts)
+        names[policy.id] = " ".join(parts)
     return names

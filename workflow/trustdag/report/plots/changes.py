@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from trustdag.report.plot_settings import PlotSettings
-from trustdag.stats.study import Cells
+from trustdag.stats.design import StudyDesign
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,15 +32,15 @@ class Settings(PlotSettings):
     """Height of one dot's line, in inches."""
 
 
-def applies(cells: Cells) -> bool:
+def applies(design: StudyDesign) -> bool:
     """Whether some policy is compared with another."""
-    return any(cells.references(policy) for policy in cells.policies)
+    return any(design.references(policy) for policy in design.policies)
 
 
-def draw(cells: Cells, results: Path, settings: Settings) -> "Figure":
+def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
     """One row of panels a model and preference set, one column a reference."""
     from trustdag.report.changes import arm_name, arms, changes, levels, of_arm
-    from trustdag.report.draw import canvas, colours, legend
+    from trustdag.report.draw import canvas, colors, legend
     from trustdag.stats.tables import read
 
     tables = read(results / "statistics")
@@ -48,15 +48,15 @@ def draw(cells: Cells, results: Path, settings: Settings) -> "Figure":
     found = found[found["headline"].astype(bool)]
     groups = arms(levels(tables))
     references = [name for name in ("base", "sft") if (found["reference"] == name).any()]
-    recipes = list(dict.fromkeys(policy.recipe for policy in cells.policies))
+    recipes = list(dict.fromkeys(policy.recipe for policy in design.policies))
     shown = [recipe for recipe in recipes if (found["recipe"] == recipe).any()]
-    palette = {name: colour for name, colour in colours(recipes, settings).items() if name in shown}
-    height = len(groups) * (len(cells.verticals) * (len(shown) + 1) * settings.row_height + 0.6) + 0.5
+    palette = {name: color for name, color in colors(recipes, settings).items() if name in shown}
+    height = len(groups) * (len(design.verticals) * (len(shown) + 1) * settings.row_height + 0.6) + 0.5
     figure, axes = canvas(settings, len(groups), len(references), height, sharey="row", sharex=True)
     for row, arm in enumerate(groups):
         for column, reference in enumerate(references):
             rows = of_arm(found[found["reference"] == reference], arm)
-            _panel(axes[row, column], rows, cells.verticals, palette, settings)
+            _panel(axes[row, column], rows, design.verticals, palette, settings)
             heading = arm_name(arm, groups) if column == 0 else ""
             since = "since the base model" if reference == "base" else "since SFT"
             axes[row, column].set_title(f"{heading}\n{since}" if len(groups) > 1 else since)
@@ -74,30 +74,30 @@ def _panel(
     labels = []
     for place, vertical in enumerate(verticals):
         of_vertical = rows[rows["vertical"] == vertical]
-        better = of_vertical["better"].iloc[0] if len(of_vertical) else ""
+        better = of_vertical["direction"].iloc[0] if len(of_vertical) else ""
         labels.append(f"{vertical}\n{ARROWS.get(better, '')}".strip())
         if of_vertical["change"].isna().all():
             axes.text(0.02, place, "not measured", transform=axes.get_yaxis_transform(), va="center", color=QUIET)
         if place:
             axes.axhline(place - 0.5, color="#eef1f4", linewidth=1)
-        for number, (recipe, colour) in enumerate(palette.items()):
+        for number, (recipe, color) in enumerate(palette.items()):
             for change in rows_of(of_vertical[of_vertical["recipe"] == recipe]):
                 height = place + (number - (len(palette) - 1) / 2) * step
                 certain = change["verdict"] in ("rose", "fell")
                 axes.plot(
-                    [change["low"], change["high"]], [height, height], color=colour, solid_capstyle="butt", linewidth=2
+                    [change["low"], change["high"]], [height, height], color=color, solid_capstyle="butt", linewidth=2
                 )
                 axes.plot(
                     change["change"],
                     height,
                     "o",
-                    color=colour,
-                    markerfacecolor=colour if certain else "white",
+                    color=color,
+                    markerfacecolor=color if certain else "white",
                     markeredgewidth=1.5,
                     markersize=settings.marker,
                 )
-    for recipe, colour in palette.items():
-        axes.plot([], [], "o-", color=colour, label=recipe)
+    for recipe, color in palette.items():
+        axes.plot([], [], "o-", color=color, label=recipe)
     axes.axvline(0, color=QUIET, linewidth=1.2)
     axes.set_yticks(range(len(verticals)), labels)
     axes.set_ylim(len(verticals) - 0.5, -0.5)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from trustdag.report.plot_settings import PlotSettings
-from trustdag.stats.study import Cells
+from trustdag.stats.design import StudyDesign
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,32 +30,32 @@ class Settings(PlotSettings):
     """Size of the dots, in points."""
 
 
-def applies(cells: Cells) -> bool:
+def applies(design: StudyDesign) -> bool:
     """Every study has metrics."""
-    return len(cells.policies) > 0
+    return len(design.policies) > 0
 
 
-def draw(cells: Cells, results: Path, settings: Settings) -> "Figure":
+def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
     """One row of panels a model and preference set, one column a vertical."""
     from trustdag.report.changes import arm_name, arms, levels, of_arm
-    from trustdag.report.draw import canvas, colours
+    from trustdag.report.draw import canvas, colors
     from trustdag.stats.tables import read
 
     found = levels(read(results / "statistics"))
     groups = arms(found)
     found = found[found["headline"].astype(bool)]
-    recipes = list(dict.fromkeys(policy.recipe for policy in cells.policies))
-    palette = colours(recipes, settings)
+    recipes = list(dict.fromkeys(policy.recipe for policy in design.policies))
+    palette = colors(recipes, settings)
     figure, axes = canvas(
         settings,
         len(groups),
-        len(cells.verticals),
+        len(design.verticals),
         len(groups) * settings.panel_height + 0.3,
         sharex=True,
         sharey="col",
     )
     for row, arm in enumerate(groups):
-        for column, vertical in enumerate(cells.verticals):
+        for column, vertical in enumerate(design.verticals):
             rows = of_arm(found[found["vertical"] == vertical], arm)
             _panel(axes[row, column], rows, recipes, palette, settings)
             if row == 0:
@@ -74,9 +74,9 @@ def _panel(axes: "Axes", rows: "pd.DataFrame", recipes: list[str], palette: dict
     elif len(chance):
         axes.axhline(chance.iloc[0], color=QUIET, linestyle=(0, (4, 3)), linewidth=1)
     for level in rows_of(rows):
-        place, colour = recipes.index(level["recipe"]), palette[level["recipe"]]
-        axes.plot([place, place], [level["low"], level["high"]], color=colour, linewidth=2)
-        axes.plot(place, level["value"], "o", color=colour, markersize=settings.marker)
+        place, color = recipes.index(level["recipe"]), palette[level["recipe"]]
+        axes.plot([place, place], [level["low"], level["high"]], color=color, linewidth=2)
+        axes.plot(place, level["value"], "o", color=color, markersize=settings.marker)
     axes.set_xticks(range(len(recipes)), recipes, rotation=45 if len(recipes) > 3 else 0)
     axes.set_xlim(-0.6, len(recipes) - 0.4)
     axes.margins(y=0.15)

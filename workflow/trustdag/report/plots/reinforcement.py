@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from trustdag.report.plot_settings import RUNS, PlotSettings
-from trustdag.stats.study import Cells
+from trustdag.stats.design import StudyDesign
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,27 +23,27 @@ MEASURES = {"reward": "reward", "kl": "KL divergence per reply"}
 
 
 class Settings(PlotSettings):
-    """The plot of PPO's progress; its colours stand for the models, preference sets and seeds."""
+    """The plot of PPO's progress; its colors stand for the models, preference sets and seeds."""
 
     height: float = Field(2.9, gt=0.5)
     """Height, in inches."""
-    colours: tuple[str, ...] = Field(RUNS, min_length=1)
-    """Colours of the runs."""
+    colors: tuple[str, ...] = Field(RUNS, min_length=1)
+    """Colors of the runs."""
 
 
-def applies(cells: Cells) -> bool:
+def applies(design: StudyDesign) -> bool:
     """Whether something is trained by PPO."""
-    return any("ppo" in policy.methods for policy in cells.policies)
+    return any("ppo" in policy.methods for policy in design.policies)
 
 
-def draw(cells: Cells, results: Path, settings: Settings) -> "Figure":
+def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
     """One panel for the reward, one for the divergence."""
-    from trustdag.report.draw import canvas, colours, legend
+    from trustdag.report.draw import canvas, colors, legend
     from trustdag.report.runs import runs
 
-    trained = [run for run in runs(cells, results) if run.method == "ppo"]
+    trained = [run for run in runs(design, results) if run.method == "ppo"]
     labels = [_label(run, trained) for run in trained]
-    palette = colours(labels, settings)
+    palette = colors(labels, settings)
     figure, axes = canvas(settings, 1, len(MEASURES), settings.height)
     for run, label in zip(trained, labels, strict=True):
         table = run.curves()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from trustdag.report.plot_settings import PlotSettings
-from trustdag.stats.study import Cells
+from trustdag.stats.design import StudyDesign
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,27 +29,27 @@ class Settings(PlotSettings):
     """Size of the dots, in points."""
 
 
-def applies(cells: Cells) -> bool:
+def applies(design: StudyDesign) -> bool:
     """Whether some recipe was trained with several seeds, from a base model."""
-    return any(group[0].reference_base for group in cells.seed_groups())
+    return any(group[0].reference_base for group in design.seed_groups())
 
 
-def draw(cells: Cells, results: Path, settings: Settings) -> "Figure":
+def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
     """One row of panels a model and preference set, one column a vertical."""
     from trustdag.report.changes import arm_name, arms, levels, of_arm
-    from trustdag.report.draw import QUIET, canvas, colours, rows_of
+    from trustdag.report.draw import QUIET, canvas, colors, rows_of
     from trustdag.stats.tables import read
 
     tables = read(results / "statistics")
     groups = arms(levels(tables))
-    everywhere = list(dict.fromkeys(policy.recipe for policy in cells.policies))
-    recipes = list(dict.fromkeys(group[0].recipe for group in cells.seed_groups()))
-    palette = colours(everywhere, settings)
+    everywhere = list(dict.fromkeys(policy.recipe for policy in design.policies))
+    recipes = list(dict.fromkeys(group[0].recipe for group in design.seed_groups()))
+    palette = colors(everywhere, settings)
     figure, axes = canvas(
-        settings, len(groups), len(cells.verticals), len(groups) * settings.panel_height + 0.3, sharex=True
+        settings, len(groups), len(design.verticals), len(groups) * settings.panel_height + 0.3, sharex=True
     )
     for row, arm in enumerate(groups):
-        for panel, vertical in zip(axes[row], cells.verticals, strict=True):
+        for panel, vertical in zip(axes[row], design.verticals, strict=True):
             single, mean = (_headlines(of_arm(table, arm), vertical) for table in (tables.differences, tables.seeds))
             panel.axhline(0, color=QUIET, linewidth=1.2)
             for place, recipe in enumerate(recipes):

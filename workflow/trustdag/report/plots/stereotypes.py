@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from trustdag.report.plot_settings import PlotSettings
-from trustdag.stats.study import Cells
+from trustdag.stats.design import StudyDesign
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,16 +35,16 @@ class Settings(PlotSettings):
     """Which of bias's metrics is shown."""
     row_height: float = Field(0.24, gt=0)
     """Height of one topic's or group's line, in inches."""
-    colour_map: str = "PuOr_r"
-    """Matplotlib's name of a diverging colour map; its middle is what guessing would score."""
+    color_map: str = "PuOr_r"
+    """Matplotlib's name of a diverging color map; its middle is what guessing would score."""
 
 
-def applies(cells: Cells) -> bool:
+def applies(design: StudyDesign) -> bool:
     """Whether the study measures bias."""
-    return "bias" in cells.verticals
+    return "bias" in design.verticals
 
 
-def draw(cells: Cells, results: Path, settings: Settings) -> "Figure":
+def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
     """One row of panels a model and preference set: the topics, and the groups."""
     from trustdag.report.changes import arm_name, arms, of_arm
     from trustdag.report.draw import canvas
@@ -55,7 +55,7 @@ def draw(cells: Cells, results: Path, settings: Settings) -> "Figure":
     lines = int(found.groupby("facet")["of"].nunique().max()) if len(found) else 1
     figure, axes = canvas(settings, len(groups), 2, len(groups) * (lines * settings.row_height + 0.8))
     scale = _scale(found, settings)
-    recipes = list(dict.fromkeys(policy.recipe for policy in cells.policies))
+    recipes = list(dict.fromkeys(policy.recipe for policy in design.policies))
     for row, arm in enumerate(groups):
         own = of_arm(found, arm)
         shown = [recipe for recipe in recipes if (own["recipe"] == recipe).any()]
@@ -82,14 +82,14 @@ def by_facet(tables: "Tables", metric: str) -> "pd.DataFrame":
 
 
 def _scale(found: "pd.DataFrame", settings: Settings) -> "ScalarMappable":
-    """Values to colours, the same in all panels; the middle of the map is what guessing would score."""
+    """Values to colors, the same in all panels; the middle of the map is what guessing would score."""
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     middle = float(found["chance"].iloc[0]) if len(found) else 0.0
     reach = max([0.25, *(found["value"] - middle).abs().dropna()])
-    return ScalarMappable(Normalize(middle - reach, middle + reach), colormaps[settings.colour_map])
+    return ScalarMappable(Normalize(middle - reach, middle + reach), colormaps[settings.color_map])
 
 
 def _panel(axes: "Axes", rows: "pd.DataFrame", recipes: list[str], scale: "ScalarMappable") -> None:

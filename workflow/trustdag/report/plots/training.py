@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from trustdag.report.plot_settings import RUNS, PlotSettings
-from trustdag.stats.study import Cells
+from trustdag.stats.design import StudyDesign
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,39 +18,39 @@ if TYPE_CHECKING:
 TITLE = "Training curves"
 NEEDS = "metrics"
 CAPTION = (
-    "Loss of each stage by optimiser step (thin: training batches; with dots: validation data). For stages trained on "
+    "Loss of each stage by optimizer step (thin: training batches; with dots: validation data). For stages trained on "
     "pairs, the lower panels show the share of pairs in which the chosen reply is ranked above the rejected one."
 )
 MEASURES = {"loss": "loss", "accuracy": "pairs ranked rightly"}
 
 
 class Settings(PlotSettings):
-    """The plot of training curves; its colours stand for the models, preference sets and seeds of a stage."""
+    """The plot of training curves; its colors stand for the models, preference sets and seeds of a stage."""
 
     panel_height: float = Field(2.2, gt=0.5)
     """Height of one row of panels, in inches."""
-    colours: tuple[str, ...] = Field(RUNS, min_length=1)
-    """Colours of the runs of one stage."""
+    colors: tuple[str, ...] = Field(RUNS, min_length=1)
+    """Colors of the runs of one stage."""
 
 
-def applies(cells: Cells) -> bool:
+def applies(design: StudyDesign) -> bool:
     """Whether something is trained."""
-    return any(set(policy.methods) - {"ppo"} for policy in cells.policies)
+    return any(set(policy.methods) - {"ppo"} for policy in design.policies)
 
 
-def draw(cells: Cells, results: Path, settings: Settings) -> "Figure":
+def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
     """One column a stage, one row a measure."""
-    from trustdag.report.draw import canvas, colours, legend
+    from trustdag.report.draw import canvas, colors, legend
     from trustdag.report.runs import runs
 
     stages: dict[str, list[Run]] = {}
-    for run in runs(cells, results):
+    for run in runs(design, results):
         if run.method != "ppo":
             stages.setdefault(run.name, []).append(run)
     curves = {run.folder: run.curves() for group in stages.values() for run in group}
     measures = [name for name in MEASURES if any(name in table for table in curves.values())]
     labels = {run.folder: _label(run, group) for group in stages.values() for run in group}
-    palette = colours(list(dict.fromkeys(labels.values())), settings)
+    palette = colors(list(dict.fromkeys(labels.values())), settings)
     figure, axes = canvas(settings, len(measures), len(stages), len(measures) * settings.panel_height + 0.4)
     for column, (stage, group) in enumerate(stages.items()):
         for row, measure in enumerate(measures):
@@ -76,7 +76,7 @@ def _label(run: "Run", group: list["Run"]) -> str:
     return ", ".join(parts)
 
 
-def _curve(axes: "Axes", table: "pd.DataFrame", measure: str, colour: str, label: str) -> None:
+def _curve(axes: "Axes", table: "pd.DataFrame", measure: str, color: str, label: str) -> None:
     looks: dict[str, dict[str, Any]] = {
         "train": {"linewidth": 1, "alpha": 0.65},
         "validation": {"marker": "o", "markersize": 4},
@@ -85,4 +85,4 @@ def _curve(axes: "Axes", table: "pd.DataFrame", measure: str, colour: str, label
         rows = table[(table["split"] == split) & table[measure].notna()]
         if len(rows):
             name = label if split == "train" or not (table["split"] == "train").any() else None
-            axes.plot(rows["step"], rows[measure].astype(float), color=colour, label=name, **look)
+            axes.plot(rows["step"], rows[measure].astype(float), color=color, label=name, **look)

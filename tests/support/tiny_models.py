@@ -1,0 +1,157 @@
+"""A GPT-NeoX of some thousand weights and pairs with a simple rule, built on the spot, for tests of training."""
+
+import functools
+import multiprocessing
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from trustdag.artifacts import read_json, read_jsonl, write_json
+from trustdag.errors import UserError
+from trustdag.models.base import Scratch
+from trustdag.train.stage import Stage
+
+NAMES = ("Ana", "Bo", "Cal", "Dee", "Eli", "Fay")
+THINGS = ("apple", "river", "stone", "garden", "lamp", "kite")
+
+
+def scratch(**changes: Any) -> Scratch:
+    """Settings of the tiny model."""
+    values = {
+        "corpus": "tiny",
+        "vocabulary": 340,
+        "hidden_size": 32,
+        "layers": 2,
+        "heads": 2,
+        "context": 64,
+        "steps": 30,
+        "batch_size": 4,
+        "checkpoint_every": 10,
+        "log_every": 5,
+    }
+    return Scratch(**{**values, **changes})
+
+
+def pairs(count: int) -> pd.DataFrame:
+    """Pairs whose chosen reply is polite (it thanks) and whose rejected reply is not."""
+    rows = []
+    for number in range(count):
+        name, thing = NAMES[number % 6], THINGS[number // 6 % 6]
+        rows.append(
+            {
+                "prompt_id": f"{number:016x}",
+                "prompt": [{"role": "user", "content": f"Give {name} the {thing}."}],
+                "chosen": f"Thanks, {name} has it.",
+                "rejected": f"No, {name} has not.",
+                "source": f"tiny:{number}",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def transcripts(count: int) -> list[str]:
+    """What the tiny base model reads: both kinds of reply."""
+    return [
+        f"\n\nHuman: {row.prompt[0]['content']}\n\nAssistant: {reply}"
+        for row in pairs(count).itertuples()
+        for reply in (row.chosen, row.rejected)
+    ]
+
+
+def write_data(folder: Path, count: int = 48) -> Path:
+    """A folder of canonical preference data and a corpus."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pairs(count).to_parquet(folder / "train.parquet")
+    pairs(18).to_parquet(folder / "validation.parquet")
+    pd.DataFrame({"text": transcripts(count)}).to_parquet(folder / "corpus.parquet")
+    return folder
+
+
+def write_base(out: Path) -> Path:
+    """A tiny model with random weights and its manifest; returns the model folder."""
+    import torch
+
+    from trustdag.models.folder import write_model
+    from trustdag.train.pretrain import build, train_tokenizer
+
+    settings = scratch()
+    tokenizer = train_tokenizer(transcripts(36), settings.vocabulary, settings.context)
+    torch.manual_seed(0)
+    model = build(settings, tokenizer)
+    write_model(out, model, tokenizer, kind="policy", prompt_format="hh", made_by={}, facts={})
+    return out / "model"
+
+
+def stage(method: str, policy: Path, data: Path, out: Path, seed: int = 0) -> Stage:
+    """A stage on the tiny model."""
+    return Stage(method=method, policy=policy, reward=None, data=data, seed=seed, prompt_format="hh", out=out)
+
+
+def checkpoint_folder(out: Path) -> Path:
+    """The one folder of checkpoints under `out`."""
+    (found,) = (out / ".checkpoints").iterdir()
+    return found
+
+
+def lines(path: Path, split: str = "train") -> list[dict[str, Any]]:
+    """The records of a split, without those that depend on the machine's speed."""
+    records = [record for record in read_jsonl(path) if record["split"] == split]
+    return [{name: value for name, value in record.items() if name != "tokens_per_second"} for record in records]
+
+
+def weights(out: Path) -> str:
+    """The digest of a finished model's weights."""
+    return read_json(out / "manifest.json")["files"]["model.safetensors"]
+
+
+def edit_json(path: Path, **changes: Any) -> None:
+    """Changes keys of a JSON file; None removes one."""
+    content = {**read_json(path), **changes}
+    write_json(path, {name: value for name, value in content.items() if value is not None})
+
+
+# --- Runs in a process of their own, to be killed ---
+
+
+@functools.cache
+def processes() -> Any:
+    """Starts processes from one that has imported the slow libraries and nothing else, so that each start is quick."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.support.preload_training"])
+    return context
+
+
+def start(function: Any, *arguments: Any) -> Any:
+    """Runs `function(*arguments)` in a process of its own."""
+    process = processes().Process(target=_one_thread, args=(function, *arguments))
+    process.start()
+    return process
+
+
+def _one_thread(function: Any, *arguments: Any) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    try:
+        function(*arguments)
+    except UserError as error:
+        raise SystemExit(2) from error
+
+
+def kill_at(process: Any, out: Path, step: int, number: int) -> None:
+    """Sends a signal once the run that writes to `out` has logged `step`."""
+    deadline = time.monotonic() + 300
+    while not any(_reached(path, step) for path in out.glob(".checkpoints/*/metrics.jsonl")):
+        assert process.is_alive(), f"the run ended before step {step}"
+        assert time.monotonic() < deadline, f"the run did not reach step {step}"
+        time.sleep(0.002)
+    import os
+
+    os.kill(process.pid, number)
+    process.join(60)
+
+
+def _reached(metrics: Path, step: int) -> bool:
+    return any(f'"step": {number},' in metrics.read_text() for number in range(step, step + 5))

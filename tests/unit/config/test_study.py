@@ -1,0 +1,139 @@
+"""The configuration: whole and typed, or an error that names the file, the key, the value and the mend."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from trustdag.config import reference
+from trustdag.config.load import check_results, load, mark_results, validate
+from trustdag.errors import UserError
+
+ROOT = Path(__file__).parents[3]
+STUDIES = sorted((ROOT / "config").glob("*.yaml"))
+
+
+def smoke() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "config" / "smoke.yaml").read_text())
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """The smoke study with one key set (or, with `...`, deleted); `path` is dotted."""
+    config = copy.deepcopy(smoke())
+    *parents, last = path.split(".")
+    section = config
+    for key in parents:
+        section = section.setdefault(key, {})
+    if value is ...:
+        del section[last]
+    else:
+        section[last] = value
+    return config
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.stem)
+def test_every_shipped_study_is_valid(study: Path) -> None:
+    assert load(study, data_root="/somewhere").name
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("modells", {}, "modells: unknown key"),
+        ("name", ..., "name: Field required"),
+        ("name", "a/b", "name: String should match"),
+        ("seeds", [], "seeds: List should have at least 1"),
+        ("seeds", [0, 0], "every seed may stand once"),
+        ("seeds", ["zero"], "seeds.0: Input should be a valid integer"),
+        ("models", {}, "models: Dictionary should have at least 1"),
+        ("models.tiny.base.source", "hup", "hup"),
+        ("models.tiny.base.layer", 3, "layer: unknown key"),
+        ("models.tiny.base.layers", 0, "layers: Input should be greater than or equal to 1"),
+        ("models.tiny.base.corpus", "crowds", "no preference set `crowds`; preferences has crowd"),
+        ("models.tiny.prompt_format", "html", "prompt_format: Input should be 'hh', 'plain' or 'chat'"),
+        ("models.tiny.overrides", {"spo": {}}, "models.tiny.overrides.spo: no stage of that name"),
+        ("models.tiny.overrides", {"dpo": {"learning_rat": 1}}, "models.tiny.overrides.dpo: learning_rat: unknown key"),
+        ("models.tiny.checkpoints", {"sft-kto": {"source": "folder", "path": "x"}}, "no recipe passes through"),
+        ("models.hub", {"base": {"source": "hub", "name": "a/b", "revision": "main"}}, "revision"),
+        ("preferences.crowd.source", "reddit", "reddit"),
+        ("stages.dpo.beta", "strong", "beta: Input should be a valid number"),
+        ("stages.dpo.betta", 1, "betta: unknown key"),
+        ("stages.kto", {}, "kto"),
+        ("stages.sft-2", {"method": "sft"}, "String should match"),
+        ("recipes.kto", ["sft", "kto"], "recipes.kto: no stage `kto`; stages has sft, reward, dpo, ppo"),
+        ("recipes.ppo", ["sft", "ppo"], "recipes.ppo: stage `ppo` needs a reward model"),
+        ("recipes.reward", ["sft", "reward"], "recipes.reward: ends with `reward`, which makes no policy"),
+        ("recipes.again", ["sft", "dpo"], "recipes.again: the same chain as `dpo`; remove one of them"),
+        ("verticals.kindness", {}, "kindness: unknown key"),
+        ("models.toxicity", {"base": {"source": "folder", "path": "x"}}, "`toxicity` is the name of more than one"),
+        ("statistics.level", 95, "level: Input should be less than 1"),
+        ("preferences.mine", {"source": "hh", "path": "{data_root}/x.jsonl"}, "add `--config data_root=FOLDER`"),
+    ],
+)  # fmt: skip
+def test_an_error_names_file_key_and_mend(path: str, value: Any, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        validate(changed(path, value), "config/mine.yaml")
+    assert message in str(error.value)
+    assert all(line.startswith("config/mine.yaml: ") for line in str(error.value).splitlines())
+    assert len(str(error.value).splitlines()) <= 3
+
+
+def test_a_number_written_as_1e_3_is_a_number() -> None:
+    assert validate(changed("stages.sft.learning_rate", "1e-3"), "x").stages["sft"].learning_rate == 0.001
+
+
+def test_equal_settings_give_equal_text_whatever_the_order_or_notation() -> None:
+    one = validate(changed("stages.dpo", {"beta": 1, "batch_size": 8}), "x").stages["dpo"]
+    other = validate(changed("stages.dpo", {"batch_size": 8, "beta": 1.0}), "x").stages["dpo"]
+    assert one.as_json() == other.as_json()
+
+
+def test_overrides_hold_for_one_model_alone() -> None:
+    config = changed("models.other", {"base": {"source": "folder", "path": "x"}, "overrides": {"dpo": {"beta": 0.5}}})
+    study = validate(config, "x")
+    assert study.stage_settings("other", "dpo").beta == 0.5
+    assert study.stage_settings("tiny", "dpo").beta == study.stages["dpo"].beta
+
+
+def test_data_root_stands_for_a_folder(tmp_path: Path) -> None:
+    config = changed("preferences.mine", {"source": "hh", "path": "{data_root}/x.jsonl"}) | {"data_root": tmp_path}
+    assert str(tmp_path / "x.jsonl") in validate(config, "x").preferences["mine"].as_json()
+
+
+def test_a_missing_or_malformed_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.yaml: No such file"):
+        load(tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_text("name: [")
+    with pytest.raises(UserError, match=r"bad\.yaml: not YAML"):
+        load(tmp_path / "bad.yaml")
+    (tmp_path / "list.yaml").write_text("- 1")
+    with pytest.raises(UserError, match="a study is a mapping"):
+        load(tmp_path / "list.yaml")
+
+
+def test_a_results_folder_belongs_to_one_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = validate(smoke(), "config/smoke.yaml")
+    mark_results(study, "config/smoke.yaml")
+    check_results(study, "config/smoke.yaml")
+    with pytest.raises(UserError, match=r"holds the study of config/smoke\.yaml; give this one another `name`"):
+        check_results(study, "config/copy.yaml")
+
+
+def test_the_schema_and_the_reference_are_in_step() -> None:
+    mend = "run `trustdag schema` and commit what it wrote"
+    assert (ROOT / "config" / "schema.json").read_text() == reference.schema(), mend
+    assert (ROOT / "docs" / "configuration.md").read_text() == reference.page(), mend
+
+
+def test_every_key_is_documented() -> None:
+    undocumented = [
+        f"{name}.{key}"
+        for name, section in json.loads(reference.schema())["$defs"].items()
+        for key, field in section.get("properties", {}).items()
+        if key != "source" and not field.get("description")
+    ]
+    assert undocumented == []

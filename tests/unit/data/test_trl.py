@@ -1,0 +1,278 @@
+"""TRL's preference formats: the same prompt and replies as TRL finds, and clear reasons where there is no pair."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from trustdag.data.source import Drop, NotAPair
+from trustdag.data.trl import Settings, parts, read
+from trustdag.errors import UserError
+
+REVISION = "0123456789abcdef" * 2 + "01234567"
+
+
+def user(content: str) -> dict[str, str]:
+    return {"role": "user", "content": content}
+
+
+def assistant(content: str) -> dict[str, str]:
+    return {"role": "assistant", "content": content}
+
+
+def system(content: str) -> dict[str, str]:
+    return {"role": "system", "content": content}
+
+
+SKY = [user("What colour is the sky?")]
+GOOD: dict[str, tuple[dict[str, Any], list[dict[str, str]], str, str]] = {
+    "text": (
+        {"prompt": "The sky is", "chosen": " blue.", "rejected": " green."},
+        [user("The sky is")],
+        "blue.",
+        "green.",
+    ),
+    "text, implied": (
+        {"chosen": "The sky is blue.", "rejected": "The sky is green."},
+        [user("The sky is")],
+        "blue.",
+        "green.",
+    ),
+    "text, implied, with an empty prompt column": (
+        {"prompt": None, "chosen": "The sky is blue.", "rejected": "The sky is green."},
+        [user("The sky is")],
+        "blue.",
+        "green.",
+    ),
+    "text, implied, never cut inside a word": (
+        {"chosen": "The sky is blue.", "rejected": "The sky is black."},
+        [user("The sky is")],
+        "blue.",
+        "black.",
+    ),
+    "text, implied, where one ends": (
+        {"chosen": "The sky is", "rejected": "The sky is blue."},
+        [user("The sky is")],
+        "",
+        "blue.",
+    ),
+    "text, an HH-RLHF prompt": (
+        {"prompt": "\n\nHuman: Hi.\n\nAssistant: Yo.\n\nHuman: Bye.\n\nAssistant:", "chosen": " A", "rejected": " C"},
+        [user("Hi."), assistant("Yo."), user("Bye.")],
+        "A",
+        "C",
+    ),
+    "text, HH-RLHF transcripts": (
+        {"chosen": "\n\nHuman: Hi.\n\nAssistant: A", "rejected": "\n\nHuman: Hi.\n\nAssistant: C"},
+        [user("Hi.")],
+        "A",
+        "C",
+    ),
+    "messages": (
+        {"prompt": SKY, "chosen": [assistant("Blue.")], "rejected": [assistant("Green.")]},
+        SKY,
+        "Blue.",
+        "Green.",
+    ),
+    "messages, implied": (
+        {"chosen": [*SKY, assistant("Blue.")], "rejected": [*SKY, assistant("Green.")]},
+        SKY,
+        "Blue.",
+        "Green.",
+    ),
+    "messages, implied, several turns after a system text": (
+        {
+            "chosen": [system("Be short."), user("Hi."), assistant("Yo."), user("Bye."), assistant("A")],
+            "rejected": [system("Be short."), user("Hi."), assistant("Yo."), user("Bye."), assistant("C")],
+        },
+        [system("Be short."), user("Hi."), assistant("Yo."), user("Bye.")],
+        "A",
+        "C",
+    ),
+    "messages, implied, beside a text prompt": (
+        {
+            "prompt": "What colour is the sky?",
+            "chosen": [*SKY, assistant("Blue.")],
+            "rejected": [*SKY, assistant("Green.")],
+        },
+        SKY,
+        "Blue.",
+        "Green.",
+    ),
+    "messages, implied, identical": (
+        {"chosen": [*SKY, assistant("Blue.")], "rejected": [*SKY, assistant("Blue.")]},
+        SKY,
+        "Blue.",
+        "Blue.",
+    ),
+    "further keys are left alone": (
+        {"prompt": "a", "chosen": "b", "rejected": "c", "score_chosen": 3, "id": "x"},
+        [user("a")],
+        "b",
+        "c",
+    ),
+}
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "no keys": ({}, "no key `chosen`"),
+    "no rejected": ({"prompt": "a", "chosen": "b"}, "no key `rejected`"),
+    "misspelt": ({"prompt": "a", "choosen": "b", "rejected": "c"}, "no key `chosen` .*choosen"),
+    "null reply": ({"prompt": "a", "chosen": None, "rejected": "c"}, "`chosen` is NoneType"),
+    "number": ({"prompt": "a", "chosen": 1, "rejected": 2}, "`chosen` is int"),
+    "messages and text": ({"prompt": "a", "chosen": [assistant("b")], "rejected": "c"}, "`chosen` is list"),
+    "messages to text": ({"prompt": SKY, "chosen": "b", "rejected": "c"}, "`prompt` is list"),
+    "no shared start": ({"chosen": "yes", "rejected": "no"}, "no word in common"),
+    "no shared word": ({"chosen": "blue", "rejected": "black"}, "no word in common"),
+    "no message": ({"prompt": SKY, "chosen": [], "rejected": [assistant("b")]}, "`chosen` holds no message"),
+    "no prompt message": (
+        {"prompt": [], "chosen": [assistant("a")], "rejected": [assistant("b")]},
+        "`prompt` holds no",
+    ),
+    "a tool's message": (
+        {"prompt": [*SKY, {"role": "tool", "content": "7"}], "chosen": [assistant("a")], "rejected": [assistant("b")]},
+        "role is not",
+    ),
+    "no content": (
+        {"prompt": [{"role": "user"}], "chosen": [assistant("a")], "rejected": [assistant("b")]},
+        "no key `con",
+    ),
+    "an image": (
+        {
+            "prompt": [{"role": "user", "content": [{"type": "image"}]}],
+            "chosen": [assistant("a")],
+            "rejected": [assistant("b")],
+        },
+        "`content` is list",
+    ),
+    "a user's reply": ({"prompt": SKY, "chosen": [user("a")], "rejected": [assistant("b")]}, "role is not `assistant`"),
+    "the assistant was last": (
+        {"prompt": [*SKY, assistant("Hm.")], "chosen": [assistant("a")], "rejected": [assistant("b")]},
+        "last turn is not the user's",
+    ),
+    "the assistant was first": (
+        {"prompt": [assistant("Hm."), *SKY], "chosen": [assistant("a")], "rejected": [assistant("b")]},
+        "first turn is not the user's",
+    ),
+    "a late system text": (
+        {"prompt": [*SKY, system("x"), user("y")], "chosen": [assistant("a")], "rejected": [assistant("b")]},
+        "system text stands after",
+    ),
+    "further turns": (
+        {"prompt": SKY, "chosen": [assistant("a"), user("b"), assistant("c")], "rejected": [assistant("b")]},
+        "further turns",
+    ),
+    "they part early": (
+        {
+            "chosen": [*SKY, assistant("a"), user("b"), assistant("c")],
+            "rejected": [*SKY, assistant("d"), user("b"), assistant("c")],
+        },
+        "further turns",
+    ),
+    "half a character": ({"prompt": "a", "chosen": "\ud83d", "rejected": "c"}, "surrogate"),
+}
+
+
+@pytest.mark.parametrize("case", GOOD)
+def test_every_format_gives_prompt_and_replies(case: str) -> None:
+    record, prompt, chosen, rejected = GOOD[case]
+    found, *replies = parts(record)
+    assert (found, [reply.strip() for reply in replies]) == (prompt, [chosen, rejected])
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_is_no_pair_says_why(case: str) -> None:
+    record, why = BAD[case]
+    with pytest.raises(NotAPair, match=why):
+        parts(record)
+
+
+OURS_ALONE = {
+    "messages, implied, identical",  # TRL leaves no reply
+    "text, implied, never cut inside a word",
+    "text, implied, where one ends",  # TRL takes the last letter for no part of the prompt
+    "text, an HH-RLHF prompt",
+    "text, HH-RLHF transcripts",
+}
+
+
+@pytest.mark.parametrize("case", [case for case in GOOD if case not in OURS_ALONE])
+def test_we_find_the_prompt_that_trl_finds(case: str) -> None:
+    from trl.data_utils import maybe_extract_prompt
+
+    record = {key: value for key, value in GOOD[case][0].items() if value is not None}
+    theirs = maybe_extract_prompt(dict(record))
+    prompt, chosen, rejected = parts(record)
+    as_text = isinstance(theirs["prompt"], str)
+    assert prompt == ([user(theirs["prompt"].strip())] if as_text else theirs["prompt"])
+    replies = [theirs[key] if as_text else theirs[key][0]["content"] for key in ("chosen", "rejected")]
+    assert [chosen.strip(), rejected.strip()] == [reply.strip() for reply in replies]
+
+
+words = st.lists(st.sampled_from(["a", "ab", "b", " ", "\n", "ä."]), max_size=8).map("".join)
+
+
+@given(words, words, words)
+def test_an_implied_prompt_loses_nothing_and_ends_between_words(start: str, one: str, other: str) -> None:
+    assume(start.strip() and one != other)
+    chosen, rejected = f"{start} {one}", f"{start} {other}"
+    prompt, *replies = parts({"chosen": chosen, "rejected": rejected})
+    for whole, reply in zip((chosen, rejected), replies, strict=True):
+        before = whole.removesuffix(reply)
+        assert whole.endswith(reply)
+        assert before.strip() == prompt[0]["content"]
+        assert not reply or reply[0].isspace() or before[-1].isspace()
+
+
+def test_jsonl_and_parquet_give_the_same_pairs(tmp_path: Path) -> None:
+    records = [{"chosen": [*SKY, assistant(reply)], "rejected": [*SKY, assistant("No.")]} for reply in "abc"]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    pq.write_table(pa.Table.from_pylist(records), tmp_path / "a.parquet")
+    lines = [record for record in read(Settings(path=str(tmp_path / "a.jsonl"))) if not isinstance(record, Drop)]
+    rows = [record for record in read(Settings(path=str(tmp_path / "a.parquet"))) if not isinstance(record, Drop)]
+    assert [line | {"source": ""} for line in lines] == [row | {"source": ""} for row in rows]
+    assert [line["source"] for line in lines] == ["a.jsonl:1", "a.jsonl:2", "a.jsonl:3"]
+    assert [row["source"] for row in rows] == ["a.parquet:1", "a.parquet:2", "a.parquet:3"]
+
+
+def test_a_row_without_the_columns_is_counted_as_malformed(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["a", "b"]}), tmp_path / "a.parquet")
+    found = list(read(Settings(path=str(tmp_path / "a.parquet"))))
+    assert [drop.reason for drop in found if isinstance(drop, Drop)] == ["malformed", "malformed"]
+
+
+@pytest.mark.parametrize("cut", [0, 3, 100, -1, -200])
+def test_a_damaged_parquet_file_is_named(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(
+        pa.table({key: [str(at) + key for at in range(500)] for key in ("prompt", "chosen", "rejected")}), path
+    )
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(UserError, match=r"a\.parquet: not a whole Parquet file"):
+        list(read(Settings(path=str(path))))
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({}, "give `path`"),
+        ({"name": "some/data"}, "give `path`"),
+        ({"name": "some/data", "revision": REVISION}, "give `path`"),
+        ({"path": "x.jsonl", "name": "some/data"}, "not both"),
+        ({"name": "some/data", "revision": "main", "files": ["a.parquet"]}, "revision"),
+        ({"name": "data", "revision": REVISION, "files": ["a.parquet"]}, "name"),
+    ],
+)
+def test_the_place_of_the_data_is_unambiguous(values: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        Settings(**values)
+
+
+def test_settings_survive_json() -> None:
+    settings = Settings(name="some/data", revision=REVISION, files=("a.parquet", "b.parquet"), license="MIT")
+    assert Settings.from_json(settings.as_json()) == settings

@@ -1,0 +1,190 @@
+"""Launching a command: signals, the warning before the limit, orphans, and what is written down at the end.
+
+The launched `python -m trustdag` is a stand-in package, so that a test decides how the command behaves.
+"""
+
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from trustdag.errors import UserError
+from trustdag.jobs import launch, processes, watch
+from trustdag.jobs import record as job_record
+from trustdag.jobs.allocation import Allocation
+
+WORKFLOW = Path(launch.__file__).parents[2]
+TRAINER = """
+    import signal, sys, time
+    def stop(number, frame):
+        print(f"trustdag: {signal.Signals(number).name}: saved a checkpoint at step 3", flush=True)
+        sys.exit(75)
+    for each in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(each, stop)
+    print("training", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch):
+    """Launches a command whose Python source is given; returns its exit code, record and log."""
+    monkeypatch.setattr(watch, "SAMPLE_SECONDS", 0.05)
+
+    class Job:
+        record = tmp_path / "record.json"
+        log = tmp_path / "logs" / "job.log"
+        given = Allocation(cpus=2, gpu=0, mem_mb=4000, runtime=60)
+
+        def stand_in(self, source: str) -> None:
+            package = tmp_path / "stand_in" / "trustdag"
+            package.mkdir(parents=True, exist_ok=True)
+            (package / "__init__.py").touch()
+            (package / "__main__.py").write_text(textwrap.dedent(source))
+            monkeypatch.setenv("PYTHONPATH", str(package.parent))
+            monkeypatch.chdir(package.parent)
+
+        def run(self, source: str, attempt: int = 1) -> int:
+            self.stand_in(source)
+            return launch.launch(self.record, self.log, attempt, self.given, ["work"])
+
+        def start(self, source: str, warning: float = 1000) -> subprocess.Popen:
+            """The launcher in a process of its own, as Snakemake starts it."""
+            self.stand_in(source)
+            driver = (
+                f"import os, sys; sys.path.insert(0, {str(WORKFLOW)!r}); from pathlib import Path;"
+                "from trustdag.jobs import launch, watch; from trustdag.jobs.allocation import Allocation;"
+                "watch.SAMPLE_SECONDS = 0.05;"
+                f"os.chdir({str(tmp_path / 'stand_in')!r});"
+                f"Allocation.warning = lambda given: {warning};"
+                "given = Allocation(cpus=1, gpu=0, mem_mb=4000, runtime=60);"
+                f"sys.exit(launch.launch(Path({str(self.record)!r}), Path({str(self.log)!r}), 1, given, ['work']))"
+            )
+            return subprocess.Popen([sys.executable, "-c", driver])
+
+        def failures(self) -> list[str]:
+            return [failure.kind for failure in job_record.read(self.record).failures]
+
+    return Job()
+
+
+def wait_until(condition, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.02)
+
+
+def test_a_success_leaves_what_it_used_and_no_failures(job):
+    assert job.run("import time; x = bytearray(80_000_000); print('done'); time.sleep(0.5)") == 0
+    record = job_record.read(job.record)
+    assert record.failures == ()
+    assert record.running is None
+    assert record.used is not None
+    assert 0.4 < record.used.seconds < 20
+    assert 80 < record.used.peak_mb < 1000
+    assert "done" in job.log.read_text()
+
+
+def test_the_command_gets_its_arguments_and_its_share_of_the_cpus(job):
+    job.run("import os, sys; print(sys.argv[1:], os.environ['OMP_NUM_THREADS'])")
+    assert "['work'] 2" in job.log.read_text()
+
+
+def test_an_error_is_written_down_and_not_tried_again_in_the_same_run(job):
+    assert job.run("raise KeyError('beta')") == 1
+    assert job.failures() == ["error"]
+    with pytest.raises(UserError, match="not tried again"):
+        job.run("print('never')", attempt=2)
+    assert "never" not in job.log.read_text()
+
+
+def test_the_first_attempt_of_a_later_run_tries_again_and_clears_the_failures(job):
+    job.run("raise KeyError('beta')")
+    assert job.run("print('mended')", attempt=1) == 0
+    assert job.failures() == []
+
+
+def test_the_log_keeps_every_attempt_until_a_fresh_start(job):
+    job.run("print('one'); raise MemoryError")
+    job.log.unlink()  # as Snakemake does before each attempt
+    job.run("print('two')", attempt=2)
+    text = job.log.read_text()
+    assert text.index("attempt 1") < text.index("one") < text.index("attempt 2") < text.index("two")
+    job.run("print('three')")
+    assert "one" not in job.log.read_text()
+
+
+def test_running_out_of_memory_is_told_from_an_error(job):
+    job.run("raise MemoryError")
+    assert job.failures() == ["memory"]
+
+
+def test_a_kill_of_the_command_is_told_from_an_error(job):
+    assert job.run("import os; os.kill(os.getpid(), 9)") == 137
+    assert job.failures() == ["killed"]
+
+
+def test_a_signal_reaches_the_training_which_saves_and_ends(job):
+    launcher = job.start(TRAINER)
+    wait_until(lambda: job.log.exists() and "training" in job.log.read_text())
+    launcher.send_signal(signal.SIGTERM)
+    assert launcher.wait(20) == 75
+    assert job.failures() == ["interrupted"]
+    assert "SIGTERM: saved a checkpoint" in job.log.read_text()
+
+
+def test_training_is_warned_before_its_time_is_up(job):
+    launcher = job.start(TRAINER, warning=1)
+    assert launcher.wait(30) == 75
+    assert job.failures() == ["time"]
+    assert "SIGUSR1: saved a checkpoint" in job.log.read_text()
+
+
+def test_a_command_that_has_nothing_to_save_is_left_to_finish(job):
+    launcher = job.start("import time; time.sleep(3); print('finished')", warning=1)
+    assert launcher.wait(30) == 0
+    assert "finished" in job.log.read_text()
+
+
+def test_an_orphan_is_stopped_before_the_job_starts_again(job):
+    orphan = job.start(TRAINER)
+    wait_until(lambda: job.log.exists() and "training" in job.log.read_text())
+    assert job_record.read(job.record).running is not None
+    assert job.run("print('went on')") == 0
+    assert orphan.wait(20) == 75
+    assert "went on" in job.log.read_text()
+
+
+def test_a_launcher_that_was_killed_leaves_the_trace_of_a_kill(job):
+    launcher = job.start(TRAINER)
+    wait_until(lambda: job.log.exists() and "training" in job.log.read_text())
+    family = processes.descendants(launcher.pid)
+    for pid in [launcher.pid, *family]:
+        processes.send(pid, signal.SIGKILL)
+    launcher.wait(20)
+    job.log.unlink()  # as Snakemake does before each attempt
+    assert job.run("raise KeyError('x')") == 1
+    assert job.failures() == ["killed", "error"]
+    text = job.log.read_text()
+    assert text.count("--- attempt") == 2, "what the killed attempt had said is lost"
+    assert "training" in text.split("--- attempt")[1]
+
+
+def test_a_log_moves_to_its_place_once_an_attempt_has_succeeded(job):
+    job.run("print('one'); raise MemoryError")
+    assert job.log.is_symlink()
+    job.run("print('two')", attempt=2)
+    assert not job.log.is_symlink()
+    assert [path.name for path in job.record.parent.glob("record.*")] == ["record.json"]
+
+
+def test_what_a_killed_attempt_held_decides_whether_memory_ran_out(job):
+    gone = processes.Process(host=processes.Process.ours().host, pid=2**22 - 1, started="1")
+    job_record.write(job.record, job_record.Record(running=gone, held_mb=3900, mem_mb=4000, runtime=60))
+    job.run("raise KeyError('x')")
+    assert job.failures() == ["memory", "error"]

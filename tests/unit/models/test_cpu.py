@@ -1,0 +1,71 @@
+"""Linear layers by oneDNN, and memory that malloc keeps."""
+
+import copy
+import ctypes
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from trustdag.models import cpu
+
+
+@pytest.mark.parametrize("few", [0, cpu.FEW], ids=["by oneDNN", "few multiplications, by MKL"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_onednn_linear_has_the_result_and_gradients_of_linear(bias, few, monkeypatch):
+    # given
+    monkeypatch.setattr(cpu, "FEW", few)
+    plain = torch.nn.Linear(12, 7, bias=bias)
+    fast = copy.deepcopy(plain)
+    fast.__class__ = cpu.OneDNNLinear
+    x = torch.randn(3, 5, 12, requires_grad=True)
+    y = x.detach().clone().requires_grad_(True)
+    weights = torch.randn(3, 5, 7)
+    # when
+    (plain(x) * weights).sum().backward()
+    (fast(y) * weights).sum().backward()
+    with torch.no_grad():
+        without_gradients = fast(y)
+    # then
+    torch.testing.assert_close(fast(y), plain(x))
+    torch.testing.assert_close(without_gradients, plain(x))
+    torch.testing.assert_close(y.grad, x.grad)
+    for ours, theirs in zip(fast.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+FAULTS = """
+import resource
+import torch
+from trustdag.models.cpu import keep_freed_memory
+{call}
+for _ in range(20):
+    torch.ones(10_000_000)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    torch.ones(10_000_000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc")
+def test_a_freed_tensor_leaves_its_pages_to_the_next():
+    # Given tensors of 40 MB, ten thousand pages, in a process of their own
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3] / "workflow")}
+    faults = {
+        call: int(
+            subprocess.run(
+                [sys.executable, "-c", FAULTS.format(call=call)],
+                env=environment,
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout
+        )
+        for call in ("", "keep_freed_memory()")
+    }
+    # Then each takes new pages from the system; once freed memory is kept, the later ones take none.
+    assert faults["keep_freed_memory()"] < 1000 < 5 * 9000 < faults[""]

@@ -1,0 +1,175 @@
+"""Model folders: what can be loaded, and what is refused with the mend."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support import tiny_models as tiny
+from trustdag.artifacts import read_json
+from trustdag.errors import UserError
+from trustdag.models import acquire
+from trustdag.models.base import Base, Folder, Hub
+from trustdag.models.load import (
+    check_length,
+    load_config,
+    load_policy,
+    load_reward,
+    load_tokenizer,
+    new_reward,
+)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_base(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture
+def folder(shared: Path, tmp_path: Path) -> Path:
+    """A model folder that a test may damage."""
+    return Path(shutil.copytree(shared, tmp_path / "model"))
+
+
+# --- Tokenizer ---
+
+
+def test_the_tokenizer_knows_its_end_of_text_and_its_padding(folder: Path) -> None:
+    tokenizer = load_tokenizer(folder)
+    assert (tokenizer.eos_token, tokenizer.pad_token) == ("<|endoftext|>", "<|padding|>")
+    assert tokenizer("a<|endoftext|>", add_special_tokens=False)["input_ids"][-1] == tokenizer.eos_token_id
+
+
+def test_a_padding_token_in_the_vocabulary_is_found_where_none_is_configured(folder: Path) -> None:
+    tiny.edit_json(folder / "tokenizer_config.json", pad_token=None)
+    assert load_tokenizer(folder).pad_token == "<|padding|>"
+
+
+def test_a_tokenizer_without_end_of_text_is_refused(folder: Path) -> None:
+    tiny.edit_json(folder / "tokenizer_config.json", eos_token=None)
+    with pytest.raises(UserError, match=r"no end-of-text token; name one as `eos_token` in tokenizer_config\.json"):
+        load_tokenizer(folder)
+
+
+def test_a_folder_without_tokenizer_is_refused(folder: Path) -> None:
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+    with pytest.raises(UserError, match=r"no tokenizer .* copy its files beside the weights"):
+        load_tokenizer(folder)
+
+
+# --- Weights ---
+
+
+def test_a_policy_is_loaded_in_full_precision(folder: Path) -> None:
+    assert load_policy(folder).dtype == torch.float32
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    for load in (load_tokenizer, load_policy, load_reward, load_config):
+        with pytest.raises(UserError, match=f"{tmp_path / 'nowhere'}: no such model folder"):
+            load(tmp_path / "nowhere")
+
+
+def test_pickled_weights_are_refused_and_never_read(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'false'\ntR.")
+    with pytest.raises(UserError, match=r"pytorch_model\.bin is a pickle.*convert it to safetensors"):
+        load_policy(folder)
+
+
+def test_a_folder_without_weights_is_refused(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(UserError, match=r"no weights \(\*\.safetensors\)"):
+        load_policy(folder)
+
+
+def test_a_policy_does_not_pass_for_a_reward_model(folder: Path) -> None:
+    with pytest.raises(UserError, match=r"holds a policy model .* where a reward model is needed"):
+        load_reward(folder)
+
+
+def test_a_new_reward_model_has_one_score_and_weights_by_its_seed(folder: Path) -> None:
+    tokenizer = load_tokenizer(folder)
+    first, again, other = (new_reward(folder, tokenizer, seed) for seed in (1, 1, 2))
+    ids = tokenizer(["one text", "another, longer text"], return_tensors="pt", padding=True)
+    assert first(**ids).logits.shape == (2, 1)
+    assert torch.equal(first.score.weight, again.score.weight)
+    assert not torch.equal(first.score.weight, other.score.weight)
+
+
+def test_a_reward_model_with_two_scores_is_refused(folder: Path) -> None:
+    tiny.edit_json(
+        folder / "config.json", architectures=["GPTNeoXForSequenceClassification"], id2label={"0": "a", "1": "b"}
+    )
+    with pytest.raises(UserError, match="one score, this one has 2"):
+        load_reward(folder)
+
+
+def test_a_length_beyond_the_context_is_refused(folder: Path) -> None:
+    config = load_config(folder)
+    check_length(folder, config, 64)
+    with pytest.raises(UserError, match=r"max_length: 65 tokens do not fit the context .* which is 64"):
+        check_length(folder, config, 65)
+
+
+# --- Models that exist already ---
+
+
+def test_a_local_folder_becomes_a_model_of_the_study(folder: Path, tmp_path: Path) -> None:
+    acquire.from_folder(Folder(path=str(folder)), "hh", tmp_path / "out")
+    manifest = read_json(tmp_path / "out" / "manifest.json")
+    assert manifest["kind"] == "policy"
+    assert manifest["parameters"] == load_policy(folder).num_parameters()
+    assert manifest["files"]["model.safetensors"]
+    assert (tmp_path / "out" / "model" / "model.safetensors").is_symlink()  # weights are not copied
+    assert load_tokenizer(tmp_path / "out" / "model").eos_token == "<|endoftext|>"
+    assert (tmp_path / "out" / "metrics.jsonl").read_text() == ""
+
+
+def test_an_existing_reward_model_can_stand_for_a_stage(folder: Path, tmp_path: Path) -> None:
+    new_reward(folder, load_tokenizer(folder), 0).save_pretrained(tmp_path / "reward")
+    load_tokenizer(folder).save_pretrained(tmp_path / "reward")
+    acquire.from_folder(Folder(path=str(tmp_path / "reward"), kind="reward"), "hh", tmp_path / "out")
+    assert read_json(tmp_path / "out" / "manifest.json")["kind"] == "reward"
+    with pytest.raises(UserError, match="holds a reward model"):
+        acquire.from_folder(Folder(path=str(tmp_path / "reward")), "hh", tmp_path / "other")
+    assert not (tmp_path / "other" / "manifest.json").exists()
+
+
+def test_a_chat_format_needs_a_template(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no chat template"):
+        acquire.from_folder(Folder(path=str(folder)), "chat", tmp_path / "out")
+
+
+def test_a_tokenizer_of_another_model_is_refused(folder: Path, tmp_path: Path) -> None:
+    tokenizer = load_tokenizer(folder)
+    tokenizer.add_tokens([f"word{number}" for number in range(500)])
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(UserError, match="do not belong together"):
+        acquire.from_folder(Folder(path=str(folder)), "hh", tmp_path / "out")
+
+
+def test_without_a_network_the_error_names_the_model_and_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(
+        UserError, match=r"nobody/nothing at 0{40}: cannot be fetched .* `source: folder` with its `path`"
+    ):
+        acquire.from_hub(Hub(name="nobody/nothing", revision="0" * 40), "hh", tmp_path / "out")
+
+
+@pytest.mark.parametrize("revision", ["main", "v1.0", "0" * 39, "G" * 40])
+def test_a_revision_that_can_move_is_refused(revision: str) -> None:
+    with pytest.raises(ValueError, match="revision"):
+        Base.model_validate({"source": "hub", "name": "EleutherAI/pythia-70m", "revision": revision})
+
+
+def test_the_source_says_which_settings_are_read() -> None:
+    with pytest.raises(ValueError, match="steps"):
+        Base.model_validate({"source": "folder", "path": "x", "steps": 3})
+    with pytest.raises(ValueError, match="source"):
+        Base.model_validate({"path": "x"})

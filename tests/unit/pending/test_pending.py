@@ -1,0 +1,259 @@
+"""Pending jobs: reasons in words, costs, the critical path, the time on N GPUs, and the picture."""
+
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trustdag.errors import UserError
+from trustdag.jobs.record import Usage
+from trustdag.pending import dryrun, picture, table
+from trustdag.pending.cost import cost, critical_path, makespan
+from trustdag.pending.dryrun import Job
+from trustdag.pending.reasons import before_and_now, differences, in_words
+
+# --- Reasons ---
+
+PARAMS = "Params have changed since last execution: Union of exclusive params before and now across all output: "
+NONE = frozenset()
+
+
+def changed(before: str, now: str) -> str:
+    return f"{PARAMS}before: {before} now: {now} "
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("Missing output files: a, b", "new"),
+        ("Missing output files: a; Input files updated by another job: x", "new"),
+        ("Input files updated by another job: x", "follows base, sft"),
+        ("Updated input files: data/hh.jsonl", "data/hh.jsonl updated"),
+        ("Incomplete output files: a", "stopped before it was done"),
+        ("Code has changed since last execution", "the rule's command"),
+        ("Set of input files has changed since last execution", "other inputs than before"),
+        ("Software environment definition has changed since last execution", "the rule's conda environment"),
+        ("Forced execution", "forced"),
+        (changed('\'{"beta": 0.1, "steps": 5}\'', '\'{"beta": 0.2, "steps": 5}\''), "beta 0.1 -> 0.2"),
+        (changed("'{\"lora\": null}'", '\'{"lora": {"rank": 8}}\''), 'lora null -> {"rank": 8}'),
+        (changed('\'{"a": {"b": 1}}\'', '\'{"a": {"b": 2}}\''), "a.b 1 -> 2"),
+        (changed("'hh'", "'chat'"), "hh -> chat"),
+        (changed("<nothing exclusive>", "3"), "nothing -> 3"),
+        (changed("'0123456789abcdef'", "'fedcba9876543210'"), "code of align/ppo.py"),
+        (changed("'0000000000000000'", "'fedcba9876543210'"), "code of its modules"),
+        (
+            changed("'{\"k\": 1}','0123456789abcdef'", "'{\"k\": 2}','fedcba9876543210'"),
+            "k 1 -> 2, code of align/ppo.py",
+        ),
+        ("Updated input files: x; " + changed("1", "2"), "x updated; 1 -> 2"),
+    ],
+)
+def test_a_reason_is_told_in_words(reason, words):
+    book = {
+        "0123456789abcdef": {"align/ppo.py": "1", "rl/losses.py": "5"},
+        "fedcba9876543210": {"align/ppo.py": "2", "rl/losses.py": "5"},
+    }
+    assert in_words(reason, NONE, book, ["sft", "base"]) == words
+
+
+def test_an_output_that_is_gone_is_told_from_a_new_job():
+    assert in_words("Missing output files: r/a.png", frozenset({"r/a.svg"}), {}) == "r/a.png is gone"
+
+
+def test_a_parameter_that_contains_the_words_of_a_reason_is_read_whole():
+    before = ["Forced execution; before: 1 now: 2 ", 0.5]
+    now = ["x now: 'y'"]
+    text = f"Union: before: {','.join(map(repr, before))} now: {','.join(map(repr, now))} "
+    assert before_and_now(text) == (before, now)
+
+
+def test_many_changes_are_counted_not_listed():
+    old, new = {str(key): 0 for key in range(9)}, {str(key): 1 for key in range(9)}
+    import json
+
+    words = in_words(changed(repr(json.dumps(old)), repr(json.dumps(new))), NONE, {})
+    assert words == "0 0 -> 1, 1 0 -> 1, 2 0 -> 1, and 6 more"
+
+
+leaves = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
+values = st.recursive(leaves, lambda inner: st.dictionaries(st.text(max_size=3), inner, max_size=3), max_leaves=8)
+
+
+@given(st.dictionaries(st.text(max_size=3), values, max_size=4))
+def test_equal_settings_have_no_differences(settings):
+    assert list(differences(settings, settings)) == []
+
+
+@given(st.lists(st.text(max_size=8) | st.integers(), min_size=1), st.lists(st.text(max_size=8), min_size=1))
+def test_any_parameters_are_read_back(before, now):
+    text = f"x before: {','.join(map(repr, before))} now: {','.join(map(repr, now))} "
+    assert before_and_now(text) == (before, now)
+
+
+# --- Jobs ---
+
+
+def job(number: int, needs=(), *, gpu=0, rule="sft", model="toy", record=True, runtime=30) -> Job:
+    return Job(
+        id=number,
+        rule=rule,
+        wildcards={"model": model, "chain": "sft"} if rule == "sft" else {},
+        inputs=tuple(f"out{need}" for need in needs),
+        outputs=(f"out{number}",),
+        resources={"gpu": gpu, "mem_mb": 4000, "runtime": runtime}
+        | ({"record": f"results/s/.jobs/{rule}/{model},{number}.json"} if record else {}),
+        threads=1,
+        reason="Missing output files: x",
+        needs=frozenset(needs),
+    )
+
+
+def record(number, inputs, outputs):
+    return {
+        "id": number,
+        "rule": "r",
+        "wildcards": {},
+        "inputs": inputs,
+        "outputs": outputs,
+        "resources": {},
+        "threads": 1,
+        "reason": "",
+    }
+
+
+def test_jobs_need_those_that_make_their_inputs_and_stand_after_them():
+    jobs = dryrun.linked([record(3, ["b"], ["c"]), record(2, ["a", "source"], ["b"]), record(1, [], ["a"])])
+    assert [each.id for each in jobs] == [1, 2, 3]
+    assert [set(each.needs) for each in jobs] == [set(), {1}, {2}]
+
+
+def test_jobs_that_wait_for_each_other_are_refused():
+    with pytest.raises(ValueError, match="wait for each other"):
+        dryrun.linked([record(1, ["b"], ["a"]), record(2, ["a"], ["b"])])
+
+
+# --- Costs ---
+
+
+def used(seconds):
+    return Usage(seconds=seconds, peak_mb=500, gpu=1, cpus=4)
+
+
+def test_a_job_that_was_run_before_costs_what_it_cost():
+    found = cost(job(1, gpu=2), {("sft", "toy,1"): used(3600), ("sft", "toy,9"): used(10)})
+    assert (found.seconds, found.mem_mb, found.gpu_hours, found.source) == (3600, 500, 2.0, "this job")
+
+
+def test_a_new_job_costs_what_jobs_like_it_cost():
+    history = {("sft", f"toy,{number}"): used(number * 10) for number in (2, 3, 9)}
+    assert cost(job(1), history).seconds == 30
+    assert cost(job(1), history).source == "jobs like it"
+
+
+def test_another_models_jobs_say_nothing_about_this_one():
+    found = cost(job(1, runtime=70), {("sft", "large,2"): used(5), ("dpo", "toy,2"): used(5)})
+    assert (found.seconds, found.source) == (30 * 60, "estimate")
+
+
+def test_a_target_costs_nothing():
+    assert cost(job(1, record=False), {}).seconds == 0
+
+
+# --- Schedules ---
+
+DIAMOND = [job(1), job(2, [1], gpu=1), job(3, [1], gpu=1), job(4, [2, 3])]
+SECONDS = {1: 5.0, 2: 10.0, 3: 7.0, 4: 1.0}
+
+
+def test_the_critical_path_is_the_longest_chain():
+    assert [each.id for each in critical_path(DIAMOND, SECONDS)] == [1, 2, 4]
+
+
+@pytest.mark.parametrize(("gpus", "seconds"), [(1, 23.0), (2, 16.0), (8, 16.0)])
+def test_the_time_depends_on_the_gpus(gpus, seconds):
+    assert makespan(DIAMOND, SECONDS, gpus) == seconds
+
+
+def test_a_job_that_wants_more_gpus_than_there_are_is_named():
+    with pytest.raises(UserError, match="sft of toy wants 4 GPUs; --gpus is 2"):
+        makespan([job(1, gpu=4)], {1: 1.0}, 2)
+
+
+@st.composite
+def dags(draw):
+    count = draw(st.integers(1, 8))
+    jobs = [
+        job(
+            number, draw(st.sets(st.integers(0, number - 1), max_size=3)) if number else (), gpu=draw(st.integers(0, 2))
+        )
+        for number in range(count)
+    ]
+    return jobs, {number: draw(st.floats(0, 100)) for number in range(count)}
+
+
+@given(dags(), st.integers(2, 4))
+def test_a_schedule_lies_between_its_bounds(case, gpus):
+    """At least the critical path and the GPU work shared out; at most everything one after the other."""
+    jobs, seconds = case
+    path = sum(seconds[each.id] for each in critical_path(jobs, seconds))
+    work = sum(each.gpu * seconds[each.id] for each in jobs) / gpus
+    found = makespan(jobs, seconds, gpus)
+    assert max(path, work) <= found * (1 + 1e-9) + 1e-9
+    assert found <= sum(seconds.values()) * (1 + 1e-9) + 1e-9
+
+
+# --- Text, JSON and pictures ---
+
+
+def test_the_table_marks_what_is_estimated_and_sums_up():
+    costs = {each.id: cost(each, {("sft", "toy,1"): used(60)}) for each in DIAMOND}
+    text = table.as_text(DIAMOND, {each.id: "new" for each in DIAMOND}, costs, 2)
+    assert "~" not in text
+    assert "sft    toy       4       0.03" in text
+    text = table.as_text(DIAMOND, {each.id: "new" for each in DIAMOND}, {e.id: cost(e, {}) for e in DIAMOND}, 2)
+    assert "~0.33" in text
+    assert "~: estimated" in text
+
+
+def test_nothing_pending_is_said_so():
+    assert table.as_text([], {}, {}, 2) == "Nothing is pending."
+    assert table.as_json([], {}, {}, 2)["jobs"] == []
+
+
+def test_the_json_holds_every_job_and_the_sums():
+    costs = {each.id: cost(each, {("sft", "toy,1"): used(3600)}) for each in DIAMOND}
+    found = table.as_json(DIAMOND, {each.id: "new" for each in DIAMOND}, costs, 1)
+    assert [each["ready"] for each in found["jobs"]] == [True, False, False, False]
+    assert found["gpu_hours"] == 2.0
+    assert found["makespan_seconds"] == 4 * 3600
+    assert len(found["critical_path"]) == 3
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0 s"), (89, "89 s"), (600, "10 min"), (12_000, "3 h 20 min")])
+def test_times_are_for_people(seconds, text):
+    assert table.duration(seconds) == text
+
+
+def test_the_picture_tells_done_ready_and_blocked():
+    everything = [job(1, rule="base"), job(2, [1], rule="dpo"), job(3, [2], rule="generate"), job(4, [1], rule="plot")]
+    pending = [job(2, rule="dpo"), job(3, [2], rule="generate")]
+    found = {box.rule: box for box in picture.boxes(everything, pending)}
+    assert {rule: box.state for rule, box in found.items()} == {
+        "base": "done",
+        "dpo": "ready",
+        "generate": "blocked",
+        "plot": "done",
+    }
+    chart = picture.mermaid(list(found.values()))
+    assert "n0 --> n1" in chart
+    assert ":::blocked" in chart
+    drawing = ElementTree.fromstring(picture.svg(list(found.values())))
+    words = " ".join(drawing.itertext())
+    assert "dpo" in words
+    assert "blocked: 0 of 1 done" in words
+
+
+def test_a_method_that_stands_twice_in_a_chain_is_drawn():
+    everything = [job(1, rule="sft"), job(2, [1], rule="dpo"), job(3, [2], rule="sft")]
+    assert "</svg>" in picture.svg(picture.boxes(everything, []))

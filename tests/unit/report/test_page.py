@@ -1,0 +1,269 @@
+"""The page of a whole invented study: complete, self-contained, safe, and equal to its tables."""
+
+import json
+import re
+import shutil
+import sys
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from tests.support import invented_study
+from trustdag import fingerprint
+from trustdag.artifacts import write_json
+from trustdag.cli import main
+from trustdag.fingerprint import code_of
+from trustdag.jobs import record as job_record
+from trustdag.report import plots
+from trustdag.report.numbers import interval, number, signed
+
+NOTICE = "The world of this study is invented."
+LOADS = ("src", "href", "srcset", "data", "poster", "action", "formaction", "background", "xlink:href")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def invented():
+    with pytest.MonkeyPatch.context() as patch:
+        for name, module in invented_study.modules().items():
+            patch.setitem(sys.modules, name, module)
+        yield
+
+
+def make(results, study):
+    """Everything of a study up to its page; its plots are stand-ins, as test_report_plots.py draws them."""
+    invented_study.write_study(study, results, items=40)
+    where = ["--design", f"{results}/design.json", "--records-root", f"{results}/records"]
+    assert main(["statistics", *where, "--out", f"{results}/statistics", "--settings", '{"resamples": 200}']) == 0
+    (results / "plots").mkdir()
+    for name in plots.of_study(study):
+        (results / "plots" / f"{name}.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+    assert write_page(results) == 0
+    return results
+
+
+def write_page(results, *more):
+    files = ["--configuration", f"{results}/configuration.json", "--benchmarks", f"{results}/benchmarks"]
+    out = ["--out", f"{results}/report.html", "--tables", f"{results}/tables"]
+    return main(["report", "--design", f"{results}/design.json", "--results", str(results), *files, *out, *more])
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """A study of one training seed."""
+    return make(tmp_path_factory.mktemp("one"), invented_study.cells(notice=NOTICE))
+
+
+@pytest.fixture(scope="module")
+def seeds_results(tmp_path_factory):
+    """A study of two training seeds."""
+    return make(tmp_path_factory.mktemp("several"), invented_study.cells(seeds=(0, 1)))
+
+
+class Page(HTMLParser):
+    """The tags, attributes and texts of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.attributes, self.texts, self._open = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    @property
+    def text(self):
+        """What a reader sees, with single spaces."""
+        return " ".join(" ".join(self.texts).split())
+
+
+def page_of(results):
+    return Page((results / "report.html").read_text(encoding="utf-8"))
+
+
+def test_the_page_loads_nothing_from_elsewhere(results):
+    text = (results / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+
+    loads = [(tag, name, value) for tag, name, value in page.attributes if name in LOADS]
+    assert loads
+    assert all(value.startswith(("#", "data:image/svg+xml;base64,")) for _, _, value in loads)
+    assert not {"script", "link", "iframe", "object", "embed", "form"} & set(page.tags)
+    assert "@import" not in text
+    assert "url(" not in text
+
+
+def test_replies_and_prompts_are_shown_as_text_and_never_as_markup(results):
+    page = page_of(results)
+
+    assert "<script>dpo</script> says" in page.text
+    assert "is this <b>so</b>?" in page.text
+    assert not any(name.startswith("on") for _, name, _ in page.attributes)
+
+
+def test_the_notice_stands_before_any_number(results):
+    text = page_of(results).text
+
+    assert text.index(NOTICE) < text.index("The answer")
+
+
+@pytest.mark.parametrize("study", ["results", "seeds_results"])
+def test_the_page_reproduces_the_numbers_of_the_tables(study, request):
+    results = request.getfixturevalue(study)
+    text = page_of(results).text
+    changes = pd.read_csv(results / "tables" / "changes.csv")
+    levels = pd.read_csv(results / "tables" / "levels.csv")
+
+    for row in changes[changes["reference"] == "base"].itertuples():
+        assert f"{signed(row.change)} {interval(row.low, row.high)}".strip() in text
+    for row in levels.itertuples():
+        assert f"{number(row.value)} {interval(row.low, row.high)}".strip() in text
+
+
+def test_every_change_of_a_headline_metric_is_judged_in_words(results):
+    text = page_of(results).text
+    changes = pd.read_csv(results / "tables" / "changes.csv", keep_default_na=False, na_values=[""])
+    found = changes[changes["headline"] & changes["verdict"].isin(["rose", "fell"])]
+
+    assert len(found)
+    for row in found.itertuples():
+        assert f"{row.metric.replace('_', ' ')} {row.verdict} by {number(abs(row.change))}" in text.lower()
+    better = found[(found["verdict"] == "rose") == (found["direction"] == "higher")]
+    assert text.count("▲ better") >= len(better)
+
+
+def test_the_tables_are_those_of_statistics(results):
+    for name in ("metrics", "differences"):
+        made = pd.read_csv(results / "statistics" / f"{name}.csv")
+        shown = pd.read_csv(results / "tables" / f"{name}.csv")
+        pd.testing.assert_frame_equal(made, shown)
+    assert len(pd.read_csv(results / "tables" / "changes.csv")) == len(
+        pd.read_csv(results / "statistics" / "differences.csv")
+    )
+
+
+def test_training_seeds_are_averaged_and_none_is_shown_alone(seeds_results):
+    changes = pd.read_csv(seeds_results / "tables" / "changes.csv")
+    seeds = pd.read_csv(seeds_results / "statistics" / "seeds.csv")
+
+    assert set(changes["seeds"]) == {2}
+    merged = changes.merge(seeds, on=["recipe", "reference", "vertical", "metric", "condition"])
+    assert len(merged) == len(changes)
+    assert merged["change"].tolist() == pytest.approx(merged["value"].tolist())
+
+
+def test_every_part_that_a_reader_looks_for_is_there(results):
+    page = page_of(results)
+    ids = {value for _, name, value in page.attributes if name == "id"}
+
+    assert {"answer", *invented_study.VERTICALS, "training", "examples", "data", "reading", "made"} <= ids
+    assert {f"plot-{name}" for name in plots.of_study(invented_study.cells())} <= ids
+    linked = {value[1:] for tag, name, value in page.attributes if tag == "a" and name == "href"}
+    assert linked <= ids
+    for expected in (
+        "1,000 records read, 990 kept",
+        "4 empty, 6 identical",
+        "beta: 0.1",
+        "80 items in 40 clusters",
+        "Null scores: 3",
+        "train dpo",
+        "12.5 s",
+        "Chance: 0.250",
+    ):
+        assert expected in page.text
+
+
+def test_a_metric_is_shown_by_topic_and_group_with_its_counts_and_not_among_the_conditions(results):
+    text = page_of(results).text
+    metrics = pd.read_csv(results / "statistics" / "metrics.csv").set_index(["policy", "metric", "condition"])
+    row = metrics.loc[("toy/base", "stereotype_index", "topic=topic 1")]
+
+    assert "Bias by topic" in text
+    assert "Bias by group" in text
+    by_condition = text[text.index("Bias by condition") : text.index("Bias by topic")]
+    assert "topic 1" not in by_condition
+    by_topic = text[text.index("Bias by topic") : text.index("Bias by group")]
+    assert f"{number(row['value'])} [{number(row['low'])}, {number(row['high'])}]" in by_topic
+    assert f"{row['parsed']} of {row['n']} parsed" in by_topic
+
+
+def test_a_page_of_current_code_speaks_of_no_other(results):
+    assert "made by code that has changed" not in page_of(results).text
+
+
+def test_the_page_names_what_other_code_made_and_the_files_that_changed(results, tmp_path):
+    # Given records of the study's jobs: one of code as it is, two of code that changed, one that left the study
+    shutil.copytree(results, tmp_path / "study")
+    now = code_of("align.dpo")
+    book = {now: fingerprint._INDEX[now], "0ld": fingerprint._INDEX[now] | {"align/dpo.py": "0" * 16}}
+    write_json(tmp_path / "study" / ".jobs" / "code.json", book)
+    for rule, wildcards, code in (
+        ("sft", "toy,judge,sft,0", now),
+        ("dpo", "toy,judge,sft-dpo,0", "0ld"),
+        ("score", "toy,judge,sft-dpo,seed0,bias", "lost"),
+        ("dpo", "toy,judge,sft-dpo,7", "0ld"),
+    ):
+        used = job_record.Usage(seconds=1, peak_mb=1, gpu=0, cpus=1, code=code)
+        job_record.write(tmp_path / "study" / ".jobs" / rule / f"{wildcards}.json", job_record.Record(used=used))
+    # When the page is written
+    assert write_page(tmp_path / "study") == 0
+    # Then it names them, each with what changed
+    text = page_of(tmp_path / "study").text
+    said = text[text.index("made by code that has changed") :]
+    assert re.search(r"align/dpo\.py: *dpo toy,judge,sft-dpo,0", said)
+    assert re.search(r"code that is not on record: *score toy,judge,sft-dpo,seed0,bias", said)
+    assert "sft toy,judge,sft,0" not in said
+    assert "sft-dpo,7" not in said
+
+
+def test_settings_change_the_page_alone(results, tmp_path):
+    settings = json.dumps({"title": "Another title", "examples": 0})
+    other = ["--out", str(tmp_path / "page.html"), "--tables", str(tmp_path / "tables"), "--settings", settings]
+
+    assert write_page(results, *other) == 0
+
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<h1>Another title</h1>" in text
+    assert "toxicity-00" not in text
+
+
+def test_equal_inputs_give_an_equal_page(results, tmp_path, monkeypatch):
+    origin = {"trustdag": "1", "commit": "a", "python": "3", "platform": "here", "packages": {}}
+    monkeypatch.setattr("trustdag.report.gather.provenance", lambda: origin)
+
+    for name in ("first", "second"):
+        assert write_page(results, "--out", str(tmp_path / f"{name}.html"), "--tables", str(tmp_path / name)) == 0
+
+    assert (tmp_path / "first.html").read_bytes() == (tmp_path / "second.html").read_bytes()
+    for table in (tmp_path / "first").iterdir():
+        assert table.read_bytes() == (tmp_path / "second" / table.name).read_bytes()
+
+
+def test_a_long_reply_is_cut_with_a_mark(results, tmp_path):
+    settings = json.dumps({"reply_characters": 20})
+    assert (
+        write_page(
+            results, "--out", str(tmp_path / "page.html"), "--tables", str(tmp_path / "t"), "--settings", settings
+        )
+        == 0
+    )
+
+    assert re.search(r"&lt;script&gt;base&lt;/script \[…\]", (tmp_path / "page.html").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("missing", ["plots/changes.svg", "statistics/metrics.csv", "models/toy/base/manifest.json"])
+def test_a_missing_file_is_named(results, missing, capsys):
+    hidden = results / missing
+    hidden.rename(hidden.with_suffix(".hidden"))
+    try:
+        code = write_page(results)
+    finally:
+        hidden.with_suffix(".hidden").rename(hidden)
+
+    assert code == 2
+    assert missing in capsys.readouterr().err
+    assert (results / "report.html").is_file()

@@ -1,0 +1,168 @@
+"""The small parts of the report: numbers, words, and the choice of rows."""
+
+import pandas as pd
+import pytest
+
+from trustdag.report import published
+from trustdag.report.answer import answers, kind_of, line_of
+from trustdag.report.changes import arm_name, arms, judgement
+from trustdag.report.gather import run_times
+from trustdag.report.numbers import duration, interval, number, prose, signed, title
+from trustdag.report.runs import models, runs
+from trustdag.stats.design import Policy, StudyDesign
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (number(0.12345), "0.123"),
+        (number(-0.5), "−0.500"),  # noqa: RUF001
+        (number(-0.0001), "0.000"),
+        (number(NAN), "–"),  # noqa: RUF001
+        (number(None), "–"),  # noqa: RUF001
+        (number(12.4, 0), "12"),
+        (signed(0.25), "+0.250"),
+        (signed(-0.25), "−0.250"),  # noqa: RUF001
+        (signed(-0.0001), "−1e−04"),  # noqa: RUF001
+        (signed(0.0), "0.000"),
+        (interval(-0.1, 0.2), "[−0.100, 0.200]"),  # noqa: RUF001
+        (interval(NAN, NAN), ""),
+        (duration(4.21), "4.2 s"),
+        (duration(200), "3 min 20 s"),
+        (duration(3725), "1 h 02 min"),
+        (title("likelihood_fnr"), "Likelihood FNR"),
+        (title("emt_toxic_prompts"), "EMT toxic prompts"),
+        (title("privacy"), "Privacy"),
+    ],
+)
+def test_how_numbers_and_names_are_written(shown, expected):
+    assert shown == expected
+
+
+@pytest.mark.parametrize(
+    ("verdict", "direction", "expected"),
+    [
+        ("rose", "higher", "better"),
+        ("rose", "lower", "worse"),
+        ("fell", "higher", "worse"),
+        ("fell", "lower", "better"),
+        ("rose", "", "changed"),
+        ("no change found", "lower", ""),
+        ("", "lower", ""),
+    ],
+)
+def test_a_change_is_judged_by_the_direction_that_is_better(verdict, direction, expected):
+    assert judgement(verdict, direction) == expected
+
+
+def change(vertical, verdict, value, recipe="dpo", direction="lower"):
+    return {"recipe": recipe, "reference": "base", "vertical": vertical, "metric": "share", "verdict": verdict} | {
+        "direction": direction,
+        "change": value,
+        "n_pairs": 90,
+        "lost": 10,
+    }
+
+
+def test_the_answer_in_a_sentence():
+    rows = [change("bias", "rose", 0.2), change("ethics", "fell", -0.1), change("privacy", "no change found", 0.01)]
+
+    (answer,) = answers(pd.DataFrame(rows), "base")
+
+    assert answer.sentence == "Since the base model, dpo became worse in 1 of 3 verticals and better in 1."
+    assert answer.lines("worse") == ["Bias: share rose by 0.200"]
+    assert answer.lines("no change found") == ["Privacy"]
+
+
+def test_an_answer_without_changes_says_so():
+    (answer,) = answers(pd.DataFrame([change("bias", "no change found", 0.0)]), "base")
+
+    assert answer.sentence == "Since the base model, no change of dpo was found in any of 1 verticals."
+
+
+def test_an_answer_does_not_count_what_was_not_measured():
+    rows = [change("bias", "rose", 0.1), change("ethics", "", NAN), change("privacy", "", NAN)]
+
+    (answer,) = answers(pd.DataFrame(rows), "base")
+    (empty,) = answers(pd.DataFrame(rows[1:]), "base")
+
+    assert answer.sentence == "Since the base model, dpo became worse in 1 of 1 verticals."
+    assert empty.sentence == "Since the base model, nothing about dpo could be measured."
+
+
+def test_backticks_become_code_and_nothing_else_becomes_markup():
+    assert prose("says `<b>` & more") == "says <code>&lt;b&gt;</code> &amp; more"
+
+
+def test_what_was_not_measured_is_not_called_unchanged():
+    row = change("bias", "", NAN)
+
+    assert kind_of(row) == "not measured"
+    assert line_of(row) == "Bias"
+
+
+def test_models_and_preference_sets_are_told_apart_only_where_they_differ():
+    frame = pd.DataFrame({"model": ["a", "a", "b", "b"], "preferences": ["", "hh", "", "hh"]})
+    found = arms(frame)
+
+    assert found == [("a", "hh"), ("b", "hh")]
+    assert [arm_name(arm, found) for arm in found] == ["a", "b"]
+    assert arm_name(found[0], found[:1]) == ""
+    assert arms(pd.DataFrame({"model": ["a"], "preferences": [""]})) == [("a", "")]
+
+
+def test_run_times_are_summed_by_kind_of_job(tmp_path):
+    for name, seconds in {
+        "models/m/base": 10,
+        "models/m/p/sft/seed0": 20,
+        "models/m/p/sft-dpo/seed0": 5,
+        "models/m/p/sft-dpo/seed1": 7,
+    }.items():
+        path = tmp_path / f"{name}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:10\t{seconds * 10}\n")
+
+    found = run_times(tmp_path).set_index("stage")
+
+    assert found["seconds"].to_dict() == {"train sft": 20, "train dpo": 12, "train base": 10}
+    assert found["jobs"]["train dpo"] == 2
+    assert found["longest"]["train dpo"] == 7
+    assert found["memory_mib"]["train dpo"] == 70
+
+
+def test_without_benchmarks_there_are_no_run_times(tmp_path):
+    assert run_times(None).empty
+    assert run_times(tmp_path).empty
+
+
+def test_the_papers_numbers_are_whole():
+    found = published.table()
+
+    assert len(found) == 7 * 5
+    assert found[["base", "sft", "ppo", "dpo"]].notna().all(axis=None)
+    row = found[(found["measure"] == "bias, agreement, benign") & (found["size"] == "2.8B")].iloc[0]
+    assert row[["base", "sft", "ppo", "dpo"]].tolist() == [0.25, 0.91, 1, 0.75]
+
+
+def test_given_checkpoints_and_models_without_curves_are_models_of_the_study(tmp_path):
+    base = Policy(id="m/base", model="m", recipe="base")
+    external = Policy(id="m/sft", model="m", recipe="sft", methods=("sft",), reference_base="m/base")
+    trained = Policy(id="m/hh/sft-dpo/seed0", model="m", preferences="hh", recipe="dpo", seed=0, methods=("sft", "dpo"))
+    design = StudyDesign(study="s", policies=(base, external, trained), verticals=("bias",))
+    curve = tmp_path / "models/m/hh/sft-dpo/seed0/metrics.jsonl"
+    curve.parent.mkdir(parents=True)
+    curve.write_text('{"step": 1, "split": "train", "loss": 1.0}\n')
+
+    found = {str(run.folder.relative_to(tmp_path / "models")): run.method for run in models(design, tmp_path)}
+
+    assert found == {"m/base": "base", "m/sft": "external", "m/hh/sft-dpo/seed0": "dpo"}
+    assert [run.method for run in runs(design, tmp_path)] == ["dpo"]
+
+
+def test_a_change_over_few_of_the_items_says_so():
+    row = change("ethics", "fell", -0.3) | {"metric": "fnr", "n_pairs": 32, "lost": 92}
+
+    assert line_of(row) == "Ethics: FNR fell by 0.300 (over 32 of 124 items)"
+    assert line_of(row | {"verdict": "no change found"}) == "Ethics (over 32 of 124 items)"

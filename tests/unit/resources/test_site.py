@@ -1,0 +1,203 @@
+"""The site's file: what jobs get from it, and what it refuses."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from trustdag.errors import UserError
+from trustdag.resources.site import Placement, Site, check_cluster, load
+
+ROOT = Path(__file__).parents[3]
+EXAMPLE = ROOT / "slurm" / "site.example.yaml"
+
+
+@pytest.fixture
+def site_file(tmp_path, monkeypatch):
+    """Writes a site file and names it in the environment."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "site.yaml"
+        path.write_text(text)
+        monkeypatch.setenv("TRUSTDAG_SITE", str(path))
+        return path
+
+    return write
+
+
+def test_without_a_file_jobs_go_to_the_clusters_defaults(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TRUSTDAG_SITE", raising=False)
+    assert load() == Site()
+    assert load().place(0) == load().place(4) == {}
+
+
+def test_the_example_is_a_valid_site(site_file):
+    site_file(EXAMPLE.read_text())
+    site = load()
+    assert site.place(0) == {"slurm_account": "my-lab", "slurm_partition": "short"}
+    assert site.place(2) == {
+        "slurm_account": "my-lab",
+        "slurm_partition": "h100-preempt,a100-preempt",
+        "constraint": "h100|a100",
+        "qos": "preemptible",
+        "slurm_extra": "--exclude=gpu013",
+    }
+
+
+def test_every_key_of_a_site_is_in_the_example():
+    text = EXAMPLE.read_text()
+    for name in [*Site.model_fields, *Placement.model_fields]:
+        assert f"{name}:" in text, name
+
+
+def test_a_job_is_placed_by_its_gpus_not_by_its_rule(site_file):
+    site_file("gpu: {partition: a100, gpu_model: a100}")
+    assert load().place(0) == {}
+    assert load().place(1) == {"slurm_partition": "a100", "gpu_model": "a100"}
+
+
+def test_a_job_on_several_nodes_gets_its_gpus_from_each_of_them(site_file):
+    site_file("gpu: {gpu_model: a100, extra: --exclude=node13}")
+    placed = load().place(8, nodes=2, cpus=16)
+    assert placed["slurm_extra"] == "--exclude=node13 --gpus-per-node=a100:4"
+    assert (placed["tasks"], placed["cpus_per_task"], placed["tasks_per_gpu"]) == (2, 16, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("acount: x", "acount: unknown key"),
+        ("gpu: {partion: x}", "gpu.partion: unknown key"),
+        ("gpu: {partition: 'a; rm -rf /'}", "gpu.partition"),
+        ("cpu: {gpu_model: a100}", "gpu_model has no meaning"),
+        ("gpu: {extra: --mem=4G}", "--mem is set for each job"),
+        ("gpu: {extra: '-p a100'}", "-p is set for each job"),
+        ("gpu: {extra: --nice --time=3}", "--time is set for each job"),
+        ("status_command: scontrol", "status_command"),
+        ("jobs: 0", "jobs"),
+        ("[", "not YAML"),
+    ],
+)
+def test_a_wrong_site_file_is_refused_with_its_name_and_key(site_file, text, message):
+    path = site_file(text)
+    with pytest.raises(UserError) as caught:
+        load()
+    assert str(path) in str(caught.value)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("extra", ["--exclude=gpu013", "--nice=100 --licenses=a", "--mail-type=FAIL", "--exclusive"])
+def test_options_of_the_sites_own_are_accepted(extra):
+    assert Placement(extra=extra).extra == extra
+
+
+def test_a_named_file_that_is_missing_is_an_error(monkeypatch):
+    monkeypatch.setenv("TRUSTDAG_SITE", "/nowhere/site.yaml")
+    with pytest.raises(UserError, match=r"/nowhere/site\.yaml: no such file"):
+        load()
+
+
+@pytest.fixture
+def fake_slurm(tmp_path, monkeypatch):
+    """A cluster with two partitions, one GPU type, two features and one account, as far as its commands tell."""
+    answers = {
+        "sbatch": "",
+        "scontrol": "",
+        "sinfo": """case "$*" in
+            *%P*) echo 'main*'; echo gpu;;
+            *%f*) echo 'a100,ib'; echo '(null)';;
+            *) echo 'gpu:a100:4(S:0)'; echo '(null)';;
+        esac""",
+        "sacctmgr": 'case "$*" in *qos*) echo normal; echo preemptible;; *) echo research;; esac',
+    }
+    for name, body in answers.items():
+        script = tmp_path / name
+        script.write_text(f"#!/bin/sh\n{body}\n")
+        script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+
+@pytest.mark.usefixtures("fake_slurm")
+def test_a_cluster_that_has_what_is_asked_for_is_accepted():
+    gpu = Placement(partition="gpu,main", gpu_model="a100", constraint="[a100*2&ib]", qos="preemptible")
+    check_cluster(Site(account="research", gpu=gpu))
+
+
+@pytest.mark.usefixtures("fake_slurm")
+@pytest.mark.parametrize(
+    ("site", "message"),
+    [
+        (Site(cpu=Placement(partition="short")), "cpu.partition: no partition short; there are gpu, main"),
+        (Site(gpu=Placement(gpu_model="h100")), "gpu.gpu_model: no GPU of type h100; there are a100"),
+        (Site(gpu=Placement(constraint="a100|h100")), "gpu.constraint: no node with h100; there are a100, ib"),
+        (Site(gpu=Placement(qos="high")), "gpu.qos: no QOS high; there are normal, preemptible"),
+        (Site(account="physics"), "account: no account of yours is named physics; there are research"),
+    ],
+)
+def test_what_the_cluster_lacks_is_named_with_what_there_is(site, message):
+    with pytest.raises(UserError, match=re.escape(f"slurm/site.yaml: {message}")):
+        check_cluster(site)
+
+
+@pytest.mark.usefixtures("fake_slurm")
+def test_a_cluster_that_is_down_is_named_in_its_own_words(tmp_path):
+    (tmp_path / "scontrol").write_text("#!/bin/sh\necho 'Slurmctld(primary) at host is DOWN'\nexit 1\n")
+    with pytest.raises(UserError, match=r"Slurm does not answer: scontrol: .* at host is DOWN"):
+        check_cluster(Site())
+
+
+def test_a_machine_without_slurm_is_told_what_to_do(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(UserError, match="run on a login node"):
+        check_cluster(Site())
+
+
+# --- The profile ---
+
+
+@pytest.fixture
+def profile(monkeypatch):
+    """The profile as Snakemake reads it, in a working directory and environment of the test's choice."""
+    import yte
+
+    def read(folder: Path) -> dict:
+        monkeypatch.chdir(folder)
+        with (ROOT / "slurm" / "config.v9+.yaml").open() as handle:
+            return yte.process_yaml(handle, require_use_yte=True)
+
+    monkeypatch.delenv("TRUSTDAG_SITE", raising=False)
+    monkeypatch.delenv("SNAKEMAKE_OUTPUT_CACHE", raising=False)
+    return read
+
+
+def test_the_profile_works_as_it_stands(profile, tmp_path):
+    found = profile(tmp_path)
+    assert (found["executor"], found["slurm-status-command"], found["slurm-requeue"]) == ("slurm", "squeue", True)
+    assert "cache" not in found
+
+
+def test_the_profile_takes_its_part_of_the_sites_file(profile, tmp_path):
+    (tmp_path / "slurm").mkdir()
+    (tmp_path / "slurm" / "site.yaml").write_text(yaml.safe_dump({"jobs": 7, "status_command": "sacct"}))
+    found = profile(tmp_path)
+    assert (found["jobs"], found["slurm-status-command"]) == (7, "sacct")
+
+
+def test_the_profiles_defaults_are_the_sites(profile, tmp_path):
+    found = profile(tmp_path)
+    assert found["jobs"] == Site().jobs
+    assert found["slurm-init-seconds-before-status-checks"] == Site().first_poll
+    assert found["slurm-status-command"] == Site().status_command
+
+
+def test_with_a_cache_the_profile_names_the_rules_that_it_reaches(profile, tmp_path, monkeypatch):
+    monkeypatch.setenv("SNAKEMAKE_OUTPUT_CACHE", str(tmp_path))
+    assert {"base", "sft", "dpo", "ppo"} <= set(profile(tmp_path)["cache"])
+
+
+def test_no_profile_key_names_a_partition_or_an_account():
+    text = (ROOT / "slurm" / "config.v9+.yaml").read_text()
+    keys = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    assert not any(word in line for line in keys for word in ("slurm_partition", "slurm_account"))

@@ -1,0 +1,173 @@
+"""Bad input stops before the first rollout, with the numbers and the mend."""
+
+import pandas
+import pytest
+import torch
+
+from tests.support import ppo_world as world
+from trustdag.align import ppo
+from trustdag.artifacts import read_json, read_jsonl, write_json
+from trustdag.errors import UserError
+from trustdag.rl.trainer import PPOTrainer
+from trustdag.train.stage import Stage
+
+
+def trainer(folder, policy=None, tokenizer=None, reward=world.count_w5, prompts=None, **changes):
+    """A trainer, some of its parts wrong."""
+    return PPOTrainer(
+        policy or world.policy(),
+        tokenizer or world.tokenizer(),
+        reward,
+        world.prompts() if prompts is None else prompts,
+        world.settings(**changes),
+        folder,
+    )
+
+
+class TestBadInput:
+    def test_a_batch_that_does_not_divide(self, tmp_path):
+        with pytest.raises(UserError, match=r"batch_size: 9 .* 2 minibatches on 1 processes; take a multiple of 2"):
+            trainer(tmp_path, batch_size=9)
+
+    def test_no_prompts(self, tmp_path):
+        with pytest.raises(UserError, match="there are none"):
+            trainer(tmp_path, prompts=[])
+
+    def test_an_empty_prompt(self, tmp_path):
+        with pytest.raises(UserError, match="1 of 2 have no tokens, the first is number 1"):
+            trainer(tmp_path, prompts=["w2", ""])
+
+    def test_prompts_longer_than_the_context(self, tmp_path):
+        with pytest.raises(UserError, match=r"1 of 2 do not fit .* of 48 tokens with 8 new .*the longest has 41"):
+            trainer(tmp_path, prompts=["w2", "w2 " * 41])
+
+    def test_a_policy_without_an_end_of_text_token(self, tmp_path):
+        with pytest.raises(UserError, match="no end-of-text token"):
+            trainer(tmp_path, tokenizer=world.tokenizer(end=None))
+
+    def test_a_tokenizer_with_more_tokens_than_the_policy(self, tmp_path):
+        with pytest.raises(UserError, match=r"40 tokens .* output layer 32"):
+            trainer(tmp_path, tokenizer=world.tokenizer(40))
+
+    def test_a_reward_model_with_fewer_tokens(self, tmp_path):
+        with pytest.raises(UserError, match="reads 20 tokens, the policy's vocabulary has 32"):
+            trainer(tmp_path, reward=world.reward_model(vocab_size=20))
+
+    def test_a_reward_model_with_another_vocabulary_of_the_same_size(self, tmp_path):
+        other = world.tokenizer()
+        other.add_tokens(["extra"])
+        words = world.tokenizer().get_vocab()
+        swapped = world.tokenizer()
+        swapped.get_vocab = lambda: words | {"w2": 3, "w3": 2}
+        with pytest.raises(UserError, match="2 of the policy's 32 tokens have another id"):
+            PPOTrainer(
+                world.policy(), world.tokenizer(), world.reward_model(), world.prompts(), world.settings(), tmp_path,
+                reward_tokenizer=swapped,
+            )  # fmt: skip
+
+    def test_a_larger_reward_model_must_show_its_tokenizer(self, tmp_path):
+        # given a reward model with 40 tokens, the policy's 32 among them: by the size alone, nobody can tell
+        larger = world.reward_model(vocab_size=40)
+        # when, then
+        with pytest.raises(UserError, match="reads 40 tokens, the policy 32; pass its tokenizer as reward_tokenizer"):
+            trainer(tmp_path, reward=larger)
+        PPOTrainer(
+            world.policy(), world.tokenizer(), larger, world.prompts(), world.settings(), tmp_path,
+            reward_tokenizer=world.tokenizer(40),
+        )  # fmt: skip
+
+    def test_weights_in_half_precision(self, tmp_path):
+        with pytest.raises(UserError, match=r"weights that train are torch.float16, .* dtype=torch.float32"):
+            trainer(tmp_path, policy=world.policy().half())
+
+    def test_conversations_without_a_chat_template(self, tmp_path):
+        with pytest.raises(UserError, match="no chat template; take another prompt_format"):
+            trainer(tmp_path, prompts=[[{"role": "user", "content": "w2"}]])
+
+    def test_a_reward_model_with_two_labels(self, tmp_path):
+        with pytest.raises(UserError, match="has 2 labels"):
+            trainer(tmp_path, reward=world.reward_model(num_labels=2))
+
+    def test_a_reward_model_without_a_padding_token(self, tmp_path):
+        with pytest.raises(UserError, match="pad_token_id"):
+            trainer(tmp_path, reward=world.reward_model(pad_token_id=None))
+
+    def test_lora_with_dropout_or_with_top_layers(self, tmp_path):
+        with pytest.raises(UserError, match=r"lora.dropout: 0.1"):
+            trainer(tmp_path, lora={"rank": 2, "dropout": 0.1})
+        with pytest.raises(UserError, match="leave one of them empty"):
+            trainer(tmp_path, lora={"rank": 2}, top_layers=1)
+
+    def test_logits_that_are_not_the_output_layers(self, tmp_path):
+        policy = world.policy()
+        forward = policy.forward
+
+        def capped(**inputs):
+            output = forward(**inputs)
+            output.logits = 3 * torch.tanh(output.logits / 3)
+            return output
+
+        policy.forward = capped
+        with pytest.raises(UserError, match="changes its logits"):
+            trainer(tmp_path, policy=policy)
+
+
+@pytest.fixture
+def stage(tmp_path) -> Stage:
+    """Models and data on disk, as the DAG has them."""
+    for name, model in (("policy", world.policy()), ("reward", world.reward_model())):
+        model.save_pretrained(tmp_path / name / "model")
+        world.tokenizer().save_pretrained(tmp_path / name / "model")
+        write_json(tmp_path / name / "manifest.json", {"sha256": name})
+    rows = [{"prompt": [{"role": "user", "content": text}]} for text in [*world.prompts(), "w3 " * 30]]
+    (tmp_path / "data").mkdir()
+    for split in ("train", "validation"):
+        pandas.DataFrame(rows).to_parquet(tmp_path / "data" / f"{split}.parquet")
+    folders = (tmp_path / "policy" / "model", tmp_path / "reward" / "model", tmp_path / "data")
+    return Stage("ppo", *folders, seed=0, prompt_format="plain", out=tmp_path / "out")
+
+
+class TestStage:
+    def test_it_leaves_a_model_a_manifest_metrics_and_samples(self, stage):
+        # when
+        settings = world.settings(max_length=32, samples_every=2, sample_count=3)
+        ppo.train(stage, settings)
+        # then
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        trained = AutoModelForCausalLM.from_pretrained(stage.model)
+        assert AutoTokenizer.from_pretrained(stage.model).eos_token == "<end>"
+        changed = [
+            not torch.equal(a, b) for a, b in zip(trained.parameters(), world.policy().parameters(), strict=True)
+        ]
+        assert any(changed)
+        facts = read_json(stage.manifest)["facts"]
+        assert (facts["prompts"], facts["prompts_too_long"]) == (24, 1)
+        assert [line["step"] for line in read_jsonl(stage.metrics)] == [1, 2, 3, 4]
+        assert {line["step"] for line in read_jsonl(stage.out / "samples.jsonl")} == {1, 2, 4}
+        assert len(read_jsonl(stage.out / "samples.jsonl")) == 9
+        assert not (stage.out / ".checkpoints").exists()
+
+    def test_every_update_is_logged_with_what_a_person_asks_first(self, stage):
+        ppo.train(stage, world.settings(max_length=32, updates=1))
+        asked = {
+            "reward", "kl", "kl_coef", "entropy", "policy_clip_fraction", "value_clip_fraction", "explained_variance",
+            "length", "ended", "seconds_generate", "seconds_reward", "seconds_evaluate", "seconds_optimize",
+            "tokens_per_second",
+        }  # fmt: skip
+        assert asked <= read_jsonl(stage.metrics)[0].keys()
+
+    def test_a_lora_run_leaves_merged_weights(self, stage):
+        ppo.train(stage, world.settings(max_length=32, updates=1, lora={"rank": 2}))
+        from transformers import AutoModelForCausalLM
+
+        names = dict(AutoModelForCausalLM.from_pretrained(stage.model).named_parameters()).keys()
+        assert names == dict(world.policy().named_parameters()).keys()
+
+    def test_no_prompt_that_fits_is_an_error_with_the_numbers(self, stage):
+        with pytest.raises(UserError, match="none of 25 prompts leaves room for 8 new tokens within max_length 8"):
+            ppo.train(stage, world.settings(max_length=8))
+
+    def test_a_length_beyond_the_context(self, stage):
+        with pytest.raises(UserError, match="49"):
+            ppo.train(stage, world.settings(max_length=49))

@@ -1,0 +1,110 @@
+"""What a whole run does by its settings: what may change its result, what may not, and what it shows."""
+
+import io
+import sys
+
+import pytest
+import torch
+
+from tests.support import ppo_world as world
+from trustdag.artifacts import read_jsonl
+from trustdag.rl.trainer import learning_rate_factor
+
+
+def trained(folder, **changes) -> dict[str, torch.Tensor]:
+    """The weights after two updates; Adam's own rounding, which divides by tiny gradients, kept small."""
+    run = world.trainer(folder, updates=2, learning_rate=1e-4, **changes)
+    run.train()
+    return world.weights(run)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"device_batch_size": 3}, {"rollout_batch_size": 3}, {"gradient_checkpointing": True}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_what_saves_memory_does_not_change_what_is_learnt(changes, tmp_path):
+    plain, lean = trained(tmp_path / "plain"), trained(tmp_path / "lean", **changes)
+    for name, value in plain.items():
+        torch.testing.assert_close(lean[name], value, atol=1e-5, rtol=0)
+
+
+def test_prompts_may_be_conversations(tmp_path):
+    # given the same prompts as texts and as conversations
+    texts = world.prompts()
+    conversations = [[{"role": "user", "content": text}] for text in texts]
+    # when
+    for name, prompts in (("texts", texts), ("conversations", conversations)):
+        world.PPOTrainer(
+            world.policy(),
+            world.tokenizer(),
+            world.count_w5,
+            prompts,
+            world.settings(),
+            tmp_path / name,
+            prompt_format="plain",
+        ).train()
+    # then
+    texts, conversations = (read_jsonl(tmp_path / name / "samples.jsonl") for name in ("texts", "conversations"))
+    assert texts == conversations
+
+
+def test_temperature_is_one_thing_in_sampling_reference_and_learning(tmp_path):
+    # given one optimizer step, so that the policy is compared with itself
+    run = world.trainer(tmp_path, updates=1, epochs=1, minibatches=1, temperature=0.6)
+    # when
+    run.train()
+    # then
+    line = read_jsonl(tmp_path / "metrics.jsonl")[0]
+    assert line["kl"] == pytest.approx(0, abs=1e-5)
+    assert line["approx_kl"] == pytest.approx(0, abs=1e-6)
+
+
+def test_the_references_logits_exist_for_a_minibatch_at_a_time(tmp_path):
+    # given 8 replies of at most 8 tokens in 4 minibatches
+    run = world.trainer(tmp_path, minibatches=4)
+    seen = []
+    run.reference.get_output_embeddings().register_forward_hook(lambda _module, _args, out: seen.append(len(out)))
+    # when
+    batch = run.rollout(run.next_prompts())
+    # then
+    assert sum(seen) == int(batch.mask.sum())
+    assert len(seen) == 4
+
+
+class TestLearningRate:
+    def test_it_rises_and_falls_as_the_schedule_says(self):
+        def factors(schedule):
+            settings = world.settings(updates=6, warmup=0.34, schedule=schedule)
+            return [learning_rate_factor(settings, update) for update in range(6)]
+
+        assert factors("constant") == pytest.approx([1 / 3, 2 / 3, 1, 1, 1, 1])
+        assert factors("linear") == pytest.approx([1 / 3, 2 / 3, 1, 0.75, 0.5, 0.25])
+        assert factors("cosine")[2:] == pytest.approx([1, 0.8535534, 0.5, 0.1464466])
+
+    def test_it_is_what_is_logged(self, tmp_path):
+        world.trainer(tmp_path, schedule="linear", warmup=0.0, learning_rate=1e-3).train()
+        logged = [line["learning_rate"] for line in read_jsonl(tmp_path / "metrics.jsonl")]
+        assert logged == pytest.approx([1e-3, 0.75e-3, 0.5e-3, 0.25e-3])
+
+
+class Terminal(io.StringIO):
+    """A terminal, as far as a progress bar asks."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_a_bar_and_a_log_gets_lines(tmp_path, monkeypatch, capsys):
+    # when output goes to a file
+    world.trainer(tmp_path / "log").train()
+    # then
+    assert "ppo 4/4: reward " in capsys.readouterr().out
+    # when it goes to a terminal
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    world.trainer(tmp_path / "terminal").train()
+    # then
+    shown = sys.stderr.getvalue()
+    assert "ppo: 100%" in shown
+    assert "KL " in shown
+    assert "ppo 4/4" not in capsys.readouterr().out

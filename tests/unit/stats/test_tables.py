@@ -1,0 +1,376 @@
+"""Records of a whole study to its three tables, through the command."""
+
+import json
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.support import invented_study
+from trustdag.cli import main
+from trustdag.errors import UserError
+from trustdag.stats.design import StudyDesign
+from trustdag.stats.settings import StatisticsSettings
+from trustdag.stats.tables import compute, read, write
+from trustdag.verticals.base import Metric
+
+QUICK = StatisticsSettings(resamples=300)
+RECORD = {"metric": "share", "cluster": None, "condition": "benign", "value": 1.0, "status": "parsed", "label": np.nan}
+
+
+@pytest.fixture(autouse=True)
+def invented(monkeypatch):
+    for name, module in invented_study.modules().items():
+        monkeypatch.setitem(sys.modules, name, module)
+
+
+@pytest.fixture
+def one_metric(monkeypatch):
+    """The vertical `bias` with the single metric `share`."""
+    module = sys.modules["trustdag.verticals.bias"]
+    monkeypatch.setattr(module, "METRICS", (Metric("share", "lower", "A share.", headline=True),))
+
+
+def two_policies():
+    base, sft = invented_study.policy("base", 0), invented_study.policy("sft", 0)
+    return StudyDesign(study="two", policies=(base, sft), verticals=("bias",))
+
+
+def put(root, policy, rows):
+    """Writes records of `bias`; each row gives what differs from RECORD."""
+    path = root / policy / "bias.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    records = [RECORD | {"cluster": row["item"]} | row for row in rows]
+    pd.DataFrame(records).astype({"value": float, "label": float}).to_parquet(path, index=False)
+
+
+def pair(root, base, sft):
+    """Two policies' records from {item: value or status}."""
+    for policy, values in (("toy/base", base), ("toy/judge/sft/seed0", sft)):
+        rows = [
+            {"item": item, "value": np.nan, "status": value}
+            if isinstance(value, str)
+            else {"item": item, "value": value}
+            for item, value in values.items()
+        ]
+        put(root, policy, rows)
+
+
+def test_the_command_writes_three_tables_that_read_back(tmp_path):
+    study = invented_study.cells(seeds=(0, 1))
+    invented_study.write_records(study, tmp_path / "records", items=20)
+    (tmp_path / "design.json").write_text(study.as_json())
+
+    where = ["--design", str(tmp_path / "design.json"), "--records-root", str(tmp_path / "records")]
+    code = main(["statistics", *where, "--out", str(tmp_path / "out"), "--settings", '{"resamples": 200}'])
+
+    tables = read(tmp_path / "out")
+    assert code == 0
+    assert set(tables.metrics["policy"]) == {policy.id for policy in study.policies}
+    assert len(tables.differences[tables.differences["headline"]]) == 2 * 5 * (3 + 2)
+    assert set(tables.seeds["recipe"]) == {"sft", "dpo", "ppo"}
+    assert set(tables.seeds["reference"]) == {"", "base", "sft"}
+    assert (tables.metrics["n"] == tables.metrics[["parsed", "unparsed", "refused", "failed"]].sum(axis=1)).all()
+
+
+def test_metrics_and_differences_worked_out_by_hand(tmp_path, one_metric):
+    pair(tmp_path, {"a": 0, "b": 0, "c": 0, "d": 1, "e": "refused"}, {"a": 1, "b": 1, "c": "unparsed", "d": 1, "e": 0})
+
+    tables = compute(two_policies(), tmp_path, QUICK)
+
+    base, sft = tables.metrics.to_dict("records")
+    assert (base["value"], base["n"], base["parsed"], base["refused"]) == (0.25, 5, 4, 1)
+    assert (sft["value"], sft["n"], sft["parsed"], sft["unparsed"]) == (0.75, 5, 4, 1)
+    change = tables.differences.iloc[0]
+    # Over a, b and d, which both parsed: 1 against 1/3. Of the four ways to swap a and b, two are as extreme.
+    assert (change["n_pairs"], change["lost"]) == (3, 2)
+    assert (change["value"], change["reference_value"]) == (1, pytest.approx(1 / 3))
+    assert change["difference"] == pytest.approx(2 / 3)
+    assert change["p"] == change["p_holm"] == 0.5
+    assert change["verdict"] == "no change found"
+
+
+def test_items_that_one_arm_lacks_are_lost_pairs(tmp_path, one_metric):
+    pair(tmp_path, {"a": 0, "b": 0, "c": 0}, {"b": 1, "c": 1, "d": 1})
+
+    change = compute(two_policies(), tmp_path, QUICK).differences.iloc[0]
+
+    assert (change["n_pairs"], change["lost"]) == (2, 2)
+    assert change["difference"] == 1
+
+
+def test_all_unparsed_is_no_number_rather_than_zero(tmp_path, one_metric):
+    pair(tmp_path, {"a": 0, "b": 1}, {"a": "unparsed", "b": "unparsed"})
+
+    tables = compute(two_policies(), tmp_path, QUICK)
+    write(tables, tmp_path / "out")
+
+    sft = tables.metrics.iloc[1]
+    assert (sft["n"], sft["parsed"], sft["unparsed"]) == (2, 0, 2)
+    assert sft[["value", "low", "high", "detectable"]].isna().all()
+    change = tables.differences.iloc[0]
+    assert (change["n_pairs"], change["lost"], change["verdict"]) == (0, 2, "")
+    assert change[["difference", "low", "high", "p", "p_holm"]].isna().all()
+    text = (tmp_path / "out" / "metrics.csv").read_text().splitlines()[2]
+    assert ",,,,," in text
+
+
+def test_constant_arms_have_exact_intervals(tmp_path, one_metric):
+    items = [f"i{index:02d}" for index in range(20)]
+    pair(tmp_path, dict.fromkeys(items, 0), dict.fromkeys(items, 1))
+
+    tables = compute(two_policies(), tmp_path, QUICK)
+
+    assert tables.metrics.iloc[0][["low", "high"]].tolist() == pytest.approx([0, 0.16843], abs=1e-5)
+    change = tables.differences.iloc[0]
+    assert change[["low", "high"]].tolist() == pytest.approx([0.83157, 1], abs=1e-5)
+    assert change["p"] < 0.01
+    assert change["verdict"] == "rose"
+
+
+def test_one_cluster_gives_numbers_but_no_interval(tmp_path, one_metric):
+    rows = [{"item": "a", "cluster": "only", "value": 0.2}, {"item": "b", "cluster": "only", "value": 0.4}]
+    put(tmp_path, "toy/base", rows)
+    put(tmp_path, "toy/judge/sft/seed0", [row | {"value": 0.5} for row in rows])
+
+    tables = compute(two_policies(), tmp_path, QUICK)
+
+    assert tables.metrics.iloc[0]["value"] == pytest.approx(0.3)
+    assert tables.metrics.iloc[0][["low", "high"]].isna().all()
+    assert tables.differences.iloc[0]["difference"] == pytest.approx(0.2)
+    assert tables.differences.iloc[0]["p"] == 1.0
+
+
+def test_several_conditions_are_shown_apart_as_well(tmp_path, one_metric):
+    rows = [{"item": f"{condition}{index}", "condition": condition, "value": float(condition == "adversarial")}
+            for condition in ("benign", "adversarial") for index in range(6)]  # fmt: skip
+    put(tmp_path, "toy/base", rows)
+    put(tmp_path, "toy/judge/sft/seed0", rows)
+
+    metrics = compute(two_policies(), tmp_path, QUICK).metrics
+
+    base = metrics[metrics["policy"] == "toy/base"].set_index("condition")
+    assert base["value"].to_dict() == {"all": 0.5, "adversarial": 1, "benign": 0}
+    assert base["n"].to_dict() == {"all": 12, "adversarial": 6, "benign": 6}
+    assert base["headline"].to_dict() == {"all": True, "adversarial": False, "benign": False}
+
+
+def test_a_facets_values_have_rows_of_their_own_worked_out_by_hand(tmp_path, monkeypatch):
+    metric = Metric("share", "lower", "A share.", headline=True, facets=("topic",))
+    monkeypatch.setattr(sys.modules["trustdag.verticals.bias"], "METRICS", (metric,))
+    topics = {"greed": "abcd", "loans": "ef"}
+    facts = [{"item": item, "topic": topic, "cluster": item} for topic, items in topics.items() for item in items]
+    put(tmp_path, "toy/base", [fact | {"value": 0.0} for fact in facts])
+    said = {"a": 1.0, "b": 1.0, "c": 1.0, "d": 0.0, "e": 0.0}
+    put(tmp_path, "toy/judge/sft/seed0", [
+        fact | ({"value": said[fact["item"]]} if fact["item"] in said else {"value": np.nan, "status": "unparsed"})
+        for fact in facts
+    ])  # fmt: skip
+
+    tables = compute(two_policies(), tmp_path, QUICK)
+
+    sft = tables.metrics[tables.metrics["recipe"] == "sft"].set_index("condition")
+    assert sft["value"].to_dict() == {"all": 0.6, "topic=greed": 0.75, "topic=loans": 0}
+    assert sft["n"].to_dict() == {"all": 6, "topic=greed": 4, "topic=loans": 2}
+    assert sft["unparsed"].to_dict() == {"all": 1, "topic=greed": 0, "topic=loans": 1}
+    assert sft.loc["topic=greed", "low"] < 0.75 < sft.loc["topic=greed", "high"]
+    assert sft["headline"].to_dict() == {"all": True, "topic=greed": False, "topic=loans": False}
+    change = tables.differences.set_index("condition")
+    assert change["difference"].to_dict() == {"all": 0.6, "topic=greed": 0.75, "topic=loans": 0}
+    assert change["n_pairs"].to_dict() == {"all": 5, "topic=greed": 4, "topic=loans": 1}
+    # Of the eight ways to swap a, b and c, two are as extreme; e never differs.
+    assert change["p"].to_dict() == {"all": 0.25, "topic=greed": 0.25, "topic=loans": 1}
+
+
+def test_a_facets_values_are_corrected_together_and_leave_the_headline_metrics_alone(tmp_path, monkeypatch):
+    items = [f"i{index:02d}" for index in range(48)]
+    facts = [
+        {"item": item, "topic": f"topic {index % 3}", "group": f"group {index % 2}"} for index, item in enumerate(items)
+    ]
+    for policy, value in (("toy/base", 0.0), ("toy/judge/sft/seed0", 1.0)):
+        put(tmp_path, policy, [fact | {"value": value if index < 24 else 0.0} for index, fact in enumerate(facts)])
+    found = {}
+    for facets in ((), ("topic", "group")):
+        metric = Metric("share", "lower", "A share.", headline=True, facets=facets)
+        monkeypatch.setattr(sys.modules["trustdag.verticals.bias"], "METRICS", (metric,))
+        found[facets] = compute(two_policies(), tmp_path, QUICK).differences.set_index("condition")
+
+    plain, split = found.values()
+    assert split.loc["all", "p_holm"] == plain.loc["all", "p_holm"] == plain.loc["all", "p"]
+    # Eight of sixteen items differ in each of three topics: 2 of 2^8 swaps are as extreme. Twelve in each group.
+    assert split.loc["topic=topic 0", "p"] == 2 / 2**8
+    assert split.loc["topic=topic 0", "p_holm"] == 3 * 2 / 2**8
+    assert split.loc["group=group 0", "p_holm"] == 2 * split.loc["group=group 0", "p"]
+    assert set(split["verdict"]) == {"rose"}
+
+
+def test_draws_that_shift_both_arms_alike_widen_their_values_and_not_their_difference(tmp_path, one_metric):
+    # Given a calibration that might lie .1 higher or lower, everywhere.
+    rng = np.random.default_rng(0)
+    items = {f"i{index:02d}": value for index, value in enumerate(rng.uniform(0.3, 0.7, 40))}
+    widths = {}
+    for name, shifts in (("without", None), ("with", np.array([-0.1, 0.0, 0.1]))):
+        for policy, change in (("toy/base", 0.0), ("toy/judge/sft/seed0", 0.05)):
+            rows = []
+            for at, (item, ease) in enumerate(items.items()):
+                value = ease + change * (at % 3)
+                rows.append({"item": item, "value": value} | ({} if shifts is None else {"draws": value + shifts}))
+            put(tmp_path, policy, rows)
+        tables = compute(two_policies(), tmp_path, QUICK)
+        widths[name] = [float((table["high"] - table["low"]).iloc[0]) for table in (tables.metrics, tables.differences)]
+
+    assert widths["with"][0] > 2 * widths["without"][0]
+    assert widths["with"][1] == pytest.approx(widths["without"][1])
+
+
+def test_arms_of_different_calibrations_are_to_be_scored_again(tmp_path, one_metric):
+    put(tmp_path, "toy/base", [{"item": "a", "draws": [0.1, 0.2]}, {"item": "b", "draws": [0.1, 0.2]}])
+    put(tmp_path, "toy/judge/sft/seed0", [{"item": "a"}, {"item": "b"}])
+
+    with pytest.raises(UserError, match="share: not all policies were scored with the same calibration; score again"):
+        compute(two_policies(), tmp_path, QUICK)
+
+
+def test_unanimous_values_whose_draws_differ_have_the_bootstraps_interval(tmp_path, one_metric):
+    rows = [{"item": f"i{index:02d}", "value": 0.0, "draws": [0.0, 0.0, 1.0]} for index in range(20)]
+    put(tmp_path, "toy/base", rows)
+    put(tmp_path, "toy/judge/sft/seed0", rows)
+
+    base = compute(two_policies(), tmp_path, QUICK).metrics.iloc[0]
+
+    assert (base["value"], base["low"], base["high"]) == (0, 0, 1)
+
+
+def test_records_without_a_facets_column_are_to_be_scored_again(tmp_path, monkeypatch):
+    metric = Metric("share", "lower", "A share.", headline=True, facets=("topic",))
+    monkeypatch.setattr(sys.modules["trustdag.verticals.bias"], "METRICS", (metric,))
+    pair(tmp_path, {"a": 0}, {"a": 1})
+
+    with pytest.raises(UserError, match="share: the records have no column `topic`; score again"):
+        compute(two_policies(), tmp_path, QUICK)
+
+
+def test_the_order_of_the_rows_changes_nothing(tmp_path):
+    study = invented_study.cells()
+    invented_study.write_records(study, tmp_path / "as-is", items=15)
+    for path in (tmp_path / "as-is").rglob("*.parquet"):
+        shuffled = tmp_path / "shuffled" / path.relative_to(tmp_path / "as-is")
+        shuffled.parent.mkdir(parents=True, exist_ok=True)
+        pd.read_parquet(path).sample(frac=1, random_state=len(path.name)).to_parquet(shuffled, index=False)
+
+    for folder in ("as-is", "shuffled"):
+        write(compute(study, tmp_path / folder, QUICK), tmp_path / "out" / folder)
+
+    for name in ("metrics", "differences", "seeds"):
+        first, second = ((tmp_path / "out" / folder / f"{name}.csv").read_bytes() for folder in ("as-is", "shuffled"))
+        assert first == second
+
+
+def test_holm_is_over_the_headline_metrics_of_the_verticals(tmp_path):
+    study = invented_study.cells()
+    invented_study.write_records(study, tmp_path, items=30)
+
+    differences = compute(study, tmp_path, QUICK).differences
+
+    headline = differences[differences["headline"].astype(bool)]
+    family = headline[(headline["recipe"] == "dpo") & (headline["reference"] == "base")]
+    assert sorted(family["vertical"]) == sorted(invented_study.VERTICALS)
+    smallest = family["p"].idxmin()
+    assert family.loc[smallest, "p_holm"] == pytest.approx(5 * family.loc[smallest, "p"])
+    by_themselves = ~differences["headline"].astype(bool) & ~differences["condition"].str.contains("=")
+    assert differences.loc[by_themselves, "p_holm"].isna().all()
+
+
+def test_the_smallest_detectable_difference_follows_from_the_standard_error(tmp_path):
+    study = invented_study.cells()
+    invented_study.write_records(study, tmp_path, items=30)
+
+    tables = compute(study, tmp_path, QUICK)
+
+    # (1.96 + .84) standard errors of a difference; of two arms that are asked apart, for a single policy's metric.
+    for table, errors in ((tables.differences, 2.8016), (tables.metrics, 2.8016 * np.sqrt(2))):
+        spread = table[table["standard_error"] > 0]
+        assert spread["detectable"].tolist() == pytest.approx((errors * spread["standard_error"]).tolist(), rel=1e-4)
+        assert table.loc[table["standard_error"] == 0, "detectable"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"status": "lost"}, "status `lost` is none of parsed, unparsed, refused, failed"),
+        ({"metric": "stranger"}, "the metric `stranger`, which the vertical does not define"),
+        ({"value": np.nan}, "`share` of `a` is parsed but has the value nan"),
+        ({"value": np.inf}, "`share` of `a` is parsed but has the value inf"),
+        ({"cluster": "elsewhere"}, "item `a` has another cluster or condition in another policy"),
+    ],
+)
+def test_records_that_cannot_be_are_refused(tmp_path, one_metric, change, message):
+    pair(tmp_path, {"a": 0, "b": 0}, {"a": 1, "b": 1})
+    put(tmp_path, "toy/base", [{"item": "a"} | change, {"item": "b"}])
+
+    with pytest.raises(UserError, match=message):
+        compute(two_policies(), tmp_path, QUICK)
+
+
+@pytest.mark.parametrize(
+    ("statistic", "record", "message"),
+    [
+        ("auroc", {"value": 0.5}, "share: item `a` has no label, which `auroc` needs"),
+        ("ece", {"value": 1.5, "label": 1}, "share: the value of item `a` is no probability"),
+    ],
+)
+def test_a_statistic_gets_what_it_needs(tmp_path, one_metric, monkeypatch, statistic, record, message):
+    monkeypatch.setattr(
+        sys.modules["trustdag.verticals.bias"], "METRICS", (Metric("share", None, "", True, statistic),)
+    )
+    for policy in ("toy/base", "toy/judge/sft/seed0"):
+        put(tmp_path, policy, [{"item": "a"} | record])
+
+    with pytest.raises(UserError, match=message):
+        compute(two_policies(), tmp_path, QUICK)
+
+
+def test_an_item_that_stands_twice_is_refused(tmp_path, one_metric):
+    put(tmp_path, "toy/base", [{"item": "a"}, {"item": "a"}])
+
+    with pytest.raises(UserError, match=r"bias.parquet: item `a` stands twice under `share`"):
+        compute(two_policies(), tmp_path, QUICK)
+
+
+def test_missing_and_damaged_files_are_named(tmp_path, one_metric):
+    with pytest.raises(UserError, match=r"toy/base/bias.parquet: no such file"):
+        compute(two_policies(), tmp_path, QUICK)
+
+    pair(tmp_path, {"a": 0}, {"a": 0})
+    (tmp_path / "toy/base/bias.parquet").write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(UserError, match=r"toy/base/bias.parquet: not a Parquet file of records"):
+        compute(two_policies(), tmp_path, QUICK)
+
+    pd.DataFrame({"metric": ["share"]}).to_parquet(tmp_path / "toy/base/bias.parquet")
+    with pytest.raises(UserError, match="no column `item`"):
+        compute(two_policies(), tmp_path, QUICK)
+
+
+def test_a_study_that_compares_with_a_stranger_is_refused(capsys, tmp_path):
+    study = {
+        "study": "s",
+        "verticals": ["bias"],
+        "policies": [{"id": "a/base", "model": "a", "recipe": "base", "reference_base": "b/base"}],
+    }
+    (tmp_path / "design.json").write_text(json.dumps(study))
+
+    code = main(
+        [
+            "statistics",
+            "--design",
+            str(tmp_path / "design.json"),
+            "--records-root",
+            str(tmp_path),
+            "--out",
+            str(tmp_path),
+        ]
+    )
+
+    assert code == 2
+    assert "policy a/base is compared with b/base, which is not listed" in capsys.readouterr().err

@@ -1,0 +1,110 @@
+"""Several processes give what one gives, and leave one model."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.support import tiny_models as tiny
+from trustdag.align import methods
+from trustdag.artifacts import read_jsonl
+from trustdag.models.load import load_policy
+from trustdag.train.checkpoints import EXIT_RESUMABLE
+
+
+def train(world: Path, out: Path, environment: dict[str, str], method: str) -> None:
+    """12 steps of a method as one process of a launch."""
+    os.environ.update(environment)
+    module = methods()[method]
+    settings = module.Settings(
+        batch_size=8, epochs=3, max_steps=12, max_length=64, learning_rate=1e-3, log_every=2, checkpoint_every=4
+    )
+    module.train(tiny.stage(method, world / "base" / "model", world / "data", out), settings)
+
+
+def launch(world: Path, out: Path, method: str) -> list[Any]:
+    """Two processes, as `accelerate launch` starts them."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    ranks = [{**common, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
+    return [tiny.start(train, world, out, rank, method) for rank in ranks]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("world")
+    tiny.write_data(folder / "data")
+    tiny.write_base(folder / "base")
+    return folder
+
+
+@pytest.mark.parametrize("method", ["sft", "dpo"])
+def test_two_processes_learn_what_one_learns_and_resume(method: str, world: Path, tmp_path: Path) -> None:
+    train(world, tmp_path / "one", {}, method)
+    # Given two processes of which one is asked to stop
+    processes = launch(world, tmp_path / "two", method)
+    deadline = time.monotonic() + 300
+    while not any(tiny._reached(path, 4) for path in (tmp_path / "two").glob(".checkpoints/*/metrics.jsonl")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(processes[1].pid, signal.SIGTERM)
+    for process in processes:
+        process.join(300)
+    assert [process.exitcode for process in processes] == [EXIT_RESUMABLE, EXIT_RESUMABLE]
+    # When both start again
+    for process in (again := launch(world, tmp_path / "two", method)):
+        process.join(300)
+    assert [process.exitcode for process in again] == [0, 0]
+    # Then the model is that of one process with the same batch, and each step was logged once
+    one, two = (load_policy(tmp_path / name / "model") for name in ("one", "two"))
+    for expected, found in zip(one.parameters(), two.parameters(), strict=True):
+        assert torch.allclose(expected, found, atol=1e-5)
+    steps = [(line["split"], line["step"]) for line in read_jsonl(tmp_path / "two" / "metrics.jsonl")]
+    assert len(steps) == len(set(steps))
+    last = [tiny.lines(tmp_path / name / "metrics.jsonl")[-1] for name in ("one", "two")]
+    assert last[0] == {name: pytest.approx(value, abs=1e-3) for name, value in last[1].items() if name != "split"} | {
+        "split": "train"
+    }
+
+
+@pytest.mark.slow
+def test_two_processes_under_deepspeed_learn_what_one_learns(world: Path, tmp_path: Path) -> None:
+    pytest.importorskip("deepspeed")
+    # Given a stage whose steps are of two passes
+    settings = {"batch_size": 8, "device_batch_size": 2, "max_steps": 6, "max_length": 64, "learning_rate": 1e-4}
+    ours = methods()["sft"]
+    policy = world / "base" / "model"
+    ours.train(tiny.stage("sft", policy, world / "data", tmp_path / "one"), ours.Settings(**settings))
+    # When
+    root = Path(__file__).parents[3]
+    launcher = ["-m", "accelerate.commands.launch", "--main_process_port", "0", "--num_processes", "2"]
+    configuration = ["--config_file", str(root / "config" / "accelerate" / "deepspeed.yaml")]
+    stage = ["align", "sft", "--policy", str(policy), "--data", str(world / "data"), "--out", str(tmp_path / "two")]
+    command = [
+        *launcher,
+        *configuration,
+        str(root / "tests" / "support" / "deepspeed_world.py"),
+        *stage,
+        "--prompt-format",
+        "hh",
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, *command, "--settings", json.dumps(settings)],
+        env=environment, capture_output=True, text=True, timeout=900,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    # Then
+    one, two = (load_policy(tmp_path / name / "model") for name in ("one", "two"))
+    for expected, found in zip(one.parameters(), two.parameters(), strict=True):
+        assert torch.allclose(expected, found, atol=1e-5)

@@ -1,0 +1,106 @@
+"""A stage that is killed and started again ends as if nothing had happened, bit for bit."""
+
+import random
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.support import tiny_models as tiny
+from trustdag.align import methods
+from trustdag.artifacts import read_jsonl
+from trustdag.train.checkpoints import EXIT_RESUMABLE
+from trustdag.train.pretrain import make
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "sft": {"lora": {"rank": 2, "dropout": 0.1}},  # dropout: random states must be restored too
+    "reward": {"lora": {"rank": 2}},
+    "dpo": {"evaluate_every": 7},
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny base model and data."""
+    folder = tmp_path_factory.mktemp("world")
+    tiny.write_data(folder / "data")
+    tiny.write_base(folder / "base")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def train(method: str, world: Path, out: Path) -> None:
+    """40 steps of a method in two and a half epochs, with a checkpoint every 6 and a line every 4."""
+    module = methods()[method]
+    settings = module.Settings(
+        batch_size=3,
+        epochs=3,
+        max_steps=40,
+        max_length=64,
+        learning_rate=1e-3,
+        checkpoint_every=6,
+        log_every=4,
+        **SETTINGS[method],
+    )
+    module.train(tiny.stage(method, world / "base" / "model", world / "data", out), settings)
+
+
+def pretrain(method: str, world: Path, out: Path) -> None:
+    """The base model from scratch."""
+    settings = tiny.scratch(steps=40, checkpoint_every=6, log_every=4)
+    make(settings, world / "data" / "corpus.parquet", "hh", out)
+
+
+@pytest.mark.parametrize("method", ["base", "sft", "reward", "dpo"])
+def test_a_killed_run_ends_with_the_same_weights_and_metrics(method: str, world: Path, tmp_path: Path) -> None:
+    # Given a run without failures
+    run = pretrain if method == "base" else train
+    run(method, world, tmp_path / "whole")
+    # When another is killed at a random step, and asked to stop at a later one
+    kill_step, stop_step = random.randint(1, 18), random.randint(20, 34)
+    process = tiny.start(run, method, world, tmp_path / "killed")
+    tiny.kill_at(process, tmp_path / "killed", kill_step, signal.SIGKILL)
+    assert process.exitcode == -signal.SIGKILL
+    process = tiny.start(run, method, world, tmp_path / "killed")
+    tiny.kill_at(process, tmp_path / "killed", stop_step, signal.SIGTERM)
+    assert process.exitcode == EXIT_RESUMABLE
+    # Then the third start ends with the same weights, and no step is logged twice
+    run(method, world, tmp_path / "killed")
+    assert tiny.weights(tmp_path / "killed") == tiny.weights(tmp_path / "whole"), (kill_step, stop_step)
+    seen = [(line["split"], line["step"]) for line in read_jsonl(tmp_path / "killed" / "metrics.jsonl")]
+    assert len(seen) == len(set(seen)), (kill_step, stop_step)
+    whole, killed = (tiny.lines(tmp_path / name / "metrics.jsonl", "validation") for name in ("whole", "killed"))
+    assert killed == whole
+    assert tiny.lines(tmp_path / "killed" / "metrics.jsonl")[-1] == tiny.lines(tmp_path / "whole" / "metrics.jsonl")[-1]
+    # And nothing is left of the checkpoints
+    assert not (tmp_path / "killed" / ".checkpoints").exists()
+
+
+def test_a_run_that_ends_after_its_last_step_does_no_step_twice(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train("reward", world, tmp_path / "whole")
+    # Given a run that is interrupted while it writes its model
+    with monkeypatch.context() as patch:
+        patch.setattr("trustdag.train.trainer.write_outputs", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train("reward", world, tmp_path / "late")
+    # When it starts again
+    train("reward", world, tmp_path / "late")
+    # Then it does its 40 steps, no more
+    assert tiny.weights(tmp_path / "late") == tiny.weights(tmp_path / "whole")
+    assert read_jsonl(tmp_path / "late" / "metrics.jsonl")[-1]["step"] == 40
+
+
+def interrupt(*arguments: object) -> None:
+    """What Ctrl-C does."""
+    raise KeyboardInterrupt

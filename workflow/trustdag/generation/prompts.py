@@ -1,0 +1,84 @@
+"""Items to token ids: how a question and its options are written for a model, and where a reply ends."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trustdag.errors import UserError
+from trustdag.models.dialogue import PromptFormat, completion, render
+from trustdag.models.tokens import encode_prompts
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from transformers import PreTrainedTokenizerBase
+
+SPEAKERS = ("\n\nHuman:", "\n\nAssistant:")
+"""In HH-RLHF's transcript a reply ends where the next turn starts, even if the model has not learnt to end a text."""
+
+Ids = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class EncodedItem:
+    """One item as a model is asked it, in token ids."""
+
+    item: str
+    generate: bool
+    prompt: Ids
+    """What a sampled reply continues."""
+    context: Ids
+    """What options continue: the prompt without white space at its end."""
+    options: tuple[Ids, ...]
+    texts: tuple[str, ...]
+    """The options as text."""
+
+
+def encode_items(
+    items: "pd.DataFrame", tokenizer: "PreTrainedTokenizerBase", prompt_format: PromptFormat
+) -> list[EncodedItem]:
+    """Every item tokenised, in order.
+
+    An option's ids are those of prompt and option together less the prompt's, as in lm-evaluation-harness: the text is
+    tokenised as the model would meet it, and white space at the prompt's end belongs to the option.
+    Raises UserError for an item whose prompt or option has no token.
+    """
+    if items.empty:
+        return []
+    texts = [render(list(messages), tokenizer, prompt_format) for messages in items["messages"]]
+    options = [tuple(each) for each in items["options"]]
+    joint = [
+        text + _continuation(text, each, prompt_format)
+        for text, several in zip(texts, options, strict=True)
+        for each in several
+    ]
+    prompts = encode_prompts(texts, tokenizer, prompt_format)
+    bare = [text.rstrip() for text in texts]
+    contexts = prompts if bare == texts else encode_prompts(bare, tokenizer, prompt_format)
+    whole = iter(encode_prompts(joint, tokenizer, prompt_format) if joint else [])
+    asked = []
+    for item, generate, prompt, context, several in zip(
+        items["item"], items["generate"], prompts, contexts, options, strict=True
+    ):
+        ids = tuple(tuple(next(whole)[len(context) :]) for _ in several)
+        if not context or not all(ids):
+            raise UserError(f"item {item}: its prompt or an option has no token; a model cannot be asked nothing")
+        asked.append(EncodedItem(item, bool(generate), tuple(prompt), tuple(context), ids, several))
+    return asked
+
+
+def _continuation(prompt: str, option: str, prompt_format: PromptFormat) -> str:
+    """An option as it continues the prompt; in plain text a space stands between two words."""
+    if prompt_format == "plain" and prompt and not prompt[-1].isspace() and not option[:1].isspace():
+        return f" {option}"
+    return completion(option, prompt_format)
+
+
+def stops(prompt_format: PromptFormat) -> tuple[str, ...]:
+    """Texts that end a reply, beside the tokenizer's own end of text."""
+    return SPEAKERS if prompt_format == "hh" else ()
+
+
+def until_stop(text: str, stop: Sequence[str]) -> int | None:
+    """Where the first of the stop texts starts, or None."""
+    found = [at for at in (text.find(each) for each in stop) if at >= 0]
+    return min(found, default=None)

@@ -1,0 +1,77 @@
+"""Generation jobs: one vertical's items and a model folder in, replies out."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trustdag.artifacts import atomic_file, model_digest, sha256_file, sha256_text
+from trustdag.errors import UserError
+from trustdag.fingerprint import code_of
+from trustdag.generation.settings import GenerateSettings
+from trustdag.generation.tables import read_items
+from trustdag.models.dialogue import PromptFormat
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class GenerationTask:
+    """A vertical's items and how their replies are sampled."""
+
+    vertical: str
+    items: Path
+    settings: GenerateSettings
+
+    def key(self, model: Path, prompt_format: PromptFormat) -> str:
+        """A digest of all that the replies depend on; `batch_tokens` changes none of them."""
+        sampling = self.settings.model_dump_json(exclude={"batch_tokens"})
+        parts = [sha256_file(self.items), model_digest(model), sampling, prompt_format, code_of("generation.run")]
+        return sha256_text(parts)
+
+
+def generate(task: GenerationTask, model: Path, prompt_format: PromptFormat, out: Path) -> None:
+    """Generates the model's replies to every item and writes them to `out`, atomically.
+
+    Finished replies are kept in a hidden file beside `out` until then: a killed run goes on where it stopped.
+
+    Args:
+        task: The items and how replies to them are sampled.
+        model: The model folder.
+        prompt_format: How a prompt is rendered.
+        out: The Parquet file to write, one row for each sample or option.
+
+    Raises:
+        UserError: The items or the model cannot be used.
+    """
+    from trustdag.generation.engine import Engine
+    from trustdag.models.load import context_length
+
+    items = read_items(task.items)
+    policy, tokenizer = _load(model, prompt_format)
+    partial = out.with_name(f".{out.name}.partial.jsonl")
+    engine = Engine(policy, tokenizer, prompt_format, task.settings)
+    replies = engine.generate(items, partial, task.key(model, prompt_format), task.vertical)
+    too_long = replies.loc[replies["status"] == "too_long", "item"].nunique()
+    if too_long:
+        print(
+            f"{task.vertical}: {too_long} of {replies['item'].nunique()} items do not fit the model's context of "
+            f"{context_length(policy.config)} tokens; they count as failed",
+            file=sys.stderr,
+        )
+    with atomic_file(out) as path:
+        replies.to_parquet(path, index=False)
+    partial.unlink(missing_ok=True)
+
+
+def _load(model: Path, prompt_format: PromptFormat) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+    import torch
+
+    from trustdag.models.load import choose_bf16, load_policy, load_tokenizer
+
+    tokenizer = load_tokenizer(model)
+    if prompt_format == "chat" and not tokenizer.chat_template:
+        raise UserError(f"{model}: the tokenizer has no chat template; ask this model in format `hh` or `plain`")
+    policy = load_policy(model, torch.bfloat16 if choose_bf16("auto") else torch.float32)
+    return policy.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer

@@ -1,0 +1,170 @@
+"""Processes and Slurm jobs: which one we are, whether another still lives, what it holds, and how to stop it."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from trustdag.settings import Section
+
+WITH_PROCESSES = ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZING")
+"""States of a Slurm job in which its processes may still write. One that waits in the queue, again or not, has none."""
+
+
+class Process(Section):
+    """A process that others can recognise later, on this host or as a Slurm job."""
+
+    host: str
+    pid: int
+    started: str
+    """When it started, in clock ticks since boot: a reused id is not taken for it."""
+    slurm_job: str | None = None
+
+    @classmethod
+    def ours(cls) -> Self:
+        """This process."""
+        pid = os.getpid()
+        return cls(host=socket.gethostname(), pid=pid, started=started(pid) or "", slurm_job=slurm_job())
+
+    def lives(self) -> bool:
+        """Whether it still runs. A process of another host outside Slurm cannot be asked, and counts as living."""
+        if self.host == socket.gethostname():
+            return started(self.pid) == self.started
+        if self.slurm_job is None:
+            return True
+        return self.slurm_job != slurm_job() and slurm_job_lives(self.slurm_job)
+
+    def stop(self, seconds: float) -> bool:
+        """Asks it to end and waits; whether it is gone.
+
+        A Slurm job other than ours is cancelled even if it only waits in the queue: it would start again later.
+        """
+        if self.slurm_job not in (None, slurm_job()) and shutil.which("scancel") is not None:
+            subprocess.run(["scancel", str(self.slurm_job)], capture_output=True, check=False)  # noqa: S607
+        elif self.host == socket.gethostname() and self.lives():
+            send(self.pid, signal.SIGTERM)
+        else:  # gone, or out of reach: waiting would change nothing
+            return not self.lives()
+        deadline = time.monotonic() + seconds
+        while self.lives() and time.monotonic() < deadline:
+            time.sleep(1)
+        return not self.lives()
+
+
+def started(pid: int) -> str | None:
+    """When a process started, in clock ticks since boot. None if it is gone."""
+    fields = _stat(pid)
+    return None if fields is None or fields[0] == "Z" else fields[19]
+
+
+def slurm_job() -> str | None:
+    """The Slurm job that we run in. Snakemake strips SLURM_* from a job's environment, so ancestors are asked too."""
+    pid = os.getpid()
+    while pid > 1:
+        try:
+            environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        except OSError:
+            return None
+        for entry in environment:
+            if entry.startswith(b"SLURM_JOB_ID="):
+                return entry.partition(b"=")[2].decode()
+        fields = _stat(pid)
+        if fields is None:
+            return None
+        pid = int(fields[1])
+    return None
+
+
+def slurm_job_lives(job: str) -> bool:
+    """Whether a Slurm job has processes; if Slurm cannot be asked, it may."""
+    if shutil.which("squeue") is None:
+        return True
+    done = subprocess.run(["squeue", "-h", "-o", "%T", "-j", job], capture_output=True, text=True, check=False)  # noqa: S607
+    if done.returncode:
+        return "Invalid job id" not in done.stderr
+    return any(state in WITH_PROCESSES for state in done.stdout.split())
+
+
+def signal_steps(signal_name: str) -> bool:
+    """Has Slurm send a signal to every step of our job, not to the batch script; whether it took the order."""
+    command = ["scancel", f"--signal={signal_name}", str(slurm_job())]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+class SlurmEnding(NamedTuple):
+    """What Slurm's accounting knows of a job: the states of the job and its steps, and the most memory a step held."""
+
+    states: tuple[str, ...] = ()
+    """The job's own first, such as `TIMEOUT`."""
+    peak_mb: float = 0.0
+
+
+@cache
+def slurm_ending(job: str) -> SlurmEnding:
+    """How a job ended; empty if the accounting cannot be asked. ItemReplies once: a job ends once."""
+    if shutil.which("sacct") is None:
+        return SlurmEnding()
+    command = ["sacct", "-nP", "--units=M", "-o", "State,MaxRSS", "-j", job]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = [line.split("|") for line in done.stdout.splitlines() if "|" in line] if done.returncode == 0 else []
+    states = tuple(state.split(" ")[0] for state, _ in lines)
+    return SlurmEnding(states, max((float(peak[:-1]) for _, peak in lines if peak.endswith("M")), default=0.0))
+
+
+def descendants(pid: int) -> list[int]:
+    """All living processes that come from `pid`, parents before children."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (fields := _stat(int(entry.name))) is not None and fields[0] != "Z":
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found = [pid]
+    for parent in found:
+        found.extend(children.get(parent, []))
+    return found[1:]
+
+
+def memory_mb(pid: int) -> float:
+    """Resident memory of a process in MB, 0 if it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    except (OSError, IndexError):
+        return 0.0
+
+
+def arguments(pid: int) -> list[str]:
+    """The command line of a process, empty if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+    except OSError:
+        return []
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler of its own for a signal."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """Sends a signal to a process, if it is still there."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _stat(pid: int) -> list[str] | None:
+    """The fields of /proc/PID/stat after the name: state, parent, ..., start time."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None

@@ -1,0 +1,94 @@
+"""Looks after a running command: its memory, its time limit, and signals that are meant for it."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from trustdag.jobs import processes
+
+SAMPLE_SECONDS = 1.0
+"""Seconds between two looks at memory and time."""
+
+
+class Watch:
+    """Looks after a command on this machine."""
+
+    def __init__(self, warning: float, note: Callable[[float], None]) -> None:
+        """`warning`: seconds after which it is told to save; `note` gets the memory held, in MB, when it has grown."""
+        self.warning, self.note = warning, note
+        self.warned = False
+        """It was told to save, because its time limit is near."""
+        self.terminated = False
+        """We were told to stop."""
+        self.seconds = 0.0
+        self.peak_mb = 0.0
+        """Most memory that its processes held at once."""
+        self._noted_mb = 0.0
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def run(self, command: list[str], output: int | None, environment: dict[str, str]) -> int:
+        """Runs the command to its end; the exit code is negative for a signal, as subprocess gives it."""
+        handlers = {signal.SIGTERM: self._terminate, signal.SIGINT: self._terminate, signal.SIGUSR1: self._warn}
+        previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        begin = time.monotonic()
+        try:
+            # A session of its own: signals reach the training processes from us, once, and not from a terminal.
+            self._child = subprocess.Popen(
+                command, stdout=output, stderr=output, env=environment, start_new_session=True
+            )
+            while True:
+                try:
+                    return self._child.wait(SAMPLE_SECONDS)
+                except subprocess.TimeoutExpired:
+                    self._look(time.monotonic() - begin)
+        finally:
+            self.seconds = time.monotonic() - begin
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def tell_to_save(self) -> bool:
+        """Sends SIGUSR1 to what has a checkpoint to save and listens to it; whether there was any.
+
+        The others are better left to finish.
+        """
+        savers = [pid for pid in self._ranks() if processes.catches(pid, signal.SIGUSR1)]
+        for pid in savers:
+            processes.send(pid, signal.SIGUSR1)
+        return bool(savers)
+
+    def tell_to_stop(self) -> None:
+        """Sends SIGTERM to the processes that run our package: `accelerate launch` would end before they saved."""
+        for pid in self._ranks() or self._family():
+            processes.send(pid, signal.SIGTERM)
+
+    def held_mb(self) -> float:
+        """Memory that the command's processes hold now."""
+        return sum(map(processes.memory_mb, self._family()))
+
+    def _look(self, seconds: float) -> None:
+        self.peak_mb = max(self.peak_mb, self.held_mb())
+        if self.peak_mb > 1.1 * self._noted_mb:
+            self._noted_mb = self.peak_mb
+            self.note(self.peak_mb)
+        if seconds >= self.warning and not self.warned:
+            self.warned = self.tell_to_save()
+
+    def _warn(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self.warned = self.tell_to_save()
+
+    def _terminate(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self.terminated = True
+        self.tell_to_stop()
+
+    def _family(self) -> list[int]:
+        return [] if self._child is None else [self._child.pid, *processes.descendants(self._child.pid)]
+
+    def _ranks(self) -> list[int]:
+        return [pid for pid in self._family() if _is_ours(processes.arguments(pid))]
+
+
+def _is_ours(arguments: list[str]) -> bool:
+    """Whether a command line is `python -m trustdag ...`, and not the launcher that starts it."""
+    return arguments[1:3] == ["-m", "trustdag"] or arguments[1:4] == ["-u", "-m", "trustdag"]

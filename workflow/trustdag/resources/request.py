@@ -1,0 +1,355 @@
+"""What each job asks of the cluster: GPUs, CPUs, memory and time, from the model's size and the stage.
+
+The numbers come from `estimate`; the configuration's `resources` overrides them by rule, or by model and rule. A job
+that ran out of memory or time asks for more the next time (see `jobs`), and only then.
+"""
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from functools import cache
+from math import ceil, prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from trustdag.align import methods
+from trustdag.config.resources import MINUTE, ModelResources, Request, ResourceSettings
+from trustdag.errors import UserError
+from trustdag.jobs import record as job_record
+from trustdag.resources import estimate, site
+from trustdag.settings import Section
+
+if TYPE_CHECKING:
+    from trustdag.config.study import Study
+    from trustdag.models.base import AnyBase
+
+RENAMED_RULES = {"ask": "generate", "study": "design"}
+"""Former names of rules."""
+PROMPT_TOKENS = 200
+"""Tokens of a prompt that is to be answered, on average over the verticals."""
+
+
+class JobResources(Section):
+    """What one job asks for, all told."""
+
+    gpu: int
+    """Of all nodes together."""
+    cpus: int
+    """Of one node."""
+    mem_mb: int
+    """Of one node."""
+    runtime: int
+    accelerate: str
+    nodes: int = 1
+
+
+CPU_JOB = JobResources(gpu=0, cpus=1, mem_mb=4_000, runtime=60, accelerate="cpu")
+"""Data, items, scores, statistics and reports: they never hold a GPU."""
+
+
+# --- What Snakemake asks ---
+
+
+def for_rule(study: "Study", rule: str) -> dict[str, Callable[..., Any]]:
+    """The `resources` of a rule, as functions of the wildcards and the attempt; with the site's own for each job."""
+    placed = site.load()
+
+    def asked(wildcards: Mapping[str, str]) -> JobResources:
+        return cached(rule, tuple(sorted(wildcards.items())))
+
+    @cache
+    def cached(rule: str, wildcards: tuple[tuple[str, str], ...]) -> JobResources:
+        return job_resources(study, rule, dict(wildcards))
+
+    def record(wildcards: Any) -> Path:
+        return job_record.path_of(f"results/{study.name}", rule, tuple(map(str, wildcards)))
+
+    def next_try(wildcards: Any, attempt: int) -> JobResources:
+        known = job_record.read(record(wildcards))
+        # Snakemake tries again when an attempt has ended; one that is still on record as running ended without a word.
+        known = job_record.close_silent_attempt(known) if attempt > 1 else known
+        return after_failures(asked(wildcards), known, attempt, study.resources.max_runtime)
+
+    def field(name: str) -> Callable[[Any, int], Any]:
+        return lambda wildcards, attempt: getattr(next_try(wildcards, attempt), name)
+
+    def place(name: str) -> Callable[[Any, int], str | int | None]:
+        def placed_at(wildcards: Any, attempt: int) -> str | int | None:
+            wanted = next_try(wildcards, attempt)
+            return placed.place(wanted.gpu, wanted.nodes, wanted.cpus).get(name)
+
+        return placed_at
+
+    return (
+        {name: field(name) for name in ("gpu", "nodes", "mem_mb", "runtime", "accelerate")}
+        | {name: place(name) for name in site.PLACED}
+        | {"attempt": _attempt, "record": lambda wildcards: str(record(wildcards))}
+    )
+
+
+def _attempt(wildcards: Any, attempt: int) -> int:  # noqa: ARG001 - Snakemake passes both by name
+    return attempt
+
+
+def threads(study: "Study", rule: str) -> Callable[[Any], int]:
+    """The `threads` of a rule, as a function of the wildcards."""
+    return lambda wildcards: job_resources(study, rule, dict(wildcards.items())).cpus
+
+
+def after_failures(first: JobResources, record: job_record.Record, attempt: int, longest: int) -> JobResources:
+    """What the next attempt asks for: more of what ran out; next to nothing if it would only repeat a failure."""
+    if job_record.repeats_failure(record, attempt):
+        return CPU_JOB.model_copy(update={"accelerate": first.accelerate})
+    mem_mb, runtime = job_record.more_after(record, first.mem_mb, first.runtime, longest)
+    return first.model_copy(update={"mem_mb": mem_mb, "runtime": runtime})
+
+
+# --- What one job asks for ---
+
+
+def job_resources(study: "Study", rule: str, wildcards: Mapping[str, str]) -> JobResources:
+    """What a job asks for before any failure: the estimate, overridden by the configuration.
+
+    Raises UserError if the model's size is unknown, or if no number of GPUs holds it.
+    """
+    settings, model = study.resources, _model_of(wildcards)
+    requests = [settings.rules.get(rule)]
+    if model is not None:
+        requests.append(settings.models.get(model, ModelResources()).rules.get(rule))
+    changes: dict[str, Any] = {}
+    for request in filter(None, requests):
+        changes |= {key: value for key, value in request.model_dump().items() if value is not None}
+    return _estimated(study, rule, wildcards, Request(**changes)).model_copy(update=changes)
+
+
+def _model_of(wildcards: Mapping[str, str]) -> str | None:
+    if "policy" in wildcards:
+        return wildcards["policy"].split("/")[0]
+    return wildcards.get("model")
+
+
+def _estimated(study: "Study", rule: str, wildcards: Mapping[str, str], request: Request) -> JobResources:
+    if rule == "base":
+        return _base(study, wildcards, request)
+    if rule == "generate":
+        return _generated(study, wildcards, request.gpu)
+    if "chain" in wildcards:
+        return _trained(study, rule, wildcards, request)
+    return CPU_JOB
+
+
+def _base(study: "Study", wildcards: Mapping[str, str], request: Request) -> JobResources:
+    source = _source(study, wildcards["model"], wildcards["external"])
+    parameters = parameters_of(study, wildcards["model"])
+    if source.source != "scratch":
+        # A download or a copy: the weights pass through memory one file at a time.
+        return CPU_JOB.model_copy(update={"mem_mb": _mb(4e9 + 2 * parameters), "runtime": 4 * MINUTE})
+    training = estimate.Training(
+        parameters=parameters,
+        cost=estimate.COSTS["base"],
+        precision="fp32",
+        device_batch=source.batch_size,
+        length=source.context,
+        examples=source.steps * source.batch_size,
+        checkpointing=False,
+        trained_share=1.0,
+    )
+    return _training(study, wildcards["model"], "base", training, source.batch_size, request)
+
+
+def _trained(study: "Study", rule: str, wildcards: Mapping[str, str], request: Request) -> JobResources:
+    model, stage = wildcards["model"], wildcards["chain"].split("-")[-1]
+    settings, parameters = study.stage_settings(model, stage), parameters_of(study, model)
+    on_gpu = _wants_gpu(study, parameters, request.gpu)
+    training = estimate.Training(
+        parameters=parameters,
+        cost=_cost(settings),
+        precision=_precision(settings.precision, on_gpu),
+        device_batch=settings.device_batch_size or ceil(settings.batch_size / getattr(settings, "minibatches", 1)),
+        length=settings.max_length,
+        examples=_examples(settings, study.resources.pairs),
+        checkpointing=settings.gradient_checkpointing,
+        trained_share=estimate.lora_share(parameters, settings.lora.rank) if settings.lora else 1.0,
+    )
+    return _training(study, model, rule, training, settings.batch_size, request)
+
+
+def _precision(wanted: Literal["auto", "fp32", "bf16"], on_gpu: bool) -> estimate.Precision:
+    return wanted if wanted != "auto" else "bf16" if on_gpu else "fp32"
+
+
+def _cost(settings: Any) -> estimate.Cost:
+    """What a method does for each example. An unknown one costs what PPO does: too much, not too little."""
+    known = estimate.COSTS.get(settings.method)
+    return known or estimate.ppo_cost(getattr(settings, "epochs", 4), getattr(settings, "value", None) != "head")
+
+
+def _examples(settings: Any, pairs: int) -> float:
+    """Examples that a stage sees: its updates or steps if it counts them, else its epochs over all pairs."""
+    steps = getattr(settings, "updates", None) or getattr(settings, "max_steps", None)
+    return steps * settings.batch_size if steps else pairs * getattr(settings, "epochs", 1)
+
+
+def _most(settings: ResourceSettings, rule: str) -> int:
+    """Most GPUs of a rule's job: one for training from scratch, those of several nodes for the methods, else of one."""
+    if rule == "base":
+        return 1
+    return settings.gpus_per_node * (settings.max_nodes if rule in methods() else 1)
+
+
+def _training(
+    study: "Study", model: str, rule: str, training: estimate.Training, batch_size: int, request: Request
+) -> JobResources:
+    settings = study.resources
+    flops = estimate.training_flops(training)
+    if not _wants_gpu(study, training.parameters, request.gpu):
+        memory = estimate.training_memory(training, 1, sharded=False)
+        runtime = _minutes(settings, flops / (settings.cpus * settings.cpu_gflops * 1e9))
+        return JobResources(gpu=0, cpus=settings.cpus, mem_mb=_mb(2e9 + memory), runtime=runtime, accelerate="cpu")
+    memory = settings.gpu_memory_gb * 1e9
+    most = _most(settings, rule)
+    count = request.gpu or estimate.processes_for(training, batch_size, memory, most)
+    if count is None:
+        raise UserError(
+            f"resources: {rule} of {model} ({training.parameters:.2g} parameters) does not fit {most} GPUs of"
+            f" {settings.gpu_memory_gb:g} GB (max_nodes: {settings.max_nodes}, gpus_per_node:"
+            f" {settings.gpus_per_node}); lower the stage's device_batch_size, turn on gradient_checkpointing or lora,"
+            " or correct these numbers"
+        )
+    nodes = request.nodes or nodes_for(count, settings.gpus_per_node)
+    sharded = estimate.must_shard(training, batch_size, memory, count)
+    # Every process reads the weights; the first one gathers weights and optimizer state for a checkpoint.
+    host = 4e9 + (4 * count // nodes + estimate.TRAINED_STATE * training.trained_share) * training.parameters
+    speed = count * settings.gpu_tflops * 1e12 * settings.gpu_utilization
+    return JobResources(
+        gpu=count,
+        nodes=nodes,
+        cpus=settings.cpus * count // nodes,
+        mem_mb=_mb(host),
+        runtime=_minutes(settings, flops / speed),
+        accelerate="gpu" if count == 1 else "fsdp" if sharded else "ddp",
+    )
+
+
+def nodes_for(gpus: int, gpus_per_node: int) -> int:
+    """The fewest nodes over which GPUs are spread evenly."""
+    return next(nodes for nodes in range(ceil(gpus / gpus_per_node), gpus + 1) if gpus % nodes == 0)
+
+
+def _generated(study: "Study", wildcards: Mapping[str, str], gpus: int | None) -> JobResources:
+    settings, parameters = study.resources, parameters_of(study, _model_of(wildcards) or "")
+    sampling = study.verticals_measured()[wildcards["vertical"]].generate
+    on_gpu = _wants_gpu(study, parameters, gpus)
+    # On a CPU the engine settles close calls in double precision.
+    precision: estimate.Precision = "bf16" if on_gpu else "fp64"
+    memory = estimate.generation_memory(parameters, sampling.batch_tokens, precision)
+    tokens = PROMPT_TOKENS + sampling.max_new_tokens
+    flops = estimate.generation_flops(parameters, settings.replies * sampling.samples, tokens)
+    if not on_gpu:
+        runtime = _minutes(settings, flops / (settings.cpus * settings.cpu_gflops * 1e9))
+        return JobResources(gpu=0, cpus=settings.cpus, mem_mb=_mb(2e9 + memory), runtime=runtime, accelerate="cpu")
+    count = gpus or ceil(memory / (settings.gpu_memory_gb * 1e9))
+    # Decoding reads all weights for each token: it reaches about a tenth of what training does.
+    speed = 0.1 * settings.gpu_tflops * 1e12 * settings.gpu_utilization
+    return JobResources(
+        gpu=count,
+        cpus=settings.cpus * count,
+        mem_mb=_mb(4e9 + 4 * parameters),
+        runtime=_minutes(settings, flops / speed),
+        accelerate="gpu",
+    )
+
+
+def _wants_gpu(study: "Study", parameters: float, gpus: int | None) -> bool:
+    return gpus > 0 if gpus is not None else parameters >= study.resources.gpu_from
+
+
+def _mb(size: float) -> int:
+    """Bytes as MB, rounded up to 500."""
+    return 500 * ceil(size / 5e8)
+
+
+def _minutes(settings: ResourceSettings, seconds: float) -> int:
+    """A time limit: ten minutes to start, twice the estimate, rounded up to ten minutes."""
+    return min(settings.max_runtime, 10 + 10 * ceil(2 * seconds / 600))
+
+
+# --- How large a model is ---
+
+
+def check(study: "Study", rules: Collection[str]) -> None:
+    """Checks `resources` against the study.
+
+    Raises UserError if it names a rule or a model that the study lacks, asks for GPUs or nodes that cannot be had, or
+    leaves a model's size unknown.
+    """
+    settings = study.resources
+    for model in settings.models:
+        if model not in study.models:
+            raise UserError(f"resources.models.{model}: no such model; models has {', '.join(study.models)}")
+    named = {("resources.rules", rule): request for rule, request in settings.rules.items()}
+    for model, changes in settings.models.items():
+        named |= {(f"resources.models.{model}.rules", rule): request for rule, request in changes.rules.items()}
+    for (section, rule), request in named.items():
+        if rule in RENAMED_RULES:
+            raise UserError(f"{section}.{rule}: this rule is now called `{RENAMED_RULES[rule]}`; rename the key")
+        if rule not in rules:
+            raise UserError(f"{section}.{rule}: no such rule; there are {', '.join(sorted(rules))}")
+        _check_spread(f"{section}.{rule}", rule, request, settings)
+    for model in study.models:
+        parameters_of(study, model)
+
+
+def _check_spread(key: str, rule: str, request: Request, settings: ResourceSettings) -> None:
+    """Raises UserError if a rule asks for nodes that it does not use, or GPUs that it cannot have."""
+    gpu, nodes = request.gpu or 0, request.nodes
+    if nodes is not None and rule not in methods():
+        raise UserError(f"{key}.nodes: {rule} runs on one node; only {', '.join(methods())} run on several")
+    if nodes is not None and request.gpu is None:
+        raise UserError(f"{key}.nodes: {nodes} nodes of how many GPUs? set {key}.gpu, of all nodes together")
+    if nodes is not None and (gpu < nodes or gpu % nodes):
+        raise UserError(f"{key}.gpu: {gpu} GPUs are not spread evenly over {nodes} nodes")
+    most = _most(settings, rule) if nodes is None else nodes * settings.gpus_per_node
+    if gpu > most:
+        raise UserError(
+            f"{key}.gpu: {gpu} GPUs are more than the {most} that {rule} can have"
+            f" (resources.gpus_per_node: {settings.gpus_per_node}, max_nodes: {settings.max_nodes})"
+        )
+
+
+def _source(study: "Study", model: str, given: str) -> Any:
+    entry = study.models[model]
+    return entry.base if given == "base" else entry.checkpoints[given]
+
+
+def parameters_of(study: "Study", model: str) -> float:
+    """The parameters of a model of the study: given, computed, or read from its name or its files.
+
+    Raises UserError naming the key to set if nothing tells.
+    """
+    given = study.resources.models.get(model, ModelResources()).parameters
+    found = given or _parameters_of_source(study.models[model].base)
+    if found is None:
+        raise UserError(
+            f"models.{model}.base: neither the name nor the files tell its number of parameters;"
+            f" set resources.models.{model}.parameters"
+        )
+    return found
+
+
+def _parameters_of_source(base: "AnyBase") -> float | None:
+    if base.source == "scratch":
+        return estimate.scratch_parameters(base.vocabulary, base.hidden_size, base.layers)
+    if base.source == "hub":
+        return estimate.parameters_in_name(base.name)
+    return _parameters_in_folder(Path(base.path)) or estimate.parameters_in_name(base.path)
+
+
+def _parameters_in_folder(folder: Path) -> float | None:
+    """Parameters in the safetensors files of a folder, from their headers alone; None without such files."""
+    return float(sum(map(_parameters_in_file, folder.glob("*.safetensors")))) or None
+
+
+def _parameters_in_file(path: Path) -> int:
+    with path.open("rb") as handle:
+        header = json.loads(handle.read(int.from_bytes(handle.read(8), "little")))
+    return sum(prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")

@@ -1,0 +1,184 @@
+"""The site's partition, account and options, from an untracked file: slurm/site.yaml, or the one TRUSTDAG_SITE names.
+
+`resources` gives them to each job by what it needs: a job with GPUs goes where GPUs are, whatever its rule or model.
+The profile (slurm/config.v9+.yaml) reads `jobs`, `status_command` and `first_poll` from the same file.
+"""
+
+import getpass
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import Field, ValidationError, field_validator
+
+from trustdag.errors import UserError
+from trustdag.settings import Section, explain
+
+DEFAULT = Path("slurm/site.yaml")
+VARIABLE = "TRUSTDAG_SITE"
+
+Word = Annotated[str, Field(pattern=r"^[\w.,:@+-]+$")]
+OURS = re.compile(
+    r"(?:^|\s)(-[JoeDApnctCNG]\b|--(?:job-name|output|error|parsable|export|comment|chdir|workdir|account|partition"
+    r"|mem|mem-per-cpu|mem-per-gpu|ntasks|ntasks-per-node|ntasks-per-gpu|cpus-per-task|cpus-per-gpu|time|constraint|qos|nodes|clusters"
+    r"|gres|gpus|gpus-per-node|signal|array)\b)"
+)
+"""sbatch options that are set for each job: in `extra` they would contradict it."""
+FEATURE = re.compile(r"[A-Za-z][\w.:-]*")
+"""A feature in a constraint such as `[a100*2&ib]`."""
+
+
+class Placement(Section):
+    """Where one kind of job goes. None: the cluster's default."""
+
+    partition: Word | None = None
+    """Partition, or several separated by commas, of which Slurm takes the first that is free."""
+    constraint: str | None = Field(None, min_length=1)
+    """Features that the node must have, as in `sbatch --constraint`."""
+    qos: Word | None = None
+    """Quality of service."""
+    gpu_model: Annotated[str, Field(pattern=r"^[\w.]+$")] | None = None
+    """Type of GPU, as in `sbatch --gpus=TYPE:N` (`sinfo -o %G` lists the types)."""
+    extra: str | None = Field(None, min_length=1)
+    """Further options for sbatch, such as `--exclude=node13`."""
+
+    @field_validator("extra")
+    @classmethod
+    def _not_ours(cls, extra: str | None) -> str | None:
+        if extra is not None and (found := OURS.search(extra)):
+            raise ValueError(
+                f"{found.group(1)} is set for each job; use the site's key for it, or the study's resources"
+            )
+        return extra
+
+
+class Site(Section):
+    """What a site's cluster needs to be told."""
+
+    account: Word | None = None
+    """Account that is charged. None: the user's default."""
+    cpu: Placement = Placement()
+    """Jobs without a GPU."""
+    gpu: Placement = Placement()
+    """Jobs with GPUs."""
+    jobs: int = Field(100, ge=1)
+    """Most jobs that are in the queue at once."""
+    status_command: Literal["squeue", "sacct"] = "squeue"
+    """How jobs are watched. `squeue` sees cancelled jobs; it needs MinJobAge of 120 seconds or more in slurm.conf."""
+    first_poll: int = Field(40, ge=1)
+    """Seconds before a job's state is asked for the first time."""
+
+    @field_validator("cpu")
+    @classmethod
+    def _no_model(cls, cpu: Placement) -> Placement:
+        if cpu.gpu_model is not None:
+            raise ValueError("gpu_model has no meaning for jobs without a GPU")
+        return cpu
+
+    def place(self, gpu: int, nodes: int = 1, cpus: int = 1) -> dict[str, str | int]:
+        """The resources that the Slurm executor reads, for a job with so many GPUs in all and CPU cores on a node."""
+        placement = self.gpu if gpu else self.cpu
+        extra = placement.extra
+        spread: dict[str, str | int] = {}
+        if nodes > 1:
+            # One task a node, for our own `srun`: without `mpi` the executor would wrap the job in an srun of its own.
+            # Slurm spreads `--gpus` as it likes unless told how many each node gives.
+            spread = {"mpi": "srun", "tasks": nodes, "tasks_per_gpu": 0, "cpus_per_task": cpus}
+            each = f"{placement.gpu_model}:{gpu // nodes}" if placement.gpu_model else str(gpu // nodes)
+            extra = " ".join(filter(None, [extra, f"--gpus-per-node={each}"]))
+        wanted = {
+            "slurm_account": self.account,
+            "slurm_partition": placement.partition,
+            "constraint": placement.constraint,
+            "qos": placement.qos,
+            "gpu_model": placement.gpu_model,
+            "slurm_extra": extra,
+        }
+        return spread | {name: value for name, value in wanted.items() if value is not None}
+
+
+PLACED = (
+    "slurm_account", "slurm_partition", "constraint", "qos", "gpu_model", "slurm_extra",
+    "mpi", "tasks", "tasks_per_gpu", "cpus_per_task",
+)  # fmt: skip
+"""The names that `Site.place` may give."""
+
+
+def path() -> Path:
+    """The site's file, whether or not there is one."""
+    return Path(os.environ.get(VARIABLE) or DEFAULT)
+
+
+def load() -> Site:
+    """The site's file; a site without wishes where there is none.
+
+    Raises UserError if the file that TRUSTDAG_SITE names is missing, or a file is not what it should be.
+    """
+    file = path()
+    if not file.is_file():
+        if file != DEFAULT:
+            raise UserError(f"{VARIABLE}={file}: no such file; see slurm/site.example.yaml")
+        return Site()
+    try:
+        return Site.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")) or {})
+    except yaml.YAMLError as error:
+        raise UserError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        raise UserError(explain(error, str(file))) from None
+
+
+# --- What the cluster has ---
+
+
+def check_cluster(site: Site) -> None:
+    """Asks the cluster whether it has what the site's file names.
+
+    Raises UserError if there is no Slurm here, or it lacks a partition, a feature, a quality of service, the type of
+    GPU, or the account for this user.
+    """
+    if shutil.which("sbatch") is None:
+        raise UserError("no Slurm here (sbatch is not found): run on a login node, or add `--executor local --cores 2`")
+    _query_slurm(["scontrol", "ping"])
+    for kind, placement in (("cpu", site.cpu), ("gpu", site.gpu)):
+        if placement.partition is not None:
+            partitions = {line.rstrip("*") for line in _query_slurm(["sinfo", "-h", "-o", "%P"])}
+            _need(f"{kind}.partition", "partition", placement.partition.split(","), partitions)
+        if placement.constraint is not None:
+            features = set(",".join(_query_slurm(["sinfo", "-h", "-o", "%f"])).split(",")) - {"(null)"}
+            _need(f"{kind}.constraint", "node with", FEATURE.findall(placement.constraint), features)
+        if placement.qos is not None:
+            _need(
+                f"{kind}.qos", "QOS", [placement.qos], _query_slurm(["sacctmgr", "-nP", "show", "qos", "format=name"])
+            )
+    if site.gpu.gpu_model is not None:
+        types = re.findall(r"gpu:([A-Za-z][\w.]*):", " ".join(_query_slurm(["sinfo", "-h", "-o", "%G"])))
+        _need("gpu.gpu_model", "GPU of type", [site.gpu.gpu_model], types)
+    if site.account is not None:
+        listing = ["sacctmgr", "-nP", "show", "associations", f"user={getpass.getuser()}", "format=account"]
+        if accounts := _query_slurm(listing):
+            _need("account", "account of yours is named", [site.account], accounts)
+
+
+def _need(key: str, what: str, wanted: Iterable[str], known: Iterable[str]) -> None:
+    """Raises UserError naming the first thing wanted that the cluster does not know, and what it knows."""
+    for each in wanted:
+        if each not in set(known):
+            there = ", ".join(sorted(set(known))) or "none"
+            raise UserError(f"{path()}: {key}: no {what} {each}; there are {there}")
+
+
+def _query_slurm(command: Sequence[str]) -> list[str]:
+    """The lines that a Slurm command prints. Raises UserError with Slurm's own words if it fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    except (FileNotFoundError, subprocess.TimeoutExpired) as error:
+        raise UserError(f"Slurm does not answer: {error}") from None
+    if done.returncode:
+        said = " ".join((done.stderr or done.stdout).split()) or f"exit code {done.returncode}"
+        raise UserError(f"Slurm does not answer: {command[0]}: {said}")
+    return [line.strip() for line in done.stdout.splitlines() if line.strip()]

@@ -1,0 +1,34 @@
+"""Stops a run whose loss is no longer a number or explodes, before a checkpoint keeps the damage."""
+
+import math
+from pathlib import Path
+
+from trustdag.artifacts import read_jsonl
+from trustdag.errors import UserError
+
+EXPLOSION = 5.0
+"""A loss above this many times the first one logged (or above this, where the first was below 1) is an explosion."""
+
+
+class DivergenceGuard:
+    """Compares each logged line of a run with its first one."""
+
+    def __init__(self, name: str, steps: int, metrics: Path) -> None:
+        """`metrics` is the run's metrics.jsonl: a resumed run finds its first loss there."""
+        self.name, self.steps, self.metrics = name, steps, metrics
+        records = read_jsonl(metrics) if metrics.is_file() else []
+        self._first = next((record["loss"] for record in records if record["split"] == "train"), None)
+
+    def check(self, step: int, values: dict[str, float]) -> None:
+        """Raises UserError if `loss` or `grad_norm` is not finite, or the loss has exploded."""
+        loss, norm = values["loss"], values.get("grad_norm", 0.0)
+        if self._first is None:
+            self._first = loss
+        limit = EXPLOSION * max(1.0, self._first)
+        if math.isfinite(loss) and math.isfinite(norm) and loss <= limit:
+            return
+        raise UserError(
+            f"{self.name}: the training diverged: at step {step} of {self.steps} the loss is {loss:.4g} (limit "
+            f"{limit:.4g}) and the gradient norm {norm:.4g}; see {self.metrics}\n"
+            f"lower learning_rate ({values.get('learning_rate', math.nan):.3g} then), or raise warmup or batch_size"
+        )

@@ -1,0 +1,284 @@
+"""A small GPT-NeoX trained from scratch: its own tokenizer, packed sequences, a plain PyTorch loop.
+
+The architecture is Pythia's (Biderman et al. 2023, arXiv 2304.01373): parallel residuals, rotary embeddings on a
+quarter of each head, untied embeddings.
+"""
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trustdag.artifacts import atomic_folder, read_table, sha256_file, sha256_text
+from trustdag.errors import UserError
+from trustdag.models.base import Scratch
+from trustdag.models.dialogue import PromptFormat
+from trustdag.models.folder import write_model
+from trustdag.models.load import load_tokenizer
+from trustdag.models.logging_setup import hide_library_messages
+from trustdag.train import checkpoints
+from trustdag.train.divergence_guard import DivergenceGuard
+from trustdag.train.metrics import MetricsLog
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+END_OF_TEXT = "<|endoftext|>"
+PADDING = "<|padding|>"
+
+
+def make(settings: Scratch, corpus: Path, prompt_format: PromptFormat, out: Path) -> None:
+    """Trains the tokenizer and the model and writes them to `out`; resumes from its last checkpoint after a kill.
+
+    Raises UserError if the corpus is missing, empty or too small for one batch.
+    """
+    import torch
+
+    hide_library_messages()
+    digest = sha256_file(corpus) if corpus.is_file() else _missing(corpus)
+    folder = out / ".checkpoints" / sha256_text([settings.as_json(), digest])[:16]
+    with checkpoints.exclusive(folder), checkpoints.stop_on_signals() as stop:
+        torch.manual_seed(settings.seed)
+        training, validation = _split(read_corpus(corpus), settings)
+        tokenizer = _tokenizer(training, settings, folder)
+        data = pack(training, tokenizer, settings.context)
+        held_out = pack(validation, tokenizer, settings.context)
+        if len(data) < settings.batch_size:
+            raise UserError(
+                f"{corpus}: holds {len(data)} sequences of {settings.context} tokens, fewer than batch_size "
+                f"{settings.batch_size}; lower batch_size or context, or take a larger corpus"
+            )
+        run = Run(settings, build(settings, tokenizer), data, folder, MetricsLog(folder, "base", settings.steps))
+        run.train(stop)
+        loss = run.validate(held_out)
+        facts = {
+            "texts": {"training": len(training), "validation": len(validation)},
+            "tokens_in_corpus": int(data.size),
+            "validation_loss": loss,
+        }
+        made_by = {"settings": settings.model_dump(mode="json"), "inputs": {"corpus": digest}, "seed": settings.seed}
+        write_model(out, run.model, tokenizer, kind="policy", prompt_format=prompt_format, made_by=made_by, facts=facts)
+        run.log.copy_to(out / "metrics.jsonl")
+    checkpoints.remove(folder)
+
+
+def read_corpus(path: Path) -> list[str]:
+    """The texts of a corpus.parquet. Raises UserError if it has no column `text` or no text."""
+    frame = read_table(path, ["text"], "texts")
+    if frame.empty:
+        raise UserError(f"{path}: holds no text")
+    return frame["text"].tolist()
+
+
+def train_tokenizer(texts: list[str], vocabulary: int, context: int) -> "PreTrainedTokenizerBase":
+    """A byte-level BPE tokenizer with an end-of-text and a padding token, as Pythia's."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=[END_OF_TEXT, PADDING],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token=END_OF_TEXT, pad_token=PADDING, model_max_length=context
+    )
+
+
+def pack(texts: list[str], tokenizer: "PreTrainedTokenizerBase", context: int) -> "np.ndarray[Any, Any]":
+    """All texts, each closed by the end-of-text token, end to end in rows of `context` + 1 tokens (int32).
+
+    Rows overlap by one token, so that each token but the first is predicted once. The last row's remainder is left out
+    unless it is all there is, when it is filled up with text from the start.
+    """
+    ids = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    stream = np.fromiter((token for text in ids for token in (*text, tokenizer.eos_token_id)), dtype=np.int32)
+    stream = np.resize(stream, max(len(stream), context + 1))
+    rows = (len(stream) - 1) // context
+    return np.stack([stream[row * context : (row + 1) * context + 1] for row in range(rows)])
+
+
+def build(settings: Scratch, tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedModel":
+    """The model with random weights. Raises UserError if the heads do not divide the width evenly."""
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+    if settings.hidden_size % settings.heads or (settings.hidden_size // settings.heads) % 8:
+        raise UserError(
+            f"hidden_size: {settings.hidden_size} must be a multiple of 8 x heads ({settings.heads}): rotary "
+            "embeddings turn a quarter of each head, in pairs"
+        )
+    config = GPTNeoXConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=settings.hidden_size,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        intermediate_size=4 * settings.hidden_size,
+        max_position_embeddings=settings.context,
+        initializer_range=settings.initializer_range,
+        bos_token_id=tokenizer.eos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        use_cache=True,
+    )
+    return GPTNeoXForCausalLM(config)
+
+
+@dataclass
+class Run:
+    """One pretraining: the loop, its checkpoints and its metrics."""
+
+    settings: Scratch
+    model: "PreTrainedModel"
+    data: "np.ndarray[Any, Any]"
+    """(rows, context + 1) token ids."""
+    folder: Path
+    log: MetricsLog
+
+    def train(self, stop: checkpoints.StopRequest) -> None:
+        """Runs the optimizer steps that are still to do."""
+        import torch
+
+        from trustdag.models.cpu import use_onednn
+
+        settings = self.settings
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model.to(self.device).train()
+        use_onednn(self.model)
+        self.optimizer = optimizer(self.model, settings)
+        first = self._resume()
+        self.guard = DivergenceGuard("base", settings.steps, self.log.path)
+        losses: list[torch.Tensor] = []
+        since = time.perf_counter()
+        for step in range(first, settings.steps):
+            for group in self.optimizer.param_groups:
+                group["lr"] = learning_rate(step, settings)
+            loss, norm = self._step(step)
+            losses.append(loss)
+            done = step + 1
+            saving = done % settings.checkpoint_every == 0 or bool(stop)
+            if done % settings.log_every == 0 or done == settings.steps or saving:
+                seconds = time.perf_counter() - since
+                self._log(done, torch.stack(losses).mean().item(), norm.item(), len(losses) / seconds)
+                losses, since = [], time.perf_counter()
+            if saving:
+                self._save(done)
+            if stop:
+                stop.leave(done)
+
+    def _step(self, step: int) -> "tuple[torch.Tensor, torch.Tensor]":
+        import torch
+        from torch.nn.functional import cross_entropy
+
+        rows = torch.from_numpy(self.data[self._rows(step)].astype(np.int64)).to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            logits = self.model(input_ids=rows[:, :-1], use_cache=False).logits
+        loss = cross_entropy(logits.flatten(0, 1).float(), rows[:, 1:].flatten())
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss.detach(), norm
+
+    def _rows(self, step: int) -> "np.ndarray[Any, Any]":
+        """The rows of a step: each epoch is one shuffle, so that the position in the data follows from the step."""
+        per_epoch = len(self.data) // self.settings.batch_size
+        epoch, batch = divmod(step, per_epoch)
+        order = np.random.default_rng([self.settings.seed, epoch]).permutation(len(self.data))
+        return order[batch * self.settings.batch_size : (batch + 1) * self.settings.batch_size]
+
+    def _log(self, step: int, loss: float, norm: float, steps_per_second: float) -> None:
+        values = {
+            "loss": loss,
+            "grad_norm": norm,
+            "learning_rate": learning_rate(step - 1, self.settings),
+            "tokens_per_second": steps_per_second * self.settings.batch_size * self.settings.context,
+        }
+        self.log.write(step, "train", values)
+        self.guard.check(step, values)
+
+    def validate(self, rows: "np.ndarray[Any, Any]") -> float:
+        """The mean cross-entropy on held-out rows, logged as the last validation line."""
+        import torch
+        from torch.nn.functional import cross_entropy
+
+        self.model.eval()
+        total = 0.0
+        with torch.inference_mode():
+            for batch in np.array_split(rows, math.ceil(len(rows) / self.settings.batch_size)):
+                ids = torch.from_numpy(batch.astype(np.int64)).to(self.device)
+                logits = self.model(input_ids=ids[:, :-1], use_cache=False).logits
+                total += cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten()).item() * len(batch)
+        loss = total / len(rows)
+        self.log.write(self.settings.steps, "validation", {"loss": loss})
+        return loss
+
+    def _save(self, step: int) -> None:
+        import torch
+        from safetensors.torch import save_model
+
+        with checkpoints.writing(self.folder, step) as partial:
+            save_model(self.model, str(partial / "model.safetensors"))
+            torch.save(self.optimizer.state_dict(), partial / "optimizer.pt")
+
+    def _resume(self) -> int:
+        """Loads the newest checkpoint. Returns the number of steps that are done."""
+        import torch
+        from safetensors.torch import load_model
+
+        checkpoint = checkpoints.latest(self.folder)
+        if checkpoint is None:
+            self.log.rewind(0)
+            return 0
+        load_model(self.model, str(checkpoint / "model.safetensors"), device=str(self.device))
+        state = torch.load(checkpoint / "optimizer.pt", map_location=self.device, weights_only=True)
+        self.optimizer.load_state_dict(state)
+        self.log.rewind(checkpoints.step_of(checkpoint))
+        return checkpoints.step_of(checkpoint)
+
+
+def optimizer(model: "PreTrainedModel", settings: Scratch) -> "torch.optim.Optimizer":
+    """AdamW, with weight decay on matrices but not on biases and norms."""
+    import torch
+
+    decayed = [parameter for parameter in model.parameters() if parameter.dim() >= 2]
+    plain = [parameter for parameter in model.parameters() if parameter.dim() < 2]
+    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas, fused=True)
+
+
+def learning_rate(step: int, settings: Scratch) -> float:
+    """The rate of a step (from 0): a linear rise, then a cosine down to a tenth of the peak."""
+    warmup = settings.warmup * settings.steps
+    if step < warmup:
+        return settings.learning_rate * (step + 1) / (warmup + 1)
+    progress = (step - warmup) / max(1.0, settings.steps - warmup)
+    return settings.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * progress)))
+
+
+def _split(texts: list[str], settings: Scratch) -> tuple[list[str], list[str]]:
+    order = np.random.default_rng([settings.seed, 1]).permutation(len(texts))
+    held_out = max(1, round(settings.validation_share * len(texts)))
+    if held_out >= len(texts):
+        raise UserError(f"corpus: {len(texts)} texts are too few to hold one out for validation")
+    return [texts[index] for index in order[held_out:]], [texts[index] for index in order[:held_out]]
+
+
+def _tokenizer(texts: list[str], settings: Scratch, folder: Path) -> "PreTrainedTokenizerBase":
+    """The tokenizer, trained once: a resumed run takes the one of its first start."""
+    if not (folder / "tokenizer").is_dir():
+        with atomic_folder(folder / "tokenizer") as partial:
+            train_tokenizer(texts, settings.vocabulary, settings.context).save_pretrained(str(partial))
+    return load_tokenizer(folder / "tokenizer")
+
+
+def _missing(corpus: Path) -> str:
+    raise UserError(f"{corpus}: no such corpus")
