@@ -1,4 +1,4 @@
-"""Evaluates a model folder on toy items of a vertical: `python examples/evaluate_folder.py MODEL [VERTICAL] [ITEMS]`."""
+"""Evaluates a model folder on toy items of a vertical: `python examples/evaluate_folder.py MODEL [VERTICAL] [N]`."""
 
 import sys
 from pathlib import Path

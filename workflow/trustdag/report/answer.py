@@ -10,13 +10,11 @@ from trustdag.report.draw import rows_of
 from trustdag.report.numbers import number, title
 
 REFERENCES = {"base": "the base model", "sft": "SFT"}
-MANY_LOST = 0.2
-"""Share of the pairs that are lost, above which the words say so."""
 KINDS = ("worse", "better", "changed", "no change found", "not measured")
 
 
 @dataclass(frozen=True)
-class Answer:
+class RecipeAnswer:
     """One recipe against one reference: its headline changes, sorted into kinds."""
 
     recipe: str
@@ -49,11 +47,11 @@ class Answer:
         return [line_of(row) for row in self.kinds.get(kind, [])]
 
 
-def answers(headlines: pd.DataFrame, reference: str) -> list[Answer]:
+def answers(headlines: pd.DataFrame, reference: str) -> list[RecipeAnswer]:
     """An answer for each recipe that is compared with `reference`, from the headline rows of `changes`."""
-    found: dict[str, Answer] = {}
+    found: dict[str, RecipeAnswer] = {}
     for row in rows_of(headlines[headlines["reference"] == reference]):
-        answer = found.setdefault(row["recipe"], Answer(row["recipe"], reference))
+        answer = found.setdefault(row["recipe"], RecipeAnswer(row["recipe"], reference))
         answer.kinds.setdefault(kind_of(row), []).append(row)
     return list(found.values())
 
@@ -65,12 +63,17 @@ def kind_of(row: dict[str, Any]) -> str:
     return judgement(row["verdict"], row["direction"]) or "no change found"
 
 
-def line_of(row: dict[str, Any]) -> str:
-    """A change in words, with a warning where many pairs were lost."""
+def pairs_of(row: dict[str, Any]) -> str:
+    """Over how many items a change is, such as `101 of 124 items`; `124 items` where none was lost."""
     asked = row["n_pairs"] + row["lost"]
-    few = f" (over {row['n_pairs']:,} of {asked:,} items)" if row["lost"] > MANY_LOST * asked else ""
+    return f"{row['n_pairs']:,} of {asked:,} items" if row["lost"] else f"{asked:,} items"
+
+
+def line_of(row: dict[str, Any]) -> str:
+    """A change in words, with the number of items that it is over where some were lost."""
+    lost = f" (over {pairs_of(row)})" if row["lost"] else ""
     if row["verdict"] not in ("rose", "fell"):
-        return title(row["vertical"]) + few
+        return title(row["vertical"]) + lost
     metric = title(row["metric"])
     metric = metric if metric[:2].isupper() else metric[:1].lower() + metric[1:]
-    return f"{title(row['vertical'])}: {metric} {row['verdict']} by {number(abs(row['change']))}{few}"
+    return f"{title(row['vertical'])}: {metric} {row['verdict']} by {number(abs(row['change']))}{lost}"
