@@ -47,6 +47,49 @@ class RecipeAnswer:
         return [line_of(row) for row in self.kinds.get(kind, [])]
 
 
+def verdict(found: list[RecipeAnswer]) -> str:
+    """One sentence over all recipes that answers whether alignment made the models more trustworthy.
+
+    `Yes` and `No` need every recipe to have changed in that direction alone; anything else is `In part` or unanswered.
+    """
+    kinds = {kind for answer in found for kind in answer.kinds}
+    changed = [answer for answer in found if {"worse", "better"} & set(answer.kinds)]
+    if not found or not kinds - {"not measured"}:
+        return "Nothing could be measured."
+    if not changed:
+        return "No change was found since the base model in any vertical."
+    heads = {frozenset({"better"}): "Yes", frozenset({"worse"}): "No"}
+    directions = frozenset({"worse", "better"} & kinds)
+    head = heads.get(directions, "In part") if len(changed) == len(found) else "In part"
+    return f"{head}: " + "; ".join(_counted(answer) for answer in found) + "."
+
+
+def _counted(answer: RecipeAnswer) -> str:
+    """Such as `dpo became better in 2 and worse in 3 of 5 verticals`."""
+    measured = sum(len(rows) for kind, rows in answer.kinds.items() if kind != "not measured")
+    parts = [f"{kind} in {len(answer.kinds[kind])}" for kind in ("better", "worse", "changed") if kind in answer.kinds]
+    if not parts:
+        return f"no change of {answer.recipe} was found"
+    return f"{answer.recipe} became {' and '.join(parts)} of {measured} verticals"
+
+
+def basis(headlines: pd.DataFrame, seeds: list[int]) -> str:
+    """What the sentence rests on: trainings, items and correction."""
+    changes = headlines[headlines["reference"] == "base"]
+    if len(seeds) > 1:
+        training = f"{len(seeds)} training seeds ({', '.join(map(str, seeds))})"
+    elif seeds:
+        training = f"one training run (seed {seeds[0]}), so another seed may differ"
+    else:
+        training = "given checkpoints, without a training of this study"
+    lost = int(changes["lost"].sum())
+    lost_text = f"; {lost:,} of {int((changes['n_pairs'] + changes['lost']).sum()):,} pairs were lost" if lost else ""
+    return (
+        f"Over {training}: each vertical's headline metric since the base model, paired by item{lost_text}. A change "
+        f"counts where a test finds it after Holm's correction over the verticals. It holds for items like these."
+    )
+
+
 def answers(headlines: pd.DataFrame, reference: str) -> list[RecipeAnswer]:
     """An answer for each recipe that is compared with `reference`, from the headline rows of `changes`."""
     found: dict[str, RecipeAnswer] = {}
