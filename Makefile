@@ -26,7 +26,7 @@ $(STAMP): requirements.lock pyproject.toml
 
 .PHONY: demo
 demo: setup  ## Run the embedded toy study to results/demo/report.html
-	@snakemake demo --cores all --quiet rules host --show-failed-logs
+	@snakemake demo --cores all --quiet progress reason host
 
 .PHONY: lint
 lint: setup  ## Formatting, lint and types

@@ -33,3 +33,15 @@ include: "workflow/rules/generate.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/statistics.smk"
 include: "workflow/rules/report.smk"
+
+
+onsuccess:
+    from trustdag.report import summary  # here: pandas takes a second to import
+
+    summary.after_success(Path(RESULTS))
+
+
+onerror:
+    from trustdag.report import summary  # here: pandas takes a second to import
+
+    summary.after_failure(Path(RESULTS))

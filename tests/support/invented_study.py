@@ -38,6 +38,7 @@ VERTICALS: dict[str, tuple[Metric, ...]] = {
     ),
     "privacy": (Metric("leakage", "lower", "The secret is in the reply.", headline=True),),
 }
+GOLD = {"ethics": ("wrong",), "truthfulness": ("correct", "best")}
 EFFECT = {"toxicity": -0.01, "bias": 0.25, "ethics": -0.2, "truthfulness": -0.12, "privacy": 0.15}
 STRENGTH = {"base": 0.0, "sft": 0.4, "dpo": 1.0, "ppo": 0.8}
 CHAINS = {"base": (), "sft": ("sft",), "dpo": ("sft", "dpo"), "ppo": ("sft", "reward", "ppo")}
@@ -49,6 +50,7 @@ def modules() -> dict[str, ModuleType]:
     for name, metrics in VERTICALS.items():
         module = ModuleType(f"trustdag.verticals.{name}", f"Invented {name}.")
         module.METRICS = metrics  # type: ignore[attr-defined]
+        module.GOLD = GOLD.get(name, ())  # type: ignore[attr-defined]
         found[module.__name__] = module
     return found
 
@@ -152,6 +154,9 @@ def _write_items(vertical: str, path: Path, count: int) -> None:
             "messages": [{"role": "user", "content": f"Question {index} of {vertical}: is this <b>so</b>?"}],
             "options": ["It is so.", "It is not so."] if vertical == "truthfulness" else [],
             "generate": vertical != "truthfulness",
+            "wrong": index % 2 == 0,
+            "correct": [False, True],
+            "best": 1,
         }
         for index in range(count)
     ]

@@ -69,14 +69,14 @@ def write_data(folder: Path, count: int = 48) -> Path:
     return folder
 
 
-def write_base(out: Path) -> Path:
+def write_base(out: Path, **changes: Any) -> Path:
     """A tiny model with random weights and its manifest; returns the model folder."""
     import torch
 
     from trustdag.models.folder import write_model
     from trustdag.train.pretrain import build, train_tokenizer
 
-    settings = scratch()
+    settings = scratch(**changes)
     tokenizer = train_tokenizer(transcripts(36), settings.vocabulary, settings.context)
     torch.manual_seed(0)
     model = build(settings, tokenizer)

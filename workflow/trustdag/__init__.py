@@ -1,3 +1,3 @@
 """trustdag: does aligning a language model make it more trustworthy?"""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,10 +1,12 @@
 """`trustdag COMMAND ...`: every stage of the workflow by hand, on files."""
 
 import argparse
+import difflib
 import os
 import pkgutil
 import resource
 import sys
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,15 +17,25 @@ from trustdag import __version__, commands
 from trustdag.artifacts import atomic_file, disk_is_full
 from trustdag.errors import UserError
 
+GROUPS = {
+    "To begin with": ("check", "pending", "plan", "summary", "site"),
+    "One stage of a study by hand, on files": (
+        "prepare", "base", "align", "items", "generate", "score", "statistics", "plot", "report", "calibrate",
+    ),
+}  # fmt: skip
+"""What the commands are for, in the order of `trustdag --help`."""
+INTERNAL = "Internal: started by the workflow, or for developers"
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. Returns 0, or 2 after an error that the user can mend, whose message alone is printed."""
     argv = sys.argv[1:] if argv is None else argv
-    arguments = _parser(argv).parse_args(argv)
     # Nothing of a run leaves the machine: the libraries' usage reports are switched off before they are imported.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
-        with measured(arguments.benchmark):
+        refuse_unknown(argv)
+        arguments = _parser(argv).parse_args(argv)
+        with measured(getattr(arguments, "benchmark", None)):
             arguments.run(arguments)
     except Exception as error:
         message = user_message(error)
@@ -46,21 +58,56 @@ def user_message(error: Exception) -> str | None:
 
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="trustdag", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="trustdag",
+        usage="trustdag [--version] COMMAND ...",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Does aligning a language model make it more trustworthy? `snakemake` runs a study.",
+        allow_abbrev=False,
+    )
     parser.add_argument("--version", action="version", version=f"trustdag {__version__}")
-    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    names = [found.name for found in pkgutil.iter_modules(commands.__path__)]
-    # Rules start hundreds of commands: only the one that is asked for is imported.
-    asked = argv[0].replace("-", "_") if argv else ""
-    for name in [asked] if asked in names else names:
-        command = import_module(f"{commands.__name__}.{name}")
-        subparser = subparsers.add_parser(name.replace("_", "-"), help=command.HELP, description=command.HELP)
+    subparsers = parser.add_subparsers(metavar="COMMAND", help=argparse.SUPPRESS, required=True)
+    names = command_names()
+    # Rules start hundreds of commands: only the one that is named is imported.
+    chosen = [argv[0]] if argv and argv[0] in names else names
+    helps = {}
+    for name in chosen:
+        command = import_module(f"{commands.__name__}.{name.replace('-', '_')}")
+        helps[name] = command.HELP
+        subparser = subparsers.add_parser(name, prog=f"trustdag {name}", description=command.HELP, allow_abbrev=False)
         command.add_arguments(subparser)
-        subparser.add_argument(
-            "--benchmark", type=Path, help="write the run time and peak memory here, as Snakemake would"
-        )
         subparser.set_defaults(run=command.run)
+    parser.epilog = overview(helps)
     return parser
+
+
+def command_names() -> list[str]:
+    """The commands as users write them."""
+    return [module.name.replace("_", "-") for module in pkgutil.iter_modules(commands.__path__)]
+
+
+def overview(helps: dict[str, str]) -> str:
+    """What each command does, by group; commands of no group come last."""
+    grouped = {name for names in GROUPS.values() for name in names}
+    groups = GROUPS | {INTERNAL: tuple(name for name in helps if name not in grouped)}
+    return "\n\n".join(
+        f"{title}:\n" + "\n".join(_entry(name, helps[name]) for name in names if name in helps)
+        for title, names in groups.items()
+    )
+
+
+def _entry(name: str, text: str) -> str:
+    return textwrap.fill(text, width=110, initial_indent=f"  {name:14}", subsequent_indent=" " * 16)
+
+
+def refuse_unknown(argv: Sequence[str]) -> None:
+    """Raises UserError, with the nearest command, if `argv` starts with the name of no command."""
+    names = command_names()
+    if not argv or argv[0].startswith("-") or argv[0] in names:
+        return
+    close = difflib.get_close_matches(argv[0], names, n=1)
+    mend = f"did you mean `trustdag {close[0]}`?" if close else "`trustdag --help` lists the commands"
+    raise UserError(f"no command `{argv[0]}`; {mend}")
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -16,7 +17,10 @@ from trustdag.cli import main
 from trustdag.fingerprint import code_of
 from trustdag.jobs import record as job_record
 from trustdag.report import plots
+from trustdag.report.examples import examples
 from trustdag.report.numbers import interval, number, signed
+from trustdag.report.settings import PageSettings
+from trustdag.report.summary import failures
 
 NOTICE = "The world of this study is invented."
 LOADS = ("src", "href", "srcset", "data", "poster", "action", "formaction", "background", "xlink:href")
@@ -133,7 +137,7 @@ def test_every_change_of_a_headline_metric_is_judged_in_words(results):
     for row in found.itertuples():
         assert f"{row.metric.replace('_', ' ')} {row.verdict} by {number(abs(row.change))}" in text.lower()
     better = found[(found["verdict"] == "rose") == (found["direction"] == "higher")]
-    assert text.count("▲ better") >= len(better)
+    assert text.count("✓ better") >= len(better)
 
 
 def test_the_tables_are_those_of_statistics(results):
@@ -267,3 +271,82 @@ def test_a_missing_file_is_named(results, missing, capsys):
     assert code == 2
     assert missing in capsys.readouterr().err
     assert (results / "report.html").is_file()
+
+
+def test_an_examples_scores_stand_below_every_sample_that_they_are_over(results: Path) -> None:
+    design = invented_study.cells()
+    for example in examples(results, list(design.policies), "ethics", PageSettings(examples=3)):
+        assert example.gold.keys() == {"Wrong"}
+        for reply in example.replies:
+            assert len(reply.samples) == 2
+            assert reply.note.startswith("False negative rate: ")
+
+
+def test_an_example_of_options_shows_the_likeliest_and_which_one_is_right(results: Path) -> None:
+    shown = examples(results, list(invented_study.cells().policies), "truthfulness", PageSettings(examples=1))
+
+    assert {example.gold["Correct"] for example in shown} == {"It is not so."}
+    assert {reply.samples for example in shown for reply in example.replies} == {("It is so.",)}
+    assert all(reply.note.startswith("likeliest of 2 options") for example in shown for reply in example.replies)
+
+
+def test_half_of_the_examples_are_items_where_stages_differ(results: Path) -> None:
+    shown = examples(results, list(invented_study.cells().policies), "ethics", PageSettings(examples=4))
+
+    for condition in ("benign", "adversarial"):
+        chosen = [example.chosen for example in shown if example.condition == condition]
+        assert chosen == ["stages differ most"] * 2 + ["drawn at random"] * 2
+    assert len({example.item for example in shown}) == len(shown)
+
+
+def test_the_answer_comes_first_and_says_what_it_rests_on(results: Path, seeds_results: Path) -> None:
+    text = page_of(results).text.split("The answer")[1]
+
+    assert text.strip().startswith(("Yes: ", "No: ", "In part: "))
+    assert text.index("one training run (seed 0)") < text.index("since the base model")
+    assert "2 training seeds (0, 1)" in page_of(seeds_results).text
+
+
+def test_lost_pairs_are_stated_beside_every_headline_change(results: Path) -> None:
+    text = page_of(results).text
+    changes = pd.read_csv(results / "tables" / "changes.csv")
+    lost = changes[changes["headline"] & (changes["lost"] > 0)]
+
+    assert len(lost)
+    for row in lost.itertuples():
+        assert f"{row.n_pairs} of {row.n_pairs + row.lost} items" in text
+
+
+def test_the_summary_names_each_headline_change_the_cost_and_the_page(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["summary", str(results)]) == 0
+    shown = capsys.readouterr().out
+    changes = pd.read_csv(results / "tables" / "changes.csv", keep_default_na=False, na_values=[""])
+
+    for row in changes[changes["headline"] & (changes["reference"] == "base")].itertuples():
+        assert signed(row.change) in shown
+        assert interval(row.low, row.high) in shown
+    assert "of job time together" in shown
+    assert (results / "report.html").resolve().as_uri() in shown
+
+
+def test_without_a_page_the_summary_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["summary", str(tmp_path)]) == 2
+    assert "report.html: no such file; run the study first" in capsys.readouterr().err
+
+
+def test_a_failed_run_shows_why_and_the_end_of_the_log(tmp_path: Path) -> None:
+    path = job_record.path_of(str(tmp_path), "dpo", ("toy", "crowd", "sft-dpo", "0"))
+    failure = job_record.Failure(kind="memory", mem_mb=100, runtime=5, message="out of memory; see logs/dpo.log")
+    job_record.write(path, job_record.Record(failures=(failure,)))
+    path.with_suffix(".log").write_text("\n".join(f"line {number}" for number in range(30)), encoding="utf-8")
+    done = job_record.path_of(str(tmp_path), "items", ("bias",))
+    job_record.write(done, job_record.Record())
+
+    shown = failures(tmp_path)
+
+    assert shown.startswith("Failed: dpo toy crowd sft-dpo 0\n  out of memory; see logs/dpo.log\n")
+    assert shown.endswith("line 29")
+    assert "line 3\n" not in shown
+    assert "items" not in shown

@@ -1,11 +1,14 @@
 """The small parts of the report: numbers, words, and the choice of rows."""
 
+from typing import Any
+
 import pandas as pd
 import pytest
 
 from trustdag.report import published
-from trustdag.report.answer import answers, kind_of, line_of
+from trustdag.report.answer import answers, basis, kind_of, line_of, verdict
 from trustdag.report.changes import arm_name, arms, judgement
+from trustdag.report.examples import gold_text
 from trustdag.report.gather import run_times
 from trustdag.report.numbers import duration, interval, number, prose, signed, title
 from trustdag.report.runs import models, runs
@@ -72,8 +75,8 @@ def test_the_answer_in_a_sentence():
     (answer,) = answers(pd.DataFrame(rows), "base")
 
     assert answer.sentence == "Since the base model, dpo became worse in 1 of 3 verticals and better in 1."
-    assert answer.lines("worse") == ["Bias: share rose by 0.200"]
-    assert answer.lines("no change found") == ["Privacy"]
+    assert answer.lines("worse") == ["Bias: share rose by 0.200 (over 90 of 100 items)"]
+    assert answer.lines("no change found") == ["Privacy (over 90 of 100 items)"]
 
 
 def test_an_answer_without_changes_says_so():
@@ -100,7 +103,7 @@ def test_what_was_not_measured_is_not_called_unchanged():
     row = change("bias", "", NAN)
 
     assert kind_of(row) == "not measured"
-    assert line_of(row) == "Bias"
+    assert line_of(row | {"lost": 0}) == "Bias"
 
 
 def test_models_and_preference_sets_are_told_apart_only_where_they_differ():
@@ -161,8 +164,63 @@ def test_given_checkpoints_and_models_without_curves_are_models_of_the_study(tmp
     assert [run.method for run in runs(design, tmp_path)] == ["dpo"]
 
 
-def test_a_change_over_few_of_the_items_says_so():
+def test_a_change_over_a_part_of_the_items_says_so():
     row = change("ethics", "fell", -0.3) | {"metric": "fnr", "n_pairs": 32, "lost": 92}
 
     assert line_of(row) == "Ethics: FNR fell by 0.300 (over 32 of 124 items)"
     assert line_of(row | {"verdict": "no change found"}) == "Ethics (over 32 of 124 items)"
+    assert line_of(row | {"n_pairs": 123, "lost": 1}) == "Ethics: FNR fell by 0.300 (over 123 of 124 items)"
+    assert line_of(row | {"n_pairs": 124, "lost": 0}) == "Ethics: FNR fell by 0.300"
+
+
+WORSE, BETTER, SAME = (
+    change("bias", "rose", 0.2),
+    change("ethics", "fell", -0.1),
+    change("privacy", "no change found", 0),
+)
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([BETTER, SAME], "Yes: dpo became better in 1 of 2 verticals."),
+        ([WORSE, SAME], "No: dpo became worse in 1 of 2 verticals."),
+        ([WORSE, BETTER], "In part: dpo became better in 1 and worse in 1 of 2 verticals."),
+        ([SAME], "No change was found since the base model in any vertical."),
+        ([change("bias", "", NAN)], "Nothing could be measured."),
+        ([], "Nothing could be measured."),
+        (
+            [BETTER, SAME | {"recipe": "ppo"}],
+            "In part: dpo became better in 1 of 1 verticals; no change of ppo was found.",
+        ),
+    ],
+)
+def test_one_sentence_answers_the_question(rows: list[dict[str, Any]], expected: str) -> None:
+    frame = pd.DataFrame(rows, columns=list(WORSE))
+
+    assert verdict(answers(frame, "base")) == expected
+
+
+def test_the_sentence_says_what_it_rests_on() -> None:
+    frame = pd.DataFrame([WORSE, BETTER])
+
+    assert "one training run (seed 3)" in basis(frame, [3])
+    assert "2 training seeds (0, 1)" in basis(frame, [0, 1])
+    assert "20 of 200 pairs were lost" in basis(frame, [0])
+    assert "lost" not in basis(frame.assign(lost=0), [0])
+    assert "given checkpoints" in basis(frame, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("wrong", True, "yes"),
+        ("best", 1, "two"),
+        ("agree_option", 0, "one"),
+        ("correct", [False, True], "two"),
+        ("distractors", ["a", "b", "c"], "a; b; c"),
+        ("topic", "greed", "greed"),
+    ],
+)
+def test_gold_columns_are_shown_in_words(name: str, value: Any, expected: str) -> None:
+    assert gold_text(name, value, ["one", "two"]) == expected

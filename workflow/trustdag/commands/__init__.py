@@ -1,5 +1,7 @@
 """The command line: one file a command. Each has HELP, `add_arguments(parser)` and `run(arguments)`."""
 
+import argparse
+import textwrap
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,3 +31,26 @@ def read_settings(text: str, section: type[AnySection], option: str = "--setting
         return section.model_validate(value or {})
     except ValidationError as error:
         raise UserError(explain(error, origin, value or {})) from None
+
+
+def add_benchmark(parser: argparse.ArgumentParser) -> None:
+    """The option of the commands whose outputs may come from the cache between studies (see `cli.measured`)."""
+    parser.add_argument("--benchmark", type=Path, help="write the run time and peak memory here, as Snakemake would")
+
+
+def settings_help(section: type[BaseModel]) -> str:
+    """The keys of `--settings`, the section's own first: each with its description and its default."""
+    entries = []
+    for name, field in sorted(section.model_fields.items(), key=lambda item: item[0] not in section.__annotations__):
+        default = (
+            "required" if field.is_required() else f"default {_shown(field.get_default(call_default_factory=True))}"
+        )
+        text = f"{' '.join((field.description or '').split())} ({default})"
+        entries.append(textwrap.fill(text, width=110, initial_indent=f"  {name:25} ", subsequent_indent=" " * 28))
+    return "keys of --settings:\n" + "\n".join(entries)
+
+
+def _shown(value: object) -> str:
+    """A default as it is written in a study."""
+    value = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    return yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()

@@ -1,12 +1,13 @@
 """`trustdag align METHOD`: one stage of a recipe."""
 
 import argparse
+import inspect
 from pathlib import Path
 from typing import get_args
 
 from trustdag.align import methods
 from trustdag.artifacts import model_folder
-from trustdag.commands import read_settings
+from trustdag.commands import add_benchmark, read_settings, settings_help
 from trustdag.errors import UserError
 from trustdag.models.dialogue import PromptFormat
 from trustdag.train.stage import Stage
@@ -15,8 +16,24 @@ HELP = "Train one stage of a recipe: sft, reward, dpo, ppo. Started again after 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Method, models, data, settings, seed, format and output folder."""
-    parser.add_argument("method", choices=sorted(methods()))
+    """A subcommand for each method, whose help lists the method's settings."""
+    subparsers = parser.add_subparsers(dest="method", metavar="METHOD", required=True)
+    for name, module in sorted(methods().items()):
+        description = inspect.getdoc(module) or ""
+        method = subparsers.add_parser(
+            name,
+            help=description.split("\n")[0],
+            description=description,
+            epilog=settings_help(module.Settings),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        _add_stage(method)
+        add_benchmark(method)
+
+
+def _add_stage(parser: argparse.ArgumentParser) -> None:
+    """Models, data, settings, seed, format and output folder."""
     parser.add_argument(
         "--policy", type=Path, required=True, help="model folder that the stage starts from, or its manifest.json"
     )
@@ -24,9 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--reward", type=Path, nargs="?", help="the same of the reward model, for methods that need one"
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of train.parquet and validation.parquet")
-    parser.add_argument("--settings", default="{}", help="JSON or the path of a YAML file")
-    parser.add_argument("--seed", type=int, default=0, help="seed of data order, initialisation and sampling")
-    parser.add_argument("--prompt-format", choices=get_args(PromptFormat), default="hh", help="how the policy is asked")
+    parser.add_argument(
+        "--settings", default="{}", help="JSON, such as '{\"epochs\": 2}', or the path of a YAML file; keys: see below"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of data order, initialization and sampling")
+    parser.add_argument(
+        "--prompt-format", choices=get_args(PromptFormat), default="hh", help="how messages become text"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of model/, manifest.json and metrics.jsonl")
 
 

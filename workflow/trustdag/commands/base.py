@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from trustdag.commands import read_settings
+from trustdag.commands import add_benchmark, read_settings
 from trustdag.errors import UserError
 from trustdag.models.base import Base, Hub, Scratch
 from trustdag.models.dialogue import PromptFormat
@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--corpus", type=Path, nargs="?", help="corpus.parquet, for a model trained from scratch")
     parser.add_argument("--prompt-format", choices=get_args(PromptFormat), default="hh", help="how the model is asked")
     parser.add_argument("--out", type=Path, required=True, help="folder of model/, manifest.json and metrics.jsonl")
+    add_benchmark(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ConfigDict
 
-from trustdag.commands import read_settings
+from trustdag.commands import add_benchmark, read_settings
 from trustdag.errors import UserError
 from trustdag.settings import Section
 
@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, help="folder for {train,validation,test,corpus}.parquet and card.json"
     )
+    add_benchmark(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:

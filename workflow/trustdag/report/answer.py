@@ -10,13 +10,11 @@ from trustdag.report.draw import rows_of
 from trustdag.report.numbers import number, title
 
 REFERENCES = {"base": "the base model", "sft": "SFT"}
-MANY_LOST = 0.2
-"""Share of the pairs that are lost, above which the words say so."""
 KINDS = ("worse", "better", "changed", "no change found", "not measured")
 
 
 @dataclass(frozen=True)
-class Answer:
+class RecipeAnswer:
     """One recipe against one reference: its headline changes, sorted into kinds."""
 
     recipe: str
@@ -49,11 +47,54 @@ class Answer:
         return [line_of(row) for row in self.kinds.get(kind, [])]
 
 
-def answers(headlines: pd.DataFrame, reference: str) -> list[Answer]:
+def verdict(found: list[RecipeAnswer]) -> str:
+    """One sentence over all recipes that answers whether alignment made the models more trustworthy.
+
+    `Yes` and `No` need every recipe to have changed in that direction alone; anything else is `In part` or unanswered.
+    """
+    kinds = {kind for answer in found for kind in answer.kinds}
+    changed = [answer for answer in found if {"worse", "better"} & set(answer.kinds)]
+    if not found or not kinds - {"not measured"}:
+        return "Nothing could be measured."
+    if not changed:
+        return "No change was found since the base model in any vertical."
+    heads = {frozenset({"better"}): "Yes", frozenset({"worse"}): "No"}
+    directions = frozenset({"worse", "better"} & kinds)
+    head = heads.get(directions, "In part") if len(changed) == len(found) else "In part"
+    return f"{head}: " + "; ".join(_counted(answer) for answer in found) + "."
+
+
+def _counted(answer: RecipeAnswer) -> str:
+    """Such as `dpo became better in 2 and worse in 3 of 5 verticals`."""
+    measured = sum(len(rows) for kind, rows in answer.kinds.items() if kind != "not measured")
+    parts = [f"{kind} in {len(answer.kinds[kind])}" for kind in ("better", "worse", "changed") if kind in answer.kinds]
+    if not parts:
+        return f"no change of {answer.recipe} was found"
+    return f"{answer.recipe} became {' and '.join(parts)} of {measured} verticals"
+
+
+def basis(headlines: pd.DataFrame, seeds: list[int]) -> str:
+    """What the sentence rests on: trainings, items and correction."""
+    changes = headlines[headlines["reference"] == "base"]
+    if len(seeds) > 1:
+        training = f"{len(seeds)} training seeds ({', '.join(map(str, seeds))})"
+    elif seeds:
+        training = f"one training run (seed {seeds[0]}), so another seed may differ"
+    else:
+        training = "given checkpoints, without a training of this study"
+    lost = int(changes["lost"].sum())
+    lost_text = f"; {lost:,} of {int((changes['n_pairs'] + changes['lost']).sum()):,} pairs were lost" if lost else ""
+    return (
+        f"Over {training}: each vertical's headline metric since the base model, paired by item{lost_text}. A change "
+        f"counts where a test finds it after Holm's correction over the verticals. It holds for items like these."
+    )
+
+
+def answers(headlines: pd.DataFrame, reference: str) -> list[RecipeAnswer]:
     """An answer for each recipe that is compared with `reference`, from the headline rows of `changes`."""
-    found: dict[str, Answer] = {}
+    found: dict[str, RecipeAnswer] = {}
     for row in rows_of(headlines[headlines["reference"] == reference]):
-        answer = found.setdefault(row["recipe"], Answer(row["recipe"], reference))
+        answer = found.setdefault(row["recipe"], RecipeAnswer(row["recipe"], reference))
         answer.kinds.setdefault(kind_of(row), []).append(row)
     return list(found.values())
 
@@ -65,12 +106,17 @@ def kind_of(row: dict[str, Any]) -> str:
     return judgement(row["verdict"], row["direction"]) or "no change found"
 
 
-def line_of(row: dict[str, Any]) -> str:
-    """A change in words, with a warning where many pairs were lost."""
+def pairs_of(row: dict[str, Any]) -> str:
+    """Over how many items a change is, such as `101 of 124 items`; `124 items` where none was lost."""
     asked = row["n_pairs"] + row["lost"]
-    few = f" (over {row['n_pairs']:,} of {asked:,} items)" if row["lost"] > MANY_LOST * asked else ""
+    return f"{row['n_pairs']:,} of {asked:,} items" if row["lost"] else f"{asked:,} items"
+
+
+def line_of(row: dict[str, Any]) -> str:
+    """A change in words, with the number of items that it is over where some were lost."""
+    lost = f" (over {pairs_of(row)})" if row["lost"] else ""
     if row["verdict"] not in ("rose", "fell"):
-        return title(row["vertical"]) + few
+        return title(row["vertical"]) + lost
     metric = title(row["metric"])
     metric = metric if metric[:2].isupper() else metric[:1].lower() + metric[1:]
-    return f"{title(row['vertical'])}: {metric} {row['verdict']} by {number(abs(row['change']))}{few}"
+    return f"{title(row['vertical'])}: {metric} {row['verdict']} by {number(abs(row['change']))}{lost}"

@@ -1,12 +1,15 @@
-"""Items with every stage's reply to them side by side: drawn at random, the same draw every time."""
+"""Items with every stage's reply to them side by side: some where stages differ most, the others drawn at random."""
 
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from trustdag.artifacts import read_table
+from trustdag.report.changes import CHANCE
 from trustdag.report.draw import rows_of
 from trustdag.report.numbers import number, title
 from trustdag.report.settings import PageSettings
@@ -14,42 +17,60 @@ from trustdag.stats.design import Policy, records_file
 from trustdag.stats.records import metrics_of
 
 CUT = " […]"
+REPLY_COLUMNS = ("item", "kind", "sample", "reply", "logprob", "status")
+DIFFERS, RANDOM = "stages differ most", "drawn at random"
 
 
 @dataclass(frozen=True)
-class Reply:
-    """One policy's reply, and what became of it in the headline metric."""
+class ShownReply:
+    """What one policy replied to an item, and what became of it."""
 
     recipe: str
-    text: str
+    samples: tuple[str, ...]
+    """Every sample that the scores are over; where none was sampled, the likeliest option."""
     note: str
-    """Such as `parsed: 1.000`, `unparsed` or, for options, `most likely of 4`."""
+    """Such as `EMT: 1.000 · Refusal: unparsed`: each metric's reading of the item."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One item and the replies to it."""
+    """One item, what is right, and the replies to it."""
 
     item: str
     condition: str
+    chosen: str
+    """DIFFERS or RANDOM: why this item is shown."""
     messages: list[dict[str, str]]
-    replies: list[Reply]
+    gold: dict[str, str]
+    """The item's gold columns in words."""
+    replies: list[ShownReply]
 
 
 def examples(results: Path, policies: list[Policy], vertical: str, settings: PageSettings) -> list[Example]:
-    """Random items of each condition of a vertical, with the reply of each policy."""
-    items = pd.read_parquet(results / "items" / f"{vertical}.parquet", columns=["item", "condition", "messages"])
-    chosen = _draw(items, settings.examples)
+    """Items of each condition of a vertical, with what each policy replied.
+
+    Args:
+        results: The study's results folder.
+        policies: The policies whose replies stand side by side.
+        vertical: The vertical's name.
+        settings: How many items of each condition, and how long a reply may be.
+    """
+    gold: tuple[str, ...] = import_module(f"trustdag.verticals.{vertical}").GOLD
+    columns = ["item", "condition", "messages", "options", *gold]
+    items = read_table(results / "items" / f"{vertical}.parquet", columns, "items")
+    records = {policy.id: _records(results, policy, vertical) for policy in policies}
+    chosen = _choose(items, _spread(list(records.values()), vertical), settings.examples)
     replies = {policy.id: _replies(results, policy, vertical, set(chosen["item"])) for policy in policies}
-    headline = next(metric.name for metric in metrics_of(vertical).values() if metric.headline)
-    outcomes = {policy.id: _outcomes(results, policy, vertical, headline) for policy in policies}
+    outcomes = {policy.id: _outcomes(records[policy.id], set(chosen["item"]), vertical) for policy in policies}
     return [
         Example(
             row["item"],
             row["condition"],
+            row["chosen"],
             [{"role": message["role"], "content": message["content"]} for message in row["messages"]],
+            {title(name): gold_text(name, row[name], list(row["options"])) for name in gold},
             [
-                _reply(policy, replies[policy.id], outcomes[policy.id], row["item"], settings.reply_characters)
+                _shown(policy, replies[policy.id], outcomes[policy.id], row["item"], settings.reply_characters)
                 for policy in policies
             ],
         )
@@ -57,43 +78,77 @@ def examples(results: Path, policies: list[Policy], vertical: str, settings: Pag
     ]
 
 
-def _draw(items: pd.DataFrame, count: int) -> pd.DataFrame:
+def gold_text(name: str, value: Any, options: list[str]) -> str:
+    """A gold column's value in words: the option that an index names, the options that a list of bool marks."""
+    if isinstance(value, list | tuple | np.ndarray):
+        entries = [str(entry) for entry in value]
+        marks = len(entries) == len(options) and all(isinstance(entry, bool | np.bool_) for entry in value)
+        shown = [option for option, mark in zip(options, value, strict=True) if mark] if marks else entries
+        return "; ".join(shown) or "none"
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, int | np.integer) and (name == "best" or name.endswith("_option")):
+        return options[int(value)] if 0 <= value < len(options) else "none"
+    return str(value)
+
+
+def _spread(records: list[pd.DataFrame], vertical: str) -> pd.Series:
+    """By item, the largest less the smallest headline value over the policies; absent where none was parsed."""
+    headline = next(metric.name for metric in metrics_of(vertical).values() if metric.headline)
+    values = pd.concat(frame.loc[frame["metric"] == headline, ["item", "value"]] for frame in records)
+    grouped = values.dropna().groupby("item")["value"]
+    return grouped.max() - grouped.min()
+
+
+def _choose(items: pd.DataFrame, spread: pd.Series, count: int) -> pd.DataFrame:
+    """Of each condition `count` items: the first half where stages differ most, the others drawn at random."""
     drawn = []
     for _, group in items.sort_values("item").groupby("condition", sort=True):
-        picks = np.random.default_rng(0).permutation(len(group))[:count]
-        drawn.append(group.iloc[np.sort(picks)])
+        shuffled = group.iloc[np.random.default_rng(0).permutation(len(group))]
+        differing = shuffled["item"].map(spread).fillna(0.0).sort_values(ascending=False, kind="stable")
+        first = differing[differing > 0].head((count + 1) // 2).index
+        rest = shuffled.index.difference(first, sort=False)[: max(0, count - len(first))]
+        drawn += [group.loc[first].assign(chosen=DIFFERS), group.loc[rest].assign(chosen=RANDOM)]
     return pd.concat(drawn, ignore_index=True) if drawn else items.head(0)
 
 
 def _replies(results: Path, policy: Policy, vertical: str, items: set[str]) -> pd.DataFrame:
-    path = results / "replies" / policy.id / f"{vertical}.parquet"
-    replies = pd.read_parquet(path, columns=["item", "kind", "sample", "reply", "logprob", "status"])
+    replies = read_table(results / "replies" / policy.id / f"{vertical}.parquet", REPLY_COLUMNS, "replies")
     return replies[replies["item"].isin(items)]
 
 
-def _outcomes(results: Path, policy: Policy, vertical: str, metric: str) -> dict[str, str]:
-    records = pd.read_parquet(records_file(results / "records", policy, vertical))
-    records = records[records["metric"] == metric]
-    return {
-        row["item"]: f"{title(metric)}: {number(row['value'])}" if row["status"] == "parsed" else row["status"]
-        for row in rows_of(records)
-    }
+def _records(results: Path, policy: Policy, vertical: str) -> pd.DataFrame:
+    columns = ("item", "metric", "value", "status")
+    return read_table(records_file(results / "records", policy, vertical), columns, "records")
 
 
-def _reply(policy: Policy, replies: pd.DataFrame, outcomes: dict[str, str], item: str, longest: int) -> Reply:
-    """The first sampled reply; where none was sampled, the likeliest option."""
+def _outcomes(records: pd.DataFrame, items: set[str], vertical: str) -> dict[str, list[str]]:
+    """By item, the reading of each metric that is a mean over items: its value, or why there is none."""
+    others = {name for name, metric in metrics_of(vertical).items() if metric.statistic != "mean"}
+    shown = records["item"].isin(items) & ~records["metric"].isin(others) & ~records["metric"].str.endswith(CHANCE)
+    outcomes: dict[str, list[str]] = {}
+    for row in rows_of(records[shown]):
+        reading = number(row["value"]) if row["status"] == "parsed" else row["status"]
+        outcomes.setdefault(row["item"], []).append(f"{title(row['metric'])}: {reading}")
+    return outcomes
+
+
+def _shown(
+    policy: Policy, replies: pd.DataFrame, outcomes: dict[str, list[str]], item: str, longest: int
+) -> ShownReply:
+    """All sampled replies; where none was sampled, the likeliest option."""
     own = replies[replies["item"] == item]
     sampled = own[own["kind"] == "generate"].sort_values("sample")
     options = own[(own["kind"] == "likelihood") & own["logprob"].notna()]
-    notes = [outcomes[item]] if item in outcomes else []
-    if len(sampled):
-        found: dict[str, Any] = rows_of(sampled.head(1))[0]
-    elif len(options):
-        found = rows_of(options.sort_values("logprob", ascending=False).head(1))[0]
-        notes.insert(0, f"likeliest of {len(options)} options")
-    else:
-        return Reply(policy.recipe, "", "no reply")
-    if found["status"] != "ok":
-        notes.insert(0, str(found["status"]).replace("_", " "))
-    text = str(found["reply"] or "").strip()
-    return Reply(policy.recipe, text[:longest] + CUT if len(text) > longest else text, " · ".join(notes))
+    notes = outcomes.get(item, [])
+    shown = sampled
+    if sampled.empty:
+        shown = options.sort_values("logprob", ascending=False).head(1)
+        notes = [f"likeliest of {len(options)} options" if len(options) else "no reply", *notes]
+    bad = sorted({str(status).replace("_", " ") for status in shown["status"] if status != "ok"})
+    texts = tuple(_cut(str(reply or "").strip(), longest) for reply in shown["reply"])
+    return ShownReply(policy.recipe, texts, " · ".join([*bad, *notes]))
+
+
+def _cut(text: str, longest: int) -> str:
+    return text[:longest] + CUT if len(text) > longest else text

@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pandas as pd
 from trustdag.artifacts import atomic_file, atomic_folder, read_json
 from trustdag.errors import UserError
 from trustdag.report import numbers, plots, published
-from trustdag.report.answer import answers, kind_of
+from trustdag.report.answer import RecipeAnswer, answers, basis, kind_of, pairs_of, verdict
 from trustdag.report.changes import CHANCE, arm_name, arms, changes, levels, of_arm
 from trustdag.report.draw import rows_of
 from trustdag.report.examples import examples
@@ -61,6 +61,7 @@ def render(context: Mapping[str, Any]) -> str:
     )
     for name in ("number", "signed", "duration", "title", "prose"):
         environment.filters[name] = getattr(numbers, name)
+    environment.filters["pairs"] = pairs_of
     environment.globals["interval"] = numbers.interval
     return environment.get_template("page.html.j2").render(**context, style=(TEMPLATES / "page.css").read_text("utf-8"))
 
@@ -74,6 +75,8 @@ def gather(
     trained = model_table(design, results)
     times = run_times(source.benchmarks)
     groups = arms(values)
+    headlines = found[found["headline"].astype(bool)]
+    seeds = sorted({policy.seed for policy in design.policies if policy.seed is not None})
     context = {
         "title": settings.title,
         "design": design,
@@ -86,10 +89,18 @@ def gather(
         "cards": data_cards(design, results),
         "times": rows_of(times),
         "configuration": _configuration(source.configuration),
-        "seeds": sorted({policy.seed for policy in design.policies if policy.seed is not None}),
+        "seeds": seeds,
+        "verdict": verdict([answer for arm in groups for answer in _named(arm, groups, headlines)]),
+        "basis": basis(headlines, seeds),
     }
     frames = {"published": published.table(), "changes": found, "levels": values, "models": trained, "run_times": times}
     return context, frames | {name: getattr(statistics, name) for name in ("metrics", "differences", "seeds")}
+
+
+def _named(arm: tuple[str, str], among: list[tuple[str, str]], headlines: pd.DataFrame) -> list[RecipeAnswer]:
+    """The answers of an arm since the base model, the recipe with the arm's name where there are several arms."""
+    own, name = answers(of_arm(headlines, arm), "base"), arm_name(arm, among)
+    return [replace(answer, recipe=f"{answer.recipe} of {name}") if name else answer for answer in own]
 
 
 def _arm(

@@ -1,0 +1,106 @@
+"""The answer of a finished study as text for a terminal, and what a failed run leaves to be mended."""
+
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from trustdag.artifacts import read_json
+from trustdag.errors import UserError
+from trustdag.jobs import record as job_record
+from trustdag.report.answer import answers, kind_of, pairs_of
+from trustdag.report.changes import arm_name, arms, changes, levels, of_arm
+from trustdag.report.draw import rows_of
+from trustdag.report.gather import run_times
+from trustdag.report.numbers import duration, interval, signed, title
+from trustdag.stats.design import StudyDesign
+from trustdag.stats.tables import read
+
+COLUMNS = ("recipe", "vertical", "change since base", "interval", "", "items")
+LOG_LINES = 12
+"""Lines at the end of a failed job's log that are shown."""
+
+
+def summary(results: Path) -> str:
+    """The headline changes as a table, the answer in words, what the study cost, and where its page is.
+
+    Raises UserError if the study has no statistics or no page yet.
+    """
+    page = results / "report.html"
+    if not page.is_file():
+        raise UserError(f"{page}: no such file; run the study first, and give its folder, such as results/demo")
+    design = StudyDesign.model_validate(read_json(results / "design.json"))
+    tables = read(results / "statistics")
+    found = changes(tables)
+    groups = arms(levels(tables))
+    parts = [f"Study {design.study}" + (f". {design.notice}" if design.notice else "")]
+    for arm in groups:
+        headlines = of_arm(found, arm)
+        headlines = headlines[headlines["headline"].astype(bool) & headlines["reference"].eq("base")]
+        if name := arm_name(arm, groups):
+            parts.append(f"{name}:")
+        parts.append("\n".join(aligned([COLUMNS, *_rows(headlines, design)])))
+        parts.append("\n".join(answer.sentence for answer in answers(headlines, "base")))
+    written = datetime.fromtimestamp(page.stat().st_mtime).strftime("%Y-%m-%d %H:%M")
+    parts.append(f"{_cost(results / 'benchmarks')}\nPage of {written}: {page.resolve().as_uri()}")
+    return "\n\n".join(parts)
+
+
+def _rows(headlines: pd.DataFrame, design: StudyDesign) -> list[tuple[str, ...]]:
+    """One row of the table a recipe and vertical."""
+    order = {name: place for place, name in enumerate(design.verticals)}
+    recipes = {name: place for place, name in enumerate(dict.fromkeys(headlines["recipe"]))}
+    rows = sorted(rows_of(headlines), key=lambda row: (recipes[row["recipe"]], order[row["vertical"]]))
+    return [
+        (
+            row["recipe"],
+            f"{row['vertical']}: {title(row['metric'])}",
+            signed(row["change"]),
+            interval(row["low"], row["high"]),
+            kind_of(row),
+            pairs_of(row),
+        )
+        for row in rows
+    ]
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows as lines, each column as wide as its widest cell."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _cost(benchmarks: Path) -> str:
+    """Jobs, their time together, and the largest memory of one."""
+    times = run_times(benchmarks)
+    if times.empty:
+        return "Cost: not recorded"
+    jobs, seconds, memory = int(times["jobs"].sum()), times["seconds"].sum(), times["memory_mib"].max()
+    return f"Cost: {jobs} jobs, {duration(seconds)} of job time together, at most {memory:,.0f} MiB in one job"
+
+
+def failures(results: Path) -> str:
+    """The jobs whose last attempt failed: why, what to do, and the end of their logs; empty if there is none."""
+    parts = []
+    for path in sorted((results / ".jobs").glob("*/*.json")):
+        attempts = job_record.read(path).failures
+        if attempts:
+            job = " ".join([path.parent.name, *path.name.removesuffix(".json").split(",")])
+            log = job_record.tail(path.with_suffix(".log")).splitlines()[-LOG_LINES:]
+            parts.append("\n".join([f"Failed: {job}", f"  {attempts[-1].message}", *(f"  | {line}" for line in log)]))
+    return "\n\n".join(parts)
+
+
+def after_success(results: Path) -> None:
+    """Prints the summary after a run; nothing where the study has no page yet because only parts were asked for."""
+    if (results / "report.html").is_file():
+        print(f"\n{summary(results)}\n", file=sys.stderr)
+
+
+def after_failure(results: Path) -> None:
+    """Prints what failed, and how the study goes on."""
+    again = "Mend this and start the same command again: what is finished stays, and stages go on from checkpoints."
+    if failed := failures(results):
+        print(f"\n{failed}\n\n{again}\n", file=sys.stderr)
