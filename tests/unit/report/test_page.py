@@ -34,7 +34,7 @@ def make(results, study):
     """Everything of a study up to its page; its plots are stand-ins, as test_report_plots.py draws them."""
     invented_study.write_study(study, results, items=40)
     where = ["--design", f"{results}/design.json", "--records-root", f"{results}/records"]
-    assert main(["statistics", *where, "--out", f"{results}/statistics", "--settings", '{"resamples": 200}']) == 0
+    assert main(["statistics", *where, "--out", f"{results}/statistics", "--settings", '{"resamples": 2000}']) == 0
     (results / "plots").mkdir()
     for name in plots.of_study(study):
         (results / "plots" / f"{name}.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')

@@ -9,7 +9,7 @@ from scipy.stats import norm
 from trustdag.scorers.base import Scorer
 from trustdag.scorers.fidelity import Pairs, calibrate
 from trustdag.stats.estimators import Sample
-from trustdag.stats.resampling import estimate
+from trustdag.stats.intervals import estimate
 
 NAN = float("nan")
 
@@ -66,12 +66,12 @@ def _sample(values, clusters, size, labels=None):
     return Sample(np.asarray(values, dtype=float), labels, np.repeat(np.arange(clusters), size), clusters)
 
 
-def coverage(world, clusters, size, studies, resamples):
+def coverage(world, clusters, size, studies):
     """The share of simulated studies whose interval holds the truth."""
     held = 0
     for study in range(studies):
         statistic, sample, truth = world(np.random.default_rng([study, clusters]), clusters, size)
-        low, high = estimate(statistic, sample, resamples, study).interval(0.95)
+        low, high = estimate(statistic, sample).interval(0.95)
         held += low <= truth <= high
     return held / studies
 
@@ -102,7 +102,7 @@ def test_an_interval_with_the_calibrations_error_is_wider_and_covers_the_truth()
     for number in range(100):
         sample = calibrated_study(number)
         for name, draws in (("with", sample.draws), ("without", None)):
-            low, high = estimate("mean", replace(sample, draws=draws), 400, number).interval(0.95)
+            low, high = estimate("mean", replace(sample, draws=draws)).interval(0.95)
             held[name] += low <= 1 / 3 <= high
             widths[name].append(high - low)
 
@@ -117,11 +117,11 @@ WORLDS = [agreement, maximum_toxicity, change, ranking, judging, leaking]
 @pytest.mark.parametrize("world", WORLDS)
 def test_intervals_cover_the_truth(world):
     # 200 studies: the standard error of the share is .015.
-    assert 0.91 <= coverage(world, 50, 3, 200, 400) <= 0.99
+    assert 0.91 <= coverage(world, 50, 3, 200) <= 0.99
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("clusters", "size"), [(30, 4), (100, 3), (300, 1)])
 @pytest.mark.parametrize("world", WORLDS)
 def test_intervals_cover_the_truth_in_93_to_97_of_100_studies(world, clusters, size):
-    assert 0.93 <= coverage(world, clusters, size, 1000, 1000) <= 0.97
+    assert 0.93 <= coverage(world, clusters, size, 1000) <= 0.97
