@@ -14,7 +14,7 @@ from trustdag.cli import main
 from trustdag.errors import UserError
 from trustdag.stats.design import StudyDesign
 from trustdag.stats.settings import StatisticsSettings
-from trustdag.stats.tables import compute, read, write
+from trustdag.stats.tables import compute, read, too_few_resamples, write
 from trustdag.verticals.base import Metric
 
 QUICK = StatisticsSettings(resamples=300)
@@ -305,8 +305,19 @@ def test_two_training_seeds_have_an_interval_and_no_test(tmp_path: Path) -> None
 
     assert seeds.loc[seeds["headline"], ["low", "high"]].notna().all(axis=None)
     assert seeds["p"].isna().all()
-    assert set(seeds["verdict"]) == {""}
+    assert set(seeds.loc[seeds["reference"] == "", "verdict"]) == {""}
+    assert set(seeds.loc[seeds["headline"] & (seeds["reference"] != ""), "verdict"]) == {"not tested"}
     assert np.isinf(seeds.loc[seeds["headline"] & (seeds["reference"] != ""), "detectable"]).all()
+
+
+def test_so_few_random_swaps_that_nothing_can_be_found_are_warned_of(tmp_path: Path) -> None:
+    study = invented_study.cells()
+    invented_study.write_records(study, tmp_path, items=20)
+    tables = compute(study, tmp_path, QUICK)
+
+    # Twenty-five headline changes: the least p-value must be below .05 / 25.
+    assert "none can be found; set it to at least 500" in too_few_resamples(tables, QUICK)
+    assert too_few_resamples(tables, StatisticsSettings(resamples=500)) == ""
 
 
 def test_a_change_that_the_test_cannot_find_says_so(tmp_path: Path, one_metric: None) -> None:

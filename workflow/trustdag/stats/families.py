@@ -10,6 +10,8 @@ from trustdag.stats.records import facet_of
 from trustdag.stats.resampling import holm
 from trustdag.stats.settings import StatisticsSettings
 
+NOT_TESTED = "not tested"
+"""The verdict on a mean change over too few training seeds for a test."""
 ANSWER = "answer"
 """The family of all headline changes that the report's answer speaks of."""
 
@@ -47,7 +49,10 @@ def corrected(
 
 def _filled(table: pd.DataFrame, change: str, p_holm: Array, sizes: Any, settings: StatisticsSettings) -> pd.DataFrame:
     decisive = np.where(np.isnan(p_holm), table["p"].to_numpy(dtype=float), p_holm)
-    verdicts = [verdict(value, p, settings.level) for value, p in zip(table[change], decisive, strict=True)]
+    verdicts = [
+        verdict(value, p, settings.level) if reference else ""
+        for reference, value, p in zip(table["reference"], table[change], decisive, strict=True)
+    ]
     detectable = [power.detectable(int(size), settings) for power, size in zip(table["power"], sizes, strict=True)]
     return table.assign(p_holm=p_holm, family=sizes, verdict=verdicts, detectable=detectable)
 
@@ -74,9 +79,14 @@ def _family(row: dict[str, Any], over_seeds: bool) -> str:
 
 
 def verdict(difference: float, p: float, level: float) -> str:
-    """`rose` or `fell` where the test finds a change, `no change found` where it does not, empty without a test."""
-    if np.isnan(difference) or np.isnan(p):
+    """`rose` or `fell` where the test finds a change, `no change found` where it does not, NOT_TESTED without a test.
+
+    Empty where there is no difference.
+    """
+    if np.isnan(difference):
         return ""
+    if np.isnan(p):
+        return NOT_TESTED
     if p >= 1 - level:
         return "no change found"
     return "rose" if difference > 0 else "fell"

@@ -83,6 +83,19 @@ def compute(
     return Tables(**{name: table[COLUMNS[name]] for name, table in whole.items()})
 
 
+def too_few_resamples(tables: Tables, settings: StatisticsSettings) -> str:
+    """A warning where so few random swaps leave no corrected p-value below 1 - level; empty where they do not."""
+    family = int(tables.differences["family"].max()) if len(tables.differences) else 1
+    needed = int(np.floor(family / (1 - settings.level) + 1e-9))
+    if settings.resamples >= needed:
+        return ""
+    return (
+        f"statistics.resamples: {settings.resamples} random swaps give no p-value below "
+        f"{1 / (settings.resamples + 1):.2g}, so that of {family} changes corrected together none can be found; "
+        f"set it to at least {needed}"
+    )
+
+
 def write(tables: Tables, out: Path) -> None:
     """Writes the tables as CSV files into `out`."""
     for name in COLUMNS:
