@@ -161,6 +161,7 @@ def test_interval_and_test_never_contradict_each_other(statistic: str, seed: int
 def test_the_least_p_value_is_that_of_one_way_to_flip_and_its_mirror() -> None:
     assert least_p(5, 2000) == 2 / 32
     assert least_p(40, 999) == 1 / 1000
+    assert least_p(20_000, 999) == 1 / 1000
 
 
 def test_holm_against_a_worked_example() -> None:

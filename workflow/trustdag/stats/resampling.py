@@ -63,7 +63,7 @@ def flip_test(change: Estimate, resamples: int, seed: int) -> float:
 
 def least_p(clusters: int, resamples: int) -> float:
     """The smallest p-value that `flip_test` can give with so many clusters."""
-    return 2.0 ** (1 - clusters) if 2.0**clusters <= resamples else max(2.0 ** (1 - clusters), 1 / (resamples + 1))
+    return 2 / 2**clusters if 2**clusters <= resamples else 1 / (resamples + 1)
 
 
 def contributions(change: Estimate) -> Array:

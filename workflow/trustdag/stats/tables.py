@@ -123,6 +123,8 @@ class Analysis:
     settings: StatisticsSettings
     estimates: dict[tuple[str, bytes], Estimate] = field(default_factory=dict)
     """What has been estimated, by policy and items: metrics and seeds ask for the same."""
+    comparisons: dict[tuple[str, str], Comparison | None] = field(default_factory=dict)
+    """What has been compared, by policy and reference: differences and seeds ask for the same."""
 
     def metrics(self) -> list[Row]:
         """A row for each policy: counts, value, interval and the difference that so many items can show."""
@@ -198,7 +200,10 @@ class Analysis:
         return facts | self._numbers(mean)
 
     def _compared(self, policy: Policy, reference: Policy) -> Comparison | None:
-        return compare(self.grid.metric.statistic, *self._arms(policy, reference), self.settings)
+        key = (policy.id, reference.id)
+        if key not in self.comparisons:
+            self.comparisons[key] = compare(self.grid.metric.statistic, *self._arms(policy, reference), self.settings)
+        return self.comparisons[key]
 
     def _arms(self, policy: Policy, reference: Policy) -> tuple[Sample, Sample]:
         """Both policies' records of the items that were parsed for both."""
