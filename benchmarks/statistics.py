@@ -19,6 +19,7 @@ else:
     from pathlib import Path
 
     own = importlib.util.spec_from_file_location(__name__, Path(sysconfig.get_path("stdlib")) / "statistics.py")
-    assert own is not None and own.loader is not None
+    assert own is not None
+    assert own.loader is not None
     sys.modules[__name__] = importlib.util.module_from_spec(own)
     own.loader.exec_module(sys.modules[__name__])
