@@ -136,6 +136,24 @@ def test_every_change_of_a_headline_metric_is_judged_in_words(results):
     assert text.count("▲ better") >= len(better)
 
 
+def test_the_answer_says_which_changes_are_corrected_together(results):
+    # Given five verticals: three recipes since the base model, two since SFT.
+    text = page_of(results).text
+
+    assert "The 25 headline changes that this page speaks of" in text
+
+
+def test_two_training_seeds_are_not_tested_and_the_page_says_so(seeds_results):
+    text = page_of(seeds_results).text
+
+    assert "no change of dpo is tested: a test takes one training seed, or at least 3" in text
+    assert "could be measured" not in text
+
+
+def test_each_number_says_over_which_clusters_it_is(results):
+    assert "over 40 clusters" in page_of(results).text
+
+
 def test_the_tables_are_those_of_statistics(results):
     for name in ("metrics", "differences"):
         made = pd.read_csv(results / "statistics" / f"{name}.csv")
