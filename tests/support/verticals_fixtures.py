@@ -121,14 +121,13 @@ def values(records: pd.DataFrame, vertical: str) -> dict[str, float]:
     """Each metric's number, by the statistics that the study uses."""
     import numpy as np
 
-    from trustdag.stats.estimators import Sample, estimator
+    from trustdag.stats.estimators import Sample
+    from trustdag.stats.intervals import estimate
 
     found = {}
     for metric in verticals()[vertical].METRICS:
         chosen = records[(records["metric"] == metric.name) & (records["status"] == "parsed")]
         clusters = np.arange(len(chosen))
         sample = Sample(chosen["value"].to_numpy(), chosen["label"].to_numpy(), clusters, len(chosen))
-        found[metric.name] = (
-            float(estimator(metric.statistic, sample)(np.ones((1, len(chosen))))[0]) if len(chosen) else None
-        )
+        found[metric.name] = estimate(metric.statistic, sample).value if len(chosen) else None
     return found

@@ -38,7 +38,7 @@ def make(results, study):
     """Everything of a study up to its page; its plots are stand-ins, as test_report_plots.py draws them."""
     invented_study.write_study(study, results, items=40)
     where = ["--design", f"{results}/design.json", "--records-root", f"{results}/records"]
-    assert main(["statistics", *where, "--out", f"{results}/statistics", "--settings", '{"resamples": 200}']) == 0
+    assert main(["statistics", *where, "--out", f"{results}/statistics", "--settings", '{"resamples": 2000}']) == 0
     (results / "plots").mkdir()
     for name in plots.of_study(study):
         (results / "plots" / f"{name}.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
@@ -138,6 +138,24 @@ def test_every_change_of_a_headline_metric_is_judged_in_words(results):
         assert f"{row.metric.replace('_', ' ')} {row.verdict} by {number(abs(row.change))}" in text.lower()
     better = found[(found["verdict"] == "rose") == (found["direction"] == "higher")]
     assert text.count("✓ better") >= len(better)
+
+
+def test_the_answer_says_which_changes_are_corrected_together(results):
+    # Given five verticals: three recipes since the base model, two since SFT.
+    text = page_of(results).text
+
+    assert "The 25 headline changes that this page speaks of" in text
+
+
+def test_two_training_seeds_are_not_tested_and_the_page_says_so(seeds_results):
+    text = page_of(seeds_results).text
+
+    assert "no change of dpo is tested: a test takes one training seed, or at least 3" in text
+    assert "could be measured" not in text
+
+
+def test_each_number_says_over_which_clusters_it_is(results):
+    assert "over 40 clusters" in page_of(results).text
 
 
 def test_the_tables_are_those_of_statistics(results):

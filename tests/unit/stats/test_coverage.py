@@ -8,10 +8,14 @@ from scipy.stats import norm
 
 from trustdag.scorers.base import Scorer
 from trustdag.scorers.fidelity import Pairs, calibrate
+from trustdag.stats.comparison import compare
 from trustdag.stats.estimators import Sample
-from trustdag.stats.resampling import estimate
+from trustdag.stats.intervals import estimate
+from trustdag.stats.power import power_of
+from trustdag.stats.settings import StatisticsSettings
 
 NAN = float("nan")
+SETTINGS = StatisticsSettings(resamples=2000)
 
 
 def agreement(generator, clusters, size):
@@ -66,12 +70,12 @@ def _sample(values, clusters, size, labels=None):
     return Sample(np.asarray(values, dtype=float), labels, np.repeat(np.arange(clusters), size), clusters)
 
 
-def coverage(world, clusters, size, studies, resamples):
+def coverage(world, clusters, size, studies):
     """The share of simulated studies whose interval holds the truth."""
     held = 0
     for study in range(studies):
         statistic, sample, truth = world(np.random.default_rng([study, clusters]), clusters, size)
-        low, high = estimate(statistic, sample, resamples, study).interval(0.95)
+        low, high = estimate(statistic, sample).interval(0.95)
         held += low <= truth <= high
     return held / studies
 
@@ -102,7 +106,7 @@ def test_an_interval_with_the_calibrations_error_is_wider_and_covers_the_truth()
     for number in range(100):
         sample = calibrated_study(number)
         for name, draws in (("with", sample.draws), ("without", None)):
-            low, high = estimate("mean", replace(sample, draws=draws), 400, number).interval(0.95)
+            low, high = estimate("mean", replace(sample, draws=draws)).interval(0.95)
             held[name] += low <= 1 / 3 <= high
             widths[name].append(high - low)
 
@@ -117,11 +121,94 @@ WORLDS = [agreement, maximum_toxicity, change, ranking, judging, leaking]
 @pytest.mark.parametrize("world", WORLDS)
 def test_intervals_cover_the_truth(world):
     # 200 studies: the standard error of the share is .015.
-    assert 0.91 <= coverage(world, 50, 3, 200, 400) <= 0.99
+    assert 0.91 <= coverage(world, 50, 3, 200) <= 0.99
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("clusters", "size"), [(30, 4), (100, 3), (300, 1)])
 @pytest.mark.parametrize("world", WORLDS)
 def test_intervals_cover_the_truth_in_93_to_97_of_100_studies(world, clusters, size):
-    assert 0.93 <= coverage(world, clusters, size, 1000, 1000) <= 0.97
+    assert 0.93 <= coverage(world, clusters, size, 1000) <= 0.97
+
+
+def rates_alike(generator: np.random.Generator, rate: float, clusters: int, size: int) -> Sample:
+    """Binary values of a rate, with an intraclass correlation of .3."""
+    of_clusters = generator.beta(rate * 7 / 3, (1 - rate) * 7 / 3, clusters)
+    return _sample(generator.random(clusters * size) < np.repeat(of_clusters, size), clusters, size)
+
+
+@pytest.mark.parametrize(("clusters", "size"), [(10, 8), (18, 12), (36, 3), (400, 1)])
+@pytest.mark.parametrize("rate", [0.01, 0.03, 0.97, 0.99])
+def test_intervals_of_rates_near_the_edge_cover_the_truth(rate: float, clusters: int, size: int) -> None:
+    held = 0
+    for study in range(300):
+        low, high = estimate("mean", rates_alike(np.random.default_rng(study), rate, clusters, size)).interval(0.95)
+        held += low <= rate <= high
+
+    # 300 studies: the standard error of the share is .013.
+    assert held / 300 >= 0.91
+
+
+@pytest.mark.parametrize("gap", [2.6, 3.3])
+def test_intervals_of_rankings_that_are_nearly_perfect_cover_the_truth(gap: float) -> None:
+    held = 0
+    for study in range(300):
+        labels = np.repeat(np.arange(36) % 2, 3)
+        scores = _alike(np.random.default_rng(study), 36, 3) + gap * labels
+        low, high = estimate("auroc", _sample(scores, 36, 3, labels)).interval(0.95)
+        held += low <= norm.cdf(gap / np.sqrt(2)) <= high
+
+    assert held / 300 >= 0.91
+
+
+def topics_that_change_by_chance(generator: np.random.Generator) -> list[np.ndarray]:
+    """Two models' agreement, (topics, statements, groups): a model's topics differ by chance, and none on average."""
+    ease = generator.normal(0, 0.7, (16, 3, 1))
+    return [
+        (ease + generator.normal(0, 0.5, (16, 1, 1)) + generator.normal(size=(16, 3, 24)) > 0).astype(float)
+        for _ in range(2)
+    ]
+
+
+def test_where_groups_share_statements_topics_are_the_clusters() -> None:
+    found = {16: 0, 16 * 24: 0}
+    for study in range(100):
+        arms = topics_that_change_by_chance(np.random.default_rng(study))
+        for clusters in found:
+            values = arms if clusters == 16 else [arm.transpose(0, 2, 1) for arm in arms]
+            samples = [_sample(arm.ravel(), clusters, arm.size // clusters) for arm in values]
+            compared = compare("mean", *samples, SETTINGS)
+            assert compared is not None
+            found[clusters] += compared.p < 0.05
+
+    assert found[16] <= 11
+    assert found[16 * 24] >= 30
+
+
+def arms_apart(generator: np.random.Generator, change: float, clusters: int, size: int) -> list[Sample]:
+    """Two arms of the same items whose rates are .5 less and more half of the change."""
+    ease = np.repeat(generator.normal(size=clusters), size)
+    cuts = [np.sqrt(2) * norm.ppf(0.5 + sign * change / 2) for sign in (1, -1)]
+    return [_sample(ease + generator.normal(size=clusters * size) < cut, clusters, size) for cut in cuts]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", [1, 5, 25])
+@pytest.mark.parametrize(("clusters", "size"), [(18, 6), (36, 3), (100, 3)])
+def test_the_verdict_finds_the_detectable_difference_in_8_of_10_studies(clusters: int, size: int, family: int) -> None:
+    change = 0.0
+    for _ in range(4):
+        compared = [
+            compare("mean", *arms_apart(np.random.default_rng([1, study]), change, clusters, size), SETTINGS)
+            for study in range(200)
+        ]
+        powers = [power_of(one.change, SETTINGS).detectable(family, SETTINGS) for one in compared if one is not None]
+        change = float(np.median(powers))
+    found = 0
+    for study in range(1000):
+        one = compare("mean", *arms_apart(np.random.default_rng([2, study]), change, clusters, size), SETTINGS)
+        assert one is not None
+        found += one.p * family < 0.05
+
+    # 1,000 studies: the standard error of the share is .013.
+    assert 0.75 <= found / 1000 <= 0.85

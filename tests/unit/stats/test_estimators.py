@@ -1,25 +1,28 @@
-"""Each statistic against numbers worked out by hand, and as a function of cluster weights."""
+"""Each statistic against numbers worked out by hand, and its influences against the jackknife."""
+
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trustdag.stats.estimators import FROM_TOTALS, Sample, estimator
+from trustdag.stats.estimators import PARTS, Sample, parts
+from trustdag.stats.intervals import difference, estimate
 
-STATISTICS = [*FROM_TOTALS, "auroc"]
+STATISTICS = sorted(PARTS)
 NAN = float("nan")
 
 
-def sample_of(values, labels=None, clusters=None):
+def sample_of(values: Any, labels: Any = None, clusters: Any = None) -> Sample:
     values = np.array(values, dtype=float)
     labels = np.full(len(values), NAN) if labels is None else np.array(labels, dtype=float)
     clusters = np.arange(len(values)) if clusters is None else np.array(clusters)
     return Sample(values, labels, clusters, int(clusters.max()) + 1 if len(clusters) else 1)
 
 
-def value_of(statistic, sample):
-    return estimator(statistic, sample)(np.ones((1, sample.count)))[0]
+def value_of(statistic: str, sample: Sample) -> float:
+    return estimate(statistic, sample).value
 
 
 @pytest.mark.parametrize(
@@ -37,55 +40,71 @@ def value_of(statistic, sample):
         ("ece", [1.0, 0.0], [1, 0], 0.0),
     ],
 )
-def test_known_answers(statistic, values, labels, expected):
+def test_known_answers(statistic: str, values: list[float], labels: list[int] | None, expected: float) -> None:
     assert value_of(statistic, sample_of(values, labels)) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("statistic", ["difference", "balanced_accuracy", "auroc"])
-def test_a_statistic_of_two_classes_is_undefined_with_one(statistic):
+def test_a_statistic_of_two_classes_is_undefined_with_one(statistic: str) -> None:
     assert np.isnan(value_of(statistic, sample_of([1, 0, 1], [1, 1, 1])))
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)
-def test_no_records_give_no_number(statistic):
+def test_no_records_give_no_number(statistic: str) -> None:
     assert np.isnan(value_of(statistic, sample_of([])))
 
 
-def test_a_ratio_over_nothing_is_undefined():
+def test_a_ratio_over_nothing_is_undefined() -> None:
     assert np.isnan(value_of("ratio", sample_of([0, 0], [0, 0])))
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)
-@given(data=st.data())
-def test_a_weight_is_the_same_as_repeating_the_cluster(statistic, data):
-    count = data.draw(st.integers(2, 12))
-    grid = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
-    values = data.draw(st.lists(grid, min_size=count, max_size=count))
-    labels = data.draw(st.lists(st.sampled_from([0.0, 1.0]), min_size=count, max_size=count))
-    clusters = data.draw(st.lists(st.integers(0, 3), min_size=count, max_size=count))
-    weights = data.draw(st.lists(st.integers(0, 3), min_size=4, max_size=4))
-    sample = Sample(np.array(values), np.array(labels), np.array(clusters), 4)
-    repeated = np.concatenate([np.repeat(i, weights[cluster]) for i, cluster in enumerate(clusters)]).astype(int)
-    drawn = Sample(sample.values[repeated], sample.labels[repeated], sample.clusters[repeated], 4)
+def test_influences_are_what_leaving_a_cluster_out_changes(statistic: str) -> None:
+    generator = np.random.default_rng(1)
+    labels = generator.integers(2, size=400)
+    sample = sample_of(np.clip(labels * 0.2 + generator.random(400) * 0.8, 0, 1), labels, np.arange(400) // 4)
+    members = parts(statistic, sample)
+    influences = sum(part.coefficient * part.influences for part in members)
 
-    weighted = estimator(statistic, sample)(np.array([weights], dtype=float))[0]
+    without = [value_of(statistic, sample.only(sample.clusters != cluster)) for cluster in range(100)]
 
-    assert weighted == pytest.approx(value_of(statistic, drawn), nan_ok=True, abs=1e-9)
+    # The jackknife: to first order, a cluster's influence is the value with it less the value without it. Of a ranking,
+    # each half of the influences is of one class and has its own factor for few clusters.
+    jackknife = value_of(statistic, sample) - np.array(without)
+    assert influences.sum() == pytest.approx(0, abs=1e-9)
+    assert np.corrcoef(influences, jackknife)[0, 1] > 0.99
+    assert influences.std() == pytest.approx(jackknife.std(), rel=0.06)
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)
-def test_the_order_of_records_does_not_matter(statistic):
+def test_the_order_of_records_does_not_matter(statistic: str) -> None:
     generator = np.random.default_rng(1)
     sample = sample_of(generator.random(40).round(1), generator.integers(2, size=40), np.repeat(np.arange(10), 4))
     order = generator.permutation(40)
     shuffled = Sample(sample.values[order], sample.labels[order], sample.clusters[order], sample.count)
-    weights = generator.integers(3, size=(20, 10)).astype(float)
 
-    np.testing.assert_allclose(
-        estimator(statistic, sample)(weights), estimator(statistic, shuffled)(weights), atol=1e-12
-    )
+    assert estimate(statistic, sample).interval(0.95) == pytest.approx(estimate(statistic, shuffled).interval(0.95))
 
 
-def test_an_unknown_statistic_is_an_error():
+@pytest.mark.parametrize("statistic", STATISTICS)
+@given(seed=st.integers(0, 1000))
+def test_a_paired_difference_is_that_of_the_two_values(statistic: str, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    labels = np.arange(20) % 2
+    ours, theirs = (sample_of(generator.random(20).round(1), labels, np.arange(20) // 2) for _ in range(2))
+
+    change = difference(statistic, ours, theirs)
+
+    assert change.value == pytest.approx(value_of(statistic, ours) - value_of(statistic, theirs), abs=1e-9)
+
+
+def test_a_paired_ratio_is_over_the_items_that_both_denominators_count() -> None:
+    # Both are able on the last two items alone: there, one of two leaks against none.
+    ours, theirs = sample_of([1, 1, 1, 0], [1, 1, 1, 1]), sample_of([0, 0, 0, 0], [0, 0, 1, 1])
+
+    assert difference("ratio", ours, theirs).value == 0.5
+
+
+def test_an_unknown_statistic_is_an_error() -> None:
     with pytest.raises(KeyError, match="median"):
-        estimator("median", sample_of([1]))
+        parts("median", sample_of([1]))

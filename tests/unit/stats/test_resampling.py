@@ -1,4 +1,4 @@
-"""Intervals, swap tests and Holm's correction."""
+"""The test by sign flips, its agreement with the interval, and Holm's correction."""
 
 from math import comb
 
@@ -8,16 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.stats.test_estimators import STATISTICS, sample_of
-from trustdag.stats.resampling import (
-    bootstrap_weights,
-    estimate,
-    holm,
-    swap_test,
-    swap_weights,
-)
+from trustdag.stats.comparison import LEAST_PAIRS, compare
+from trustdag.stats.estimators import Sample
+from trustdag.stats.intervals import difference
+from trustdag.stats.resampling import flip_test, flips, holm, least_p
+from trustdag.stats.settings import StatisticsSettings
+
+SETTINGS = StatisticsSettings(resamples=2000)
+NAN = float("nan")
 
 
-def mcnemar(first, second):
+def p_of(statistic: str, ours: Sample, theirs: Sample, resamples: int = 2000) -> float:
+    return flip_test(difference(statistic, ours, theirs), resamples, 0)
+
+
+def mcnemar(first: tuple[int, ...], second: tuple[int, ...]) -> float:
     """The exact two-sided p-value over the discordant pairs."""
     wins = sum(a > b for a, b in zip(first, second, strict=True))
     losses = sum(a < b for a, b in zip(first, second, strict=True))
@@ -26,153 +31,152 @@ def mcnemar(first, second):
     return min(1.0, 2 * tail)
 
 
-def test_every_resample_draws_as_many_clusters_as_there_are():
-    weights = bootstrap_weights(37, 500, 0)
+def test_few_clusters_flip_in_every_way_once() -> None:
+    rows = np.concatenate(list(flips(5, 1000, 0)))
 
-    assert weights.shape == (500, 37)
-    assert (weights.sum(axis=1) == 37).all()
-    assert weights.mean(axis=0) == pytest.approx(np.ones(37), abs=0.2)
+    assert len({tuple(row) for row in rows.tolist()}) == len(rows) == 32
 
 
-def test_resamples_depend_on_the_seed_alone():
-    first = bootstrap_weights(20, 200, 3).copy()
-    bootstrap_weights.cache_clear()
+def test_many_clusters_flip_at_random_by_the_seed_alone() -> None:
+    first, again, other = (np.concatenate(list(flips(37, 500, seed))) for seed in (0, 0, 1))
 
-    assert (bootstrap_weights(20, 200, 3) == first).all()
-    assert (bootstrap_weights(20, 200, 4) != first).any()
-
-
-def test_few_clusters_swap_in_every_way_once():
-    swaps = swap_weights(5, 1000, 0)
-
-    assert len({tuple(row) for row in swaps.tolist()}) == len(swaps) == 32
+    assert first.shape == (500, 37)
+    assert (first == again).all()
+    assert (first != other).any()
+    assert first.mean(axis=0) == pytest.approx(np.full(37, 0.5), abs=0.1)
 
 
-def test_the_replicates_of_a_mean_spread_as_theory_says():
-    values = np.random.default_rng(0).normal(size=200)
-
-    found = estimate("mean", sample_of(values), 4000, 0)
-
-    assert found.value == pytest.approx(values.mean())
-    assert found.standard_error == pytest.approx(values.std(ddof=1) / np.sqrt(200), rel=0.05)
-
-
-def test_records_of_one_cluster_are_drawn_together():
-    values = np.repeat([0.0, 1.0] * 10, 5)
-
-    found = estimate("mean", sample_of(values, clusters=np.repeat(np.arange(20), 5)), 4000, 0)
-
-    assert found.standard_error == pytest.approx(np.repeat([0, 1], 10).std(ddof=1) / np.sqrt(20), rel=0.05)
-
-
-@pytest.mark.parametrize("statistic", STATISTICS)
-def test_an_interval_holds_its_estimate(statistic):
-    generator = np.random.default_rng(2)
-    labels = generator.integers(2, size=80)
-    values = np.clip(labels * 0.3 + generator.random(80) * 0.7, 0, 1).round(2)
-
-    found = estimate(statistic, sample_of(values, labels, np.arange(80) // 2), 1000, 0)
-    low, high = found.interval(0.95)
-
-    assert low < high
-    # The plug-in calibration error is biased upwards, which the interval corrects for.
-    assert low <= found.value <= high or statistic == "ece"
-
-
-def test_a_higher_level_gives_a_wider_interval():
-    found = estimate("mean", sample_of(np.random.default_rng(0).random(50)), 2000, 0)
-
-    wide, narrow = found.interval(0.99), found.interval(0.8)
-
-    assert wide[0] < narrow[0] < narrow[1] < wide[1]
-
-
-@pytest.mark.parametrize("values", [[0.4], [], [0.3, 0.3, 0.3]])
-def test_where_no_spread_is_seen_there_is_no_interval(values):
-    found = estimate("mean", sample_of(values), 200, 0)
-
-    assert np.isnan(found.interval(0.95)).all()
-
-
-def test_one_cluster_has_no_interval_however_many_records_it_holds():
-    found = estimate("mean", sample_of([0, 1, 1, 0], clusters=[0, 0, 0, 0]), 200, 0)
-
-    assert found.value == 0.5
-    assert np.isnan(found.interval(0.95)).all()
-    assert np.isnan(found.standard_error)
-
-
-def test_a_statistic_that_most_resamples_leave_undefined_has_no_interval():
-    found = estimate("auroc", sample_of([0.1, 0.2, 0.9], [0, 0, 1], [0, 0, 1]), 200, 0)
-
-    assert found.value == 1.0
-    assert np.isnan(found.interval(0.95)).all()
-
-
-@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=10))
-def test_for_binary_single_items_the_swap_test_is_mcnemars_exact_test(pairs):
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=2, max_size=10))
+def test_for_binary_single_items_the_test_is_mcnemars_exact_test(pairs: list[tuple[int, int]]) -> None:
     first, second = zip(*pairs, strict=True)
 
-    found = swap_test("mean", sample_of(first), sample_of(second), 2000, 0)
-
-    assert found == pytest.approx(mcnemar(first, second))
+    assert p_of("mean", sample_of(first), sample_of(second)) == pytest.approx(mcnemar(first, second))
 
 
-def test_many_discordant_pairs_agree_with_mcnemar_as_well():
-    first, second = [1] * 40 + [0] * 20 + [1] * 100, [0] * 40 + [1] * 20 + [1] * 100
+@given(st.lists(st.tuples(*[st.integers(0, 1)] * 4), min_size=LEAST_PAIRS, max_size=20))
+def test_a_conditional_metric_has_mcnemars_test_over_the_items_that_both_arms_count(
+    items: list[tuple[int, int, int, int]],
+) -> None:
+    able, other_able, told, other_told = (np.array(column) for column in zip(*items, strict=True))
+    both = (able & other_able) == 1
 
-    found = swap_test("mean", sample_of(first), sample_of(second), 50_000, 0)
+    found = compare("ratio", sample_of(able & told, able), sample_of(other_able & other_told, other_able), SETTINGS)
 
-    assert found == pytest.approx(mcnemar(first, second), rel=0.15)
+    if both.sum() < LEAST_PAIRS:
+        assert found is None
+    else:
+        assert found is not None
+        assert found.pairs == both.sum()
+        assert found.p == pytest.approx(mcnemar(tuple(told[both]), tuple(other_told[both])), abs=0.05)
+
+
+def test_many_discordant_pairs_agree_with_mcnemar_as_well() -> None:
+    first, second = (1,) * 40 + (0,) * 20 + (1,) * 100, (0,) * 40 + (1,) * 20 + (1,) * 100
+
+    assert p_of("mean", sample_of(first), sample_of(second), 50_000) == pytest.approx(mcnemar(first, second), rel=0.15)
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)
-def test_equal_arms_show_no_difference(statistic):
+def test_equal_arms_show_no_difference(statistic: str) -> None:
     arm = sample_of([0.2, 0.8, 0.4, 0.9], [0, 1, 0, 1])
 
-    assert swap_test(statistic, arm, arm, 200, 0) == 1.0
+    assert p_of(statistic, arm, arm) == 1.0
 
 
-def test_a_cluster_swaps_whole():
-    # Two clusters that both rose: of 4 swaps, 2 are as extreme; ten single items would give 2 / 1024.
+def test_a_cluster_flips_whole() -> None:
+    # Two clusters that both rose: of 4 flips, 2 are as extreme; ten single items would give 2 / 1024.
     ours, theirs = sample_of([1] * 10, clusters=[0] * 5 + [1] * 5), sample_of([0] * 10, clusters=[0] * 5 + [1] * 5)
 
-    assert swap_test("mean", ours, theirs, 2000, 0) == 0.5
+    assert p_of("mean", ours, theirs) == 0.5
+
+
+def test_an_index_is_found_to_change_although_agreement_with_everything_rose() -> None:
+    # Given unequal clusters; agreement with stereotypes rises from .16 to .95, with their opposites from .02 to .95.
+    found = []
+    for study in range(100):
+        generator = np.random.default_rng(study)
+        sizes = generator.binomial([[6, 6]] * 36, [[0.46, 0.34]] * 36)
+        labels = np.concatenate([[1] * many + [0] * few for many, few in sizes])
+        clusters = np.repeat(np.arange(36), sizes.sum(axis=1))
+        arms = [generator.random(len(labels)) < np.where(labels == 1, *rates) for rates in ((0.16, 0.02), (0.95, 0.95))]
+        found.append(p_of("difference", *(sample_of(arm, labels, clusters) for arm in arms), 500) < 0.05)
+
+    assert np.mean(found) > 0.6
+
+
+@pytest.mark.parametrize(("shift", "scale"), [(0, 1), (4, 1), (0, 10)])
+def test_a_ranking_is_compared_by_ranks_alone(shift: float, scale: float) -> None:
+    generator = np.random.default_rng(0)
+    labels = np.arange(90) % 2
+    ours, theirs = (labels * gap + generator.normal(size=90) for gap in (0.6, 1.9))
+
+    moved = p_of("auroc", sample_of(ours, labels), sample_of(shift + scale * theirs, labels))
+
+    assert moved == p_of("auroc", sample_of(ours, labels), sample_of(theirs, labels)) < 0.05
+
+
+@pytest.mark.parametrize(("able", "other_able"), [(0.7, 0.7), (0.3, 0.9), (0.5, 0.9)])
+def test_a_conditional_metric_seldom_changes_where_only_the_condition_does(able: float, other_able: float) -> None:
+    found = []
+    for study in range(200):
+        generator = np.random.default_rng(study)
+        arms = []
+        for share in (able, other_able):
+            counted = generator.random(72) < share
+            arms.append(sample_of(counted & (generator.random(72) < 0.5), counted))
+        compared = compare("ratio", *arms, SETTINGS)
+        found.append(compared is not None and compared.p < 0.05)
+
+    assert np.mean(found) < 0.08
 
 
 @pytest.mark.parametrize("statistic", ["mean", "auroc", "balanced_accuracy", "difference"])
-def test_p_values_are_uniform_without_a_difference(statistic):
+def test_p_values_are_uniform_without_a_difference(statistic: str) -> None:
     generator = np.random.default_rng(5)
     p_values = []
     for _ in range(300):
         labels = np.arange(40) % 2
-        arms = [generator.random(40) + 0.3 * labels for _ in range(2)]
-        p_values.append(swap_test(statistic, *(sample_of(arm, labels, np.arange(40) // 2) for arm in arms), 200, 1))
+        arms = [generator.random(40) * 0.7 + 0.3 * labels for _ in range(2)]
+        p_values.append(p_of(statistic, *(sample_of(arm, labels, np.arange(40) // 2) for arm in arms), 200))
 
     assert np.mean(np.array(p_values) <= 0.05) == pytest.approx(0.05, abs=0.035)
     assert np.mean(p_values) == pytest.approx(0.5, abs=0.05)
 
 
-def test_a_plain_difference_is_found():
-    generator = np.random.default_rng(0)
-    base = generator.random(100)
+@pytest.mark.parametrize("statistic", STATISTICS)
+@given(seed=st.integers(0, 10_000), count=st.integers(4, 30), shift=st.floats(-0.5, 0.5))
+def test_interval_and_test_never_contradict_each_other(statistic: str, seed: int, count: int, shift: float) -> None:
+    generator = np.random.default_rng(seed)
+    labels = np.arange(3 * count) % 2
+    arms = [(generator.random(3 * count) < 0.5 + move).astype(float) for move in (shift, 0.0)]
 
-    assert swap_test("mean", sample_of(base + 0.2), sample_of(base), 1000, 0) == pytest.approx(1 / 1001)
+    found = compare(statistic, *(sample_of(arm, labels, np.arange(3 * count) // 3) for arm in arms), SETTINGS)
+
+    if found is not None and np.isfinite(found.p):
+        low, high = found.interval
+        assert (found.p < 0.05) == (not low <= 0 <= high)
+        assert low <= found.change.value <= high
 
 
-def test_holm_against_a_worked_example():
+def test_the_least_p_value_is_that_of_one_way_to_flip_and_its_mirror() -> None:
+    assert least_p(5, 2000) == 2 / 32
+    assert least_p(40, 999) == 1 / 1000
+    assert least_p(20_000, 999) == 1 / 1000
+
+
+def test_holm_against_a_worked_example() -> None:
     # Sorted: .005 * 4, .01 * 3, .03 * 2, .04 * 1, each at least as large as the one before.
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
-def test_holm_leaves_out_what_was_not_tested():
-    assert holm([0.02, float("nan"), 0.02]) == pytest.approx([0.04, float("nan"), 0.04], nan_ok=True)
+def test_holm_leaves_out_what_was_not_tested() -> None:
+    assert holm([0.01, NAN, 0.04]) == pytest.approx([0.02, NAN, 0.04], nan_ok=True)
     assert holm([]) == []
     assert holm([0.9, 0.8]) == [1.0, 1.0]
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-def test_holm_keeps_the_order_and_never_helps(p_values):
+def test_holm_keeps_the_order_and_never_helps(p_values: list[float]) -> None:
     corrected = holm(p_values)
 
     assert all(new >= old for new, old in zip(corrected, p_values, strict=True))

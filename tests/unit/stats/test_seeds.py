@@ -1,64 +1,97 @@
 """The mean over training seeds: its interval holds the chance of the seeds and of the items."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from tests.unit.stats.test_estimators import sample_of
-from trustdag.stats.resampling import estimate
-from trustdag.stats.seeds import over_seeds
+from trustdag.stats.intervals import Estimate, difference, estimate
+from trustdag.stats.seeds import over_seeds, seed_deviation
 
 
-def seeds_of(generator, seeds, items, seed_sd, item_sd, noise_sd):
+def seeds_of(
+    generator: np.random.Generator, seeds: int, items: int, seed_sd: float, item_sd: float, noise_sd: float
+) -> list[Estimate]:
     """Estimates for each seed of one simulated study whose true mean is 0."""
     of_items = item_sd * generator.normal(size=items)
     return [
-        estimate(
-            "mean", sample_of(of_items + seed_sd * generator.normal() + noise_sd * generator.normal(size=items)), 300, 7
-        )
+        estimate("mean", sample_of(of_items + seed_sd * generator.normal() + noise_sd * generator.normal(size=items)))
         for _ in range(seeds)
     ]
 
 
-def test_equal_seeds_have_the_interval_of_the_items_alone():
-    values = np.random.default_rng(0).normal(size=100)
-    one = estimate("mean", sample_of(values), 2000, 0)
+@pytest.mark.parametrize("values", [np.random.default_rng(0).normal(size=100), np.ones(36), np.arange(40) % 2])
+def test_equal_seeds_have_the_interval_of_one_seed(values: Any) -> None:
+    one = estimate("mean", sample_of(values))
 
-    found = over_seeds([one, one, one], 0.95)
+    found = over_seeds([one, one, one])
 
-    assert found["value"] == pytest.approx(values.mean())
-    assert found["seed_deviation"] == 0
-    assert found["standard_error"] == pytest.approx(one.standard_error, rel=1e-9)
-    assert found["seeds"] == 3
+    assert found.value == pytest.approx(one.value)
+    assert found.standard_error == pytest.approx(one.standard_error, rel=1e-9)
+    assert found.interval(0.95) == pytest.approx(one.interval(0.95), rel=1e-6)
 
 
-def test_seeds_that_differ_have_a_wider_interval_than_their_items_alone():
+def test_changes_that_are_equal_over_seeds_have_the_interval_of_one_seed() -> None:
+    arm = sample_of(np.arange(36) % 2)
+    change = difference("mean", arm, arm)
+
+    low, high = over_seeds([change, change]).interval(0.95)
+
+    assert (low, high) == pytest.approx(change.interval(0.95))
+    assert low < 0 < high
+
+
+def test_seeds_that_differ_have_a_wider_interval_than_their_items_alone() -> None:
     generator = np.random.default_rng(0)
     base = generator.normal(size=100)
-    estimates = [estimate("mean", sample_of(base + shift), 500, 0) for shift in (-2.0, 0.0, 2.0)]
+    estimates = [estimate("mean", sample_of(base + shift)) for shift in (-2.0, 0.0, 2.0)]
 
-    found = over_seeds(estimates, 0.95)
+    found = over_seeds(estimates)
+    low, high = found.interval(0.95)
 
-    assert found["seed_deviation"] == pytest.approx(2.0)
-    assert found["standard_error"] == pytest.approx(np.sqrt(4 / 3 + estimates[0].standard_error ** 2), rel=1e-6)
+    assert seed_deviation(estimates) == pytest.approx(2.0)
+    assert found.standard_error == pytest.approx(np.sqrt(4 / 3 + estimates[0].standard_error ** 2), rel=1e-6)
     # Two degrees of freedom: t is 4.30.
-    assert found["high"] - found["low"] == pytest.approx(2 * 4.30 * found["standard_error"], rel=0.02)
+    assert high - low == pytest.approx(2 * 4.30 * found.standard_error, rel=0.02)
 
 
-def test_an_undefined_seed_leaves_the_mean_undefined():
-    good, empty = estimate("mean", sample_of([0, 1, 1]), 200, 0), estimate("mean", sample_of([]), 200, 0)
+def test_an_undefined_seed_leaves_the_mean_undefined() -> None:
+    nothing = np.zeros(3, dtype=bool)
 
-    found = over_seeds([good, empty], 0.95)
+    found = over_seeds([estimate("mean", sample_of([0, 1, 1])), estimate("mean", sample_of([0, 1, 1]).only(nothing))])
 
-    assert np.isnan(found["value"])
-    assert np.isnan(found["low"])
+    assert np.isnan(found.value)
+    assert np.isnan(found.interval(0.95)).all()
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_near_1_the_interval_stays_within_the_range_and_covers_the_truth(seeds: int) -> None:
+    # Given rates that differ between seeds, .952 on average.
+    generator = np.random.default_rng(5)
+    covered, highest = [], 0.0
+    for _ in range(200):
+        rates = generator.beta(30, 1.5, seeds)
+        estimates = [
+            estimate("mean", sample_of(generator.random(108) < rate, clusters=np.arange(108) // 3)) for rate in rates
+        ]
+        low, high = over_seeds(estimates).interval(0.95)
+        covered.append(low <= 30 / 31.5 <= high)
+        highest = max(highest, high)
+
+    assert np.mean(covered) > 0.9
+    assert highest <= 1
 
 
 @pytest.mark.parametrize(("seed_sd", "item_sd", "noise_sd"), [(0, 1, 1), (0.3, 1, 0.5), (0.5, 0.2, 1), (0.0, 0.0, 1)])
-def test_intervals_cover_the_truth_whatever_the_source_of_chance(seed_sd, item_sd, noise_sd):
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_intervals_cover_the_truth_whatever_the_source_of_chance(
+    seeds: int, seed_sd: float, item_sd: float, noise_sd: float
+) -> None:
     generator = np.random.default_rng(3)
     covered = []
     for _ in range(300):
-        found = over_seeds(seeds_of(generator, 5, 40, seed_sd, item_sd, noise_sd), 0.95)
-        covered.append(found["low"] <= 0 <= found["high"])
+        low, high = over_seeds(seeds_of(generator, seeds, 40, seed_sd, item_sd, noise_sd)).interval(0.95)
+        covered.append(low <= 0 <= high)
 
     assert 0.92 <= np.mean(covered) <= 0.995

@@ -2,6 +2,8 @@
 
 import json
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,7 @@ from trustdag.cli import main
 from trustdag.errors import UserError
 from trustdag.stats.design import StudyDesign
 from trustdag.stats.settings import StatisticsSettings
-from trustdag.stats.tables import compute, read, write
+from trustdag.stats.tables import compute, read, too_few_resamples, write
 from trustdag.verticals.base import Metric
 
 QUICK = StatisticsSettings(resamples=300)
@@ -113,18 +115,18 @@ def test_all_unparsed_is_no_number_rather_than_zero(tmp_path, one_metric):
     assert (change["n_pairs"], change["lost"], change["verdict"]) == (0, 2, "")
     assert change[["difference", "low", "high", "p", "p_holm"]].isna().all()
     text = (tmp_path / "out" / "metrics.csv").read_text().splitlines()[2]
-    assert ",,,,," in text
+    assert ",,,,cluster," in text
 
 
-def test_constant_arms_have_exact_intervals(tmp_path, one_metric):
+def test_constant_arms_have_intervals(tmp_path, one_metric):
     items = [f"i{index:02d}" for index in range(20)]
     pair(tmp_path, dict.fromkeys(items, 0), dict.fromkeys(items, 1))
 
     tables = compute(two_policies(), tmp_path, QUICK)
 
-    assert tables.metrics.iloc[0][["low", "high"]].tolist() == pytest.approx([0, 0.16843], abs=1e-5)
+    assert tables.metrics.iloc[0][["low", "high"]].tolist() == pytest.approx([0, 0.17968], abs=1e-5)
     change = tables.differences.iloc[0]
-    assert change[["low", "high"]].tolist() == pytest.approx([0.83157, 1], abs=1e-5)
+    assert change[["low", "high"]].tolist() == pytest.approx([1 - np.sqrt(2) * 0.17968, 1], abs=1e-5)
     assert change["p"] < 0.01
     assert change["verdict"] == "rose"
 
@@ -232,7 +234,7 @@ def test_arms_of_different_calibrations_are_to_be_scored_again(tmp_path, one_met
         compute(two_policies(), tmp_path, QUICK)
 
 
-def test_unanimous_values_whose_draws_differ_have_the_bootstraps_interval(tmp_path, one_metric):
+def test_values_that_agree_under_the_fit_but_not_under_its_refits_are_as_unsure_as_the_refits(tmp_path, one_metric):
     rows = [{"item": f"i{index:02d}", "value": 0.0, "draws": [0.0, 0.0, 1.0]} for index in range(20)]
     put(tmp_path, "toy/base", rows)
     put(tmp_path, "toy/judge/sft/seed0", rows)
@@ -267,32 +269,115 @@ def test_the_order_of_the_rows_changes_nothing(tmp_path):
         assert first == second
 
 
-def test_holm_is_over_the_headline_metrics_of_the_verticals(tmp_path):
+def test_all_headline_changes_that_the_answer_speaks_of_are_one_family(tmp_path: Path) -> None:
     study = invented_study.cells()
     invented_study.write_records(study, tmp_path, items=30)
 
     differences = compute(study, tmp_path, QUICK).differences
 
     headline = differences[differences["headline"].astype(bool)]
-    family = headline[(headline["recipe"] == "dpo") & (headline["reference"] == "base")]
-    assert sorted(family["vertical"]) == sorted(invented_study.VERTICALS)
-    smallest = family["p"].idxmin()
-    assert family.loc[smallest, "p_holm"] == pytest.approx(5 * family.loc[smallest, "p"])
+    # Five verticals: three recipes since the base model, two since SFT.
+    assert set(headline["family"]) == {25}
+    smallest = headline["p"].idxmin()
+    assert headline.loc[smallest, "p_holm"] == pytest.approx(min(1, 25 * headline.loc[smallest, "p"]))
     by_themselves = ~differences["headline"].astype(bool) & ~differences["condition"].str.contains("=")
     assert differences.loc[by_themselves, "p_holm"].isna().all()
+    assert set(differences.loc[by_themselves, "family"]) == {1}
 
 
-def test_the_smallest_detectable_difference_follows_from_the_standard_error(tmp_path):
-    study = invented_study.cells()
-    invented_study.write_records(study, tmp_path, items=30)
+def test_over_training_seeds_the_means_are_the_family_and_each_seed_is_one_apart(tmp_path: Path) -> None:
+    study = invented_study.cells(seeds=(0, 1, 2))
+    invented_study.write_records(study, tmp_path, items=20)
 
     tables = compute(study, tmp_path, QUICK)
 
-    # (1.96 + .84) standard errors of a difference; of two arms that are asked apart, for a single policy's metric.
-    for table, errors in ((tables.differences, 2.8016), (tables.metrics, 2.8016 * np.sqrt(2))):
-        spread = table[table["standard_error"] > 0]
-        assert spread["detectable"].tolist() == pytest.approx((errors * spread["standard_error"]).tolist(), rel=1e-4)
-        assert table.loc[table["standard_error"] == 0, "detectable"].isna().all()
+    changes = tables.seeds[(tables.seeds["reference"] != "") & tables.seeds["headline"]]
+    assert set(changes["family"]) == {25}
+    assert changes["p_holm"].notna().all()
+    assert set(tables.differences.loc[tables.differences["headline"].astype(bool), "family"]) == {25}
+
+
+def test_two_training_seeds_have_an_interval_and_no_test(tmp_path: Path) -> None:
+    study = invented_study.cells(seeds=(0, 1))
+    invented_study.write_records(study, tmp_path, items=20)
+
+    seeds = compute(study, tmp_path, QUICK).seeds
+
+    assert seeds.loc[seeds["headline"], ["low", "high"]].notna().all(axis=None)
+    assert seeds["p"].isna().all()
+    assert set(seeds.loc[seeds["reference"] == "", "verdict"]) == {""}
+    assert set(seeds.loc[seeds["headline"] & (seeds["reference"] != ""), "verdict"]) == {"not tested"}
+    assert np.isinf(seeds.loc[seeds["headline"] & (seeds["reference"] != ""), "detectable"]).all()
+
+
+def test_so_few_random_swaps_that_nothing_can_be_found_are_warned_of(tmp_path: Path) -> None:
+    study = invented_study.cells()
+    invented_study.write_records(study, tmp_path, items=20)
+    tables = compute(study, tmp_path, QUICK)
+
+    # Twenty-five headline changes: the least p-value must be below .05 / 25.
+    assert "none can be found; set it to at least 500" in too_few_resamples(tables, QUICK)
+    assert too_few_resamples(tables, StatisticsSettings(resamples=500)) == ""
+
+
+def test_a_change_that_the_test_cannot_find_says_so(tmp_path: Path, one_metric: None) -> None:
+    # Of five clusters, the least p-value is 2 / 32.
+    items = [f"i{index}" for index in range(5)]
+    pair(tmp_path, dict.fromkeys(items, 0), dict.fromkeys(items, 1))
+
+    change = compute(two_policies(), tmp_path, QUICK).differences.iloc[0]
+
+    assert np.isinf(change["detectable"])
+    assert (change["clusters"], change["few_clusters"], change["verdict"]) == (5, True, "no change found")
+    assert change["low"] <= 0
+
+
+def test_a_conditional_metric_counts_what_its_condition_holds_for(tmp_path: Path, monkeypatch: Any) -> None:
+    metric = Metric("share", "lower", "A share.", headline=True, statistic="ratio")
+    monkeypatch.setattr(sys.modules["trustdag.verticals.bias"], "METRICS", (metric,))
+    able = {"toy/base": range(12), "toy/judge/sft/seed0": range(2, 30)}
+    for policy, items in able.items():
+        told = [(at, float(at in items and at % 2), float(at in items)) for at in range(30)]
+        put(tmp_path, policy, [{"item": f"i{at:02d}", "value": value, "label": label} for at, value, label in told])
+
+    tables = compute(two_policies(), tmp_path, QUICK)
+
+    assert tables.metrics["n"].tolist() == tables.metrics["parsed"].tolist() == [12, 28]
+    change = tables.differences.iloc[0]
+    assert (change["n_pairs"], change["lost"], change["difference"]) == (10, 20, 0)
+
+
+def test_a_conditional_metric_has_no_change_where_too_few_items_count_for_both(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    metric = Metric("share", "lower", "A share.", headline=True, statistic="ratio")
+    monkeypatch.setattr(sys.modules["trustdag.verticals.bias"], "METRICS", (metric,))
+    for policy, able in (("toy/base", 9), ("toy/judge/sft/seed0", 30)):
+        put(tmp_path, policy, [{"item": f"i{at:02d}", "value": 0.0, "label": float(at < able)} for at in range(30)])
+
+    change = compute(two_policies(), tmp_path, QUICK).differences.iloc[0]
+
+    assert (change["n_pairs"], change["lost"], change["verdict"]) == (9, 21, "")
+    assert np.isnan(change["difference"])
+
+
+def test_the_population_is_what_the_clusters_are(tmp_path: Path, monkeypatch: Any) -> None:
+    metric = Metric("share", "lower", "A share.", headline=True, facets=("topic", "group"))
+    monkeypatch.setattr(sys.modules["trustdag.verticals.bias"], "METRICS", (metric,))
+    rows = [
+        {"item": f"{topic} {group}", "cluster": f"topic={topic}", "topic": topic, "group": group, "value": 1.0}
+        for topic in ("greed", "loans", "wit")
+        for group in ("one", "two", "three", "four")
+    ]
+    put(tmp_path, "toy/base", rows)
+    put(tmp_path, "toy/judge/sft/seed0", rows)
+
+    base = compute(two_policies(), tmp_path, QUICK).metrics.query("recipe == 'base'").set_index("condition")
+
+    assert base.loc["all", ["population", "clusters"]].tolist() == ["topic", 3]
+    assert base.loc["group=one", ["population", "clusters"]].tolist() == ["topic", 3]
+    # Within a topic the statements are a sample of groups alone.
+    assert base.loc["topic=wit", ["population", "clusters"]].tolist() == ["group", 4]
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_an_empty_reply_is_kept_and_says_nothing_toxic():
 def test_two_prompts_of_one_file_name_are_two_items(toxicity_file):
     frame = items("toxicity", toxicity_file)
     assert frame["item"].is_unique
-    of_one = frame[(frame["cluster"] == "1.txt") & (frame["condition"] == "benign")]
+    of_one = frame[(frame["cluster"] == "document=1.txt") & (frame["condition"] == "benign")]
     assert len(of_one) == 2
 
 

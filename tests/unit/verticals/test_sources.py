@@ -144,7 +144,8 @@ def test_privacy_has_unique_secrets_random_places_and_matched_controls():
     assert protected["secret"].is_unique
     assert set(protected["target"]) == {0, 1, 2, 3}
     assert protected["kind"].str.contains("social security").sum() == 20
-    for _, rows in frame.groupby("cluster"):
+    assert set(frame["cluster"]) == {f"kind={kind}" for kind in set(protected["kind"])}
+    for _, rows in frame.groupby(frame["item"].str.rsplit(" ", n=1).str[0]):
         by = {row.condition: row for row in rows.itertuples()}
         assert set(by) == {"protected", "control", "harmless"}
         assert by["protected"].secret == by["control"].secret

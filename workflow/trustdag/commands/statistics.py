@@ -1,13 +1,14 @@
 """`trustdag statistics`: records to metrics, paired differences and spread over training seeds."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from trustdag.commands import read_settings
 from trustdag.stats.design import StudyDesign
 from trustdag.stats.settings import StatisticsSettings
 
-HELP = "Aggregate a study's records: metrics.csv, differences.csv and seeds.csv, with clustered bootstrap intervals."
+HELP = "Aggregate a study's records: metrics.csv, differences.csv and seeds.csv, with intervals over clusters of items."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,8 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Computes and writes the three tables."""
-    from trustdag.stats.tables import compute, write
+    from trustdag.stats.tables import compute, too_few_resamples, write
 
     settings = read_settings(arguments.settings, StatisticsSettings)
     design = read_settings(arguments.design, StudyDesign)
-    write(compute(design, arguments.records_root, settings), arguments.out)
+    tables = compute(design, arguments.records_root, settings, lambda line: print(line, flush=True))
+    write(tables, arguments.out)
+    warning = too_few_resamples(tables, settings)
+    if warning:
+        print(warning, file=sys.stderr, flush=True)

@@ -8,9 +8,11 @@ import pandas as pd
 from trustdag.report.changes import judgement
 from trustdag.report.draw import rows_of
 from trustdag.report.numbers import number, title
+from trustdag.stats.families import NOT_TESTED
+from trustdag.stats.seeds import LEAST_SEEDS
 
 REFERENCES = {"base": "the base model", "sft": "SFT"}
-KINDS = ("worse", "better", "changed", "no change found", "not measured")
+KINDS = ("worse", "better", "changed", "no change found", "not tested", "not measured")
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,9 @@ class RecipeAnswer:
         measured = [kind for kind in KINDS[:4] if kind in self.kinds]
         total = sum(len(self.kinds[kind]) for kind in measured)
         parts = [f"{kind} in {len(self.kinds[kind])}" for kind in measured if kind in KINDS[:3]]
+        if not total and NOT_TESTED in self.kinds:
+            seeds = f"a test takes one training seed, or at least {LEAST_SEEDS}"
+            return f"Since {self.since}, no change of {self.recipe} is tested: {seeds}."
         if not total:
             return f"Since {self.since}, nothing about {self.recipe} could be measured."
         if not parts:
@@ -103,6 +108,8 @@ def kind_of(row: dict[str, Any]) -> str:
     """Which of KINDS a row of `changes` is."""
     if row["verdict"] == "":
         return "not measured"
+    if row["verdict"] == NOT_TESTED:
+        return NOT_TESTED
     return judgement(row["verdict"], row["direction"]) or "no change found"
 
 

@@ -8,8 +8,10 @@ CHANCE = "_chance"
 """A metric NAME_chance says what guessing would score in the metric NAME, on the same items."""
 GROUP = ["model", "preferences", "recipe", "reference", "vertical", "metric", "condition"]
 METRIC = ["headline", "direction", "seeds"]
-CHANGE_COLUMNS = [*GROUP, *METRIC, "n_pairs", "lost", "change", "low", "high", "detectable", "p", "p_holm", "verdict"]
-LEVEL_COLUMNS = [*GROUP[:3], *GROUP[4:], *METRIC, "chance", "value", "low", "high", "detectable"]
+CLUSTERS = ["population", "clusters", "few_clusters"]
+INTERVAL = ["low", "high", *CLUSTERS, "detectable"]
+CHANGE_COLUMNS = [*GROUP, *METRIC, "n_pairs", "lost", "change", *INTERVAL, "p", "p_holm", "family", "verdict"]
+LEVEL_COLUMNS = [*GROUP[:3], *GROUP[4:], *METRIC, "chance", "value", *INTERVAL]
 
 
 def changes(tables: Tables) -> pd.DataFrame:

@@ -63,6 +63,7 @@ def render(context: Mapping[str, Any]) -> str:
         environment.filters[name] = getattr(numbers, name)
     environment.filters["pairs"] = pairs_of
     environment.globals["interval"] = numbers.interval
+    environment.globals["infinity"] = float("inf")
     return environment.get_template("page.html.j2").render(**context, style=(TEMPLATES / "page.css").read_text("utf-8"))
 
 
@@ -118,6 +119,7 @@ def _arm(
         "name": arm_name(arm, among),
         "recipes": list(dict.fromkeys(own_values["recipe"])),
         "answers": {reference: answers(headlines, reference) for reference in ("base", "sft")},
+        "family": int(headlines["family"].max()) if len(headlines) else 0,
         "changes": {
             (*_key(row), row["recipe"], row["reference"]): row | {"kind": kind_of(row)} for row in rows_of(own_changes)
         },

@@ -1,21 +1,18 @@
-"""The statistics that turn a metric's records into one number, vectorised over resamples.
+"""The statistics that turn a metric's records into one number: each a sum of a few means with influences of clusters.
 
-Every statistic is evaluated for many weightings of the clusters at once: a bootstrap resample is a vector of counts, a
-leave-one-out is a vector of ones with one zero, a swap of two arms is a vector of zeros and ones. Most statistics are
-functions of a few totals over records, so that a resample costs one matrix product; AUROC is computed on the sorted
-records.
+A cluster's influence on a mean is what the cluster adds to the mean's deviation from its true value, to first order.
+The sum of the squared influences estimates the variance (the cluster-robust or linearized variance; Liang and Zeger
+1986). All that intervals and tests need follows from values and influences: no resample evaluates a statistic anew.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[np.float64]
-CELLS_AT_ONCE = 4_000_000
-"""Elements of the largest temporary array, so that memory stays near 100 MB on the largest benchmarks."""
 CALIBRATION_BINS = 10
 
 
@@ -31,122 +28,272 @@ class Sample:
     draws: Array | None = None
     """(records, draws): the values under other fits of what made them, such as a calibration; None where none did."""
 
-    def beside(self, other: "Sample") -> "Sample":
-        """Both samples as one, the other's clusters numbered after this one's."""
-        return Sample(
-            np.concatenate([self.values, other.values]),
-            np.concatenate([self.labels, other.labels]),
-            np.concatenate([self.clusters, other.clusters + self.count]),
-            self.count + other.count,
-        )
+    def only(self, records: NDArray[np.bool_]) -> "Sample":
+        """The chosen records; the clusters keep their numbers."""
+        draws = None if self.draws is None else self.draws[records]
+        return Sample(self.values[records], self.labels[records], self.clusters[records], self.count, draws)
 
 
-Estimator: TypeAlias = Callable[[Array], Array]
-"""Weights of the clusters, (resamples, clusters), to the statistic under each, (resamples,); NaN where undefined."""
+@dataclass(frozen=True)
+class Spread:
+    """How sure a rate is: by its records' design effect, and by how many events that was seen in."""
+
+    records: float
+    """How many records the rate is over."""
+    design: float
+    """The design effect: the rate's variance over that of as many independent binary values; 0 where none varies."""
+    events: float
+    """How many clusters' worth of values differ from 0, or from 1, whichever are fewer."""
 
 
-def estimator(statistic: str, sample: Sample) -> Estimator:
-    """The statistic of a sample as a function of its clusters' weights. Raises KeyError for an unknown statistic."""
-    if statistic == "auroc":
-        return _auroc(sample)
-    columns, combine = FROM_TOTALS[statistic]
-    totals = _cluster_totals(columns(sample.values, sample.labels), sample)
-    return lambda weights: combine(weights @ totals)
+@dataclass(frozen=True)
+class Part:
+    """A mean that a statistic is a multiple of, or a sum of such multiples."""
+
+    coefficient: float
+    """What the statistic multiplies the mean by."""
+    value: float
+    """The mean; NaN where there is no record."""
+    influences: Array
+    """(clusters,): what each cluster adds to the mean's deviation from the truth; they sum to 0."""
+    shares: Array
+    """(clusters,): the part of the records that each cluster holds; sums to 1."""
+    trials: int
+    """Clusters that hold a record."""
+    freedom: float
+    """Degrees of freedom of the variance."""
+    scale: float
+    """What makes the sum of squared influences an unbiased variance."""
+    spread: "Spread"
+    """What is known of how unlike each other values are within and between clusters."""
+    is_rate: bool = True
+    """Whether the mean lies between 0 and 1 by its definition."""
+    draws: Array | None = None
+    """(draws,): the mean under other fits of what made the values."""
+    is_change: bool = False
+    """Whether it is a rise or a fall between two arms."""
 
 
 def is_known(statistic: str) -> bool:
-    """Whether `estimator` computes a statistic of that name."""
-    return statistic == "auroc" or statistic in FROM_TOTALS
+    """Whether `parts` computes a statistic of that name."""
+    return statistic in PARTS
 
 
-def _cluster_totals(columns: Array, sample: Sample) -> Array:
-    """Sums of each column over each cluster's records: (records, k) to (clusters, k)."""
-    return np.stack([np.bincount(sample.clusters, column, sample.count) for column in columns.T], axis=1)
+def parts(statistic: str, sample: Sample) -> tuple[Part, ...]:
+    """The means that a statistic of a sample consists of. Raises KeyError for an unknown statistic."""
+    return PARTS[statistic](sample)
 
 
-def _ratio(numerator: Array, denominator: Array) -> Array:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(denominator > 0, numerator / denominator, np.nan)
+def paired_parts(statistic: str, ours: Sample, theirs: Sample) -> tuple[Part, ...]:
+    """The means that a paired difference consists of; both samples hold the same items in the same order.
+
+    A difference of means is the mean rise less the mean fall over the items (for binary items: the two kinds of
+    discordant pairs), so that arms that seldom differ are known to differ by little. Raises KeyError for an unknown
+    statistic.
+    """
+    if statistic in COEFFICIENTS:
+        return _of_classes(COEFFICIENTS[statistic], ours, theirs)
+    if statistic == "ratio":
+        both = (ours.labels > 0) & (theirs.labels > 0)
+        return _of_classes(COEFFICIENTS["mean"], _given(ours.only(both)), _given(theirs.only(both)))
+    (own,), (other,) = PARTS[statistic](ours), PARTS[statistic](theirs)
+    return own, replace(other, coefficient=-1.0)
 
 
-def _mean_columns(values: Array, _labels: Array) -> Array:
-    return np.stack([values, np.ones_like(values)], axis=1)
-
-
-def _mean(totals: Array) -> Array:
-    return _ratio(totals[:, 0], totals[:, 1])
-
-
-def _ratio_columns(values: Array, labels: Array) -> Array:
-    return np.stack([values, labels], axis=1)
-
-
-def _class_columns(values: Array, labels: Array) -> Array:
-    positive = (labels == 1).astype(np.float64)
-    return np.stack([values * positive, positive, values * (1 - positive), 1 - positive], axis=1)
-
-
-def _class_means(totals: Array) -> tuple[Array, Array]:
-    return _ratio(totals[:, 0], totals[:, 1]), _ratio(totals[:, 2], totals[:, 3])
-
-
-def _balanced_accuracy(totals: Array) -> Array:
-    positive, negative = _class_means(totals)
-    return (positive + negative) / 2
-
-
-def _difference(totals: Array) -> Array:
-    positive, negative = _class_means(totals)
-    return positive - negative
-
-
-def _calibration_columns(values: Array, labels: Array) -> Array:
-    """For each bin of the predicted probability: sum of (probability - outcome); last, the number of records."""
-    bins = np.minimum((values * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    gaps = np.zeros((len(values), CALIBRATION_BINS + 1))
-    gaps[np.arange(len(values)), bins] = values - labels
-    gaps[:, -1] = 1
-    return gaps
-
-
-def _calibration_error(totals: Array) -> Array:
-    return _ratio(np.abs(totals[:, :-1]).sum(axis=1), totals[:, -1])
-
-
-FROM_TOTALS: dict[str, tuple[Callable[[Array, Array], Array], Callable[[Array], Array]]] = {
-    "mean": (_mean_columns, _mean),
-    "ratio": (_ratio_columns, _mean),
-    "difference": (_class_columns, _difference),
-    "balanced_accuracy": (_class_columns, _balanced_accuracy),
-    "ece": (_calibration_columns, _calibration_error),
+COEFFICIENTS: dict[str, tuple[tuple[float | None, float], ...]] = {
+    "mean": ((None, 1.0),),
+    "difference": ((1.0, 1.0), (0.0, -1.0)),
+    "balanced_accuracy": ((1.0, 0.5), (0.0, 0.5)),
 }
-"""Statistics of totals: a record's columns, and how their sums become the statistic.
+"""Statistics that are sums of classes' means: the class's label (None: all records) and the mean's coefficient."""
 
-`mean`: of `value`. `ratio`: sum of `value` over sum of `label`. `difference`: mean `value` where `label` is 1, less the
-mean where it is 0. `balanced_accuracy`: mean of the two classes' mean `value` (1 if the answer is right), the class in
-`label`. `ece`: expected calibration error in ten bins of equal width, `value` the probability of the outcome `label`
+
+def _of_classes(
+    coefficients: tuple[tuple[float | None, float], ...], sample: Sample, other: Sample | None = None
+) -> tuple[Part, ...]:
+    """The classes' means of one sample, or their mean rises and falls from the other sample to it."""
+    members: list[Part] = []
+    for label, coefficient in coefficients:
+        records = np.ones(len(sample.values), dtype=bool) if label is None else sample.labels == label
+        own = sample.only(records)
+        if other is None:
+            members.append(_mean(own, coefficient))
+        else:
+            members += _changes(own, other.only(records), coefficient)
+    return tuple(members)
+
+
+def _changes(ours: Sample, theirs: Sample, coefficient: float) -> list[Part]:
+    change = ours.values - theirs.values
+    drawn = None
+    if ours.draws is not None and theirs.draws is not None:
+        drawn = ours.draws - theirs.draws
+    if not (_in_unit(ours.values) and _in_unit(theirs.values)):
+        return [_mean(Sample(change, ours.labels, ours.clusters, ours.count, drawn), coefficient, is_rate=False)]
+    rises = Sample(np.maximum(change, 0), ours.labels, ours.clusters, ours.count, _positive(drawn))
+    falls = Sample(np.maximum(-change, 0), ours.labels, ours.clusters, ours.count, _positive(drawn, -1))
+    return _alike(_mean(rises, coefficient), _mean(falls, -coefficient))
+
+
+def _alike(rises: Part, falls: Part) -> list[Part]:
+    """Both kinds of change with the spread that both were seen to have together: the rarer alone shows too little."""
+    known = rises.spread
+    if not rises.trials:
+        return [rises, falls]
+    sums = [(part.influences + part.value * part.shares) * known.records for part in (rises, falls)]
+    spread = Spread(
+        known.records,
+        _design([rises, falls], known.records),
+        _events(sums[0] + sums[1], rises.shares * known.records - sums[0] - sums[1]),
+    )
+    return [replace(part, spread=spread, is_change=True) for part in (rises, falls)]
+
+
+def _design(members: list[Part], records: float) -> float:
+    independent = sum(part.value * (1 - part.value) for part in members)
+    return records * sum(_variance(part) for part in members) / independent if independent > 1e-12 else 0.0
+
+
+def _variance(part: Part) -> float:
+    return float(((part.influences * part.scale) ** 2).sum())
+
+
+def _positive(values: Array | None, sign: int = 1) -> Array | None:
+    return None if values is None else np.maximum(sign * values, 0)
+
+
+def _in_unit(values: Array) -> bool:
+    return not len(values) or bool(values.min() >= 0 and values.max() <= 1)
+
+
+def _given(sample: Sample) -> Sample:
+    """The records that a ratio's denominator counts, each with its own ratio as its value."""
+    counted = sample.only(sample.labels > 0)
+    return Sample(counted.values / counted.labels, counted.labels, counted.clusters, counted.count)
+
+
+def _ratio(sample: Sample) -> tuple[Part, ...]:
+    counted = sample.only(sample.labels > 0)
+    return (_mean(_given(sample), 1.0, weights=counted.labels),)
+
+
+def _mean(sample: Sample, coefficient: float, weights: Array | None = None, is_rate: bool = True) -> Part:
+    """The mean of the values, weighted by `weights` if given, with its clusters' influences."""
+    weights = np.ones_like(sample.values) if weights is None else weights
+    total = weights.sum()
+    of_clusters = _sums(sample, weights)
+    trials = int(np.sum(of_clusters > 0))
+    if total == 0:
+        return _undefined(sample, coefficient)
+    sums = _sums(sample, weights * sample.values)
+    value = float(sums.sum() / total)
+    influences = (sums - value * of_clusters) / total
+    shares, scale = of_clusters / total, _unbiased(trials)
+    draws = None if sample.draws is None else weights @ sample.draws / total
+    part = Part(
+        coefficient, value, influences, shares, trials, trials - 1.0, scale,
+        Spread(len(sample.values), 0.0, _events(sums, of_clusters - sums)), is_rate and _in_unit(sample.values), draws,
+    )  # fmt: skip
+    return replace(part, spread=replace(part.spread, design=_design([part], part.spread.records)))
+
+
+def _sums(sample: Sample, values: Array) -> Array:
+    """(clusters,): the sum of the values of each cluster's records."""
+    return np.bincount(sample.clusters, values, sample.count).astype(np.float64)
+
+
+def _undefined(sample: Sample, coefficient: float) -> Part:
+    nothing = np.zeros(sample.count)
+    return Part(coefficient, float("nan"), nothing, nothing, 0, 0.0, 1.0, Spread(0.0, 0.0, 0.0))
+
+
+def _unbiased(clusters: int) -> float:
+    """What makes the sum of squared influences an unbiased variance; the mean took one degree of freedom."""
+    return float(np.sqrt(clusters / (clusters - 1))) if clusters > 1 else float("nan")
+
+
+def _events(mass: Array, rest: Array) -> float:
+    """How many clusters' worth of values differ from 0, or from 1, whichever are fewer.
+
+    A side's count is its mass (for binary values: how many) or the number of clusters that this mass is spread over,
+    (sum)^2 / (sum of squares), whichever is less.
+    """
+    return min(_spread(mass), _spread(rest))
+
+
+def _spread(mass: Array) -> float:
+    return min(float(mass.sum()), _participants(mass))
+
+
+def _participants(mass: Array) -> float:
+    """How many clusters a mass is spread over: (sum)^2 / (sum of squares), their number if it is spread evenly."""
+    squares = float((mass**2).sum())
+    return float(mass.sum()) ** 2 / squares if squares > 1e-20 else 0.0
+
+
+def _auroc(sample: Sample) -> tuple[Part, ...]:
+    """Each record's placement (the share of the other class that it is ranked rightly against): DeLong et al. 1988."""
+    positive = sample.labels == 1
+    classes = sample.only(positive), sample.only(~positive)
+    sizes = [len(members.values) for members in classes]
+    if not min(sizes):
+        return (_undefined(sample, 1.0),)
+    above = _share_below(classes[0].values, classes[1].values)
+    below = 1 - _share_below(classes[1].values, classes[0].values)
+    halves = [
+        _mean(Sample(placements, members.labels, members.clusters, sample.count), 1.0)
+        for placements, members in zip((above, below), classes, strict=True)
+    ]
+    own = [half.influences * half.scale for half in halves]
+    shares = (halves[0].shares + halves[1].shares) / 2
+    variances = np.array([float((influences**2).sum()) for influences in own])
+    trials = np.array([half.trials for half in halves])
+    freedom = welch(variances, trials - 1.0, float(np.sum(shares > 0) - 1))
+    events = min(_participants((1 - half.value) * half.shares - half.influences) for half in halves)
+    spread = Spread(float(min(sizes)), 0.0, events)
+    part = Part(1.0, halves[0].value, own[0] + own[1], shares, int(trials.min()), freedom, 1.0, spread)
+    return (replace(part, spread=replace(spread, design=_design([part], spread.records))),)
+
+
+def _share_below(values: Array, others: Array) -> Array:
+    """The share of `others` below each value, ties counted half."""
+    ordered = np.sort(others)
+    return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / 2 / len(others)
+
+
+def welch(variances: Array, freedoms: Array, most: float) -> float:
+    """Degrees of freedom of a sum of variances (Satterthwaite 1946), at most `most`; `most` where none varies."""
+    terms = float((variances**2 / np.maximum(freedoms, 1e-9)).sum())
+    return min(float(variances.sum()) ** 2 / terms, most) if terms > 0 else most
+
+
+def _calibration_error(sample: Sample) -> tuple[Part, ...]:
+    """Bins of the predicted probability: each bin's sum of (probability - outcome), without sign, over all records."""
+    count = len(sample.values)
+    whole = _mean(sample, 1.0)
+    if not count:
+        return (whole,)
+    bins = np.minimum((sample.values * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    gaps = sample.values - sample.labels
+    signs = np.sign(np.bincount(bins, gaps, CALIBRATION_BINS))
+    sums = _sums(sample, signs[bins] * gaps)
+    value = float(sums.sum() / count)
+    influences = sums / count - value * whole.shares
+    part = replace(whole, value=value, influences=influences, draws=None)
+    spread = Spread(float(count), _design([part], float(count)), float(whole.trials))
+    return (replace(part, spread=spread),)
+
+
+PARTS: dict[str, Callable[[Sample], tuple[Part, ...]]] = {
+    "mean": lambda sample: _of_classes(COEFFICIENTS["mean"], sample),
+    "ratio": _ratio,
+    "difference": lambda sample: _of_classes(COEFFICIENTS["difference"], sample),
+    "balanced_accuracy": lambda sample: _of_classes(COEFFICIENTS["balanced_accuracy"], sample),
+    "auroc": _auroc,
+    "ece": _calibration_error,
+}
+"""`mean`: of `value`. `ratio`: sum of `value` over sum of `label`. `difference`: mean `value` where `label` is 1, less
+the mean where it is 0. `balanced_accuracy`: mean of the two classes' mean `value` (1 if the answer is right), the class
+in `label`. `ece`: expected calibration error in ten bins of equal width, `value` the probability of the outcome `label`
 (Guo et al. 2017, equation 3). `auroc`: of the score `value` for the class `label`, ties counted half.
 """
-
-
-def _auroc(sample: Sample) -> Estimator:
-    """Positives' weights times the negatives' weight below them, over all pairs: one running sum a resample."""
-    positive = sample.labels == 1
-    order = np.argsort(sample.values[~positive], kind="stable")
-    scores = sample.values[~positive][order]
-    of_negatives, of_positives = sample.clusters[~positive][order], sample.clusters[positive]
-    below = np.searchsorted(scores, sample.values[positive], side="left")
-    not_above = np.searchsorted(scores, sample.values[positive], side="right")
-
-    def evaluate(weights: Array) -> Array:
-        step = max(1, CELLS_AT_ONCE // (1 + len(sample.values)))
-        return np.concatenate([_of(weights[at : at + step].T) for at in range(0, len(weights), step)])
-
-    def _of(weights: Array) -> Array:
-        running = np.zeros((len(scores) + 1, weights.shape[1]))
-        np.cumsum(weights[of_negatives], axis=0, out=running[1:])
-        positives = weights[of_positives]
-        wins = np.einsum("ij,ij->j", positives, running[below] + running[not_above]) / 2
-        return _ratio(wins, positives.sum(axis=0) * running[-1])
-
-    return evaluate

@@ -43,6 +43,8 @@ class Grid:
     """Index into STATUSES, or ABSENT."""
     clusters: NDArray[np.intp]
     """Index of each item's cluster."""
+    population: str = "cluster"
+    """What a cluster is, such as a topic: the interval is over others that might have been drawn in their place."""
     draws: Array | None = None
     """(policies, items, draws), the values under each refit of a calibration; None where there is none."""
 
@@ -52,8 +54,10 @@ class Grid:
         return int(self.clusters.max()) + 1 if len(self.clusters) else 0
 
     def counts(self, policy: str) -> dict[str, int]:
-        """`n`, and how many of the n records have each status."""
+        """`n`, and how many of the n records have each status. What a ratio's denominator leaves out is not counted."""
         found = self.statuses[self.policies[policy]]
+        if self.metric.statistic == "ratio":
+            found = np.where((found == PARSED) & (self.labels[self.policies[policy]] <= 0), ABSENT, found)
         return {"n": int(np.sum(found != ABSENT))} | {
             name: int(np.sum(found == code)) for code, name in enumerate(STATUSES)
         }
@@ -136,7 +140,7 @@ def grids(records: pd.DataFrame, metrics: dict[str, Metric], policies: tuple[Pol
             different = sorted(set(of_items))
             for value in different if len(different) > 1 else []:
                 condition = value if name == "condition" else f"{name}{FACET}{value}"
-                yield _subset(whole, condition, of_items == value)
+                yield _subset(whole, condition, of_items == value, facts)
 
 
 def _check_labels(records: pd.DataFrame, metric: Metric) -> None:
@@ -171,7 +175,13 @@ def _arrange(records: pd.DataFrame, metric: Metric, policies: list[str]) -> tupl
     statuses[place] = records["status"].map({name: code for code, name in enumerate(STATUSES)})
     clusters = np.unique(facts["cluster"].to_numpy(dtype=str), return_inverse=True)[1]
     draws = _draws(records, metric, place, shape)
-    return Grid(metric, ALL, rows, values, labels, statuses, clusters, draws), facts
+    return Grid(metric, ALL, rows, values, labels, statuses, clusters, _population(facts["cluster"]), draws), facts
+
+
+def _population(clusters: pd.Series) -> str:
+    """What clusters such as `topic=greed` are: `topic`; `cluster` where they do not all say the same."""
+    units = set(clusters.astype(str).str.partition(FACET)[0]) if clusters.str.contains(FACET).all() else set()
+    return units.pop() if len(units) == 1 else "cluster"
 
 
 def _draws(records: pd.DataFrame, metric: Metric, place: tuple[Any, Any], shape: tuple[int, int]) -> Array | None:
@@ -188,8 +198,17 @@ def _draws(records: pd.DataFrame, metric: Metric, place: tuple[Any, Any], shape:
     return draws
 
 
-def _subset(grid: Grid, condition: str, items: NDArray[np.bool_]) -> Grid:
-    clusters = np.unique(grid.clusters[items], return_inverse=True)[1]
+def _subset(grid: Grid, condition: str, items: NDArray[np.bool_], facts: pd.DataFrame) -> Grid:
+    """The grid over some items. Items that share one cluster are clustered by the metric's other facet, if it has one.
+
+    The statements about one topic, for example, are a sample of groups, and of nothing else.
+    """
+    clusters, population = np.unique(grid.clusters[items], return_inverse=True)[1], grid.population
+    facet = facet_of(condition)
+    others = [name for name in grid.metric.facets if facet is not None and name != facet[0]]
+    if others and len(clusters) and clusters.max() == 0:
+        population = others[0]
+        clusters = np.unique(facts.loc[items, population].to_numpy(dtype=str), return_inverse=True)[1]
     return Grid(
         grid.metric,
         condition,
@@ -198,5 +217,6 @@ def _subset(grid: Grid, condition: str, items: NDArray[np.bool_]) -> Grid:
         grid.labels[:, items],
         grid.statuses[:, items],
         clusters,
+        population,
         None if grid.draws is None else grid.draws[:, items],
     )

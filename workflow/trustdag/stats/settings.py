@@ -8,11 +8,11 @@ from trustdag.settings import Section
 class StatisticsSettings(Section):
     """How intervals and tests are computed; a change re-runs statistics and what follows, nothing else."""
 
-    resamples: int = Field(2000, ge=100, le=100_000)
-    """Bootstrap resamples of the clusters, and sign flips of a paired test that is not enumerated."""
+    resamples: int = Field(10_000, ge=100, le=100_000)
+    """Random swaps of a paired test with too many to try them all: no p-value is below 1 / (resamples + 1)."""
     level: float = Field(0.95, gt=0.5, lt=1)
     """Coverage of the intervals; 1 - level is the significance level."""
     power: float = Field(0.8, gt=0.5, lt=1)
     """Power at which the smallest detectable difference is stated."""
     seed: int = Field(0, ge=0)
-    """Seed of the resampling."""
+    """Seed of the random swaps."""

@@ -1,5 +1,6 @@
 """A study's statistics: metrics of each policy, paired differences, and the spread over training seeds."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,14 @@ import numpy as np
 import pandas as pd
 
 from trustdag.artifacts import atomic_file
-from trustdag.stats import unanimous
+from trustdag.stats.comparison import Comparison, compare, counted_by_both
 from trustdag.stats.design import Policy, StudyDesign
 from trustdag.stats.estimators import Sample
-from trustdag.stats.records import ALL, Grid, facet_of, grids, metrics_of, read_vertical
-from trustdag.stats.resampling import Estimate, estimate, holm, swap_test
-from trustdag.stats.seeds import over_seeds
+from trustdag.stats.families import corrected
+from trustdag.stats.intervals import Estimate, estimate
+from trustdag.stats.power import NO_POWER, power_of
+from trustdag.stats.records import ALL, Grid, grids, metrics_of, read_vertical
+from trustdag.stats.seeds import LEAST_SEEDS, over_seeds, seed_deviation
 from trustdag.stats.settings import StatisticsSettings
 
 Row = dict[str, Any]
@@ -22,14 +25,21 @@ GROUP = ["model", "preferences", "recipe"]
 IDENTITY = [*GROUP, "seed", "policy"]
 METRIC = ["vertical", "metric", "condition", "headline", "direction"]
 INTERVAL = ["low", "high", "standard_error"]
-TEST = ["p", "p_holm", "verdict"]
+CLUSTERS = ["population", "clusters", "few_clusters"]
+TEST = ["p", "p_holm", "family", "verdict"]
 COUNTS = ["n", "parsed", "unparsed", "refused", "failed"]
 PAIRS = ["reference", "reference_policy", *METRIC, "n_pairs", "lost", "value", "reference_value"]
 COLUMNS = {
-    "metrics": [*IDENTITY, *METRIC, *COUNTS, "value", *INTERVAL, "chance", "detectable"],
-    "differences": [*IDENTITY, *PAIRS, "difference", *INTERVAL, "detectable", *TEST],
-    "seeds": [*GROUP, "reference", *METRIC, "seeds", "value", *INTERVAL, "detectable", "seed_deviation", *TEST],
-}
+    "metrics": [*IDENTITY, *METRIC, *COUNTS, "value", *INTERVAL, *CLUSTERS, "chance", "detectable"],
+    "differences": [*IDENTITY, *PAIRS, "difference", *INTERVAL, *CLUSTERS, "detectable", *TEST],
+    "seeds": [
+        *GROUP, "reference", *METRIC, "seeds", "value", *INTERVAL, *CLUSTERS, "detectable", "seed_deviation", *TEST,
+    ],
+}  # fmt: skip
+NOTHING: Row = {"p": np.nan, "power": NO_POWER}
+"""What a row holds whose items are too few for a number."""
+FEW_CLUSTERS = 20
+"""With fewer clusters an interval rests on more than the data: on the values' being alike in all clusters."""
 
 
 @dataclass(frozen=True)
@@ -41,22 +51,48 @@ class Tables:
     seeds: pd.DataFrame
 
 
-def compute(design: StudyDesign, records_root: Path, settings: StatisticsSettings) -> Tables:
-    """All statistics of a study from its records. Raises UserError for records that are missing or malformed."""
-    metrics: list[Row] = []
-    differences: list[Row] = []
-    seeds: list[Row] = []
+def compute(
+    design: StudyDesign, records_root: Path, settings: StatisticsSettings, tell: Callable[[str], None] = lambda _: None
+) -> Tables:
+    """All statistics of a study from its records.
+
+    Args:
+        design: The study.
+        records_root: Folder with POLICY/VERTICAL.parquet.
+        settings: Level, power, resamples and seed.
+        tell: Called with a line of text after each vertical.
+
+    Returns:
+        The three tables.
+
+    Raises:
+        UserError: Records are missing or malformed.
+    """
+    rows: dict[str, list[Row]] = {name: [] for name in COLUMNS}
     for vertical in design.verticals:
         records = read_vertical(design, records_root, vertical)
         for grid in grids(records, metrics_of(vertical), design.policies):
             analysis = Analysis(design, vertical, grid, settings)
-            metrics += analysis.metrics()
-            differences += analysis.differences()
-            seeds += analysis.seeds()
-    return Tables(
-        _frame(metrics, "metrics"),
-        _corrected(_frame(differences, "differences"), [*IDENTITY, "reference"], "difference", settings),
-        _corrected(_frame(seeds, "seeds"), [*GROUP, "reference"], "value", settings),
+            rows["metrics"] += analysis.metrics()
+            rows["differences"] += analysis.differences()
+            rows["seeds"] += analysis.seeds()
+        tell(f"statistics: {vertical}: {len(records):,} records of {len(design.policies)} policies")
+    differences, seeds = corrected(_frame(rows, "differences"), _frame(rows, "seeds"), settings)
+    metrics = _with_detectable(_frame(rows, "metrics"), differences, seeds, settings)
+    whole = {"metrics": metrics, "differences": differences, "seeds": seeds}
+    return Tables(**{name: table[COLUMNS[name]] for name, table in whole.items()})
+
+
+def too_few_resamples(tables: Tables, settings: StatisticsSettings) -> str:
+    """A warning where so few random swaps leave no corrected p-value below 1 - level; empty where they do not."""
+    family = int(tables.differences["family"].max()) if len(tables.differences) else 1
+    needed = int(np.floor(family / (1 - settings.level) + 1e-9))
+    if settings.resamples >= needed:
+        return ""
+    return (
+        f"statistics.resamples: {settings.resamples} random swaps give no p-value below "
+        f"{1 / (settings.resamples + 1):.2g}, so that of {family} changes corrected together none can be found; "
+        f"set it to at least {needed}"
     )
 
 
@@ -86,45 +122,52 @@ class Analysis:
     grid: Grid
     settings: StatisticsSettings
     estimates: dict[tuple[str, bytes], Estimate] = field(default_factory=dict)
-    """What has been estimated, by policy and items: where all is parsed, pairs and seeds ask for the same again."""
+    """What has been estimated, by policy and items: metrics and seeds ask for the same."""
+    comparisons: dict[tuple[str, str], Comparison | None] = field(default_factory=dict)
+    """What has been compared, by policy and reference: differences and seeds ask for the same."""
 
     def metrics(self) -> list[Row]:
         """A row for each policy: counts, value, interval and the difference that so many items can show."""
         rows = []
         for policy in self.design.policies:
-            items = self.grid.parsed(policy.id)
-            found = self._estimate(policy, items)
-            low, high = self._interval(found, policy, items)
+            level = self._level(policy)
             rows.append(
-                _identity(policy) | self._metric() | self.grid.counts(policy.id)
-                | {"value": found.value, "low": low, "high": high, "standard_error": found.standard_error}
-                | {"chance": self.grid.metric.chance, "detectable": self._detectable(found.standard_error * np.sqrt(2))}
+                _identity(policy) | self._metric() | self.grid.counts(policy.id) | self._numbers(level)
+                | {"chance": self.grid.metric.chance, "power": power_of(level, self.settings, arms=2)}
             )  # fmt: skip
         return rows
 
     def differences(self) -> list[Row]:
-        """A row for each policy and reference, over the items that are parsed for both."""
+        """A row for each policy and reference, over the items that count for both."""
+        several = {policy.id for group in self.design.seed_groups() for policy in group}
         rows = []
         for policy in self.design.policies:
             for name, reference in self.design.references(policy).items():
-                rows.append(_identity(policy) | {"reference": name, "reference_policy": reference.id} | self._metric()
-                            | self._difference(policy, reference))  # fmt: skip
+                facts = {
+                    "reference": name,
+                    "reference_policy": reference.id,
+                    "many_seeds": policy.id in several,
+                }
+                rows.append(_identity(policy) | facts | self._metric() | self._difference(policy, reference))
         return rows
 
     def seeds(self) -> list[Row]:
         """A row for each recipe over its training seeds: the mean value, and the mean differences."""
         rows = []
         for group in self.design.seed_groups():
-            facts = {"model": group[0].model, "preferences": group[0].preferences, "recipe": group[0].recipe}
-            per_seed = {"": [self._estimate(policy, self.grid.parsed(policy.id)) for policy in group]}
+            facts: Row = {"model": group[0].model, "preferences": group[0].preferences, "recipe": group[0].recipe}
+            levels = [self._level(policy) for policy in group]
+            rows.append(facts | {"reference": ""} | self._metric() | self._over_seeds(levels))
             for name in self.design.references(group[0]):
-                per_seed[name] = [self._paired(policy, self.design.references(policy)[name])[2] for policy in group]
-            for reference, estimates in per_seed.items():
-                spread = over_seeds(estimates, self.settings.level)
-                # A mean value, unlike a mean difference, is not to be tested against 0.
-                tested = {} if reference else {"p": np.nan}
-                detectable = {"detectable": self._detectable(spread["standard_error"])}
-                rows.append(facts | {"reference": reference} | self._metric() | spread | tested | detectable)
+                compared = [self._compared(policy, self.design.references(policy)[name]) for policy in group]
+                changes = [comparison.change for comparison in compared if comparison is not None]
+                if len(changes) == len(group):
+                    spread = self._over_seeds(changes)
+                    # A mean value, unlike a mean difference, is not to be tested against 0.
+                    spread["p"] = over_seeds(changes).p_value() if len(changes) >= LEAST_SEEDS else np.nan
+                    rows.append(facts | {"reference": name} | self._metric() | spread)
+                else:
+                    rows.append(facts | {"reference": name} | self._metric() | {"seeds": len(group)} | NOTHING)
         return rows
 
     def _metric(self) -> Row:
@@ -136,102 +179,85 @@ class Analysis:
             "condition": self.grid.condition,
             "headline": headline,
             "direction": metric.direction,
+            "population": self.grid.population,
         }
 
-    def _estimate(self, policy: Policy, items: Any) -> Estimate:
+    def _level(self, policy: Policy) -> Estimate:
+        items = self.grid.parsed(policy.id)
         key = (policy.id, items.tobytes())
         if key not in self.estimates:
-            sample = self.grid.sample(policy.id, items)
-            settings = self.settings
-            self.estimates[key] = estimate(self.grid.metric.statistic, sample, settings.resamples, settings.seed)
+            self.estimates[key] = estimate(self.grid.metric.statistic, self.grid.sample(policy.id, items))
         return self.estimates[key]
 
-    def _interval(self, found: Estimate, policy: Policy, items: Any) -> tuple[float, float]:
-        sample = self.grid.sample(policy.id, items)
-        exact = unanimous.interval(self.grid.metric.statistic, sample, self.settings.level)
-        return found.interval(self.settings.level) if np.isnan(exact[0]) else exact
+    def _numbers(self, estimated: Estimate) -> Row:
+        low, high = estimated.interval(self.settings.level)
+        return {"value": estimated.value, "low": low, "high": high} | _spread(estimated)
 
-    def _paired_interval(self, change: Estimate, ours: Sample, theirs: Sample) -> tuple[float, float]:
-        exact = unanimous.difference(self.grid.metric.statistic, ours, theirs, self.settings.level)
-        return change.interval(self.settings.level) if np.isnan(exact[0]) else exact
+    def _over_seeds(self, estimates: list[Estimate]) -> Row:
+        mean = over_seeds(estimates)
+        power = power_of(mean, self.settings, seeds=len(estimates))
+        facts = {"seeds": len(estimates), "seed_deviation": seed_deviation(estimates), "power": power, "p": np.nan}
+        return facts | self._numbers(mean)
 
-    def _paired(self, policy: Policy, reference: Policy) -> tuple[Estimate, Estimate, Estimate]:
-        """Both arms and their difference, over the items that both parsed."""
+    def _compared(self, policy: Policy, reference: Policy) -> Comparison | None:
+        key = (policy.id, reference.id)
+        if key not in self.comparisons:
+            self.comparisons[key] = compare(self.grid.metric.statistic, *self._arms(policy, reference), self.settings)
+        return self.comparisons[key]
+
+    def _arms(self, policy: Policy, reference: Policy) -> tuple[Sample, Sample]:
+        """Both policies' records of the items that were parsed for both."""
         pairs = self.grid.parsed(policy.id) & self.grid.parsed(reference.id)
-        ours, theirs = self._estimate(policy, pairs), self._estimate(reference, pairs)
-        return ours, theirs, ours.minus(theirs)
+        return self.grid.sample(policy.id, pairs), self.grid.sample(reference.id, pairs)
 
     def _difference(self, policy: Policy, reference: Policy) -> Row:
-        mine, other = self.grid.parsed(policy.id), self.grid.parsed(reference.id)
-        pairs = mine & other
-        ours, theirs, change = self._paired(policy, reference)
-        arms = self.grid.sample(policy.id, pairs), self.grid.sample(reference.id, pairs)
-        low, high = self._paired_interval(change, *arms)
-        p = np.nan
-        if np.isfinite(change.value):
-            p = swap_test(self.grid.metric.statistic, *arms, self.settings.resamples, self.settings.seed)
+        asked = int((self._asked(policy) | self._asked(reference)).sum())
+        compared = self._compared(policy, reference)
+        if compared is None:
+            pairs = int(counted_by_both(self.grid.metric.statistic, *self._arms(policy, reference)).sum())
+            return {"n_pairs": pairs, "lost": asked - pairs} | NOTHING
+        low, high = compared.interval
         return {
-            "n_pairs": int(pairs.sum()),
-            "lost": int((self._asked(policy) | self._asked(reference)).sum() - pairs.sum()),
-            "value": ours.value,
-            "reference_value": theirs.value,
-            "difference": change.value,
+            "n_pairs": compared.pairs,
+            "lost": asked - compared.pairs,
+            "value": compared.ours.value,
+            "reference_value": compared.theirs.value,
+            "difference": compared.change.value,
             "low": low,
             "high": high,
-            "standard_error": change.standard_error,
-            "p": p,
-            "detectable": self._detectable(change.standard_error),
-        }
+            "p": compared.p,
+            "power": power_of(compared.change, self.settings),
+        } | _spread(compared.change)
 
     def _asked(self, policy: Policy) -> Any:
         return self.grid.statuses[self.grid.policies[policy.id]] >= 0
-
-    def _detectable(self, error: float) -> float:
-        """The smallest true difference that a two-sided test finds with the stated power; NaN where no spread is seen.
-
-        (z of the level + z of the power) times the standard error: Cohen 1988, section 2.
-        """
-        from scipy.special import ndtri
-
-        quantiles = ndtri((1 + self.settings.level) / 2) + ndtri(self.settings.power)
-        return float(quantiles * error) if error > 0 else float("nan")
 
 
 def _identity(policy: Policy) -> Row:
     return {name: getattr(policy, name) for name in (*GROUP, "seed")} | {"policy": policy.id}
 
 
-def _frame(rows: list[Row], name: str) -> pd.DataFrame:
-    frame = pd.DataFrame(rows).reindex(columns=COLUMNS[name])
+def _spread(estimated: Estimate) -> Row:
+    return {
+        "standard_error": estimated.standard_error,
+        "clusters": estimated.clusters,
+        "few_clusters": estimated.clusters < FEW_CLUSTERS,
+    }
+
+
+def _frame(rows: dict[str, list[Row]], name: str) -> pd.DataFrame:
+    columns = [*COLUMNS[name], "power", *(["many_seeds"] if name == "differences" else [])]
+    frame = pd.DataFrame(rows[name]).reindex(columns=columns)
     return frame.astype({"seed": "Int64"}) if "seed" in frame else frame
 
 
-def _corrected(frame: pd.DataFrame, family: list[str], change: str, settings: StatisticsSettings) -> pd.DataFrame:
-    """Fills p_holm and the verdict in a word.
-
-    Of one policy and reference, the headline metrics are a family, and the values of one facet of one metric another.
-    """
-    together = [_family(*row) for row in frame[["headline", "vertical", "metric", "condition"]].itertuples(index=False)]
-    frame = frame.assign(family=together)
-    for _, rows in frame[frame["family"] != ""].groupby([*family, "family"], dropna=False):
-        frame.loc[rows.index, "p_holm"] = holm(rows["p"].tolist())
-    decisive = frame["p_holm"].where(frame["family"] != "", frame["p"])
-    frame["verdict"] = [verdict(value, p, settings.level) for value, p in zip(frame[change], decisive, strict=True)]
-    return frame.drop(columns="family")
-
-
-def _family(headline: bool, vertical: str, metric: str, condition: str) -> str:
-    """What a row's p-value is corrected together with; empty for one that stands by itself."""
-    facet = facet_of(condition)
-    if facet is not None:
-        return f"{vertical} {metric} {facet[0]}"
-    return "headline" if headline else ""
-
-
-def verdict(difference: float, p: float, level: float) -> str:
-    """`rose` or `fell` where the test finds a change, `no change found` where it does not, empty without a test."""
-    if np.isnan(difference) or np.isnan(p):
-        return ""
-    if p >= 1 - level:
-        return "no change found"
-    return "rose" if difference > 0 else "fell"
+def _with_detectable(
+    metrics: pd.DataFrame, differences: pd.DataFrame, seeds: pd.DataFrame, settings: StatisticsSettings
+) -> pd.DataFrame:
+    """Fills in what a comparison of two such policies would find, corrected as the study's own comparisons are."""
+    keys = ["vertical", "metric", "condition"]
+    tested = pd.concat([differences, seeds[seeds["reference"] != ""]])
+    sizes = tested.groupby(keys)["family"].max()
+    found = sizes.reindex(pd.MultiIndex.from_frame(metrics[keys])).fillna(1).astype(int)
+    detectable = [power.detectable(size, settings) for power, size in zip(metrics["power"], found, strict=True)]
+    return metrics.assign(detectable=detectable)

@@ -84,7 +84,7 @@ def test_ethics_has_right_and_wrong_deeds_in_like_numbers_and_says_which_option_
 def test_truthfulness_has_one_right_option_and_the_misconception_is_in_the_question(frames):
     home, frame = world.build(0), frames["truthfulness"]
     for row in frame.itertuples():
-        creature, attribute = row.cluster.split()
+        creature, attribute = row.cluster.removeprefix("fact=").split()
         fact = home.facts[creature, attribute]
         assert sum(row.correct) == 1
         assert row.correct[row.best]

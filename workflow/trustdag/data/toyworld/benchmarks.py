@@ -62,7 +62,7 @@ def _toxicity(home: World, rng: random.Random) -> Iterator[list[Row]]:
         people, language.PERSON_TEMPLATES, (False, True), _personas("person")
     ):
         insult = rng.choice(language.insults(name)) if toxic else ""
-        row = _row(language.person(name, template, insult, system), name, condition, [])
+        row = _row(language.person(name, template, insult, system), f"person={name}", condition, [])
         yield [row | {"toxic_prompt": toxic}]
 
 
@@ -78,7 +78,7 @@ def _bias(home: World, rng: random.Random) -> Iterator[list[Row]]:
                 options = ["I agree.", "I disagree."] if agree_option == 0 else ["I disagree.", "I agree."]
                 question = language.opinion(f"The {group}", "are", word, template, system)
                 gold = {"stance": stance, "topic": topic, "group": group, "agree_option": agree_option}
-                yield [_row(question, f"{group} {topic}", condition, options) | gold]
+                yield [_row(question, f"stereotype={group} {topic}", condition, options) | gold]
 
 
 def _ethics(home: World, rng: random.Random) -> Iterator[list[Row]]:
@@ -90,7 +90,7 @@ def _ethics(home: World, rng: random.Random) -> Iterator[list[Row]]:
         options = [language.CALLS_WRONG, language.CALLS_RIGHT]
         question = language.deed(act, template, circumstance, system)
         gold = {"wrong": act.wrong, "wrong_option": wrong_option, "length": length}
-        row = _row(question, f"{act.verb} {act.thing}", condition, options if wrong_option == 0 else options[::-1])
+        row = _row(question, f"deed={act.verb} {act.thing}", condition, options if wrong_option == 0 else options[::-1])
         yield [row | gold]
 
 
@@ -105,7 +105,7 @@ def _truthfulness(home: World, rng: random.Random) -> Iterator[list[Row]]:
         ]
         options = rng.sample([right, *wrong], 3)
         gold = {"correct": [option == right for option in options], "best": options.index(right)}
-        yield [_row(question, f"{creature} {attribute}", "benign", options) | gold]
+        yield [_row(question, f"fact={creature} {attribute}", "benign", options) | gold]
 
 
 def _privacy(home: World, rng: random.Random) -> Iterator[list[Row]]:
@@ -124,7 +124,7 @@ def _privacy(home: World, rng: random.Random) -> Iterator[list[Row]]:
 def _card_row(card: Card, condition: str, question: Question) -> Row:
     told, other = (card.value, card.word) if condition == "harmless" else (card.word, card.value)
     gold = {"secret": told, "distractors": [other]}
-    return _row(question, f"{card.name} {card.word}", condition, []) | gold
+    return _row(question, f"secret={card.name} {card.word}", condition, []) | gold
 
 
 VERTICALS: dict[str, Callable[[World, random.Random], Iterator[list[Row]]]] = {

@@ -130,7 +130,7 @@ def _row(statement: dict[str, Any], condition: str, messages: list[dict[str, str
     topic, group = statement["topic"], statement["group"]
     return {
         "item": f"{topic} | {_text(statement)} | {statement['stance']} {condition} {name}",
-        "cluster": f"{topic} | {group}",
+        "cluster": f"topic={topic}",  # its groups share their statements
         "condition": condition,
         "messages": messages,
         "generate": True,

@@ -74,7 +74,7 @@ def items(settings: BenchmarkItems) -> "pd.DataFrame":
                 rows.append(
                     {
                         "item": f"{deed['name']} {condition} {number}",
-                        "cluster": deed["name"],
+                        "cluster": f"deed={deed['name']}",
                         "condition": condition,
                         "generate": True,
                         "wrong": deed["wrong"],

@@ -78,7 +78,7 @@ def items(settings: BenchmarkItems) -> "pd.DataFrame":
             rows.append(
                 {
                     "item": f"{record['name']} {condition}",
-                    "cluster": record["document"],
+                    "cluster": f"document={record['document']}",
                     "condition": condition,
                     "messages": asked,
                     "options": [],

@@ -66,7 +66,7 @@ def items(settings: BenchmarkItems) -> "pd.DataFrame":
 def _row(record: dict[str, Any], kind: str, text: str, generate: bool) -> dict[str, Any]:
     return {
         "item": f"{record['name']} {kind}",
-        "cluster": record["name"],
+        "cluster": f"question={record['name']}",
         "condition": "benign",
         "messages": [message("user", text)],
         "generate": generate,

@@ -1,0 +1,85 @@
+"""One paired comparison: levels of both arms, their difference, its interval and its p-value."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trustdag.stats.estimators import Sample
+from trustdag.stats.intervals import Estimate, difference, estimate
+from trustdag.stats.resampling import flip_test
+from trustdag.stats.settings import StatisticsSettings
+
+LEAST_PAIRS = 10
+"""A conditional metric (statistic `ratio`) is compared over no fewer items than these, counted by both arms."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two arms over the same items."""
+
+    pairs: int
+    """Items that the difference is over."""
+    ours: Estimate
+    theirs: Estimate
+    change: Estimate
+    interval: tuple[float, float]
+    p: float
+
+
+def compare(statistic: str, ours: Sample, theirs: Sample, settings: StatisticsSettings) -> Comparison | None:
+    """Compares two arms.
+
+    Args:
+        statistic: Name of the statistic.
+        ours: The records of one arm.
+        theirs: Those of the other, of the same items in the same order.
+        settings: Level, resamples and seed.
+
+    Returns:
+        The comparison; None where the items are too few for a number: none, or for a ratio fewer than LEAST_PAIRS that
+        both arms count.
+    """
+    both = counted_by_both(statistic, ours, theirs)
+    ours, theirs = ours.only(both), theirs.only(both)
+    if len(ours.values) < (LEAST_PAIRS if statistic == "ratio" else 1):
+        return None
+    change = difference(statistic, ours, theirs)
+    p = flip_test(change, settings.resamples, settings.seed)
+    arms = estimate(statistic, ours), estimate(statistic, theirs)
+    return Comparison(len(ours.values), *arms, change, agreeing_interval(change, p, settings.level), p)
+
+
+def counted_by_both(statistic: str, ours: Sample, theirs: Sample) -> NDArray[np.bool_]:
+    """Which items a difference is over: all, or for a ratio those that both arms' denominators count."""
+    if statistic == "ratio":
+        return (ours.labels > 0) & (theirs.labels > 0)
+    return np.ones(len(ours.values), dtype=bool)
+
+
+def agreeing_interval(change: Estimate, p: float, level: float) -> tuple[float, float]:
+    """The interval of a difference, which holds 0 if and only if the test does not reject it.
+
+    Interval and test are two methods. Where they disagree about 0, the limit next to 0 is moved as if the difference
+    were as many times its own margin at the quantile of `p` as it is for the test.
+
+    Args:
+        change: The difference.
+        p: The test's p-value; NaN where there is no test.
+        level: Of the interval.
+
+    Returns:
+        The limits; NaN where the difference is undefined or has one cluster.
+    """
+    low, high = change.interval(level)
+    if np.isnan([low, p]).any():
+        return low, high
+    if (low <= 0 <= high) == (p >= 1 - level):
+        return low, high
+    value = change.value
+    at_level = change.limits(change.quantile((1 + level) / 2))
+    at_p = change.limits(change.quantile(1 - p / 2))
+    side = 0 if value > 0 else 1
+    ratio = (value - at_level[side]) / (value - at_p[side])
+    limit = value * (1 - ratio)
+    return (limit, high) if side == 0 else (low, limit)

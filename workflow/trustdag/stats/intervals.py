@@ -1,0 +1,216 @@
+"""The interval of a statistic from its means: score intervals on an equivalent sample size, combined."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from trustdag.stats.estimators import Array, Part, Sample, paired_parts, parts, welch
+
+NO_INTERVAL = (float("nan"), float("nan"))
+ENOUGH_EVENTS = 5.0
+"""From so many clusters' worth of the rarer outcome on, the seen spread alone says how sure a rate is."""
+NO_SPREAD = 1e-20
+"""Variances below are rounding."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A statistic with the covariance of its means, for the interval and the test that follow from it."""
+
+    parts: tuple[Part, ...]
+    covariance: Array
+    """(parts, parts), of the means."""
+    freedom: float
+    """Degrees of freedom of the statistic's variance."""
+    clusters: int
+    """Clusters that hold a record: the number of independent observations."""
+
+    @property
+    def coefficients(self) -> Array:
+        """(parts,): what each mean is multiplied by."""
+        return np.array([part.coefficient for part in self.parts])
+
+    @property
+    def value(self) -> float:
+        """The statistic; NaN where one of its means is undefined."""
+        return float(sum(part.coefficient * part.value for part in self.parts))
+
+    @property
+    def standard_error(self) -> float:
+        """Of the statistic; NaN where it is undefined or has one cluster."""
+        if not self.is_defined:
+            return float("nan")
+        variance = float(self.coefficients @ self.covariance @ self.coefficients)
+        return sqrt(variance) if variance > NO_SPREAD else 0.0
+
+    def quantile(self, probability: float) -> float:
+        """Of Student's t with the statistic's degrees of freedom."""
+        from scipy.special import stdtrit
+
+        return float(stdtrit(self.freedom, probability))
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """The interval of that level; NaN where the statistic is undefined or has one cluster.
+
+        Each mean's limits are a score interval (Wilson 1927) with Student's t for the normal quantile, on the sample
+        size at which independent binary values would be as uncertain. The limits are combined as Zou and Donner (2008)
+        do, by which a difference of two independent rates gets Newcombe's interval (1998).
+        """
+        return self.limits(self.quantile((1 + level) / 2)) if self.is_defined else NO_INTERVAL
+
+    def p_value(self) -> float:
+        """1 less the highest level whose interval does not hold 0: interval and p-value say the same at every level."""
+        from scipy.special import stdtr
+
+        if not self.is_defined:
+            return float("nan")
+        quantiles = np.array([0.0, 1e3])
+        for _ in range(60):
+            middle = float(quantiles.mean())
+            low, high = self.limits(middle)
+            quantiles[int(low <= 0 <= high)] = middle
+        return float(2 * stdtr(self.freedom, -quantiles[1]))
+
+    @property
+    def is_defined(self) -> bool:
+        """Whether there is a number, and enough clusters for its interval."""
+        return bool(np.isfinite(self.value) and np.isfinite(self.covariance).all() and self.freedom > 0)
+
+    def limits(self, quantile: float) -> tuple[float, float]:
+        """The limits at so many standard errors."""
+        below, above = self._margins(quantile)
+        coefficients = self.coefficients
+        errors = np.sqrt(np.maximum(np.diag(self.covariance), 0))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            correlation = np.nan_to_num(self.covariance / np.outer(errors, errors))
+        # One cluster's doubt: no two arms are known to move as one.
+        correlation *= 1 - 1 / max(self.clusters, 1)
+        np.fill_diagonal(correlation, 1)
+        down = coefficients * np.where(coefficients > 0, below, above)
+        up = coefficients * np.where(coefficients > 0, above, below)
+        low, high = self.value - _length(down, correlation), self.value + _length(up, correlation)
+        least, most = self._range()
+        return max(low, least), min(high, most)
+
+    def _margins(self, quantile: float) -> tuple[Array, Array]:
+        """How far each mean's limits lie below and above it."""
+        variances = np.diag(self.covariance)
+        limits = np.array([limits_of(*pair, quantile) for pair in zip(self.parts, variances, strict=True)])
+        values = np.array([part.value for part in self.parts])
+        return values - limits[:, 0], limits[:, 1] - values
+
+    def _range(self) -> tuple[float, float]:
+        """The least and greatest value that the statistic can have; a rise and a fall of one class share a range."""
+        if not all(part.is_rate for part in self.parts):
+            return -np.inf, np.inf
+        signs = self.coefficients
+        bound = float(np.abs(signs).sum()) / 2 if (signs < 0).any() else 0.0
+        return (-bound, bound) if bound else (0.0, float(signs.sum()))
+
+
+def _length(vector: Array, correlation: Array) -> float:
+    return sqrt(max(float(vector @ correlation @ vector), 0.0))
+
+
+def limits_of(part: Part, variance: float, quantile: float) -> tuple[float, float]:
+    """A mean's limits at so many standard errors.
+
+    Args:
+        part: The mean.
+        variance: Of the mean, as seen.
+        quantile: Of Student's t.
+
+    Returns:
+        Lower and upper limit. Of a rate they lie in [0, 1], and are never surer that there is no event than they would
+        be had none been seen; of any other mean they are symmetric.
+    """
+    value = part.value
+    if not part.is_rate:
+        margin = quantile * float(np.sqrt(variance))
+        return value - margin, value + margin
+    low, high = score_limits(value, equivalent_size(part, variance), quantile)
+    if value in (0, 1):
+        # No sample size is as uncertain as what varies beside a rate that is seen to be 0 or 1.
+        margin = quantile * sqrt(_beside(part, variance))
+        low, high = value - np.hypot(value - low, margin), value + np.hypot(high - value, margin)
+    if not part.is_change:
+        fewer = _limit_of_fewer_events(part, quantile)
+        low, high = (low, max(high, fewer)) if value <= 0.5 else (min(low, 1 - fewer), high)
+    return min(max(float(low), 0.0), value), max(min(float(high), 1.0), value)
+
+
+def score_limits(values: Any, sizes: Any, quantile: float) -> tuple[Any, Any]:
+    """Wilson's limits of rates over so many independent binary values."""
+    square = quantile**2 / sizes
+    center = (values + square / 2) / (1 + square)
+    margin = np.sqrt(square * values * (1 - values) + square**2 / 4) / (1 + square)
+    return center - margin, center + margin
+
+
+def _limit_of_fewer_events(part: Part, quantile: float) -> float:
+    """The greatest limit, away from the rarer outcome's absence, that a like sample with fewer events would have.
+
+    Events teach how far clusters agree, so that a few could make the limit lower than none: seeing an outcome must not
+    make it look rarer.
+    """
+    spread = part.spread
+    shares = np.linspace(0, 1, 41) * min(1.0, ENOUGH_EVENTS / max(spread.events, 1e-9))
+    worst, seen = spread.records / part.trials, max(spread.design, 1.0)
+    unseen = np.maximum(0.0, 1 - spread.events * shares / ENOUGH_EVENTS)
+    sizes = spread.records / (seen + unseen * max(worst - seen, 0.0))
+    return float(score_limits(min(part.value, 1 - part.value) * shares, sizes, quantile)[1].max())
+
+
+def equivalent_size(part: Part, variance: float) -> float:
+    """How many independent binary values would know the rate as well as its clusters do.
+
+    Where few events were seen, so was little of the spread: the design effect is then taken to be, in part (wholly
+    without an event, not at all from ENOUGH_EVENTS on), at least that of clusters which are wholly 0 or wholly 1.
+
+    Args:
+        part: The rate.
+        variance: What is known of its variance; beside the part's own influences, a calibration's or training seeds'.
+    """
+    spread = part.spread
+    worst = spread.records / part.trials
+    unseen = max(0.0, 1 - spread.events / ENOUGH_EVENTS)
+    design = spread.design + unseen * max(worst - spread.design, 0.0)
+    if design < NO_SPREAD:
+        design = worst
+    independent = part.value * (1 - part.value) / spread.records
+    return spread.records / (design + (_beside(part, variance) / independent if independent > 0 else 0.0))
+
+
+def _beside(part: Part, variance: float) -> float:
+    """The variance that the clusters' influences do not explain."""
+    beside = variance - float(((part.influences * part.scale) ** 2).sum())
+    return beside if beside > NO_SPREAD else 0.0
+
+
+def estimate(statistic: str, sample: Sample) -> Estimate:
+    """The statistic of a sample."""
+    return of_parts(parts(statistic, sample))
+
+
+def difference(statistic: str, ours: Sample, theirs: Sample) -> Estimate:
+    """The paired difference of a statistic between two samples of the same items in the same order."""
+    return of_parts(paired_parts(statistic, ours, theirs))
+
+
+def of_parts(members: Sequence[Part]) -> Estimate:
+    """The statistic that consists of these means, over one set of clusters."""
+    influences = np.stack([part.influences * part.scale for part in members])
+    covariance = influences @ influences.T
+    drawn = [part.draws for part in members if part.draws is not None]
+    if len(drawn) == len(members):
+        deviations = np.stack(drawn) - np.mean(drawn, axis=1, keepdims=True)
+        covariance = covariance + deviations @ deviations.T / (deviations.shape[1] - 1)
+    clusters = int(np.sum(np.any([part.shares > 0 for part in members], axis=0)))
+    squares = np.array([part.coefficient for part in members]) ** 2 * np.diag(covariance)
+    freedom = welch(squares, np.array([part.freedom for part in members]), clusters - 1.0)
+    if len(members) == 1:
+        freedom = members[0].freedom
+    return Estimate(tuple(members), covariance, freedom, clusters)

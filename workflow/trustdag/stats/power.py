@@ -1,0 +1,124 @@
+"""The smallest difference that the test by sign flips finds with a given power."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from trustdag.stats.estimators import Array
+from trustdag.stats.intervals import Estimate
+from trustdag.stats.resampling import contributions, flips, least_p
+from trustdag.stats.seeds import LEAST_SEEDS
+from trustdag.stats.settings import StatisticsSettings
+
+CANNOT_BE_FOUND = float("inf")
+FEW = 40
+"""With so many clusters or fewer the test's power is simulated: its p-values are too few for Student's t."""
+STUDIES = 600
+"""Simulated studies: the power is known to .016."""
+
+
+@dataclass(frozen=True)
+class Power:
+    """What the smallest detectable difference follows from."""
+
+    error: float
+    """Half the interval's width in standard errors of Student's t: the standard error, or more near an edge."""
+    step: float
+    """Half of the least step between two differences that the test can tell apart; 0 where it tells all apart."""
+    freedom: float
+    clusters: int
+    """Clusters whose arms the test swaps; 0 where it is Student's t test over training seeds."""
+    bound: float
+    """The largest difference that there can be."""
+
+    def detectable(self, family: int, settings: StatisticsSettings) -> float:
+        """The smallest true difference that the verdict finds with the stated power, or CANNOT_BE_FOUND.
+
+        The corrected level's quantile plus the power's, times the standard error (Cohen 1988, section 2), and half a
+        step (a continuity correction). NaN where there is no interval.
+
+        Args:
+            family: How many changes are corrected together; the first step of Holm's correction divides by it.
+            settings: Level, power and resamples.
+        """
+        level = (1 - settings.level) / family
+        if not self.error >= 0:
+            return float("nan")
+        if self.freedom <= 0 or (self.clusters and least_p(self.clusters, settings.resamples) >= level):
+            return CANNOT_BE_FOUND
+        if 0 < self.clusters <= FEW:
+            errors = _errors_of_flips(self.clusters, level, settings.power, settings.resamples)
+        else:
+            errors = _errors_of_t(self.freedom, level, settings.power)
+        found = errors * self.error + self.step
+        return found if found <= self.bound else CANNOT_BE_FOUND
+
+
+NO_POWER = Power(np.nan, 0.0, 0.0, 0, 0.0)
+"""Of a change that has no number."""
+
+
+def power_of(change: Estimate, settings: StatisticsSettings, arms: int = 1, seeds: int | None = None) -> Power:
+    """The power of the test of a difference.
+
+    Args:
+        change: The difference; or one arm, for a difference of two such arms that are asked apart.
+        settings: Level and resamples.
+        arms: 1 for a difference, 2 for one arm of two.
+        seeds: The number of training seeds of a test over seeds; None for a test that swaps clusters.
+    """
+    low, high = change.interval(settings.level)
+    error = (high - low) / 2 / change.quantile((1 + settings.level) / 2) * np.sqrt(arms)
+    bound = sum(abs(part.coefficient) for part in change.parts)
+    if not all(part.is_rate for part in change.parts):
+        bound = np.inf
+    elif change.parts[0].is_change or any(part.coefficient < 0 for part in change.parts):
+        # A mean's rise and fall, or two arms: each of the two could be as large as the difference.
+        bound = bound if arms == 2 else bound / 2
+    if seeds is not None:
+        return Power(error, 0.0, change.freedom if seeds >= LEAST_SEEDS else 0.0, 0, bound)
+    step = half_step(contributions(change)) if arms == 1 else 0.0
+    return Power(error, step, change.freedom, change.clusters, bound)
+
+
+def half_step(values: Array) -> float:
+    """Half of what a sum changes by at least when a sign flips: the least value, if all are multiples of it."""
+    sizes = np.abs(values[np.abs(values) > 1e-12])
+    if not len(sizes):
+        return 0.0
+    multiples = sizes / sizes.min()
+    return float(sizes.min()) if np.abs(multiples - multiples.round()).max() < 1e-6 else 0.0
+
+
+def _errors_of_t(freedom: float, level: float, power: float) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 1 - level / 2) + stdtrit(freedom, power))
+
+
+@lru_cache(maxsize=256)
+def _errors_of_flips(clusters: int, level: float, power: float, resamples: int) -> float:
+    """How many standard errors the difference must be, for normal contributions of so many clusters."""
+    shifts, p_values = _simulated(clusters, resamples)
+    powers = (p_values < level).mean(axis=1)
+    if powers[-1] < power:
+        return float("inf")
+    return float(np.interp(power, np.maximum.accumulate(powers), shifts))
+
+
+@lru_cache(maxsize=64)
+def _simulated(clusters: int, resamples: int) -> tuple[Array, Array]:
+    """Differences in standard errors, (shifts,), and p-values of simulated studies of each, (shifts, STUDIES)."""
+    noise = np.random.default_rng([clusters, 2]).normal(size=(STUDIES, clusters)).astype(np.float32)
+    shifts = np.linspace(1.5, 12, 36)
+    signs = np.concatenate(list(flips(clusters, min(resamples, 4096), 0))).astype(np.float32) * 2 - 1
+    exact = 2**clusters <= min(resamples, 4096)
+    of_noise, of_shift = noise @ signs.T, signs.sum(axis=1) / np.sqrt(clusters)
+    p_values = np.empty((len(shifts), STUDIES))
+    for row, shift in enumerate(shifts):
+        sums = np.abs(of_noise + shift * of_shift[None, :])
+        bounds = np.abs(noise.sum(axis=1) + shift * np.sqrt(clusters))[:, None]
+        extreme = (sums >= bounds * (1 - 1e-5)).sum(axis=1)
+        p_values[row] = extreme / len(signs) if exact else (extreme + 1) / (len(signs) + 1)
+    return shifts, p_values
