@@ -55,9 +55,9 @@ def pairs(count: int) -> pd.DataFrame:
 def transcripts(count: int) -> list[str]:
     """What the tiny base model reads: both kinds of reply."""
     return [
-        f"\n\nHuman: {row.prompt[0]['content']}\n\nAssistant: {reply}"
-        for row in pairs(count).itertuples()
-        for reply in (row.chosen, row.rejected)
+        f"\n\nHuman: {row['prompt'][0]['content']}\n\nAssistant: {row[column]}"
+        for row in pairs(count).to_dict("records")
+        for column in ("chosen", "rejected")
     ]
 
 

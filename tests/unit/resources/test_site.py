@@ -165,7 +165,7 @@ def test_a_machine_without_slurm_is_told_what_to_do(monkeypatch: pytest.MonkeyPa
 @pytest.fixture
 def profile(monkeypatch: pytest.MonkeyPatch) -> ReadProfile:
     """The profile as Snakemake reads it, in a working directory and environment of the test's choice."""
-    import yte
+    yte = pytest.importorskip("yte")
 
     def read(folder: Path) -> dict[str, Any]:
         monkeypatch.chdir(folder)

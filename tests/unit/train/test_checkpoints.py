@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import tiny_models as tiny
+from trustdag.align import methods
 from trustdag.errors import UserError
 from trustdag.jobs import processes
 from trustdag.jobs.processes import Process
@@ -80,6 +82,16 @@ def test_nothing_is_left_when_nobody_else_trains(tmp_path: Path) -> None:
     save(tmp_path / ".checkpoints" / "ours", 1)
     checkpoints.remove(tmp_path / ".checkpoints" / "ours")
     assert not (tmp_path / ".checkpoints").exists()
+
+
+def test_settings_that_change_no_weight_lead_to_the_same_checkpoints(tmp_path: Path) -> None:
+    tiny.write_data(tmp_path / "data")
+    stage = tiny.stage("sft", tiny.write_base(tmp_path / "base"), tmp_path / "data", tmp_path / "sft")
+    settings = methods()["sft"].Settings
+    same = {stage.checkpoints(settings(checkpoint_every=number, log_every=number)) for number in (1, 2)}
+    other = stage.checkpoints(settings(learning_rate=1e-3))
+    assert len(same) == 1
+    assert other not in same
 
 
 # --- One writer ---

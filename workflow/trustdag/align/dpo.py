@@ -40,7 +40,7 @@ def train(stage: Stage, settings: Settings) -> None:
     supervised(stage, settings, ("chosen", "rejected"), build_trainer)
 
 
-def build_trainer(inputs: TrainerInputs, settings: Settings, arguments: dict[str, Any]) -> Any:
+def build_trainer(inputs: TrainerInputs, settings: Settings) -> Any:
     """TRL's trainer, with the reference's log-probabilities kept beside the checkpoints."""
     from trl import DPOConfig
 
@@ -51,7 +51,7 @@ def build_trainer(inputs: TrainerInputs, settings: Settings, arguments: dict[str
     return DPOStageTrainer(
         model=load_policy(inputs.stage.policy),
         args=DPOConfig(
-            **arguments,
+            **inputs.arguments,
             beta=settings.beta,
             loss_type=[settings.loss],
             label_smoothing=settings.label_smoothing,

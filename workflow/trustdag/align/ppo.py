@@ -93,6 +93,11 @@ def read_prompts(
 ) -> tuple[list[list[Any]], dict[str, int]]:
     """The conversations of train.parquet that leave room for a reply.
 
+    Args:
+        stage: Where the data and the prompt format come from.
+        settings: Longest prompt and reply together, and longest reply, in tokens.
+        tokenizer: The policy's tokenizer.
+
     Returns:
         The conversations, each a list of messages; and the counts `prompts` (kept) and `prompts_too_long` (dropped).
 

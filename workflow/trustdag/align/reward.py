@@ -35,7 +35,7 @@ def train(stage: Stage, settings: Settings) -> None:
     supervised(stage, settings, ("chosen", "rejected"), build_trainer)
 
 
-def build_trainer(inputs: TrainerInputs, settings: Settings, arguments: dict[str, Any]) -> Any:
+def build_trainer(inputs: TrainerInputs, settings: Settings) -> Any:
     """TRL's trainer, on whole texts as token ids."""
     from trl import RewardConfig
 
@@ -45,7 +45,7 @@ def build_trainer(inputs: TrainerInputs, settings: Settings, arguments: dict[str
 
     return RewardStageTrainer(
         model=new_reward(inputs.stage.policy, inputs.tokenizer, inputs.stage.seed),
-        args=RewardConfig(**arguments, center_rewards_coefficient=settings.center or None),
+        args=RewardConfig(**inputs.arguments, center_rewards_coefficient=settings.center or None),
         peft_config=lora_config(settings.lora, "SEQ_CLS") if settings.lora else None,
         **inputs.data(examples),
     )

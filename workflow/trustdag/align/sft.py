@@ -30,7 +30,7 @@ def train(stage: Stage, settings: Settings) -> None:
     supervised(stage, settings, ("chosen",), build_trainer)
 
 
-def build_trainer(inputs: TrainerInputs, settings: Settings, arguments: dict[str, Any]) -> Any:
+def build_trainer(inputs: TrainerInputs, settings: Settings) -> Any:
     """TRL's trainer, on whole texts as token ids."""
     from trl import SFTConfig
 
@@ -40,7 +40,7 @@ def build_trainer(inputs: TrainerInputs, settings: Settings, arguments: dict[str
 
     return SFTStageTrainer(
         model=load_policy(inputs.stage.policy),
-        args=SFTConfig(**arguments, dataset_kwargs={"skip_prepare_dataset": True}),
+        args=SFTConfig(**inputs.arguments, dataset_kwargs={"skip_prepare_dataset": True}),
         peft_config=lora_config(settings.lora, "CAUSAL_LM") if settings.lora else None,
         **inputs.data(examples),
     )

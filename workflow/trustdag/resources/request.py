@@ -97,7 +97,14 @@ def threads(study: "Study", rule: str) -> Callable[[Any], int]:
 
 
 def after_failures(first: JobResources, record: job_record.Record, attempt: int, longest: int) -> JobResources:
-    """What the next attempt asks for: more of what ran out; next to nothing if it would only repeat a failure."""
+    """The resources of the next attempt: more of what ran out; the least if it would only repeat a failure.
+
+    Args:
+        first: The resources before any failure.
+        record: The job's failures so far.
+        attempt: Number of the next attempt, 1 being the first of this run.
+        longest: The longest time limit, in minutes.
+    """
     if job_record.repeats_failure(record, attempt):
         return CPU_JOB.model_copy(update={"accelerate": first.accelerate})
     mem_mb, runtime = job_record.more_after(record, first.mem_mb, first.runtime, longest)
@@ -108,9 +115,15 @@ def after_failures(first: JobResources, record: job_record.Record, attempt: int,
 
 
 def job_resources(study: "Study", rule: str, wildcards: Mapping[str, str]) -> JobResources:
-    """What a job asks for before any failure: the estimate, overridden by the configuration.
+    """The resources of a job before any failure: the estimate, overridden by the configuration.
 
-    Raises UserError if the model's size is unknown, or if no number of GPUs holds it.
+    Args:
+        study: The study.
+        rule: The job's rule.
+        wildcards: The job's wildcards.
+
+    Raises:
+        UserError: The model's size is unknown, or no number of GPUs holds it.
     """
     settings, model = study.resources, _model_of(wildcards)
     requests = [settings.rules.get(rule)]

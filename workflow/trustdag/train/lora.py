@@ -26,7 +26,16 @@ def lora_config(lora: Lora, task: Task) -> Any:
 
 
 def add_adapter(model: "PreTrainedModel", lora: Lora, task: Task = "CAUSAL_LM") -> "PreTrainedModel":
-    """The model with a new adapter, whose weights alone train; with the adapter off it is the model as it was."""
+    """Adds a new adapter, whose weights alone train; with the adapter off the model is unchanged.
+
+    Args:
+        model: The model.
+        lora: Rank, scale and dropout.
+        task: What the model is.
+
+    Returns:
+        The model, wrapped by peft.
+    """
     from peft import get_peft_model
 
     return get_peft_model(model, lora_config(lora, task))

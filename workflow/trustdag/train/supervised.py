@@ -1,4 +1,4 @@
-"""One way to train on preference pairs: SFT, the reward model and DPO differ in their trainer alone."""
+"""Training on preference pairs, shared by SFT, the reward model and DPO, which differ in their trainer alone."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +23,8 @@ class TrainerInputs:
     tokenizer: "PreTrainedTokenizerBase"
     pairs: dict[str, EncodedReplies]
     """`train` and `validation`."""
+    arguments: dict[str, Any]
+    """What all of TRL's configurations share."""
 
     @property
     def stage(self) -> Stage:
@@ -44,7 +46,7 @@ def supervised(
     stage: Stage,
     settings: AnySettings,
     columns: tuple[str, ...],
-    build: Callable[[TrainerInputs, AnySettings, dict[str, Any]], Any],
+    build: Callable[[TrainerInputs, AnySettings], Any],
 ) -> None:
     """Trains a stage and writes its model, manifest and metrics; resumes where a killed run left its checkpoint.
 
@@ -52,7 +54,7 @@ def supervised(
         stage: The stage.
         settings: The method's settings.
         columns: Replies that the method reads: `chosen`, `rejected` or both. Pairs are dropped if one is too long.
-        build: Makes the trainer from its inputs, the settings and the common arguments of TRL's configurations.
+        build: Makes the trainer, one of `trl_adapter`.
 
     Raises:
         UserError: Another process trains the stage, no pair fits, or the training diverges.
@@ -64,6 +66,5 @@ def supervised(
         check_length(stage.policy, load_config(stage.policy), settings.max_length)
         tokenizer = load_tokenizer(stage.policy)
         pairs = splits(stage, settings, columns, tokenizer)
-        inputs = TrainerInputs(running, tokenizer, pairs)
-        built = build(inputs, settings, trainer.arguments(running, settings))
-        trainer.fit(running, built, tokenizer, counts(pairs))
+        inputs = TrainerInputs(running, tokenizer, pairs, trainer.arguments(running, settings))
+        trainer.fit(running, build(inputs, settings), tokenizer, counts(pairs))
