@@ -4,6 +4,7 @@ import torch  # noqa: F401
 import transformers  # noqa: F401
 from datasets import Dataset  # noqa: F401
 from peft import LoraConfig  # noqa: F401
-from trl import DPOConfig, DPOTrainer, RewardConfig, RewardTrainer, SFTConfig, SFTTrainer  # noqa: F401
+from trl import DPOConfig, RewardConfig, SFTConfig  # noqa: F401
 
-import trustdag.train.trainer  # noqa: F401
+import trustdag.train.trainer
+import trustdag.train.trl_adapter  # noqa: F401

@@ -2,6 +2,7 @@
 
 import functools
 import multiprocessing
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,9 @@ def pairs(count: int) -> pd.DataFrame:
 def transcripts(count: int) -> list[str]:
     """What the tiny base model reads: both kinds of reply."""
     return [
-        f"\n\nHuman: {row.prompt[0]['content']}\n\nAssistant: {reply}"
-        for row in pairs(count).itertuples()
-        for reply in (row.chosen, row.rejected)
+        f"\n\nHuman: {row['prompt'][0]['content']}\n\nAssistant: {row[column]}"
+        for row in pairs(count).to_dict("records")
+        for column in ("chosen", "rejected")
     ]
 
 
@@ -91,8 +92,8 @@ def stage(method: str, policy: Path, data: Path, out: Path, seed: int = 0) -> St
 
 def checkpoint_folder(out: Path) -> Path:
     """The one folder of checkpoints under `out`."""
-    (found,) = (out / ".checkpoints").iterdir()
-    return found
+    (folder,) = (out / ".checkpoints").iterdir()
+    return folder
 
 
 def lines(path: Path, split: str = "train") -> list[dict[str, Any]]:
@@ -103,7 +104,7 @@ def lines(path: Path, split: str = "train") -> list[dict[str, Any]]:
 
 def weights(out: Path) -> str:
     """The digest of a finished model's weights."""
-    return read_json(out / "manifest.json")["files"]["model.safetensors"]
+    return str(read_json(out / "manifest.json")["files"]["model.safetensors"])
 
 
 def edit_json(path: Path, **changes: Any) -> None:
@@ -143,15 +144,18 @@ def _one_thread(function: Any, *arguments: Any) -> None:
 def kill_at(process: Any, out: Path, step: int, number: int) -> None:
     """Sends a signal once the run that writes to `out` has logged `step`."""
     deadline = time.monotonic() + 300
-    while not any(_reached(path, step) for path in out.glob(".checkpoints/*/metrics.jsonl")):
+    while not has_logged(out, step):
         assert process.is_alive(), f"the run ended before step {step}"
         assert time.monotonic() < deadline, f"the run did not reach step {step}"
         time.sleep(0.002)
-    import os
-
     os.kill(process.pid, number)
     process.join(60)
 
 
-def _reached(metrics: Path, step: int) -> bool:
-    return any(f'"step": {number},' in metrics.read_text() for number in range(step, step + 5))
+def has_logged(out: Path, step: int) -> bool:
+    """Whether the run that writes to `out` has logged `step` or one of the four after it."""
+    return any(
+        f'"step": {number},' in metrics.read_text()
+        for metrics in out.glob(".checkpoints/*/metrics.jsonl")
+        for number in range(step, step + 5)
+    )

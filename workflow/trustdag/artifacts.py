@@ -167,9 +167,11 @@ def model_folder(path: Path) -> Path:
 
 
 def model_digest(folder: Path) -> str:
-    """The digest of a model's files: from the manifest beside it where it has one, else computed."""
-    beside = folder.parent / "manifest.json"
-    return str((read_json(beside) if beside.is_file() else manifest(folder))["sha256"])
+    """The digest of a model's files, as its manifest has it.
+
+    It is computed: a manifest.json beside a folder that we did not write may be of another model.
+    """
+    return str(manifest(folder)["sha256"])
 
 
 def provenance() -> dict[str, Any]:

@@ -8,6 +8,9 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+NO_RESULT = frozenset({"batch_tokens", "checkpoint_every", "log_every"})
+"""Keys of sections that change how a result is computed, logged or saved on the way, and not the result."""
+
 
 class Section(BaseModel):
     """A configuration section: immutable, unknown keys refused, each field documented where it is defined.
@@ -41,6 +44,10 @@ class Section(BaseModel):
     def as_json(self) -> str:
         """The section as JSON with sorted keys: equal settings give equal text, so it suits a rule's params."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True)
+
+    def results_json(self) -> str:
+        """As `as_json`, without the keys that change no result."""
+        return json.dumps(self.model_dump(mode="json", exclude=set(NO_RESULT)), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Self:

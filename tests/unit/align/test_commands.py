@@ -1,6 +1,7 @@
 """`trustdag base` and `trustdag align` by hand, on files."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -49,13 +50,29 @@ def test_the_same_command_takes_an_existing_model(world: Path) -> None:
     assert taken["files"]["model.safetensors"] == trained["files"]["model.safetensors"]
 
 
+def test_a_plain_model_folder_is_taken_and_a_manifest_of_another_model_is_not(world: Path) -> None:
+    # Given the model in a folder of another name, beside the manifest of another model
+    plain = world / "elsewhere" / "my-model"
+    shutil.copytree(world / "base" / "model", plain)
+    (world / "elsewhere" / "manifest.json").write_text('{"sha256": "of another model"}')
+    # When a stage starts from it
+    settings = json.dumps({"max_length": 48, "max_steps": 1})
+    code = run(
+        "align", "sft", "--policy", plain, "--data", world / "data", "--settings", settings, "--out", world / "sft"
+    )
+    # Then the trained model names the one that it was made from
+    assert code == 0
+    made_by = read_json(world / "sft" / "manifest.json")["made_by"]
+    assert made_by["models"]["policy"] == read_json(world / "base" / "manifest.json")["sha256"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
         (["align", "sft", "--settings", '{"learning_rat": 1}'], "learning_rat: unknown key"),
         (["align", "sft", "--settings", '{"epochs": 0}'], "epochs: Input should be greater than or equal to 1"),
         (["align", "ppo"], "--reward: ppo needs a reward model's folder"),
-        (["align", "sft", "--policy", "nowhere/model"], "manifest.json: no such file"),
+        (["align", "sft", "--policy", "nowhere/model"], "nowhere/model: no such model folder"),
         (["align", "sft", "--data", "nowhere"], "train.parquet: "),
         (
             ["base", "--settings", '{"source": "scratch", "corpus": "x"}'],

@@ -2,11 +2,14 @@
 
 import json
 import struct
+from pathlib import Path
+from typing import Any
 
 import pytest
 from snakemake.iocontainers import Wildcards
 
 from trustdag.config.load import validate
+from trustdag.config.study import Study
 from trustdag.errors import UserError
 from trustdag.jobs import record as job_record
 from trustdag.jobs.processes import Process
@@ -17,7 +20,8 @@ TOY = {"source": "scratch", "corpus": "crowd"}
 TRAINED = {"model": "m", "preferences": "crowd", "chain": "sft", "seed": "0"}
 
 
-def study(base=PYTHIA, stages=None, **asked):
+def study(base: dict[str, Any] = PYTHIA, stages: dict[str, Any] | None = None, **resources: Any) -> Study:
+    """A study of one model with every method; `resources` are the section of that name."""
     return validate(
         {
             "name": "s",
@@ -26,18 +30,18 @@ def study(base=PYTHIA, stages=None, **asked):
             "stages": stages or {"sft": {}, "reward": {}, "dpo": {}, "ppo": {}},
             "recipes": {"base": [], "sft": ["sft"], "dpo": ["sft", "dpo"], "ppo": ["sft", "reward", "ppo"]},
             "verticals": {"privacy": {"items": {"source": "toy"}}},
-            "resources": asked,
+            "resources": resources,
         },
         "test.yaml",
     )
 
 
-def job_resources(rule, found, **wildcards):
-    return request.job_resources(found, rule, wildcards or TRAINED)
+def job_resources(rule: str, configured: Study, **wildcards: str) -> request.JobResources:
+    return request.job_resources(configured, rule, wildcards or TRAINED)
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TRUSTDAG_SITE", raising=False)
     return tmp_path
@@ -46,69 +50,71 @@ def folder(tmp_path, monkeypatch):
 # --- The estimate ---
 
 
-def test_a_large_model_gets_gpus_and_a_toy_does_not():
+def test_a_large_model_gets_gpus_and_a_toy_does_not() -> None:
     assert job_resources("sft", study()).gpu >= 1
     assert job_resources("sft", study(TOY)).gpu == 0
 
 
-def test_each_gpu_comes_with_its_cpus_and_host_memory_for_its_copy():
+def test_each_gpu_comes_with_its_cpus_and_host_memory_for_its_copy() -> None:
     one, four = (job_resources("sft", study(rules={"sft": {"gpu": count}})) for count in (1, 4))
     assert (one.cpus, four.cpus) == (4, 16)
     assert four.mem_mb > one.mem_mb > 4_000
 
 
-def test_a_stage_that_fits_several_gpus_whole_is_not_sharded_and_one_that_does_not_is():
+def test_a_stage_that_fits_several_gpus_whole_is_not_sharded_and_one_that_does_not_is() -> None:
     small, large = (dict(PYTHIA, name=f"EleutherAI/pythia-{size}") for size in ("410m", "6.9b"))
     assert job_resources("sft", study(small, rules={"sft": {"gpu": 2}})).accelerate == "ddp"
     assert job_resources("sft", study(large, rules={"sft": {"gpu": 8}})).accelerate == "fsdp"
     assert job_resources("sft", study(small, rules={"sft": {"gpu": 1}})).accelerate == "gpu"
 
 
-def test_ppo_asks_for_more_time_than_its_updates_would_take_sft():
+def test_ppo_asks_for_more_time_than_its_updates_would_take_sft() -> None:
     stages = {"sft": {"max_steps": 200}, "reward": {}, "dpo": {}, "ppo": {"updates": 200, "batch_size": 32}}
-    found = study(stages=stages, rules={"sft": {"gpu": 1}, "ppo": {"gpu": 1}})
+    configured = study(stages=stages, rules={"sft": {"gpu": 1}, "ppo": {"gpu": 1}})
     assert (
-        job_resources("ppo", found, **TRAINED | {"chain": "sft-reward-ppo"}).runtime
-        > job_resources("sft", found).runtime
+        job_resources("ppo", configured, **TRAINED | {"chain": "sft-reward-ppo"}).runtime
+        > job_resources("sft", configured).runtime
     )
 
 
-def test_lora_and_checkpointing_need_fewer_gpus():
+def test_lora_and_checkpointing_need_fewer_gpus() -> None:
     large = dict(PYTHIA, name="EleutherAI/pythia-6.9b")
     lean = {"lora": {}, "gradient_checkpointing": True, "device_batch_size": 4}
     whole = job_resources("sft", study(large))
     assert job_resources("sft", study(large, stages={"sft": lean, "reward": {}, "dpo": {}, "ppo": {}})).gpu < whole.gpu
 
 
-def test_time_is_capped_since_training_goes_on_from_its_checkpoint():
+def test_time_is_capped_since_training_goes_on_from_its_checkpoint() -> None:
     assert job_resources("sft", study(max_runtime=30)).runtime == 30
 
 
 @pytest.mark.parametrize("rule", ["prepare", "items", "score", "statistics", "plot", "report"])
-def test_jobs_that_compute_with_no_model_never_hold_a_gpu(rule):
-    found = study(rules={"sft": {"gpu": 8}})
-    assert job_resources(rule, found, policy="m/base", vertical="privacy") == request.CPU_JOB
+def test_jobs_that_compute_with_no_model_never_hold_a_gpu(rule: str) -> None:
+    configured = study(rules={"sft": {"gpu": 8}})
+    assert job_resources(rule, configured, policy="m/base", vertical="privacy") == request.CPU_JOB
 
 
-def test_a_large_model_generates_on_a_gpu():
-    found = job_resources("generate", study(), policy="m/crowd/sft/seed0", vertical="privacy")
-    assert found.gpu == 1
+def test_a_large_model_generates_on_a_gpu() -> None:
+    job = job_resources("generate", study(), policy="m/crowd/sft/seed0", vertical="privacy")
+    assert job.gpu == 1
     assert job_resources("generate", study(TOY), policy="m/base", vertical="privacy").gpu == 0
 
 
-def test_a_download_holds_no_gpu():
-    found = job_resources("base", study(), model="m", external="base")
-    assert (found.gpu, found.cpus) == (0, 1)
+def test_a_download_holds_no_gpu() -> None:
+    job = job_resources("base", study(), model="m", external="base")
+    assert (job.gpu, job.cpus) == (0, 1)
     assert job_resources("base", study(TOY), model="m", external="base").cpus == 4
 
 
 # --- The configuration ---
 
 
-def test_a_rule_is_overridden_and_a_model_overrides_the_rule():
-    found = study(rules={"sft": {"runtime": 77, "mem_mb": 9_000}}, models={"m": {"rules": {"sft": {"mem_mb": 12_345}}}})
-    assert (job_resources("sft", found).runtime, job_resources("sft", found).mem_mb) == (77, 12_345)
-    assert job_resources("dpo", found, **TRAINED | {"chain": "sft-dpo"}).runtime != 77
+def test_a_rule_is_overridden_and_a_model_overrides_the_rule() -> None:
+    configured = study(
+        rules={"sft": {"runtime": 77, "mem_mb": 9_000}}, models={"m": {"rules": {"sft": {"mem_mb": 12_345}}}}
+    )
+    assert (job_resources("sft", configured).runtime, job_resources("sft", configured).mem_mb) == (77, 12_345)
+    assert job_resources("dpo", configured, **TRAINED | {"chain": "sft-dpo"}).runtime != 77
 
 
 @pytest.mark.parametrize(
@@ -130,38 +136,38 @@ def test_a_rule_is_overridden_and_a_model_overrides_the_rule():
         ({"gpus_per_node": 2, "max_nodes": 1, "models": {"m": {"rules": {"dpo": {"gpu": 4}}}}}, "more than the 2 "),
     ],
 )
-def test_what_cannot_be_had_is_refused(asked, message):
+def test_what_cannot_be_had_is_refused(asked: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         request.check(study(**asked), ["sft", "dpo", "generate", "base"])
 
 
-def test_a_model_that_fits_nowhere_is_named_with_the_mends():
+def test_a_model_that_fits_nowhere_is_named_with_the_mends() -> None:
     with pytest.raises(UserError, match=r"sft of m .* does not fit 32 GPUs of 80 GB \(max_nodes: 4, gpus_per_node: 8"):
         job_resources("sft", study(dict(PYTHIA, name="big-1000b/x-1000b")))
     with pytest.raises(UserError, match="does not fit 1 GPUs"):
         job_resources("sft", study(dict(PYTHIA, name="EleutherAI/pythia-6.9b"), gpus_per_node=1, max_nodes=1))
 
 
-def test_a_stage_that_one_node_does_not_hold_is_spread_over_several():
+def test_a_stage_that_one_node_does_not_hold_is_spread_over_several() -> None:
     large = dict(PYTHIA, name="meta-llama/Llama-2-70b")
-    found = job_resources("sft", study(large))
-    assert found.gpu > 8
-    assert found.nodes == found.gpu // 8
-    assert found.accelerate == "fsdp"
-    assert found.cpus == 4 * 8, "CPU cores are those of one node"
-    alone = job_resources("sft", study(large, gpus_per_node=found.gpu))
-    assert (alone.gpu, alone.nodes) == (found.gpu, 1)
-    assert found.mem_mb < alone.mem_mb, "memory is that of one node"
+    job = job_resources("sft", study(large))
+    assert job.gpu > 8
+    assert job.nodes == job.gpu // 8
+    assert job.accelerate == "fsdp"
+    assert job.cpus == 4 * 8, "CPU cores are those of one node"
+    alone = job_resources("sft", study(large, gpus_per_node=job.gpu))
+    assert (alone.gpu, alone.nodes) == (job.gpu, 1)
+    assert job.mem_mb < alone.mem_mb, "memory is that of one node"
 
 
 @pytest.mark.parametrize(
     ("gpus", "of_node", "nodes"), [(1, 8, 1), (8, 8, 1), (16, 8, 2), (8, 6, 2), (16, 6, 4), (3, 2, 3)]
 )
-def test_gpus_are_spread_evenly_over_as_few_nodes_as_hold_them(gpus, of_node, nodes):
+def test_gpus_are_spread_evenly_over_as_few_nodes_as_hold_them(gpus: int, of_node: int, nodes: int) -> None:
     assert request.nodes_for(gpus, of_node) == nodes
 
 
-def test_a_job_on_several_nodes_is_asked_of_slurm_as_such():
+def test_a_job_on_several_nodes_is_asked_of_slurm_as_such() -> None:
     asked = evaluated(study(rules={"sft": {"gpu": 16, "cpus": 64}}))
     assert (asked["gpu"], asked["nodes"], asked["tasks"], asked["cpus_per_task"]) == (16, 2, 2, 64)
     assert asked["slurm_extra"] == "--gpus-per-node=8"
@@ -173,14 +179,14 @@ def test_a_job_on_several_nodes_is_asked_of_slurm_as_such():
 # --- The model's size ---
 
 
-def test_a_size_that_nothing_tells_has_to_be_given():
+def test_a_size_that_nothing_tells_has_to_be_given() -> None:
     nameless = dict(PYTHIA, name="openai-community/gpt2")
     with pytest.raises(UserError, match=r"set resources\.models\.m\.parameters"):
         request.parameters_of(study(nameless), "m")
     assert request.parameters_of(study(nameless, models={"m": {"parameters": 124e6}}), "m") == 124e6
 
 
-def test_a_folders_size_is_read_from_its_safetensors(folder):
+def test_a_folders_size_is_read_from_its_safetensors(folder: Path) -> None:
     header = {"a": {"dtype": "F32", "shape": [3, 5], "data_offsets": [0, 60]}, "__metadata__": {"format": "pt"}}
     header["b"] = {"dtype": "F32", "shape": [7], "data_offsets": [60, 88]}
     text = json.dumps(header).encode()
@@ -192,59 +198,59 @@ def test_a_folders_size_is_read_from_its_safetensors(folder):
 # --- What Snakemake evaluates ---
 
 
-def evaluated(found, rule="sft", attempt=1, **wildcards):
+def evaluated(configured: Study, rule: str = "sft", attempt: int = 1, **wildcards: str) -> dict[str, Any]:
     """The resources as Snakemake evaluates them, with its own wildcards; it drops what is None."""
     given = Wildcards(fromdict=wildcards or TRAINED)
-    functions = request.for_rule(found, rule)
+    functions = request.for_rule(configured, rule)
     values = {
-        name: each(given, attempt) if each.__code__.co_argcount == 2 else each(given)
-        for name, each in functions.items()
+        name: function(given, attempt) if function.__code__.co_argcount == 2 else function(given)
+        for name, function in functions.items()
     }
     return {name: value for name, value in values.items() if value is not None}
 
 
-def failed(kind, **given):
+def failed(kind: job_record.Kind, **given: Any) -> job_record.Failure:
     return job_record.Failure(kind=kind, message="x", **{"mem_mb": 4000, "runtime": 60} | given)
 
 
-def test_snakemake_gets_every_resource_and_the_threads():
-    found = study(rules={"sft": {"gpu": 2, "cpus": 6}})
-    asked = evaluated(found)
+def test_snakemake_gets_every_resource_and_the_threads() -> None:
+    configured = study(rules={"sft": {"gpu": 2, "cpus": 6}})
+    asked = evaluated(configured)
     assert (asked["gpu"], asked["nodes"], asked["attempt"]) == (2, 1, 1)
     assert asked["record"] == "results/s/.jobs/sft/m,crowd,sft,0.json"
-    assert request.threads(found, "sft")(Wildcards(fromdict=TRAINED)) == 6
+    assert request.threads(configured, "sft")(Wildcards(fromdict=TRAINED)) == 6
 
 
-def test_running_out_of_memory_asks_for_twice_as_much_even_in_a_later_run():
-    found = study()
-    first = evaluated(found)
+def test_running_out_of_memory_asks_for_twice_as_much_even_in_a_later_run() -> None:
+    configured = study()
+    first = evaluated(configured)
     record = job_record.Record(failures=(failed("memory", mem_mb=first["mem_mb"]),))
     job_record.write(job_record.path_of("results/s", "sft", tuple(TRAINED.values())), record)
     for attempt in (1, 2):
-        assert evaluated(found, attempt=attempt)["mem_mb"] == 2 * first["mem_mb"]
-        assert evaluated(found, attempt=attempt)["runtime"] == first["runtime"]
+        assert evaluated(configured, attempt=attempt)["mem_mb"] == 2 * first["mem_mb"]
+        assert evaluated(configured, attempt=attempt)["runtime"] == first["runtime"]
 
 
-def test_an_attempt_that_died_without_a_word_short_of_memory_is_followed_by_one_with_more():
+def test_an_attempt_that_died_without_a_word_short_of_memory_is_followed_by_one_with_more() -> None:
     dead = Process(host=Process.ours().host, pid=2**22 - 1, started="1")
     record = job_record.Record(running=dead, held_mb=3900, mem_mb=4000, runtime=60)
     job_record.write(job_record.path_of("results/s", "sft", tuple(TRAINED.values())), record)
-    found = study(rules={"sft": {"mem_mb": 4000}})
-    assert evaluated(found, attempt=2)["mem_mb"] == 8000
+    configured = study(rules={"sft": {"mem_mb": 4000}})
+    assert evaluated(configured, attempt=2)["mem_mb"] == 8000
     # What is on record as running when a run begins may be an orphan that still does.
-    assert evaluated(found, attempt=1)["mem_mb"] == 4000
+    assert evaluated(configured, attempt=1)["mem_mb"] == 4000
 
 
-def test_a_bug_asks_for_next_to_nothing_the_second_time():
-    found = study()
+def test_a_bug_asks_for_next_to_nothing_the_second_time() -> None:
+    configured = study()
     job_record.write(
         job_record.path_of("results/s", "sft", tuple(TRAINED.values())), job_record.Record(failures=(failed("error"),))
     )
-    assert evaluated(found, attempt=2)["gpu"] == 0
-    assert evaluated(found, attempt=1)["gpu"] >= 1
+    assert evaluated(configured, attempt=2)["gpu"] == 0
+    assert evaluated(configured, attempt=1)["gpu"] >= 1
 
 
-def test_the_sites_partition_follows_the_gpus(folder):
+def test_the_sites_partition_follows_the_gpus(folder: Path) -> None:
     (folder / "slurm").mkdir()
     (folder / "slurm" / "site.yaml").write_text("{account: lab, gpu: {partition: a100}, cpu: {partition: short}}")
     assert evaluated(study())["slurm_partition"] == "a100"
@@ -252,5 +258,5 @@ def test_the_sites_partition_follows_the_gpus(folder):
     assert evaluated(study(TOY))["slurm_account"] == "lab"
 
 
-def test_without_a_sites_file_no_partition_is_asked_for():
+def test_without_a_sites_file_no_partition_is_asked_for() -> None:
     assert "slurm_partition" not in evaluated(study())

@@ -1,7 +1,9 @@
 """The site's file: what jobs get from it, and what it refuses."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -9,12 +11,15 @@ import yaml
 from trustdag.errors import UserError
 from trustdag.resources.site import Placement, Site, check_cluster, load
 
+WriteSite = Callable[[str], Path]
+ReadProfile = Callable[[Path], dict[str, Any]]
+
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "slurm" / "site.example.yaml"
 
 
 @pytest.fixture
-def site_file(tmp_path, monkeypatch):
+def site_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WriteSite:
     """Writes a site file and names it in the environment."""
 
     def write(text: str) -> Path:
@@ -26,14 +31,14 @@ def site_file(tmp_path, monkeypatch):
     return write
 
 
-def test_without_a_file_jobs_go_to_the_clusters_defaults(tmp_path, monkeypatch):
+def test_without_a_file_jobs_go_to_the_clusters_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TRUSTDAG_SITE", raising=False)
     assert load() == Site()
     assert load().place(0) == load().place(4) == {}
 
 
-def test_the_example_is_a_valid_site(site_file):
+def test_the_example_is_a_valid_site(site_file: WriteSite) -> None:
     site_file(EXAMPLE.read_text())
     site = load()
     assert site.place(0) == {"slurm_account": "my-lab", "slurm_partition": "short"}
@@ -46,19 +51,19 @@ def test_the_example_is_a_valid_site(site_file):
     }
 
 
-def test_every_key_of_a_site_is_in_the_example():
+def test_every_key_of_a_site_is_in_the_example() -> None:
     text = EXAMPLE.read_text()
     for name in [*Site.model_fields, *Placement.model_fields]:
         assert f"{name}:" in text, name
 
 
-def test_a_job_is_placed_by_its_gpus_not_by_its_rule(site_file):
+def test_a_job_is_placed_by_its_gpus_not_by_its_rule(site_file: WriteSite) -> None:
     site_file("gpu: {partition: a100, gpu_model: a100}")
     assert load().place(0) == {}
     assert load().place(1) == {"slurm_partition": "a100", "gpu_model": "a100"}
 
 
-def test_a_job_on_several_nodes_gets_its_gpus_from_each_of_them(site_file):
+def test_a_job_on_several_nodes_gets_its_gpus_from_each_of_them(site_file: WriteSite) -> None:
     site_file("gpu: {gpu_model: a100, extra: --exclude=node13}")
     placed = load().place(8, nodes=2, cpus=16)
     assert placed["slurm_extra"] == "--exclude=node13 --gpus-per-node=a100:4"
@@ -80,7 +85,7 @@ def test_a_job_on_several_nodes_gets_its_gpus_from_each_of_them(site_file):
         ("[", "not YAML"),
     ],
 )
-def test_a_wrong_site_file_is_refused_with_its_name_and_key(site_file, text, message):
+def test_a_wrong_site_file_is_refused_with_its_name_and_key(site_file: WriteSite, text: str, message: str) -> None:
     path = site_file(text)
     with pytest.raises(UserError) as caught:
         load()
@@ -89,18 +94,18 @@ def test_a_wrong_site_file_is_refused_with_its_name_and_key(site_file, text, mes
 
 
 @pytest.mark.parametrize("extra", ["--exclude=gpu013", "--nice=100 --licenses=a", "--mail-type=FAIL", "--exclusive"])
-def test_options_of_the_sites_own_are_accepted(extra):
+def test_options_of_the_sites_own_are_accepted(extra: str) -> None:
     assert Placement(extra=extra).extra == extra
 
 
-def test_a_named_file_that_is_missing_is_an_error(monkeypatch):
+def test_a_named_file_that_is_missing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRUSTDAG_SITE", "/nowhere/site.yaml")
     with pytest.raises(UserError, match=r"/nowhere/site\.yaml: no such file"):
         load()
 
 
 @pytest.fixture
-def fake_slurm(tmp_path, monkeypatch):
+def fake_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cluster with two partitions, one GPU type, two features and one account, as far as its commands tell."""
     answers = {
         "sbatch": "",
@@ -120,7 +125,7 @@ def fake_slurm(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("fake_slurm")
-def test_a_cluster_that_has_what_is_asked_for_is_accepted():
+def test_a_cluster_that_has_what_is_asked_for_is_accepted() -> None:
     gpu = Placement(partition="gpu,main", gpu_model="a100", constraint="[a100*2&ib]", qos="preemptible")
     check_cluster(Site(account="research", gpu=gpu))
 
@@ -136,19 +141,19 @@ def test_a_cluster_that_has_what_is_asked_for_is_accepted():
         (Site(account="physics"), "account: no account of yours is named physics; there are research"),
     ],
 )
-def test_what_the_cluster_lacks_is_named_with_what_there_is(site, message):
+def test_what_the_cluster_lacks_is_named_with_what_there_is(site: Site, message: str) -> None:
     with pytest.raises(UserError, match=re.escape(f"slurm/site.yaml: {message}")):
         check_cluster(site)
 
 
 @pytest.mark.usefixtures("fake_slurm")
-def test_a_cluster_that_is_down_is_named_in_its_own_words(tmp_path):
+def test_a_cluster_that_is_down_is_named_in_its_own_words(tmp_path: Path) -> None:
     (tmp_path / "scontrol").write_text("#!/bin/sh\necho 'Slurmctld(primary) at host is DOWN'\nexit 1\n")
     with pytest.raises(UserError, match=r"Slurm does not answer: scontrol: .* at host is DOWN"):
         check_cluster(Site())
 
 
-def test_a_machine_without_slurm_is_told_what_to_do(monkeypatch):
+def test_a_machine_without_slurm_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(UserError, match="run on a login node"):
         check_cluster(Site())
@@ -158,46 +163,53 @@ def test_a_machine_without_slurm_is_told_what_to_do(monkeypatch):
 
 
 @pytest.fixture
-def profile(monkeypatch):
+def profile(monkeypatch: pytest.MonkeyPatch) -> ReadProfile:
     """The profile as Snakemake reads it, in a working directory and environment of the test's choice."""
-    import yte
+    yte = pytest.importorskip("yte")
 
-    def read(folder: Path) -> dict:
+    def read(folder: Path) -> dict[str, Any]:
         monkeypatch.chdir(folder)
         with (ROOT / "slurm" / "config.v9+.yaml").open() as handle:
-            return yte.process_yaml(handle, require_use_yte=True)
+            settings: dict[str, Any] = yte.process_yaml(handle, require_use_yte=True)
+        return settings
 
     monkeypatch.delenv("TRUSTDAG_SITE", raising=False)
     monkeypatch.delenv("SNAKEMAKE_OUTPUT_CACHE", raising=False)
     return read
 
 
-def test_the_profile_works_as_it_stands(profile, tmp_path):
-    found = profile(tmp_path)
-    assert (found["executor"], found["slurm-status-command"], found["slurm-requeue"]) == ("slurm", "squeue", True)
-    assert "cache" not in found
+def test_the_profile_works_as_it_stands(profile: ReadProfile, tmp_path: Path) -> None:
+    settings = profile(tmp_path)
+    assert (settings["executor"], settings["slurm-status-command"], settings["slurm-requeue"]) == (
+        "slurm",
+        "squeue",
+        True,
+    )
+    assert "cache" not in settings
 
 
-def test_the_profile_takes_its_part_of_the_sites_file(profile, tmp_path):
+def test_the_profile_takes_its_part_of_the_sites_file(profile: ReadProfile, tmp_path: Path) -> None:
     (tmp_path / "slurm").mkdir()
     (tmp_path / "slurm" / "site.yaml").write_text(yaml.safe_dump({"jobs": 7, "status_command": "sacct"}))
-    found = profile(tmp_path)
-    assert (found["jobs"], found["slurm-status-command"]) == (7, "sacct")
+    settings = profile(tmp_path)
+    assert (settings["jobs"], settings["slurm-status-command"]) == (7, "sacct")
 
 
-def test_the_profiles_defaults_are_the_sites(profile, tmp_path):
-    found = profile(tmp_path)
-    assert found["jobs"] == Site().jobs
-    assert found["slurm-init-seconds-before-status-checks"] == Site().first_poll
-    assert found["slurm-status-command"] == Site().status_command
+def test_the_profiles_defaults_are_the_sites(profile: ReadProfile, tmp_path: Path) -> None:
+    settings = profile(tmp_path)
+    assert settings["jobs"] == Site().jobs
+    assert settings["slurm-init-seconds-before-status-checks"] == Site().first_poll
+    assert settings["slurm-status-command"] == Site().status_command
 
 
-def test_with_a_cache_the_profile_names_the_rules_that_it_reaches(profile, tmp_path, monkeypatch):
+def test_with_a_cache_the_profile_names_the_rules_that_it_reaches(
+    profile: ReadProfile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SNAKEMAKE_OUTPUT_CACHE", str(tmp_path))
     assert {"base", "sft", "dpo", "ppo"} <= set(profile(tmp_path)["cache"])
 
 
-def test_no_profile_key_names_a_partition_or_an_account():
+def test_no_profile_key_names_a_partition_or_an_account() -> None:
     text = (ROOT / "slurm" / "config.v9+.yaml").read_text()
     keys = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     assert not any(word in line for line in keys for word in ("slurm_partition", "slurm_account"))

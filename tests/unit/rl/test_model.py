@@ -8,6 +8,7 @@ from trustdag.errors import UserError
 from trustdag.rl import model as parts
 from trustdag.rl.batch import rows_of, scatter, splits
 from trustdag.rl.rewards import pad_right, score_with_function, score_with_model
+from trustdag.train.lora import add_adapter
 from trustdag.train.settings import Lora
 
 TEMPERATURE = 0.8
@@ -99,7 +100,7 @@ class TestReference:
         # given
         policy = world.policy()
         before = parts.reference_logprobs(policy, sequences(), TEMPERATURE)
-        policy = parts.add_adapter(policy, Lora(rank=2))
+        policy = add_adapter(policy, Lora(rank=2))
         with torch.no_grad():
             for name, parameter in policy.named_parameters():
                 if "lora" in name:

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from tests.support import ppo_world as world
 from trustdag.artifacts import read_jsonl
 from trustdag.errors import UserError
+from trustdag.jobs.resumable import EXIT_RESUMABLE
 from trustdag.train import checkpoints
 
 ACCELERATE = Path(__file__).parents[3] / "config" / "accelerate"
@@ -88,7 +89,7 @@ def test_kills_do_not_change_the_weights(undisturbed, tmp_path):
     codes = run_with_kills(tmp_path, {"updates": 20}, kills)
     # then
     assert codes[-1] == 0
-    assert codes[:-1] == [-signal.SIGKILL, checkpoints.EXIT_RESUMABLE, checkpoints.EXIT_RESUMABLE]
+    assert codes[:-1] == [-signal.SIGKILL, EXIT_RESUMABLE, EXIT_RESUMABLE]
     assert_identical(final(tmp_path), final(undisturbed))
     assert [record["step"] for record in read_jsonl(tmp_path / "metrics.jsonl")] == list(range(1, 21))
 

@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import tiny_models as tiny
+from trustdag.align import methods
 from trustdag.errors import UserError
 from trustdag.jobs import processes
 from trustdag.jobs.processes import Process
+from trustdag.jobs.record import Ended, classify
+from trustdag.jobs.resumable import EXIT_RESUMABLE
 from trustdag.train import checkpoints
 
 
@@ -44,9 +48,9 @@ def test_the_newest_checkpoint_is_found_by_number_and_older_ones_are_gone(tmp_pa
     for step in (2, 10, 9):  # 9 after 10: a run with other settings would be in another folder, so the last one wins
         save(tmp_path, step)
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-9"]
-    found = checkpoints.latest(tmp_path)
-    assert found is not None
-    assert checkpoints.step_of(found) == 9
+    newest = checkpoints.latest(tmp_path)
+    assert newest is not None
+    assert checkpoints.step_of(newest) == 9
 
 
 def test_a_failure_while_writing_leaves_the_previous_checkpoint(tmp_path: Path) -> None:
@@ -78,6 +82,16 @@ def test_nothing_is_left_when_nobody_else_trains(tmp_path: Path) -> None:
     save(tmp_path / ".checkpoints" / "ours", 1)
     checkpoints.remove(tmp_path / ".checkpoints" / "ours")
     assert not (tmp_path / ".checkpoints").exists()
+
+
+def test_settings_that_change_no_weight_lead_to_the_same_checkpoints(tmp_path: Path) -> None:
+    tiny.write_data(tmp_path / "data")
+    stage = tiny.stage("sft", tiny.write_base(tmp_path / "base"), tmp_path / "data", tmp_path / "sft")
+    settings = methods()["sft"].Settings
+    same = {stage.checkpoints(settings(checkpoint_every=number, log_every=number)) for number in (1, 2)}
+    other = stage.checkpoints(settings(learning_rate=1e-3))
+    assert len(same) == 1
+    assert other not in same
 
 
 # --- One writer ---
@@ -163,6 +177,10 @@ def test_a_signal_asks_to_stop_and_is_reported(number: signal.Signals, capsys: p
         assert stop
         with pytest.raises(SystemExit) as left:
             stop.leave(12)
-    assert left.value.code == checkpoints.EXIT_RESUMABLE == 75
-    assert f"{number.name}: saved a checkpoint at step 12" in capsys.readouterr().err
+    assert left.value.code == EXIT_RESUMABLE == 75
+    said = capsys.readouterr().err
+    assert f"{number.name}: saved a checkpoint at step 12" in said
+    # And the launcher reads that line, also where the exit code is another one
+    ended = Ended(returncode=1, warned=False, terminated=False, seconds=1, peak_mb=1, tail=said)
+    assert classify(ended, mem_mb=1000, runtime=10) == "interrupted"
     assert signal.getsignal(number) == before

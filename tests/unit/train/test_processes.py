@@ -16,8 +16,8 @@ import torch
 from tests.support import tiny_models as tiny
 from trustdag.align import methods
 from trustdag.artifacts import read_jsonl
+from trustdag.jobs.resumable import EXIT_RESUMABLE
 from trustdag.models.load import load_policy
-from trustdag.train.checkpoints import EXIT_RESUMABLE
 
 
 def train(world: Path, out: Path, environment: dict[str, str], method: str) -> None:
@@ -54,7 +54,7 @@ def test_two_processes_learn_what_one_learns_and_resume(method: str, world: Path
     # Given two processes of which one is asked to stop
     processes = launch(world, tmp_path / "two", method)
     deadline = time.monotonic() + 300
-    while not any(tiny._reached(path, 4) for path in (tmp_path / "two").glob(".checkpoints/*/metrics.jsonl")):
+    while not tiny.has_logged(tmp_path / "two", 4):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     os.kill(processes[1].pid, signal.SIGTERM)
@@ -67,8 +67,8 @@ def test_two_processes_learn_what_one_learns_and_resume(method: str, world: Path
     assert [process.exitcode for process in again] == [0, 0]
     # Then the model is that of one process with the same batch, and each step was logged once
     one, two = (load_policy(tmp_path / name / "model") for name in ("one", "two"))
-    for expected, found in zip(one.parameters(), two.parameters(), strict=True):
-        assert torch.allclose(expected, found, atol=1e-5)
+    for expected, seen in zip(one.parameters(), two.parameters(), strict=True):
+        assert torch.allclose(expected, seen, atol=1e-5)
     steps = [(line["split"], line["step"]) for line in read_jsonl(tmp_path / "two" / "metrics.jsonl")]
     assert len(steps) == len(set(steps))
     last = [tiny.lines(tmp_path / name / "metrics.jsonl")[-1] for name in ("one", "two")]
@@ -106,5 +106,5 @@ def test_two_processes_under_deepspeed_learn_what_one_learns(world: Path, tmp_pa
     assert done.returncode == 0, done.stderr[-3000:]
     # Then
     one, two = (load_policy(tmp_path / name / "model") for name in ("one", "two"))
-    for expected, found in zip(one.parameters(), two.parameters(), strict=True):
-        assert torch.allclose(expected, found, atol=1e-5)
+    for expected, seen in zip(one.parameters(), two.parameters(), strict=True):
+        assert torch.allclose(expected, seen, atol=1e-5)

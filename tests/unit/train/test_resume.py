@@ -11,7 +11,7 @@ import torch
 from tests.support import tiny_models as tiny
 from trustdag.align import methods
 from trustdag.artifacts import read_jsonl
-from trustdag.train.checkpoints import EXIT_RESUMABLE
+from trustdag.jobs.resumable import EXIT_RESUMABLE
 from trustdag.train.pretrain import make
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -38,8 +38,8 @@ def _one_thread() -> Any:
     torch.set_num_threads(before)
 
 
-def train(method: str, world: Path, out: Path) -> None:
-    """40 steps of a method in two and a half epochs, with a checkpoint every 6 and a line every 4."""
+def train(method: str, world: Path, out: Path, checkpoint_every: int = 6, log_every: int = 4) -> None:
+    """40 steps of a method in two and a half epochs."""
     module = methods()[method]
     settings = module.Settings(
         batch_size=3,
@@ -47,8 +47,8 @@ def train(method: str, world: Path, out: Path) -> None:
         max_steps=40,
         max_length=64,
         learning_rate=1e-3,
-        checkpoint_every=6,
-        log_every=4,
+        checkpoint_every=checkpoint_every,
+        log_every=log_every,
         **SETTINGS[method],
     )
     module.train(tiny.stage(method, world / "base" / "model", world / "data", out), settings)
@@ -85,22 +85,31 @@ def test_a_killed_run_ends_with_the_same_weights_and_metrics(method: str, world:
     assert not (tmp_path / "killed" / ".checkpoints").exists()
 
 
-def test_a_run_that_ends_after_its_last_step_does_no_step_twice(
-    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_goes_on_with_other_intervals_of_checkpoints_and_metrics(world: Path, tmp_path: Path) -> None:
+    # Given a run that is asked to stop
+    train("dpo", world, tmp_path / "whole")
+    process = tiny.start(train, "dpo", world, tmp_path / "stopped")
+    tiny.kill_at(process, tmp_path / "stopped", 8, signal.SIGTERM)
+    assert process.exitcode == EXIT_RESUMABLE
+    stopped = read_jsonl(tiny.checkpoint_folder(tmp_path / "stopped") / "metrics.jsonl")[-1]["step"]
+    # When it goes on with a line for each step
+    train("dpo", world, tmp_path / "stopped", checkpoint_every=1000, log_every=1)
+    # Then it goes on from its checkpoint, with the new intervals, to the same weights
+    assert tiny.weights(tmp_path / "stopped") == tiny.weights(tmp_path / "whole")
+    steps = [line["step"] for line in tiny.lines(tmp_path / "stopped" / "metrics.jsonl")]
+    assert steps[-(40 - stopped) - 1 :] == list(range(stopped, 41))
+
+
+def test_a_run_that_ends_after_its_last_step_does_no_step_twice(world: Path, tmp_path: Path) -> None:
     train("reward", world, tmp_path / "whole")
-    # Given a run that is interrupted while it writes its model
-    with monkeypatch.context() as patch:
-        patch.setattr("trustdag.train.trainer.write_outputs", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            train("reward", world, tmp_path / "late")
-    # When it starts again
+    # Given a run that cannot write its model, as a file is in the way
+    (tmp_path / "late").mkdir()
+    (tmp_path / "late" / "model").touch()
+    with pytest.raises(NotADirectoryError):
+        train("reward", world, tmp_path / "late")
+    # When the file is gone and it starts again
+    (tmp_path / "late" / "model").unlink()
     train("reward", world, tmp_path / "late")
     # Then it does its 40 steps, no more
     assert tiny.weights(tmp_path / "late") == tiny.weights(tmp_path / "whole")
     assert read_jsonl(tmp_path / "late" / "metrics.jsonl")[-1]["step"] == 40
-
-
-def interrupt(*arguments: object) -> None:
-    """What Ctrl-C does."""
-    raise KeyboardInterrupt

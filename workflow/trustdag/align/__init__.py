@@ -1,4 +1,4 @@
-"""One file a training method: sft, reward, dpo, ppo. A new file here is a new method (see docs/architecture.md)."""
+"""Training methods, one file each: sft, reward, dpo, ppo. A new file is a new method (see docs/architecture.md)."""
 
 from functools import cache
 from types import ModuleType
@@ -9,4 +9,4 @@ from trustdag.discovery import modules_with
 @cache
 def methods() -> dict[str, ModuleType]:
     """Every training method by its name, which is its file's name. Imports neither torch nor transformers."""
-    return modules_with(__name__, "REQUIRES", "PRODUCES", "Settings", "train")
+    return modules_with(__name__, "REQUIRES", "PRODUCES", "Settings", "cost", "train")

@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from trustdag.train.pairs import Replies, counts, splits
-from trustdag.train.session import Session, session
+from trustdag.train.cost import MethodCost, supervised_cost
+from trustdag.train.pairs import EncodedReplies
 from trustdag.train.settings import SupervisedSettings
 from trustdag.train.stage import Stage
+from trustdag.train.supervised import TrainerInputs, supervised
 
 REQUIRES = ("policy",)
 PRODUCES = "policy"
@@ -29,44 +30,40 @@ class Settings(SupervisedSettings):
     """Share of the labels that `robust` takes to be wrong."""
 
 
+def cost(settings: Settings, pairs: int) -> MethodCost:
+    """One model is trained on both replies; the reference reads them once."""
+    return supervised_cost(settings, pairs, frozen=1, sequences=2, flops=6 + 2)
+
+
 def train(stage: Stage, settings: Settings) -> None:
     """Trains the stage and writes its model, manifest and metrics; resumes where a killed run left its checkpoint."""
-    with session(stage, settings) as running:
-        _train(running, settings)
+    supervised(stage, settings, ("chosen", "rejected"), build_trainer)
 
 
-def _train(running: Session, settings: Settings) -> None:
+def build_trainer(inputs: TrainerInputs, settings: Settings) -> Any:
+    """TRL's trainer, with the reference's log-probabilities kept beside the checkpoints."""
     from trl import DPOConfig
 
-    from trustdag.models.load import check_length, load_policy, load_tokenizer
-    from trustdag.train.reference_trainer import ReferenceTrainer
-    from trustdag.train.trainer import arguments, fit, lora_config
+    from trustdag.models.load import load_policy
+    from trustdag.train.lora import lora_config
+    from trustdag.train.trl_adapter import DPOStageTrainer
 
-    stage = running.stage
-    tokenizer = load_tokenizer(stage.policy)
-    model = load_policy(stage.policy)
-    check_length(stage.policy, model.config, settings.max_length)
-    pairs = splits(stage, settings, ("chosen", "rejected"), tokenizer)
-    trainer = ReferenceTrainer(
-        model=model,
+    return DPOStageTrainer(
+        model=load_policy(inputs.stage.policy),
         args=DPOConfig(
-            **arguments(running, settings),
+            **inputs.arguments,
             beta=settings.beta,
             loss_type=[settings.loss],
             label_smoothing=settings.label_smoothing,
             precompute_ref_log_probs=True,
         ),
-        train_dataset=_examples(pairs["train"]),
-        eval_dataset=_examples(pairs["validation"]),
-        processing_class=tokenizer,
-        peft_config=lora_config(settings.lora, "CAUSAL_LM"),
+        reference_folder=inputs.session.folder,
+        peft_config=lora_config(settings.lora, "CAUSAL_LM") if settings.lora else None,
+        **inputs.data(examples),
     )
-    fit(running, trainer, tokenizer, counts(pairs))
 
 
-def _examples(pairs: Replies) -> Any:
+def examples(pairs: EncodedReplies) -> dict[str, Any]:
     """Prompts and both replies as token ids."""
-    from datasets import Dataset
-
     columns = {f"{column}_ids": ids for column, ids in pairs.replies.items()}
-    return Dataset.from_dict({"prompt_ids": pairs.prompts, **columns})
+    return {"prompt_ids": pairs.prompts, **columns}

@@ -5,11 +5,13 @@ is in rl/trainer.py, its losses in rl/losses.py.
 """
 
 import shutil
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from trustdag.artifacts import atomic_file, read_jsonl, read_table
 from trustdag.errors import UserError
 from trustdag.rl.settings import PPOSettings
+from trustdag.train.cost import MethodCost
 from trustdag.train.stage import Stage
 
 if TYPE_CHECKING:
@@ -22,10 +24,29 @@ PRODUCES = "policy"
 Settings = PPOSettings
 
 
+def cost(settings: PPOSettings, pairs: int) -> MethodCost:  # noqa: ARG001 - the updates count, not the pairs
+    """Sampling, forward passes of reference and reward model, and `epochs` passes that train the policy.
+
+    A value model of its own runs forward and is trained as well; a head on the policy's trunk costs nothing more.
+    """
+    trained = 1 if settings.value == "head" else 2
+    return MethodCost(
+        trained=trained,
+        frozen=2,
+        sequences=1,
+        flops=2 + 2 * (trained + 2) + 6 * trained * settings.epochs,
+        device_batch=settings.device_batch_size or ceil(settings.batch_size / settings.minibatches),
+        examples=settings.updates * settings.batch_size,
+    )
+
+
 def train(stage: Stage, settings: PPOSettings) -> None:
     """Trains `stage.policy` against `stage.reward` on the prompts of train.parquet.
 
     Prompts that leave no room for a reply within `max_length` are dropped and counted in the manifest.
+
+    Raises:
+        UserError: There is no reward model, no prompt fits, the models do not fit each other, or the run diverges.
     """
     from trustdag.models.load import check_length, load_config, load_policy, load_reward, load_tokenizer
     from trustdag.rl.trainer import PPOTrainer
@@ -46,7 +67,14 @@ def train(stage: Stage, settings: PPOSettings) -> None:
 
 
 def save(stage: Stage, settings: PPOSettings, trainer: "PPOTrainer", facts: dict[str, Any]) -> None:
-    """Writes what the stage leaves: samples, metrics, model and manifest."""
+    """Writes what the stage leaves: samples, metrics, model and manifest.
+
+    Args:
+        stage: Where the outputs go.
+        settings: The stage's settings.
+        trainer: The trainer after its last update.
+        facts: How many prompts were used and dropped; the last update's metrics are added.
+    """
     from trustdag.train.outputs import write_outputs
 
     policy, weights = trainer.trained_policy()
@@ -63,14 +91,26 @@ def save(stage: Stage, settings: PPOSettings, trainer: "PPOTrainer", facts: dict
 def read_prompts(
     stage: Stage, settings: PPOSettings, tokenizer: "PreTrainedTokenizerBase"
 ) -> tuple[list[list[Any]], dict[str, int]]:
-    """The conversations of train.parquet that leave room for a reply, and how many there were and were too long."""
+    """The conversations of train.parquet that leave room for a reply.
+
+    Args:
+        stage: Where the data and the prompt format come from.
+        settings: Longest prompt and reply together, and longest reply, in tokens.
+        tokenizer: The policy's tokenizer.
+
+    Returns:
+        The conversations, each a list of messages; and the counts `prompts` (kept) and `prompts_too_long` (dropped).
+
+    Raises:
+        UserError: No prompt leaves room.
+    """
     from trustdag.rl.rollout import encode
 
     path = stage.data / "train.parquet"
     conversations = [list(prompt) for prompt in read_table(path, ["prompt"], "preference pairs")["prompt"]]
     room = settings.max_length - settings.max_new_tokens
     ids = encode(conversations, tokenizer, stage.prompt_format)
-    kept = [each for each, tokens in zip(conversations, ids, strict=True) if len(tokens) <= room]
+    kept = [prompt for prompt, tokens in zip(conversations, ids, strict=True) if len(tokens) <= room]
     if not kept:
         raise UserError(
             f"{path}: none of {len(conversations)} prompts leaves room for {settings.max_new_tokens} new tokens within "

@@ -8,10 +8,11 @@ from typing import Any
 
 from pydantic import Field
 
-from trustdag.train.pairs import Replies, counts, splits
-from trustdag.train.session import Session, session
+from trustdag.train.cost import MethodCost, supervised_cost
+from trustdag.train.pairs import EncodedReplies
 from trustdag.train.settings import SupervisedSettings
 from trustdag.train.stage import Stage
+from trustdag.train.supervised import TrainerInputs, supervised
 
 REQUIRES = ("policy",)
 PRODUCES = "reward"
@@ -24,39 +25,32 @@ class Settings(SupervisedSettings):
     """Weight of (r(chosen) + r(rejected))^2 in the loss, which keeps rewards near 0 (arXiv 2312.09244, section 3.2)."""
 
 
+def cost(settings: Settings, pairs: int) -> MethodCost:
+    """One model is trained on both replies."""
+    return supervised_cost(settings, pairs, frozen=0, sequences=2, flops=6)
+
+
 def train(stage: Stage, settings: Settings) -> None:
     """Trains the stage and writes its model, manifest and metrics; resumes where a killed run left its checkpoint."""
-    with session(stage, settings) as running:
-        _train(running, settings)
+    supervised(stage, settings, ("chosen", "rejected"), build_trainer)
 
 
-def _train(running: Session, settings: Settings) -> None:
-    from trl import RewardConfig, RewardTrainer
+def build_trainer(inputs: TrainerInputs, settings: Settings) -> Any:
+    """TRL's trainer, on whole texts as token ids."""
+    from trl import RewardConfig
 
-    from trustdag.models.load import check_length, load_tokenizer, new_reward
-    from trustdag.train.trainer import StageTrainer, arguments, fit, lora_config
+    from trustdag.models.load import new_reward
+    from trustdag.train.lora import lora_config
+    from trustdag.train.trl_adapter import RewardStageTrainer
 
-    class Trainer(StageTrainer, RewardTrainer):
-        """TRL's trainer as a stage."""
-
-    stage = running.stage
-    tokenizer = load_tokenizer(stage.policy)
-    model = new_reward(stage.policy, tokenizer, stage.seed)
-    check_length(stage.policy, model.config, settings.max_length)
-    pairs = splits(stage, settings, ("chosen", "rejected"), tokenizer)
-    trainer = Trainer(
-        model=model,
-        args=RewardConfig(**arguments(running, settings), center_rewards_coefficient=settings.center or None),
-        train_dataset=_examples(pairs["train"]),
-        eval_dataset=_examples(pairs["validation"]),
-        processing_class=tokenizer,
-        peft_config=lora_config(settings.lora, "SEQ_CLS"),
+    return RewardStageTrainer(
+        model=new_reward(inputs.stage.policy, inputs.tokenizer, inputs.stage.seed),
+        args=RewardConfig(**inputs.arguments, center_rewards_coefficient=settings.center or None),
+        peft_config=lora_config(settings.lora, "SEQ_CLS") if settings.lora else None,
+        **inputs.data(examples),
     )
-    fit(running, trainer, tokenizer, counts(pairs))
 
 
-def _examples(pairs: Replies) -> Any:
+def examples(pairs: EncodedReplies) -> dict[str, Any]:
     """Whole texts as token ids."""
-    from datasets import Dataset
-
-    return Dataset.from_dict({"chosen_ids": pairs.joined("chosen"), "rejected_ids": pairs.joined("rejected")})
+    return {"chosen_ids": pairs.joined("chosen"), "rejected_ids": pairs.joined("rejected")}

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from trustdag.artifacts import write_json
 from trustdag.errors import UserError
 from trustdag.jobs.processes import Process, SlurmEnding, slurm_ending, slurm_job
+from trustdag.jobs.resumable import EXIT_RESUMABLE, says_saved
 from trustdag.settings import Section, explain
 
 Kind = Literal["memory", "time", "gpu_memory", "interrupted", "killed", "transient", "error"]
@@ -21,9 +22,6 @@ ANNOUNCED = "TRUSTDAG_STUDY"
 """The environment variable by which jobs know the study of the run that started them, by its digest."""
 TAIL = 20_000
 """Bytes at the end of a log in which the reason of a failure is looked for."""
-RESUMABLE = 75
-"""Exit code of a stage that saved a checkpoint because a signal asked it to stop."""
-SAVED = re.compile(r"^trustdag: SIG\w+: saved a checkpoint", re.MULTILINE)
 GPU_MEMORY = re.compile(r"CUDA out of memory|OutOfMemoryError|CUBLAS_STATUS_ALLOC_FAILED")
 HOST_MEMORY = re.compile(
     r"^MemoryError|DefaultCPUAllocator: (?:not enough memory|can't allocate)|Unable to allocate .* for an array"
@@ -108,7 +106,7 @@ class Ended(NamedTuple):
 
 def classify(ended: Ended, mem_mb: int, runtime: int) -> Kind:
     """Why an attempt failed. Only `memory` and `time` are mended by more memory or time."""
-    saved = ended.returncode in (RESUMABLE, -15, 143) or SAVED.search(ended.tail) is not None
+    saved = ended.returncode in (EXIT_RESUMABLE, -15, 143) or says_saved(ended.tail)
     if (ended.warned and saved) or (ended.terminated and ended.seconds >= 0.9 * runtime * 60):
         return "time"
     if ended.terminated or saved:

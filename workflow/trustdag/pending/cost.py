@@ -17,7 +17,7 @@ SHORT = 60.0
 
 
 @dataclass(frozen=True)
-class Cost:
+class JobCost:
     """What one job is expected to take."""
 
     seconds: float
@@ -44,18 +44,18 @@ def measured(jobs: Sequence[Job]) -> dict[tuple[str, str], records.Usage]:
     return found
 
 
-def cost(job: Job, used: Mapping[tuple[str, str], records.Usage]) -> Cost:
+def cost(job: Job, used: Mapping[tuple[str, str], records.Usage]) -> JobCost:
     """The expected cost of one job. What Snakemake does itself (targets) costs nothing."""
     if "record" not in job.resources:
-        return Cost(0.0, 0.0, 0, "this job")
+        return JobCost(0.0, 0.0, 0, "this job")
     own = used.get((job.rule, Path(str(job.resources["record"])).stem))
     if own is not None:
-        return Cost(own.seconds, own.peak_mb, job.gpu, "this job")
+        return JobCost(own.seconds, own.peak_mb, job.gpu, "this job")
     alike = [each for (rule, name), each in used.items() if rule == job.rule and _same_model(name, job.model)]
     if alike:
         seconds = median(each.seconds for each in alike)
-        return Cost(seconds, max(each.peak_mb for each in alike), job.gpu, "jobs like it")
-    return Cost(expected_seconds(job), float(job.resources["mem_mb"]), job.gpu, "estimate")
+        return JobCost(seconds, max(each.peak_mb for each in alike), job.gpu, "jobs like it")
+    return JobCost(expected_seconds(job), float(job.resources["mem_mb"]), job.gpu, "estimate")
 
 
 def _same_model(record: str, model: str) -> bool:

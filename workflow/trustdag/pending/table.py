@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trustdag.pending.cost import Cost, critical_path, makespan
+from trustdag.pending.cost import JobCost, critical_path, makespan
 from trustdag.pending.dryrun import Job
 
 COLUMNS = ("stage", "model", "jobs", "GPU-hours", "time", "memory", "why")
 
 
-def as_json(jobs: Sequence[Job], why: Mapping[int, str], costs: Mapping[int, Cost], gpus: int) -> dict[str, Any]:
+def as_json(jobs: Sequence[Job], why: Mapping[int, str], costs: Mapping[int, JobCost], gpus: int) -> dict[str, Any]:
     """Everything that the table says, job by job."""
     seconds = {job.id: costs[job.id].seconds for job in jobs}
     return {
@@ -41,7 +41,7 @@ def as_json(jobs: Sequence[Job], why: Mapping[int, str], costs: Mapping[int, Cos
     }
 
 
-def as_text(jobs: Sequence[Job], why: Mapping[int, str], costs: Mapping[int, Cost], gpus: int) -> str:
+def as_text(jobs: Sequence[Job], why: Mapping[int, str], costs: Mapping[int, JobCost], gpus: int) -> str:
     """One line for each stage and model, then the sums. A number that is estimated stands behind a `~`."""
     if not jobs:
         return "Nothing is pending."
@@ -67,7 +67,7 @@ def as_text(jobs: Sequence[Job], why: Mapping[int, str], costs: Mapping[int, Cos
 
 
 def _row(
-    rule: str, model: str, group: Sequence[Job], why: Mapping[int, str], costs: Mapping[int, Cost]
+    rule: str, model: str, group: Sequence[Job], why: Mapping[int, str], costs: Mapping[int, JobCost]
 ) -> tuple[str, ...]:
     own = [costs[job.id] for job in group]
     mark = "~" if any(each.source == "estimate" for each in own) else ""

@@ -1,7 +1,7 @@
-"""What each job asks of the cluster: GPUs, CPUs, memory and time, from the model's size and the stage.
+"""The resources of each job: GPUs, CPUs, memory and time, from the model's size and the stage.
 
 The numbers come from `estimate`; the configuration's `resources` overrides them by rule, or by model and rule. A job
-that ran out of memory or time asks for more the next time (see `jobs`), and only then.
+that ran out of memory or time gets more at the next attempt (see `jobs`), and only then.
 """
 
 import json
@@ -17,6 +17,7 @@ from trustdag.errors import UserError
 from trustdag.jobs import record as job_record
 from trustdag.resources import estimate, site
 from trustdag.settings import Section
+from trustdag.train import pretrain
 
 if TYPE_CHECKING:
     from trustdag.config.study import Study
@@ -96,7 +97,14 @@ def threads(study: "Study", rule: str) -> Callable[[Any], int]:
 
 
 def after_failures(first: JobResources, record: job_record.Record, attempt: int, longest: int) -> JobResources:
-    """What the next attempt asks for: more of what ran out; next to nothing if it would only repeat a failure."""
+    """The resources of the next attempt: more of what ran out; the least if it would only repeat a failure.
+
+    Args:
+        first: The resources before any failure.
+        record: The job's failures so far.
+        attempt: Number of the next attempt, 1 being the first of this run.
+        longest: The longest time limit, in minutes.
+    """
     if job_record.repeats_failure(record, attempt):
         return CPU_JOB.model_copy(update={"accelerate": first.accelerate})
     mem_mb, runtime = job_record.more_after(record, first.mem_mb, first.runtime, longest)
@@ -107,9 +115,15 @@ def after_failures(first: JobResources, record: job_record.Record, attempt: int,
 
 
 def job_resources(study: "Study", rule: str, wildcards: Mapping[str, str]) -> JobResources:
-    """What a job asks for before any failure: the estimate, overridden by the configuration.
+    """The resources of a job before any failure: the estimate, overridden by the configuration.
 
-    Raises UserError if the model's size is unknown, or if no number of GPUs holds it.
+    Args:
+        study: The study.
+        rule: The job's rule.
+        wildcards: The job's wildcards.
+
+    Raises:
+        UserError: The model's size is unknown, or no number of GPUs holds it.
     """
     settings, model = study.resources, _model_of(wildcards)
     requests = [settings.rules.get(rule)]
@@ -145,11 +159,9 @@ def _base(study: "Study", wildcards: Mapping[str, str], request: Request) -> Job
         return CPU_JOB.model_copy(update={"mem_mb": _mb(4e9 + 2 * parameters), "runtime": 4 * MINUTE})
     training = estimate.Training(
         parameters=parameters,
-        cost=estimate.COSTS["base"],
+        cost=pretrain.cost(source),
         precision="fp32",
-        device_batch=source.batch_size,
         length=source.context,
-        examples=source.steps * source.batch_size,
         checkpointing=False,
         trained_share=1.0,
     )
@@ -162,11 +174,9 @@ def _trained(study: "Study", rule: str, wildcards: Mapping[str, str], request: R
     on_gpu = _wants_gpu(study, parameters, request.gpu)
     training = estimate.Training(
         parameters=parameters,
-        cost=_cost(settings),
+        cost=methods()[settings.method].cost(settings, study.resources.pairs),
         precision=_precision(settings.precision, on_gpu),
-        device_batch=settings.device_batch_size or ceil(settings.batch_size / getattr(settings, "minibatches", 1)),
         length=settings.max_length,
-        examples=_examples(settings, study.resources.pairs),
         checkpointing=settings.gradient_checkpointing,
         trained_share=estimate.lora_share(parameters, settings.lora.rank) if settings.lora else 1.0,
     )
@@ -175,18 +185,6 @@ def _trained(study: "Study", rule: str, wildcards: Mapping[str, str], request: R
 
 def _precision(wanted: Literal["auto", "fp32", "bf16"], on_gpu: bool) -> estimate.Precision:
     return wanted if wanted != "auto" else "bf16" if on_gpu else "fp32"
-
-
-def _cost(settings: Any) -> estimate.Cost:
-    """What a method does for each example. An unknown one costs what PPO does: too much, not too little."""
-    known = estimate.COSTS.get(settings.method)
-    return known or estimate.ppo_cost(getattr(settings, "epochs", 4), getattr(settings, "value", None) != "head")
-
-
-def _examples(settings: Any, pairs: int) -> float:
-    """Examples that a stage sees: its updates or steps if it counts them, else its epochs over all pairs."""
-    steps = getattr(settings, "updates", None) or getattr(settings, "max_steps", None)
-    return steps * settings.batch_size if steps else pairs * getattr(settings, "epochs", 1)
 
 
 def _most(settings: ResourceSettings, rule: str) -> int:
@@ -327,13 +325,13 @@ def parameters_of(study: "Study", model: str) -> float:
     Raises UserError naming the key to set if nothing tells.
     """
     given = study.resources.models.get(model, ModelResources()).parameters
-    found = given or _parameters_of_source(study.models[model].base)
-    if found is None:
+    parameters = given or _parameters_of_source(study.models[model].base)
+    if parameters is None:
         raise UserError(
             f"models.{model}.base: neither the name nor the files tell its number of parameters;"
             f" set resources.models.{model}.parameters"
         )
-    return found
+    return parameters
 
 
 def _parameters_of_source(base: "AnyBase") -> float | None:

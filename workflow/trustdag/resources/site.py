@@ -50,15 +50,15 @@ class Placement(Section):
     @field_validator("extra")
     @classmethod
     def _not_ours(cls, extra: str | None) -> str | None:
-        if extra is not None and (found := OURS.search(extra)):
+        if extra is not None and (option := OURS.search(extra)):
             raise ValueError(
-                f"{found.group(1)} is set for each job; use the site's key for it, or the study's resources"
+                f"{option.group(1)} is set for each job; use the site's key for it, or the study's resources"
             )
         return extra
 
 
 class Site(Section):
-    """What a site's cluster needs to be told."""
+    """What the jobs of a site's cluster need beyond their resources."""
 
     account: Word | None = None
     """Account that is charged. None: the user's default."""
@@ -81,16 +81,22 @@ class Site(Section):
         return cpu
 
     def place(self, gpu: int, nodes: int = 1, cpus: int = 1) -> dict[str, str | int]:
-        """The resources that the Slurm executor reads, for a job with so many GPUs in all and CPU cores on a node."""
+        """The resources that the Slurm executor reads.
+
+        Args:
+            gpu: GPUs of all nodes together.
+            nodes: Nodes of the job.
+            cpus: CPU cores of one node.
+        """
         placement = self.gpu if gpu else self.cpu
         extra = placement.extra
         spread: dict[str, str | int] = {}
         if nodes > 1:
             # One task a node, for our own `srun`: without `mpi` the executor would wrap the job in an srun of its own.
-            # Slurm spreads `--gpus` as it likes unless told how many each node gives.
+            # Slurm spreads `--gpus` unevenly unless it is told how many each node gives.
             spread = {"mpi": "srun", "tasks": nodes, "tasks_per_gpu": 0, "cpus_per_task": cpus}
-            each = f"{placement.gpu_model}:{gpu // nodes}" if placement.gpu_model else str(gpu // nodes)
-            extra = " ".join(filter(None, [extra, f"--gpus-per-node={each}"]))
+            of_node = f"{placement.gpu_model}:{gpu // nodes}" if placement.gpu_model else str(gpu // nodes)
+            extra = " ".join(filter(None, [extra, f"--gpus-per-node={of_node}"]))
         wanted = {
             "slurm_account": self.account,
             "slurm_partition": placement.partition,
@@ -115,9 +121,9 @@ def path() -> Path:
 
 
 def load() -> Site:
-    """The site's file; a site without wishes where there is none.
+    """The site's settings; the defaults if there is no file.
 
-    Raises UserError if the file that TRUSTDAG_SITE names is missing, or a file is not what it should be.
+    Raises UserError if the file that TRUSTDAG_SITE names is missing, or a file has an unknown key or a wrong value.
     """
     file = path()
     if not file.is_file():
@@ -166,10 +172,10 @@ def check_cluster(site: Site) -> None:
 
 def _need(key: str, what: str, wanted: Iterable[str], known: Iterable[str]) -> None:
     """Raises UserError naming the first thing wanted that the cluster does not know, and what it knows."""
-    for each in wanted:
-        if each not in set(known):
+    for name in wanted:
+        if name not in set(known):
             there = ", ".join(sorted(set(known))) or "none"
-            raise UserError(f"{path()}: {key}: no {what} {each}; there are {there}")
+            raise UserError(f"{path()}: {key}: no {what} {name}; there are {there}")
 
 
 def _query_slurm(command: Sequence[str]) -> list[str]:

@@ -7,8 +7,8 @@ import torch
 
 from trustdag.errors import UserError
 from trustdag.models.load import context_length
-from trustdag.rl.model import base_of
 from trustdag.rl.settings import PPOSettings
+from trustdag.train.lora import base_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 from trustdag.errors import UserError
 from trustdag.rl.losses import entropy_of, log_softmax, of_tokens, scale
+from trustdag.train.lora import base_of
 
 if TYPE_CHECKING:
     from transformers import Cache, PreTrainedModel
-
-    from trustdag.train.settings import Lora
 
 ValueKind = Literal["head", "policy_copy", "reward_copy"]
 
@@ -123,11 +122,6 @@ class ActorCritic(nn.Module):
         return self.value_head(states)[:, 0].float() + self.value_offset
 
 
-def base_of(policy: "PreTrainedModel") -> "PreTrainedModel":
-    """The transformers model inside a policy: itself, or what peft has wrapped."""
-    return policy.get_base_model() if hasattr(policy, "peft_config") else policy
-
-
 # --- Preparing ---
 
 
@@ -178,14 +172,6 @@ def transformer_layers(policy: "PreTrainedModel") -> nn.ModuleList:
     if len(found) != 1:
         raise UserError(f"top_layers: cannot tell the layers of {type(policy).__name__}; leave top_layers empty")
     return found[0]
-
-
-def add_adapter(policy: "PreTrainedModel", lora: "Lora") -> "PreTrainedModel":
-    """The policy with a fresh low-rank adapter on every linear layer; with the adapter off it is the reference."""
-    from peft import LoraConfig, get_peft_model
-
-    config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules="all-linear", task_type="CAUSAL_LM")
-    return get_peft_model(policy, config)
 
 
 def disable_dropout(model: nn.Module) -> None:

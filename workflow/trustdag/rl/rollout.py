@@ -13,11 +13,12 @@ from trustdag.models.dialogue import Message, PromptFormat, render
 from trustdag.models.tokens import encode_prompts
 from trustdag.rl.batch import Batch, rows_of, scatter, splits
 from trustdag.rl.distributed import any_process, is_sharded
-from trustdag.rl.model import ActorCritic, adapter_off, base_of, reference_logprobs
+from trustdag.rl.model import ActorCritic, adapter_off, reference_logprobs
 from trustdag.rl.report import UpdateLog
 from trustdag.rl.rewards import RewardFunction, pad_right, score_with_function, score_with_model
 from trustdag.rl.sampling import Replies, SamplingRules, generate
 from trustdag.rl.settings import PPOSettings
+from trustdag.train.lora import base_of
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

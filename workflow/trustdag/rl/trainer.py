@@ -1,7 +1,6 @@
 """PPO for language models: sample, score, learn."""
 
 import hashlib
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +18,6 @@ from trustdag.rl.control import KLController, RunningMoments, shape_scores
 from trustdag.rl.distributed import accumulating, any_process, clip_gradient, configure_deepspeed, is_sharded
 from trustdag.rl.model import (
     ActorCritic,
-    add_adapter,
-    base_of,
     build_value,
     copy_reference,
     disable_dropout,
@@ -31,6 +28,8 @@ from trustdag.rl.rewards import RewardFunction
 from trustdag.rl.rollout import Prompt, Rollouts, encode
 from trustdag.rl.settings import PPOSettings
 from trustdag.train.checkpoints import StopRequest
+from trustdag.train.lora import add_adapter, base_of, merged
+from trustdag.train.optimizer import LearningRateSchedule, build_adamw, warmup_steps
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -288,7 +287,7 @@ class PPOTrainer:
         """
         policy, lora = self.plain.policy, self.settings.lora
         if not is_sharded(self.accelerator):
-            return (policy.merge_and_unload() if lora is not None else policy), None
+            return merged(policy), None
         weights = self.accelerator.get_state_dict(self.model) or {}
         prefix = "policy."
         own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
@@ -297,7 +296,7 @@ class PPOTrainer:
         base = base_of(policy)
         whole = add_adapter(type(base)(base.config), lora)
         whole.load_state_dict(own)
-        return whole.merge_and_unload(), None
+        return merged(whole), None
 
     # --- Small parts ---
 
@@ -308,27 +307,17 @@ class PPOTrainer:
 
 
 def build_optimizer(model: torch.nn.Module, settings: PPOSettings) -> torch.optim.Optimizer:
-    """AdamW over what trains; weight decay on matrices alone."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [each for each in trained if each.dim() > 1], "weight_decay": settings.weight_decay},
-        {"params": [each for each in trained if each.dim() <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
-        lr=settings.learning_rate,
+    """AdamW over the parameters that train."""
+    return build_adamw(
+        model,
+        learning_rate=settings.learning_rate,
         betas=settings.betas,
-        eps=settings.adam_epsilon,
-        fused=True,
+        weight_decay=settings.weight_decay,
+        epsilon=settings.adam_epsilon,
     )
 
 
 def learning_rate_factor(settings: PPOSettings, update: int) -> float:
-    """The share of the peak learning rate in an update, 0 being the first: a pure function, so nothing to restore."""
-    warm = round(settings.warmup * settings.updates)
-    if update < warm:
-        return (update + 1) / (warm + 1)
-    progress = (update - warm) / max(settings.updates - warm, 1)
-    if settings.schedule == "constant":
-        return 1.0
-    return 1 - progress if settings.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * progress))
+    """The share of the peak learning rate in an update, 0 being the first."""
+    warmup = warmup_steps(settings.warmup, settings.updates)
+    return LearningRateSchedule(settings.updates, warmup, settings.schedule).rate(update)

@@ -1,4 +1,4 @@
-"""Checkpoints that survive a kill at any moment, one writer at a time, and signals that ask for one more."""
+"""Checkpoints of a training stage: written atomically, by one process at a time, also when a signal asks to stop."""
 
 import os
 import shutil
@@ -14,9 +14,7 @@ from pydantic import ValidationError
 
 from trustdag.errors import UserError
 from trustdag.jobs.processes import Process
-
-EXIT_RESUMABLE = 75
-"""The exit code of a stage that saved a checkpoint because a signal asked it to stop: start it again to go on."""
+from trustdag.jobs.resumable import EXIT_RESUMABLE, saved_message
 
 LOCK = "lock.json"
 PREFIX = "checkpoint-"
@@ -27,8 +25,8 @@ PREFIX = "checkpoint-"
 
 def latest(folder: Path) -> Path | None:
     """The newest checkpoint of a stage, or None. A checkpoint has its name only once it is complete."""
-    found = [path for path in folder.glob(f"{PREFIX}*") if path.is_dir()]
-    return max(found, key=step_of, default=None)
+    complete = [path for path in folder.glob(f"{PREFIX}*") if path.is_dir()]
+    return max(complete, key=step_of, default=None)
 
 
 def step_of(checkpoint: Path) -> int:
@@ -49,12 +47,18 @@ def writing(folder: Path, step: int) -> Iterator[Path]:
 
 
 def partial_folder(folder: Path) -> Path:
-    """Where a checkpoint is put together: one place for all processes of a run, cleared at the next start."""
+    """Where a checkpoint is written before it is complete: the same for all processes, cleared at the next start."""
     return folder / ".checkpoint.partial"
 
 
 def keep(written: Path, folder: Path, step: int) -> None:
-    """Makes a written folder the checkpoint of `step`: on the disk first, then named, then older ones removed."""
+    """Makes a written folder the checkpoint of a step: syncs its files to the disk, renames it, removes older ones.
+
+    Args:
+        written: The complete checkpoint, on the same file system as `folder`.
+        folder: Where the stage keeps its checkpoints.
+        step: The optimizer step after which it was written.
+    """
     for path in written.rglob("*"):
         if path.is_file():
             _sync(path)
@@ -68,7 +72,7 @@ def keep(written: Path, folder: Path, step: int) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Removes a finished stage's checkpoints, and those that other settings left beside them and nobody holds."""
+    """Removes a finished stage's checkpoints, and those of other settings beside them that no process holds."""
     for sibling in [folder, *folder.parent.glob("*")]:
         if sibling.is_dir() and (sibling == folder or _holder(sibling) is None):
             shutil.rmtree(sibling)
@@ -86,12 +90,15 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Holds a stage's checkpoints for this process.
+    """Holds the lock on a stage's checkpoints.
 
-    Raises UserError while another process holds them: an orphan of a killed workflow that still trains, on this host or
-    as another Slurm job. What a dead process left behind (its lock, a half-written checkpoint) is cleared.
+    Clears what a dead process left behind: its lock and a half-written checkpoint.
+
+    Raises:
+        UserError: Another process trains the stage: on this host (for example an orphan of a killed workflow) or as
+            another Slurm job.
     """
-    if int(os.environ.get("RANK", "0")) > 0:  # under `accelerate launch` the first process holds them for all
+    if int(os.environ.get("RANK", "0")) > 0:  # under `accelerate launch` the first process holds the lock for all
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -143,9 +150,9 @@ class StopRequest:
         return self.signal is not None
 
     def leave(self, step: int) -> None:
-        """Exits with EXIT_RESUMABLE, saying what was saved."""
+        """Exits with EXIT_RESUMABLE after printing which step was saved."""
         name = signal.Signals(self.signal or signal.SIGTERM).name
-        print(f"trustdag: {name}: saved a checkpoint at step {step}; start again to go on", file=sys.stderr)
+        print(saved_message(name, step), file=sys.stderr)
         raise SystemExit(EXIT_RESUMABLE)
 
 

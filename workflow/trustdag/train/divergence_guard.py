@@ -1,4 +1,4 @@
-"""Stops a run whose loss is no longer a number or explodes, before a checkpoint keeps the damage."""
+"""Stops a run whose loss is not finite or explodes, before a checkpoint is written."""
 
 import math
 from pathlib import Path
@@ -11,7 +11,7 @@ EXPLOSION = 5.0
 
 
 class DivergenceGuard:
-    """Compares each logged line of a run with its first one."""
+    """Compares the loss of each logged line with the first one."""
 
     def __init__(self, name: str, steps: int, metrics: Path) -> None:
         """`metrics` is the run's metrics.jsonl: a resumed run finds its first loss there."""

@@ -1,4 +1,4 @@
-"""metrics.jsonl of a run that may be killed and resumed, and its progress for a person to follow."""
+"""metrics.jsonl of a run that may be killed and resumed, and its progress on stderr."""
 
 import shutil
 import sys
@@ -10,7 +10,7 @@ from trustdag.artifacts import append_jsonl, atomic_file, read_jsonl
 
 
 class MetricsLog:
-    """The metrics of one run. They live with the checkpoints, as Snakemake removes outputs before a retry."""
+    """The metrics of one run. They lie with the checkpoints, as Snakemake removes outputs before a retry."""
 
     def __init__(self, folder: Path, name: str, steps: int) -> None:
         self.path = folder / "metrics.jsonl"
@@ -19,7 +19,7 @@ class MetricsLog:
         self._start: tuple[int, float] | None = None
 
     def rewind(self, step: int) -> None:
-        """Drops what was logged after `step`, which is about to be done again, and half a line that a kill left."""
+        """Drops what was logged after `step`, which will be done again, and an incomplete last line."""
         self._start = (step, time.monotonic())
         if not self.path.is_file():
             return
@@ -33,7 +33,13 @@ class MetricsLog:
                 append_jsonl(partial, record)
 
     def write(self, step: int, split: str, values: dict[str, float]) -> None:
-        """Adds one line and shows it on stderr. Numbers that are not finite are written as null."""
+        """Adds one line and shows it on stderr. Numbers that are not finite are written as null.
+
+        Args:
+            step: Optimizer steps that are done.
+            split: `train` or `validation`.
+            values: Metrics by name.
+        """
         finite = {name: value if abs(value) < float("inf") else None for name, value in values.items()}
         append_jsonl(self.path, {"step": step, "split": split, **finite})
         print(self._progress(step, split, values), file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The end of a stage: model folder, manifest and metrics; then its checkpoints go."""
+"""What a stage leaves: model folder, manifest and metrics. Its checkpoints are removed."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -21,22 +21,25 @@ def write_outputs(
     facts: dict[str, Any],
     state_dict: "dict[str, torch.Tensor] | None" = None,
 ) -> None:
-    """Writes everything that a stage leaves, from one process.
+    """Writes everything that a stage leaves. Called by one process.
 
-    `facts` (examples used and dropped, final metrics) go into the model card and the manifest; NaN is not a fact.
-    `state_dict` holds the weights where the model's own are spread over processes. The stage's `metrics.jsonl` is the
-    one that lies in its checkpoints' folder (`MetricsLog`).
+    Args:
+        stage: Where the outputs go, and what the model was made from.
+        settings: The method's settings.
+        model: The trained model, without an adapter.
+        tokenizer: Written beside the model.
+        facts: Examples used and dropped, final metrics: for the model card and the manifest. No value is NaN.
+        state_dict: The weights, if the model's own are spread over processes.
     """
-    dump = settings.model_dump(mode="json")
-    folder = stage.checkpoints(dump)
-    # The model first: where the disk is too full for it, what an earlier run left is untouched.
+    folder = stage.checkpoints(settings)
+    # The model first: if the disk is too full for it, the files of an earlier run are untouched.
     write_model(
         stage.out,
         model,
         tokenizer,
         kind="reward" if type(model).__name__.endswith("ForSequenceClassification") else "policy",
         prompt_format=stage.prompt_format,
-        made_by={"settings": dump, **stage.made_from()},
+        made_by={"settings": settings.model_dump(mode="json"), **stage.made_from},
         facts=facts,
         state_dict=state_dict,
     )

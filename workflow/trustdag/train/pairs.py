@@ -19,8 +19,8 @@ Ids = list[list[int]]
 
 
 @dataclass(frozen=True)
-class Replies:
-    """Tokenised pairs that fit. Each reply is closed by the end-of-text token."""
+class EncodedReplies:
+    """Pairs that fit, as token ids. Each reply is closed by the end-of-text token."""
 
     prompts: Ids
     replies: dict[str, Ids]
@@ -46,8 +46,18 @@ def read_pairs(path: Path, limit: int | None = None) -> "pd.DataFrame":
 
 def splits(
     stage: Stage, settings: SupervisedSettings, columns: tuple[str, ...], tokenizer: "PreTrainedTokenizerBase"
-) -> dict[str, Replies]:
-    """The stage's training and validation pairs."""
+) -> dict[str, EncodedReplies]:
+    """The stage's training and validation pairs as token ids.
+
+    Args:
+        stage: Where the data and the prompt format come from.
+        settings: The longest length, and how many validation pairs are read.
+        columns: Replies to encode: `chosen`, `rejected` or both.
+        tokenizer: The policy's tokenizer.
+
+    Returns:
+        The pairs that fit, by split: `train` and `validation`.
+    """
     limits = {"train": None, "validation": settings.validation_pairs}
     return {
         split: encode(
@@ -57,7 +67,7 @@ def splits(
     }
 
 
-def counts(pairs: dict[str, Replies]) -> dict[str, Any]:
+def counts(pairs: dict[str, EncodedReplies]) -> dict[str, Any]:
     """How many pairs were used and dropped, for the model card."""
     return {
         "pairs_used": {split: len(replies) for split, replies in pairs.items()},
@@ -72,10 +82,19 @@ def encode(
     prompt_format: PromptFormat,
     max_length: int,
     limit: int | None = None,
-) -> Replies:
-    """The pairs of `path` whose prompt fits with the reply of each of `columns`.
+) -> EncodedReplies:
+    """The pairs of a file whose prompt and reply fit, for the reply of each column.
 
-    Raises UserError if none fits.
+    Args:
+        path: Canonical Parquet file of pairs.
+        columns: Replies to encode: `chosen`, `rejected` or both.
+        tokenizer: The policy's tokenizer.
+        prompt_format: How the prompt is rendered.
+        max_length: Longest prompt and reply together, in tokens.
+        limit: Pairs to read from the top of the file; None: all.
+
+    Raises:
+        UserError: The file has no pairs, or none fits.
     """
     frame = read_pairs(path, limit)
     prompts: Ids = []
@@ -90,7 +109,7 @@ def encode(
     ]
     if not any(fits):
         raise UserError(f"{path}: none of {len(fits)} pairs fits max_length {max_length}; raise it")
-    return Replies(
+    return EncodedReplies(
         prompts=_where(fits, prompts),
         replies={column: _where(fits, ids) for column, ids in replies.items()},
         too_long=len(fits) - sum(fits),

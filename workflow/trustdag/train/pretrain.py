@@ -20,8 +20,10 @@ from trustdag.models.folder import write_model
 from trustdag.models.load import load_tokenizer
 from trustdag.models.logging_setup import hide_library_messages
 from trustdag.train import checkpoints
+from trustdag.train.cost import MethodCost
 from trustdag.train.divergence_guard import DivergenceGuard
 from trustdag.train.metrics import MetricsLog
+from trustdag.train.optimizer import LearningRateSchedule, build_adamw
 
 if TYPE_CHECKING:
     import torch
@@ -31,16 +33,35 @@ END_OF_TEXT = "<|endoftext|>"
 PADDING = "<|padding|>"
 
 
-def make(settings: Scratch, corpus: Path, prompt_format: PromptFormat, out: Path) -> None:
-    """Trains the tokenizer and the model and writes them to `out`; resumes from its last checkpoint after a kill.
+def cost(settings: Scratch) -> MethodCost:
+    """One model is trained, on packed sequences."""
+    return MethodCost(
+        trained=1,
+        frozen=0,
+        sequences=1,
+        flops=6,
+        device_batch=settings.batch_size,
+        examples=settings.steps * settings.batch_size,
+    )
 
-    Raises UserError if the corpus is missing, empty or too small for one batch.
+
+def make(settings: Scratch, corpus: Path, prompt_format: PromptFormat, out: Path) -> None:
+    """Trains the tokenizer and the model and writes them; resumes from its last checkpoint after a kill.
+
+    Args:
+        settings: Sizes of the model, and how it is trained.
+        corpus: Parquet file with a column `text`.
+        prompt_format: How the model's prompts are rendered; recorded in the manifest.
+        out: Folder that will hold `model/`, `manifest.json` and `metrics.jsonl`.
+
+    Raises:
+        UserError: The corpus is missing, empty or too small for one batch, or the training diverges.
     """
     import torch
 
     hide_library_messages()
     digest = sha256_file(corpus) if corpus.is_file() else _missing(corpus)
-    folder = out / ".checkpoints" / sha256_text([settings.as_json(), digest])[:16]
+    folder = out / ".checkpoints" / sha256_text([settings.results_json(), digest])[:16]
     with checkpoints.exclusive(folder), checkpoints.stop_on_signals() as stop:
         torch.manual_seed(settings.seed)
         training, validation = _split(read_corpus(corpus), settings)
@@ -52,7 +73,9 @@ def make(settings: Scratch, corpus: Path, prompt_format: PromptFormat, out: Path
                 f"{corpus}: holds {len(data)} sequences of {settings.context} tokens, fewer than batch_size "
                 f"{settings.batch_size}; lower batch_size or context, or take a larger corpus"
             )
-        run = Run(settings, build(settings, tokenizer), data, folder, MetricsLog(folder, "base", settings.steps))
+        run = PretrainingRun(
+            settings, build(settings, tokenizer), data, folder, MetricsLog(folder, "base", settings.steps)
+        )
         run.train(stop)
         loss = run.validate(held_out)
         facts = {
@@ -75,7 +98,13 @@ def read_corpus(path: Path) -> list[str]:
 
 
 def train_tokenizer(texts: list[str], vocabulary: int, context: int) -> "PreTrainedTokenizerBase":
-    """A byte-level BPE tokenizer with an end-of-text and a padding token, as Pythia's."""
+    """A byte-level BPE tokenizer with an end-of-text and a padding token, as Pythia's.
+
+    Args:
+        texts: What it is trained on.
+        vocabulary: Tokens in its vocabulary, at most.
+        context: Longest text of the model, in tokens.
+    """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -95,10 +124,18 @@ def train_tokenizer(texts: list[str], vocabulary: int, context: int) -> "PreTrai
 
 
 def pack(texts: list[str], tokenizer: "PreTrainedTokenizerBase", context: int) -> "np.ndarray[Any, Any]":
-    """All texts, each closed by the end-of-text token, end to end in rows of `context` + 1 tokens (int32).
+    """Packs all texts, each closed by the end-of-text token, into rows of equal length.
 
-    Rows overlap by one token, so that each token but the first is predicted once. The last row's remainder is left out
-    unless it is all there is, when it is filled up with text from the start.
+    Rows overlap by one token, so that each token but the first is predicted once. The remainder after the last row is
+    left out; texts that fill no row are repeated until they fill one.
+
+    Args:
+        texts: The texts, in order.
+        tokenizer: The model's tokenizer.
+        context: Tokens that are predicted in one row.
+
+    Returns:
+        Token ids (rows, context + 1), int32.
     """
     ids = tokenizer(texts, add_special_tokens=False)["input_ids"]
     stream = np.fromiter((token for text in ids for token in (*text, tokenizer.eos_token_id)), dtype=np.int32)
@@ -133,7 +170,7 @@ def build(settings: Scratch, tokenizer: "PreTrainedTokenizerBase") -> "PreTraine
 
 
 @dataclass
-class Run:
+class PretrainingRun:
     """One pretraining: the loop, its checkpoints and its metrics."""
 
     settings: Scratch
@@ -153,7 +190,12 @@ class Run:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model.to(self.device).train()
         use_onednn(self.model)
-        self.optimizer = optimizer(self.model, settings)
+        self.optimizer = build_adamw(
+            self.model,
+            learning_rate=settings.learning_rate,
+            betas=settings.betas,
+            weight_decay=settings.weight_decay,
+        )
         first = self._resume()
         self.guard = DivergenceGuard("base", settings.steps, self.log.path)
         losses: list[torch.Tensor] = []
@@ -245,23 +287,10 @@ class Run:
         return checkpoints.step_of(checkpoint)
 
 
-def optimizer(model: "PreTrainedModel", settings: Scratch) -> "torch.optim.Optimizer":
-    """AdamW, with weight decay on matrices but not on biases and norms."""
-    import torch
-
-    decayed = [parameter for parameter in model.parameters() if parameter.dim() >= 2]
-    plain = [parameter for parameter in model.parameters() if parameter.dim() < 2]
-    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas, fused=True)
-
-
 def learning_rate(step: int, settings: Scratch) -> float:
     """The rate of a step (from 0): a linear rise, then a cosine down to a tenth of the peak."""
-    warmup = settings.warmup * settings.steps
-    if step < warmup:
-        return settings.learning_rate * (step + 1) / (warmup + 1)
-    progress = (step - warmup) / max(1.0, settings.steps - warmup)
-    return settings.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * progress)))
+    schedule = LearningRateSchedule(settings.steps, settings.warmup * settings.steps, "cosine", floor=0.1)
+    return schedule.rate(step, settings.learning_rate)
 
 
 def _split(texts: list[str], settings: Scratch) -> tuple[list[str], list[str]]:

@@ -1,4 +1,4 @@
-"""The frame of every training: checkpoints held by one process alone, signals heeded, a step cut into passes."""
+"""Shared setup of a training stage: checkpoint lock, signal handlers, gradient accumulation."""
 
 import os
 from collections.abc import Iterator
@@ -29,14 +29,14 @@ def session(stage: Stage, settings: TrainSettings) -> Iterator[Session]:
     from trustdag.models.logging_setup import hide_library_messages
 
     hide_library_messages()
-    folder = stage.checkpoints(settings.model_dump(mode="json"))
+    folder = stage.checkpoints(settings)
     with checkpoints.exclusive(folder), checkpoints.stop_on_signals() as stop:
         yield Session(stage, settings, folder, stop)
 
 
 @dataclass(frozen=True)
 class Batches:
-    """How one optimizer step is cut into forward passes."""
+    """How the examples of one optimizer step are divided over forward passes."""
 
     device: int
     """Examples in one forward pass of one process."""
@@ -50,7 +50,7 @@ def processes() -> int:
 
 
 def batches(settings: TrainSettings) -> Batches:
-    """The cut of `batch_size` over processes and forward passes. Raises UserError where it leaves a remainder."""
+    """Divides `batch_size` over processes and forward passes. Raises UserError if that leaves a remainder."""
     share, remainder = divmod(settings.batch_size, processes())
     if remainder or share == 0:
         raise UserError(f"batch_size: {settings.batch_size} does not divide over {processes()} processes")

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from trustdag.settings import Section
+from trustdag.train.optimizer import ScheduleShape
 
 
 class Lora(Section):
@@ -25,7 +26,7 @@ class TrainSettings(Section):
 
     learning_rate: float = Field(1e-5, gt=0)
     """Peak learning rate."""
-    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    schedule: ScheduleShape = "linear"
     """Shape of the learning rate after the warm-up."""
     warmup: float = Field(0.0, ge=0)
     """Steps over which the learning rate rises from 0: a share of all steps below 1, a number of steps from 1 on."""

@@ -2,21 +2,24 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from trustdag.artifacts import read_json, sha256_file, sha256_text
+from trustdag.artifacts import model_digest, sha256_file, sha256_text
+from trustdag.models.base import model_files
 from trustdag.models.dialogue import PromptFormat
+from trustdag.settings import Section
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What a training method gets, beside its settings."""
+    """What a training method gets, besides its settings."""
 
     method: str
     """The module in `align` that trains it."""
     policy: Path
-    """Model folder that the stage starts from (its `manifest.json` lies beside it)."""
+    """Model folder that the stage starts from."""
     reward: Path | None
     """Model folder of the reward model, for methods that require one."""
     data: Path
@@ -24,7 +27,7 @@ class Stage:
     seed: int
     """Seed of data order, initialisation and sampling."""
     prompt_format: PromptFormat
-    """How the policy is asked; see models/dialogue.py."""
+    """How prompts are rendered; see models/dialogue.py."""
     out: Path
     """Folder that will hold `model/`, `manifest.json` and `metrics.jsonl`."""
 
@@ -43,18 +46,25 @@ class Stage:
         """One line of JSON for each logged step."""
         return self.out / "metrics.jsonl"
 
+    @cached_property
     def made_from(self) -> dict[str, Any]:
-        """The digests of everything that goes into the stage."""
+        """The digests of everything that goes into the stage. Reads the models and the data once."""
         models = {"policy": self.policy} | ({"reward": self.reward} if self.reward else {})
         return {
             "method": self.method,
             "seed": self.seed,
             "prompt_format": self.prompt_format,
-            "models": {role: read_json(folder.parent / "manifest.json")["sha256"] for role, folder in models.items()},
+            "models": {role: _digest(folder) for role, folder in models.items()},
             "data": {name: sha256_file(self.data / f"{name}.parquet") for name in ("train", "validation")},
         }
 
-    def checkpoints(self, settings: dict[str, Any]) -> Path:
-        """Where the stage's checkpoints live: outside its outputs, keyed by all that makes the result."""
-        key = sha256_text([json.dumps({"settings": settings, "made_from": self.made_from()}, sort_keys=True)])
+    def checkpoints(self, settings: Section) -> Path:
+        """Where the stage's checkpoints lie: outside its outputs, keyed by all that makes the result."""
+        key = sha256_text([settings.results_json(), json.dumps(self.made_from, sort_keys=True)])
         return self.out / ".checkpoints" / key[:16]
+
+
+def _digest(folder: Path) -> str:
+    """A model's digest. Raises UserError if the folder holds no model."""
+    model_files(folder)
+    return model_digest(folder)
