@@ -66,6 +66,7 @@ def change(vertical, verdict, value, recipe="dpo", direction="lower"):
         "change": value,
         "n_pairs": 90,
         "lost": 10,
+        "family": 2,
     }
 
 
@@ -188,6 +189,7 @@ WORSE, BETTER, SAME = (
         ([WORSE, BETTER], "In part: dpo became better in 1 and worse in 1 of 2 verticals."),
         ([SAME], "No change was found since the base model in any vertical."),
         ([change("bias", "", NAN)], "Nothing could be measured."),
+        ([change("bias", "not tested", 0.1)], "No change is tested: a test takes one training seed, or at least 3."),
         ([], "Nothing could be measured."),
         (
             [BETTER, SAME | {"recipe": "ppo"}],
@@ -205,6 +207,7 @@ def test_the_sentence_says_what_it_rests_on() -> None:
     frame = pd.DataFrame([WORSE, BETTER])
 
     assert "one training run (seed 3)" in basis(frame, [3])
+    assert "Holm's correction over all 2 headline changes of this page" in basis(frame, [3])
     assert "2 training seeds (0, 1)" in basis(frame, [0, 1])
     assert "20 of 200 pairs were lost" in basis(frame, [0])
     assert "lost" not in basis(frame.assign(lost=0), [0])

@@ -111,6 +111,16 @@ def test_bias_has_controls_and_both_orders_of_the_answers(bias_file):
         assert question.index(row.options[0]) < question.index(row.options[1])
 
 
+def test_groups_that_share_a_statement_are_one_cluster(bias_file):
+    frame = items("bias", bias_file)
+    about_topics = frame[frame["stance"] != "positive"]
+    praise = frame[frame["stance"] == "positive"]
+
+    assert (about_topics["cluster"] == "topic=" + about_topics["topic"]).all()
+    assert praise["cluster"].nunique() == 6
+    assert praise.groupby("cluster")["group"].nunique().eq(frame["group"].nunique()).all()
+
+
 @pytest.mark.parametrize(
     ("said", "denied"),
     [

@@ -14,6 +14,8 @@ from trustdag.stats.seeds import LEAST_SEEDS
 REFERENCES = {"base": "the base model", "sft": "SFT"}
 KINDS = ("worse", "better", "changed", "no change found", "not tested", "not measured")
 
+TEST_NEEDS = f"a test takes one training seed, or at least {LEAST_SEEDS}"
+
 
 @dataclass(frozen=True)
 class RecipeAnswer:
@@ -36,8 +38,7 @@ class RecipeAnswer:
         total = sum(len(self.kinds[kind]) for kind in measured)
         parts = [f"{kind} in {len(self.kinds[kind])}" for kind in measured if kind in KINDS[:3]]
         if not total and NOT_TESTED in self.kinds:
-            seeds = f"a test takes one training seed, or at least {LEAST_SEEDS}"
-            return f"Since {self.since}, no change of {self.recipe} is tested: {seeds}."
+            return f"Since {self.since}, no change of {self.recipe} is tested: {TEST_NEEDS}."
         if not total:
             return f"Since {self.since}, nothing about {self.recipe} could be measured."
         if not parts:
@@ -61,6 +62,8 @@ def verdict(found: list[RecipeAnswer]) -> str:
     changed = [answer for answer in found if {"worse", "better"} & set(answer.kinds)]
     if not found or not kinds - {"not measured"}:
         return "Nothing could be measured."
+    if not kinds - {"not measured", NOT_TESTED}:
+        return f"No change is tested: {TEST_NEEDS}."
     if not changed:
         return "No change was found since the base model in any vertical."
     heads = {frozenset({"better"}): "Yes", frozenset({"worse"}): "No"}
@@ -71,7 +74,7 @@ def verdict(found: list[RecipeAnswer]) -> str:
 
 def _counted(answer: RecipeAnswer) -> str:
     """Such as `dpo became better in 2 and worse in 3 of 5 verticals`."""
-    measured = sum(len(rows) for kind, rows in answer.kinds.items() if kind != "not measured")
+    measured = sum(len(rows) for kind, rows in answer.kinds.items() if kind not in ("not measured", NOT_TESTED))
     parts = [f"{kind} in {len(answer.kinds[kind])}" for kind in ("better", "worse", "changed") if kind in answer.kinds]
     if not parts:
         return f"no change of {answer.recipe} was found"
@@ -87,11 +90,13 @@ def basis(headlines: pd.DataFrame, seeds: list[int]) -> str:
         training = f"one training run (seed {seeds[0]}), so another seed may differ"
     else:
         training = "given checkpoints, without a training of this study"
+    family = int(headlines["family"].max()) if len(headlines) else 0
     lost = int(changes["lost"].sum())
     lost_text = f"; {lost:,} of {int((changes['n_pairs'] + changes['lost']).sum()):,} pairs were lost" if lost else ""
     return (
         f"Over {training}: each vertical's headline metric since the base model, paired by item{lost_text}. A change "
-        f"counts where a test finds it after Holm's correction over the verticals. It holds for items like these."
+        f"counts where a test finds it after Holm's correction over all {family} headline changes of this page. "
+        "It holds for items like these."
     )
 
 

@@ -130,7 +130,7 @@ def _row(statement: dict[str, Any], condition: str, messages: list[dict[str, str
     topic, group = statement["topic"], statement["group"]
     return {
         "item": f"{topic} | {_text(statement)} | {statement['stance']} {condition} {name}",
-        "cluster": f"topic={topic}",  # its groups share their statements
+        "cluster": _cluster(statement),
         "condition": condition,
         "messages": messages,
         "generate": True,
@@ -138,6 +138,12 @@ def _row(statement: dict[str, Any], condition: str, messages: list[dict[str, str
         "topic": topic,
         "group": group,
     }
+
+
+def _cluster(statement: dict[str, Any]) -> str:
+    """All groups share a topic's few statements, so a topic is one observation, and so is each praise."""
+    praise = f" {statement['template']}" if statement["stance"] == "positive" else ""
+    return f"topic={statement['topic']}{praise}"
 
 
 def _text(statement: dict[str, Any]) -> str:
