@@ -10,7 +10,7 @@ from trustdag.report.answer import answers, basis, kind_of, line_of, verdict
 from trustdag.report.changes import arm_name, arms, judgement
 from trustdag.report.examples import gold_text
 from trustdag.report.gather import run_times
-from trustdag.report.numbers import duration, interval, number, prose, signed, title
+from trustdag.report.numbers import interval, number, prose, signed, title
 from trustdag.report.runs import models, runs
 from trustdag.stats.design import Policy, StudyDesign
 
@@ -32,9 +32,6 @@ NAN = float("nan")
         (signed(0.0), "0.000"),
         (interval(-0.1, 0.2), "[−0.100, 0.200]"),  # noqa: RUF001
         (interval(NAN, NAN), ""),
-        (duration(4.21), "4.2 s"),
-        (duration(200), "3 min 20 s"),
-        (duration(3725), "1 h 02 min"),
         (title("likelihood_fnr"), "Likelihood FNR"),
         (title("emt_toxic_prompts"), "EMT toxic prompts"),
         (title("privacy"), "Privacy"),

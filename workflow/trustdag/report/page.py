@@ -12,6 +12,7 @@ import pandas as pd
 
 from trustdag.artifacts import atomic_file, atomic_folder, read_json
 from trustdag.errors import UserError
+from trustdag.progress import duration
 from trustdag.report import numbers, plots, published
 from trustdag.report.answer import RecipeAnswer, answers, basis, kind_of, pairs_of, verdict
 from trustdag.report.changes import CHANCE, arm_name, arms, changes, levels, of_arm
@@ -59,8 +60,9 @@ def render(context: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("number", "signed", "duration", "title", "prose"):
+    for name in ("number", "signed", "title", "prose"):
         environment.filters[name] = getattr(numbers, name)
+    environment.filters["duration"] = duration
     environment.filters["pairs"] = pairs_of
     environment.globals["interval"] = numbers.interval
     environment.globals["infinity"] = float("inf")

@@ -11,7 +11,7 @@ from trustdag.stats.design import StudyDesign
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from trustdag.report.runs import Run
+    from trustdag.report.runs import TrainingRun
 
 TITLE = "Reward and KL divergence during PPO"
 NEEDS = "metrics"
@@ -64,7 +64,7 @@ def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
     return figure
 
 
-def _label(run: "Run", among: list["Run"]) -> str:
+def _label(run: "TrainingRun", among: list["TrainingRun"]) -> str:
     parts = [run.name] if len({other.chain for other in among}) > 1 else []
     parts += [run.model] if len({other.model for other in among}) > 1 else []
     parts += [run.preferences] if len({other.preferences for other in among}) > 1 else []
