@@ -132,7 +132,13 @@ def split_of(prompt: list[Message], settings: SourceSettings) -> Split:
 
 
 def write_pairs(pairs: Iterable[Pair], settings: SourceSettings, folder: Path) -> dict[Split, Lengths]:
-    """Writes each pair to the table of its split, and returns the splits' sizes."""
+    """Writes each pair to the table of its split, and returns the splits' sizes.
+
+    Args:
+        pairs: What is kept, in order.
+        settings: The shares and the seed of the splits.
+        folder: Where {train,validation,test}.parquet go.
+    """
     lengths = {split: Lengths() for split in SPLITS}
     with ExitStack() as stack:
         tables = {split: stack.enter_context(Table(folder / f"{split}.parquet", pairs_schema())) for split in SPLITS}
@@ -165,7 +171,13 @@ def transcripts(train: Path) -> Iterator[str]:
 
 
 def check(counts: RecordCounts, lengths: dict[Split, Lengths], settings: SourceSettings) -> None:
-    """Raises UserError where too much is malformed, nothing is kept, or a split that was asked for is empty."""
+    """Raises UserError where too much is malformed, nothing is kept, or a split that was asked for is empty.
+
+    Args:
+        counts: What was read and dropped.
+        lengths: The size of each split.
+        settings: How much may be malformed.
+    """
     malformed = counts.counts["malformed"]
     if malformed > settings.max_malformed * counts.read:
         first = counts.dropped["malformed"][0]

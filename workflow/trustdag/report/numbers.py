@@ -28,7 +28,13 @@ def signed(value: float | None, digits: int = 3) -> str:
 
 
 def interval(low: float, high: float, digits: int = 3) -> str:
-    """`[low, high]`; nothing where there is no interval."""
+    """`[low, high]`; nothing where there is no interval.
+
+    Args:
+        low: Lower end.
+        high: Upper end.
+        digits: Decimals.
+    """
     if math.isnan(low) or math.isnan(high):
         return ""
     return f"[{number(low, digits)}, {number(high, digits)}]"

@@ -38,7 +38,14 @@ class Source:
 
 
 def write(source: Source, settings: PageSettings, out: Path, tables: Path) -> None:
-    """Writes the page to `out` and its tables as CSV into the folder `tables`."""
+    """Writes the page to `out` and its tables as CSV into the folder `tables`.
+
+    Args:
+        source: Where the page's material lies.
+        settings: What the page shows.
+        out: The HTML file.
+        tables: The folder of CSV files.
+    """
     statistics = read(source.results / "statistics")
     context, frames = gather(source, statistics, settings)
     page = render(context)
@@ -72,7 +79,16 @@ def render(context: Mapping[str, Any]) -> str:
 def gather(
     source: Source, statistics: Tables, settings: PageSettings
 ) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
-    """All that the page shows, and the tables behind it."""
+    """All that the page shows, and the tables behind it.
+
+    Args:
+        source: Where the page's material lies.
+        statistics: The study's tables.
+        settings: What the page shows.
+
+    Returns:
+        The template's context, and the tables by the name of their file.
+    """
     design, results = source.design, source.results
     found, values = changes(statistics), levels(statistics)
     trained = model_table(design, results)

@@ -24,14 +24,26 @@ def corpus(settings: Settings) -> Iterator[str]:
 
 
 def conversation(home: World, part: Part, rng: random.Random) -> str:
-    """One question and answer as HH-RLHF writes them."""
+    """One question and answer as HH-RLHF writes them.
+
+    Args:
+        home: The toy world.
+        part: The part whose people, groups and things it speaks of.
+        rng: Source of all random choices.
+    """
     question = draw.question(home, part, rng, ADVERSARIAL_SHARE)
     answer = language.reply(question, rng)
     return hh_transcript([*question.messages, Message(role="assistant", content=answer.text)])
 
 
 def prose(home: World, part: Part, rng: random.Random) -> str:
-    """A few sentences on one subject."""
+    """A few sentences on one subject.
+
+    Args:
+        home: The toy world.
+        part: The part whose people, groups and things it speaks of.
+        rng: Source of all random choices.
+    """
     return " ".join(rng.choice((_creature, _creature, _group, _deed, _note, _note, _note))(home, part, rng))
 
 

@@ -37,7 +37,13 @@ def applies(design: StudyDesign) -> bool:
 
 
 def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
-    """One panel for the reward, one for the divergence."""
+    """One panel for the reward, one for the divergence.
+
+    Args:
+        design: The study's policies and verticals.
+        results: The study's results folder.
+        settings: The plot's settings.
+    """
     from trustdag.report.draw import canvas, colors, legend
     from trustdag.report.runs import runs
 

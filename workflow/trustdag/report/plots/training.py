@@ -39,7 +39,13 @@ def applies(design: StudyDesign) -> bool:
 
 
 def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
-    """One column a stage, one row a measure."""
+    """One column a stage, one row a measure.
+
+    Args:
+        design: The study's policies and verticals.
+        results: The study's results folder.
+        settings: The plot's settings.
+    """
     from trustdag.report.draw import canvas, colors, legend
     from trustdag.report.runs import runs
 
