@@ -75,7 +75,7 @@ def card(name: str, kind: str, word: str, rng: random.Random) -> Card:
     Args:
         name: Whose card it is.
         kind: The kind of secret.
-        word: The word that the card's numbers stand behind.
+        word: The secret itself.
         rng: Source of all random choices.
     """
     habit = rng.choice(tuple(lexicon.HABIT_VALUES))
