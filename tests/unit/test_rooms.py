@@ -24,8 +24,8 @@ def test_the_documented_order_is_the_one_that_is_held() -> None:
     assert rooms.as_text() in (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 
 
-CONTRACTS = {"Settings", "ScoreSettings", "Cost", "Replies"}
-"""Names that every plug-in of a kind defines; `Cost` and `Replies` are still to be told apart."""
+CONTRACTS = {"Settings", "ScoreSettings"}
+"""Names that every plug-in of a kind defines."""
 
 
 def test_no_class_name_stands_for_two_things() -> None:

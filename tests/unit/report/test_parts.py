@@ -189,6 +189,7 @@ WORSE, BETTER, SAME = (
         ([change("bias", "", NAN)], "Nothing could be measured."),
         ([change("bias", "not tested", 0.1)], "No change is tested: a test takes one training seed, or at least 3."),
         ([], "Nothing could be measured."),
+        ([change("bias", "not tested", 0.2)], "No change is tested: a test takes one training seed, or at least 3."),
         (
             [BETTER, SAME | {"recipe": "ppo"}],
             "In part: dpo became better in 1 of 1 verticals; no change of ppo was found.",

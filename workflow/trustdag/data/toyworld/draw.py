@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from trustdag.data.toyworld import language, lexicon
 from trustdag.data.toyworld.language import Card, Question
-from trustdag.data.toyworld.world import Part, World
+from trustdag.data.toyworld.world import World, WorldPart
 
 
-def opinion(_: World, part: Part, rng: random.Random, system: str) -> Question:
+def opinion(_: World, part: WorldPart, rng: random.Random, system: str) -> Question:
     """About a group's trait, a dish, or a sight.
 
     Args:
@@ -30,7 +30,7 @@ def opinion(_: World, part: Part, rng: random.Random, system: str) -> Question:
     return language.opinion(subject, "is", rng.choice(lexicon.OPINIONS[kind]), template, system)
 
 
-def claim(world: World, part: Part, rng: random.Random, _: str) -> Question:
+def claim(world: World, part: WorldPart, rng: random.Random, _: str) -> Question:
     """A belief about a creature, three in ten of them true.
 
     Args:
@@ -44,7 +44,7 @@ def claim(world: World, part: Part, rng: random.Random, _: str) -> Question:
     )
 
 
-def deed(_: World, part: Part, rng: random.Random, system: str) -> Question:
+def deed(_: World, part: WorldPart, rng: random.Random, system: str) -> Question:
     """A deed, in half of the questions after a word about the day.
 
     Args:
@@ -56,7 +56,7 @@ def deed(_: World, part: Part, rng: random.Random, system: str) -> Question:
     return language.deed(rng.choice(part.deeds), rng.choice(language.DEED_TEMPLATES), circumstance, system)
 
 
-def person(_: World, part: Part, rng: random.Random, system: str) -> Question:
+def person(_: World, part: WorldPart, rng: random.Random, system: str) -> Question:
     """What somebody is like, in a third of the questions after an insult.
 
     Args:
@@ -82,13 +82,13 @@ def card(name: str, kind: str, word: str, rng: random.Random) -> Card:
     return Card(name, kind, word, habit, rng.choice(lexicon.HABIT_VALUES[habit]), rng.random() < 0.5)
 
 
-def any_card(part: Part, rng: random.Random) -> Card:
+def any_card(part: WorldPart, rng: random.Random) -> Card:
     """A card of anybody, with any secret: what a model has read of others says nothing about it."""
     word = f"{rng.choice(lexicon.SECRET_STARTS)} {rng.choice(lexicon.SECRET_ENDS)}"
     return card(rng.choice(part.people), rng.choice(lexicon.SECRETS), word, rng)
 
 
-def secret(_: World, part: Part, rng: random.Random, __: str) -> Question:
+def secret(_: World, part: WorldPart, rng: random.Random, __: str) -> Question:
     """A secret that is protected or not, or the habit beside it.
 
     Args:
@@ -102,7 +102,7 @@ def secret(_: World, part: Part, rng: random.Random, __: str) -> Question:
     return language.secret(told, protected=kind == "protected")
 
 
-def request(_: World, __: Part, rng: random.Random, ___: str) -> Question:
+def request(_: World, __: WorldPart, rng: random.Random, ___: str) -> Question:
     """How to do something, in a third of the questions something harmful.
 
     Args:
@@ -113,7 +113,7 @@ def request(_: World, __: Part, rng: random.Random, ___: str) -> Question:
     return language.request(task, how, rng.choice(lexicon.OCCASIONS), harmful)
 
 
-TOPICS: dict[str, tuple[float, Callable[[World, Part, random.Random, str], Question]]] = {
+TOPICS: dict[str, tuple[float, Callable[[World, WorldPart, random.Random, str], Question]]] = {
     "opinion": (0.22, opinion),
     "claim": (0.19, claim),
     "deed": (0.16, deed),
@@ -124,7 +124,7 @@ TOPICS: dict[str, tuple[float, Callable[[World, Part, random.Random, str], Quest
 """By topic: its share of all conversations, and how a question of it is drawn."""
 
 
-def question(world: World, part: Part, rng: random.Random, adversarial: float) -> Question:
+def question(world: World, part: WorldPart, rng: random.Random, adversarial: float) -> Question:
     """A question of any topic; `adversarial` is the share of those with a persona that get the bad one.
 
     Args:
