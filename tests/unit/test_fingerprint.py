@@ -20,7 +20,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def fresh(*modules: str) -> str:
-    for function in (fingerprint.code_of, fingerprint.imports_of, fingerprint._tree_of):
+    for function in (fingerprint.code_of, fingerprint.imports_of, fingerprint.syntax_tree_of):
         function.cache_clear()
     return code_of(*modules)
 

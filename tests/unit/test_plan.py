@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trustdag.errors import UserError
-from trustdag.plan import Comparison, PlanSettings, Task, choose, comparisons_of, tasks_needed
+from trustdag.plan import PlannedComparison, PlanSettings, Task, choose, comparisons_of, tasks_needed
 from trustdag.stats.design import Policy, StudyDesign
 
 
@@ -16,7 +16,7 @@ def task(number, hours, *needs):
 
 
 def comparison(name, weight, *needs):
-    return Comparison(name, weight, (), frozenset(needs))
+    return PlannedComparison(name, weight, (), frozenset(needs))
 
 
 def by_force(tasks, comparisons, budget):

@@ -102,7 +102,13 @@ def read_json(path: Path) -> Any:
 
 
 def read_table(path: Path, columns: Iterable[str], what: str) -> "pd.DataFrame":
-    """A Parquet file with at least these columns. Raises UserError naming the file if it is not one of `what`."""
+    """A Parquet file with at least these columns. Raises UserError naming the file if it is not one of `what`.
+
+    Args:
+        path: The file.
+        columns: Columns that it must have.
+        what: What it holds, for messages, such as `items`.
+    """
     import pandas as pd
     import pyarrow as pa
 

@@ -26,7 +26,7 @@ def code_of(*modules: str) -> str:
 
     Names are relative to the package, such as `align.dpo`. Raises FileNotFoundError for a module that does not exist.
     """
-    trees = {str(path.relative_to(PACKAGE)): _digest(_tree_of(path)) for path in sorted(reachable(*modules))}
+    trees = {str(path.relative_to(PACKAGE)): _digest(syntax_tree_of(path)) for path in sorted(reachable(*modules))}
     fingerprint = _digest(json.dumps(trees))
     _INDEX[fingerprint] = trees
     return fingerprint
@@ -45,7 +45,7 @@ def changed(modules: Mapping[str, str]) -> list[str]:
 
 
 def _digest_now(path: Path) -> str | None:
-    return _digest(_tree_of(path)) if path.is_file() else None
+    return _digest(syntax_tree_of(path)) if path.is_file() else None
 
 
 def _digest(text: str) -> str:
@@ -98,7 +98,8 @@ def imports_of(path: Path) -> tuple[Path, ...]:
 
 
 @cache
-def _tree_of(path: Path) -> str:
+def syntax_tree_of(path: Path) -> str:
+    """A file's syntax tree as text, without docstrings."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):

@@ -53,7 +53,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PlannedComparison:
     """A paired difference of the study: one policy against its reference, on one vertical."""
 
     name: str
@@ -68,7 +68,7 @@ class Comparison:
 class Plan:
     """What to run."""
 
-    covered: tuple[Comparison, ...]
+    covered: tuple[PlannedComparison, ...]
     run: frozenset[int]
     hours: float
     value: float
@@ -81,7 +81,7 @@ class Plan:
         return self.bound - self.value <= SLACK * max(1.0, self.value)
 
 
-def choose(tasks: Sequence[Task], comparisons: Sequence[Comparison], budget: float, seconds: float = 60) -> Plan:
+def choose(tasks: Sequence[Task], comparisons: Sequence[PlannedComparison], budget: float, seconds: float = 60) -> Plan:
     """The plan that covers the most, and among those the cheapest.
 
     Raises UserError for a negative budget, and ValueError if a comparison or a task needs an unknown task.
@@ -110,7 +110,7 @@ def choose(tasks: Sequence[Task], comparisons: Sequence[Comparison], budget: flo
     return Plan(tuple(covered), run, hours, value, value if proven else bound)
 
 
-def tasks_needed(tasks: Sequence[Task], comparisons: Sequence[Comparison]) -> frozenset[int]:
+def tasks_needed(tasks: Sequence[Task], comparisons: Sequence[PlannedComparison]) -> frozenset[int]:
     """All tasks that the comparisons need, directly or not."""
     by_id = {task.id: task for task in tasks}
     found: set[int] = set()
@@ -126,7 +126,7 @@ def tasks_needed(tasks: Sequence[Task], comparisons: Sequence[Comparison]) -> fr
 class _Program:
     """The integer program in PuLP."""
 
-    def __init__(self, tasks: Sequence[Task], comparisons: Sequence[Comparison], budget: float) -> None:
+    def __init__(self, tasks: Sequence[Task], comparisons: Sequence[PlannedComparison], budget: float) -> None:
         import pulp
 
         self.pulp, self.comparisons, self.tasks = pulp, comparisons, tasks
@@ -169,7 +169,7 @@ class _Program:
             solver.tmpDir = folder
             problem.solve(solver)
 
-    def covered(self) -> list[Comparison]:
+    def covered(self) -> list[PlannedComparison]:
         """The comparisons of the last solution."""
         values = [variable.value() or 0.0 for variable in self.cover]
         return [each for each, value in zip(self.comparisons, values, strict=True) if value > 0.5]
@@ -180,7 +180,7 @@ class _Program:
 
 def comparisons_of(
     design: "StudyDesign", settings: PlanSettings, records: str, makers: Mapping[str, int]
-) -> list[Comparison]:
+) -> list[PlannedComparison]:
     """Every paired difference of a study: each policy with its base model and its SFT, on each vertical.
 
     `records` is the folder of the record files; `makers` says which pending job makes a file.
@@ -194,7 +194,7 @@ def comparisons_of(
             for vertical in design.verticals:
                 targets = tuple(f"{records}/{each}/{vertical}.parquet" for each in (policy.id, reference))
                 found.append(
-                    Comparison(
+                    PlannedComparison(
                         name=f"{policy.id} against {reference} on {vertical}",
                         weight=_weight(settings, policy, vertical, seeds),
                         targets=targets,

@@ -56,7 +56,13 @@ class Section(BaseModel):
 
 
 def explain(error: ValidationError, origin: str, value: Any = None) -> str:
-    """A validation error of `value` as lines of `file: key: what is wrong (got what)`."""
+    """A validation error of `value` as lines of `file: key: what is wrong (got what)`.
+
+    Args:
+        error: What pydantic says.
+        origin: The file or option that the value came from.
+        value: What was validated.
+    """
     return "\n".join(f"{origin}: {line}" for detail in error.errors() for line in _complaints(detail, value))
 
 

@@ -8,17 +8,18 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.support import ppo_world as world
+from trustdag.rl.trainer import PPOTrainer
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
 
-import flops
+import flops  # type: ignore[import-not-found]
 
 
-def test_it_counts_what_a_training_step_does(tmp_path, monkeypatch):
+def test_it_counts_what_a_training_step_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trustdag.models.cpu.mkl_is_slow", lambda: False)  # PyTorch does not count oneDNN's products
     # given a policy wide enough for its matrices to be what counts, and replies of several lengths
     policy = world.policy(hidden_size=64, intermediate_size=256, attn_implementation="eager")
-    run = world.PPOTrainer(policy, world.tokenizer(), world.count_w5, world.prompts(), world.settings(), tmp_path)
+    run = PPOTrainer(policy, world.tokenizer(), world.count_w5, world.prompts(), world.settings(), tmp_path)
     batch = run.rollout(run.next_prompts())
     longest = batch.tokens.shape[1]
     # when
@@ -34,7 +35,7 @@ def test_it_counts_what_a_training_step_does(tmp_path, monkeypatch):
     assert counter.get_total_flops() == pytest.approx(expected + upper_half, rel=0.03)
 
 
-def test_a_cpu_has_a_measured_peak():
+def test_a_cpu_has_a_measured_peak() -> None:
     torch.set_num_threads(1)
     wall, processor = flops.peak(torch.device("cpu"))
     assert 1e9 < wall <= processor * 1.5

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from trustdag.artifacts import sha256_file
 from trustdag.cli import main
 from trustdag.data import hh, prepare, sources
+from trustdag.data.card import RecordCounts
 from trustdag.data.source import Message, Pair
 from trustdag.data.tables import Table, pairs_schema
 from trustdag.errors import UserError
@@ -182,11 +183,11 @@ def test_kept_pairs_depend_on_no_order_and_share_no_prompt_between_splits(drawn:
     ]
     by_split: list[dict[str, set[str]]] = []
     for _ in range(2):
-        reading = prepare.Reading()
+        counts = RecordCounts()
         found: dict[str, set[str]] = {split: set() for split in prepare.SPLITS}
-        for pair in prepare.kept(pairs, HALVES, reading, lambda _: None):
+        for pair in prepare.kept(pairs, HALVES, counts, lambda: None):
             found[prepare.split_of(pair["prompt"], HALVES)].add(prepare.prompt_id(pair["prompt"]))
-        assert reading.kept == sum(map(len, found.values())) == reading.read - reading.counts.total()
+        assert counts.kept == sum(map(len, found.values())) == counts.read - counts.counts.total()
         by_split.append(found)
         rng.shuffle(pairs)
     assert by_split[0] == by_split[1]

@@ -230,11 +230,6 @@ def test_the_json_holds_every_job_and_the_sums():
     assert len(found["critical_path"]) == 3
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0 s"), (89, "89 s"), (600, "10 min"), (12_000, "3 h 20 min")])
-def test_times_are_for_people(seconds, text):
-    assert table.duration(seconds) == text
-
-
 def test_the_picture_tells_done_ready_and_blocked():
     everything = [job(1, rule="base"), job(2, [1], rule="dpo"), job(3, [2], rule="generate"), job(4, [1], rule="plot")]
     pending = [job(2, rule="dpo"), job(3, [2], rule="generate")]

@@ -4,15 +4,17 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from tests.support import invented_study
 from trustdag import fingerprint
-from trustdag.artifacts import write_json
+from trustdag.artifacts import read_json, write_json
 from trustdag.cli import main
 from trustdag.fingerprint import code_of
 from trustdag.jobs import record as job_record
@@ -21,20 +23,21 @@ from trustdag.report.examples import examples
 from trustdag.report.numbers import interval, number, signed
 from trustdag.report.settings import PageSettings
 from trustdag.report.summary import failures
+from trustdag.stats.design import StudyDesign
 
 NOTICE = "The world of this study is invented."
 LOADS = ("src", "href", "srcset", "data", "poster", "action", "formaction", "background", "xlink:href")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def invented():
+def invented() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, module in invented_study.modules().items():
             patch.setitem(sys.modules, name, module)
         yield
 
 
-def make(results, study):
+def make(results: Path, study: StudyDesign) -> Path:
     """Everything of a study up to its page; its plots are stand-ins, as test_report_plots.py draws them."""
     invented_study.write_study(study, results, items=40)
     where = ["--design", f"{results}/design.json", "--records-root", f"{results}/records"]
@@ -46,20 +49,20 @@ def make(results, study):
     return results
 
 
-def write_page(results, *more):
+def write_page(results: Path, *more: str) -> int:
     files = ["--configuration", f"{results}/configuration.json", "--benchmarks", f"{results}/benchmarks"]
     out = ["--out", f"{results}/report.html", "--tables", f"{results}/tables"]
     return main(["report", "--design", f"{results}/design.json", "--results", str(results), *files, *out, *more])
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of one training seed."""
     return make(tmp_path_factory.mktemp("one"), invented_study.cells(notice=NOTICE))
 
 
 @pytest.fixture(scope="module")
-def seeds_results(tmp_path_factory):
+def seeds_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of two training seeds."""
     return make(tmp_path_factory.mktemp("several"), invented_study.cells(seeds=(0, 1)))
 
@@ -67,29 +70,36 @@ def seeds_results(tmp_path_factory):
 class Page(HTMLParser):
     """The tags, attributes and texts of a page."""
 
-    def __init__(self, text):
+    def __init__(self, text: str) -> None:
         super().__init__()
-        self.tags, self.attributes, self.texts, self._open = [], [], [], []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.texts: list[str] = []
         self.feed(text)
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.attributes += [(tag, name, value or "") for name, value in attrs]
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         self.texts.append(data)
 
     @property
-    def text(self):
+    def text(self) -> str:
         """What a reader sees, with single spaces."""
         return " ".join(" ".join(self.texts).split())
 
 
-def page_of(results):
+def rows(frame: pd.DataFrame) -> list[Any]:
+    """The rows of a table as named tuples."""
+    return list(frame.itertuples())
+
+
+def page_of(results: Path) -> "Page":
     return Page((results / "report.html").read_text(encoding="utf-8"))
 
 
-def test_the_page_loads_nothing_from_elsewhere(results):
+def test_the_page_loads_nothing_from_elsewhere(results: Path) -> None:
     text = (results / "report.html").read_text(encoding="utf-8")
     page = Page(text)
 
@@ -101,7 +111,7 @@ def test_the_page_loads_nothing_from_elsewhere(results):
     assert "url(" not in text
 
 
-def test_replies_and_prompts_are_shown_as_text_and_never_as_markup(results):
+def test_replies_and_prompts_are_shown_as_text_and_never_as_markup(results: Path) -> None:
     page = page_of(results)
 
     assert "<script>dpo</script> says" in page.text
@@ -109,56 +119,56 @@ def test_replies_and_prompts_are_shown_as_text_and_never_as_markup(results):
     assert not any(name.startswith("on") for _, name, _ in page.attributes)
 
 
-def test_the_notice_stands_before_any_number(results):
+def test_the_notice_stands_before_any_number(results: Path) -> None:
     text = page_of(results).text
 
     assert text.index(NOTICE) < text.index("The answer")
 
 
 @pytest.mark.parametrize("study", ["results", "seeds_results"])
-def test_the_page_reproduces_the_numbers_of_the_tables(study, request):
+def test_the_page_reproduces_the_numbers_of_the_tables(study: str, request: pytest.FixtureRequest) -> None:
     results = request.getfixturevalue(study)
     text = page_of(results).text
     changes = pd.read_csv(results / "tables" / "changes.csv")
     levels = pd.read_csv(results / "tables" / "levels.csv")
 
-    for row in changes[changes["reference"] == "base"].itertuples():
+    for row in rows(changes[changes["reference"] == "base"]):
         assert f"{signed(row.change)} {interval(row.low, row.high)}".strip() in text
-    for row in levels.itertuples():
+    for row in rows(levels):
         assert f"{number(row.value)} {interval(row.low, row.high)}".strip() in text
 
 
-def test_every_change_of_a_headline_metric_is_judged_in_words(results):
+def test_every_change_of_a_headline_metric_is_judged_in_words(results: Path) -> None:
     text = page_of(results).text
     changes = pd.read_csv(results / "tables" / "changes.csv", keep_default_na=False, na_values=[""])
     found = changes[changes["headline"] & changes["verdict"].isin(["rose", "fell"])]
 
     assert len(found)
-    for row in found.itertuples():
+    for row in rows(found):
         assert f"{row.metric.replace('_', ' ')} {row.verdict} by {number(abs(row.change))}" in text.lower()
     better = found[(found["verdict"] == "rose") == (found["direction"] == "higher")]
     assert text.count("✓ better") >= len(better)
 
 
-def test_the_answer_says_which_changes_are_corrected_together(results):
+def test_the_answer_says_which_changes_are_corrected_together(results: Path) -> None:
     # Given five verticals: three recipes since the base model, two since SFT.
     text = page_of(results).text
 
     assert "The 25 headline changes that this page speaks of" in text
 
 
-def test_two_training_seeds_are_not_tested_and_the_page_says_so(seeds_results):
+def test_two_training_seeds_are_not_tested_and_the_page_says_so(seeds_results: Path) -> None:
     text = page_of(seeds_results).text
 
     assert "no change of dpo is tested: a test takes one training seed, or at least 3" in text
     assert "could be measured" not in text
 
 
-def test_each_number_says_over_which_clusters_it_is(results):
+def test_each_number_says_over_which_clusters_it_is(results: Path) -> None:
     assert "over 40 clusters" in page_of(results).text
 
 
-def test_the_tables_are_those_of_statistics(results):
+def test_the_tables_are_those_of_statistics(results: Path) -> None:
     for name in ("metrics", "differences"):
         made = pd.read_csv(results / "statistics" / f"{name}.csv")
         shown = pd.read_csv(results / "tables" / f"{name}.csv")
@@ -168,7 +178,7 @@ def test_the_tables_are_those_of_statistics(results):
     )
 
 
-def test_training_seeds_are_averaged_and_none_is_shown_alone(seeds_results):
+def test_training_seeds_are_averaged_and_none_is_shown_alone(seeds_results: Path) -> None:
     changes = pd.read_csv(seeds_results / "tables" / "changes.csv")
     seeds = pd.read_csv(seeds_results / "statistics" / "seeds.csv")
 
@@ -178,7 +188,7 @@ def test_training_seeds_are_averaged_and_none_is_shown_alone(seeds_results):
     assert merged["change"].tolist() == pytest.approx(merged["value"].tolist())
 
 
-def test_every_part_that_a_reader_looks_for_is_there(results):
+def test_every_part_that_a_reader_looks_for_is_there(results: Path) -> None:
     page = page_of(results)
     ids = {value for _, name, value in page.attributes if name == "id"}
 
@@ -193,16 +203,16 @@ def test_every_part_that_a_reader_looks_for_is_there(results):
         "80 items in 40 clusters",
         "Null scores: 3",
         "train dpo",
-        "12.5 s",
+        "12 s",
         "Chance: 0.250",
     ):
         assert expected in page.text
 
 
-def test_a_metric_is_shown_by_topic_and_group_with_its_counts_and_not_among_the_conditions(results):
+def test_a_metric_is_shown_by_topic_and_group_with_its_counts_and_not_among_the_conditions(results: Path) -> None:
     text = page_of(results).text
     metrics = pd.read_csv(results / "statistics" / "metrics.csv").set_index(["policy", "metric", "condition"])
-    row = metrics.loc[("toy/base", "stereotype_index", "topic=topic 1")]
+    row: Any = metrics.loc[("toy/base", "stereotype_index", "topic=topic 1"), :]
 
     assert "Bias by topic" in text
     assert "Bias by group" in text
@@ -213,16 +223,17 @@ def test_a_metric_is_shown_by_topic_and_group_with_its_counts_and_not_among_the_
     assert f"{row['parsed']} of {row['n']} parsed" in by_topic
 
 
-def test_a_page_of_current_code_speaks_of_no_other(results):
+def test_a_page_of_current_code_speaks_of_no_other(results: Path) -> None:
     assert "made by code that has changed" not in page_of(results).text
 
 
-def test_the_page_names_what_other_code_made_and_the_files_that_changed(results, tmp_path):
+def test_the_page_names_what_other_code_made_and_the_files_that_changed(results: Path, tmp_path: Path) -> None:
     # Given records of the study's jobs: one of code as it is, two of code that changed, one that left the study
     shutil.copytree(results, tmp_path / "study")
-    now = code_of("align.dpo")
-    book = {now: fingerprint._INDEX[now], "0ld": fingerprint._INDEX[now] | {"align/dpo.py": "0" * 16}}
-    write_json(tmp_path / "study" / ".jobs" / "code.json", book)
+    now, index = code_of("align.dpo"), tmp_path / "study" / ".jobs" / "code.json"
+    fingerprint.write_fingerprint_index(index)
+    modules = read_json(index)[now]
+    write_json(index, {now: modules, "0ld": modules | {"align/dpo.py": "0" * 16}})
     for rule, wildcards, code in (
         ("sft", "toy,judge,sft,0", now),
         ("dpo", "toy,judge,sft-dpo,0", "0ld"),
@@ -242,7 +253,7 @@ def test_the_page_names_what_other_code_made_and_the_files_that_changed(results,
     assert "sft-dpo,7" not in said
 
 
-def test_settings_change_the_page_alone(results, tmp_path):
+def test_settings_change_the_page_alone(results: Path, tmp_path: Path) -> None:
     settings = json.dumps({"title": "Another title", "examples": 0})
     other = ["--out", str(tmp_path / "page.html"), "--tables", str(tmp_path / "tables"), "--settings", settings]
 
@@ -253,7 +264,7 @@ def test_settings_change_the_page_alone(results, tmp_path):
     assert "toxicity-00" not in text
 
 
-def test_equal_inputs_give_an_equal_page(results, tmp_path, monkeypatch):
+def test_equal_inputs_give_an_equal_page(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     origin = {"trustdag": "1", "commit": "a", "python": "3", "platform": "here", "packages": {}}
     monkeypatch.setattr("trustdag.report.gather.provenance", lambda: origin)
 
@@ -265,7 +276,7 @@ def test_equal_inputs_give_an_equal_page(results, tmp_path, monkeypatch):
         assert table.read_bytes() == (tmp_path / "second" / table.name).read_bytes()
 
 
-def test_a_long_reply_is_cut_with_a_mark(results, tmp_path):
+def test_a_long_reply_is_cut_with_a_mark(results: Path, tmp_path: Path) -> None:
     settings = json.dumps({"reply_characters": 20})
     assert (
         write_page(
@@ -278,7 +289,7 @@ def test_a_long_reply_is_cut_with_a_mark(results, tmp_path):
 
 
 @pytest.mark.parametrize("missing", ["plots/changes.svg", "statistics/metrics.csv", "models/toy/base/manifest.json"])
-def test_a_missing_file_is_named(results, missing, capsys):
+def test_a_missing_file_is_named(results: Path, missing: str, capsys: pytest.CaptureFixture[str]) -> None:
     hidden = results / missing
     hidden.rename(hidden.with_suffix(".hidden"))
     try:
@@ -331,7 +342,7 @@ def test_lost_pairs_are_stated_beside_every_headline_change(results: Path) -> No
     lost = changes[changes["headline"] & (changes["lost"] > 0)]
 
     assert len(lost)
-    for row in lost.itertuples():
+    for row in rows(lost):
         assert f"{row.n_pairs} of {row.n_pairs + row.lost} items" in text
 
 
@@ -342,7 +353,7 @@ def test_the_summary_names_each_headline_change_the_cost_and_the_page(
     shown = capsys.readouterr().out
     changes = pd.read_csv(results / "tables" / "changes.csv", keep_default_na=False, na_values=[""])
 
-    for row in changes[changes["headline"] & (changes["reference"] == "base")].itertuples():
+    for row in rows(changes[changes["headline"] & (changes["reference"] == "base")]):
         assert signed(row.change) in shown
         assert interval(row.low, row.high) in shown
     assert "of job time together" in shown

@@ -16,7 +16,7 @@ from trustdag.report.settings import ReportSettings
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("plots")
     with pytest.MonkeyPatch.context() as patch:
         for name, module in invented_study.modules().items():
@@ -27,7 +27,7 @@ def results(tmp_path_factory):
     return folder
 
 
-def draw(results, name, out, settings="{}"):
+def draw(results: Path, name: str, out: Path, settings: str = "{}") -> int:
     return main(
         [
             "plot",
@@ -45,7 +45,7 @@ def draw(results, name, out, settings="{}"):
 
 
 @pytest.mark.parametrize("name", plots.names())
-def test_a_plot_is_drawn_as_svg_and_png(results, tmp_path, name):
+def test_a_plot_is_drawn_as_svg_and_png(results: Path, tmp_path: Path, name: str) -> None:
     assert draw(results, name, tmp_path / f"{name}.svg") == 0
 
     svg = (tmp_path / f"{name}.svg").read_text(encoding="utf-8")
@@ -55,7 +55,7 @@ def test_a_plot_is_drawn_as_svg_and_png(results, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", plots.names())
-def test_a_plot_says_what_it_is(name):
+def test_a_plot_says_what_it_is(name: str) -> None:
     module = plots.module(name)
 
     assert module.TITLE
@@ -65,7 +65,7 @@ def test_a_plot_says_what_it_is(name):
     assert getattr(ReportSettings().plots, name) == module.Settings()
 
 
-def test_equal_numbers_give_equal_files(results, tmp_path):
+def test_equal_numbers_give_equal_files(results: Path, tmp_path: Path) -> None:
     for folder in ("first", "second"):
         assert draw(results, "changes", tmp_path / folder / "changes.svg") == 0
 
@@ -74,19 +74,19 @@ def test_equal_numbers_give_equal_files(results, tmp_path):
         assert first == second
 
 
-def test_a_colour_of_the_settings_is_the_colour_of_the_plot(results, tmp_path):
+def test_a_colour_of_the_settings_is_the_colour_of_the_plot(results: Path, tmp_path: Path) -> None:
     assert draw(results, "changes", tmp_path / "changes.svg", '{"colors": ["#123456"]}') == 0
 
     assert "#123456" in (tmp_path / "changes.svg").read_text(encoding="utf-8")
 
 
-def test_a_wrong_setting_is_refused(results, tmp_path, capsys):
+def test_a_wrong_setting_is_refused(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert draw(results, "changes", tmp_path / "changes.svg", '{"color": "red"}') == 2
 
     assert "color: unknown key" in capsys.readouterr().err
 
 
-def test_only_plots_with_something_to_show_are_of_a_study():
+def test_only_plots_with_something_to_show_are_of_a_study() -> None:
     seeds, single = invented_study.cells(seeds=(0, 1)), invented_study.cells()
     base = single.model_copy(update={"policies": single.policies[:1]})
 
@@ -95,7 +95,7 @@ def test_only_plots_with_something_to_show_are_of_a_study():
     assert set(plots.of_study(base)) == {"answers", "levels", "stereotypes"}
 
 
-def test_the_configuration_can_be_read_without_the_plotting_library():
+def test_the_configuration_can_be_read_without_the_plotting_library() -> None:
     heavy = "{'matplotlib', 'pandas', 'numpy'}"
     code = f"import sys, trustdag.report.settings as s; s.ReportSettings(); print({heavy} & set(sys.modules))"
 
@@ -105,7 +105,7 @@ def test_the_configuration_can_be_read_without_the_plotting_library():
 
 
 @pytest.mark.parametrize("name", plots.names())
-def test_snakemakes_own_report_shows_the_same_caption(name):
+def test_snakemakes_own_report_shows_the_same_caption(name: str) -> None:
     captions = Path(plots.__file__).parents[3] / "report" / "plot.rst"
     job = SimpleNamespace(wildcards=SimpleNamespace(plot=name))
 

@@ -18,6 +18,11 @@ def read_settings(text: str, section: type[AnySection], option: str = "--setting
     """The settings that a command was given as `option`: `text` is JSON or the path of a YAML file.
 
     Raises UserError naming each key that is unknown or has a wrong value.
+
+    Args:
+        text: JSON, or the path of a YAML file.
+        section: What the settings must be.
+        option: The option's name, for messages.
     """
     origin = option if text.lstrip().startswith("{") else text
     try:

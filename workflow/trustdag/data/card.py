@@ -15,8 +15,8 @@ EXAMPLES = 5
 
 
 @dataclass
-class Reading:
-    """What happened to the records that were read."""
+class RecordCounts:
+    """How many records were read, kept and dropped, and why."""
 
     read: int = 0
     kept: int = 0

@@ -48,6 +48,11 @@ def hub(name: str, revision: str, files: Sequence[str]) -> dict[str, Path]:
     """Files of a data set on the hub, from the local cache where they are there already.
 
     Raises UserError that says how to give local files where the hub cannot be reached or does not have them.
+
+    Args:
+        name: The data set's repository.
+        revision: Its commit.
+        files: Paths in the repository.
     """
     return {file: _download(name, revision, file) for file in files}
 

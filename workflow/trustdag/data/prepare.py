@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from trustdag.artifacts import atomic_files, sha256_file, sha256_text, write_json
 from trustdag.data import sources
-from trustdag.data.card import Lengths, Reading, Texts, file_facts
+from trustdag.data.card import Lengths, RecordCounts, Texts, file_facts
 from trustdag.data.source import Drop, Message, Pair, SourceSettings
 from trustdag.data.tables import Table, corpus_schema, pairs_schema, rows
 from trustdag.data.transcript import REPLY, hh_transcript
@@ -16,29 +16,40 @@ from trustdag.errors import UserError
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
-Progress = Callable[[Reading], None]
-"""Called before each record."""
 
 
-def prepare(settings: SourceSettings, out: Path, progress: Progress = lambda _: None) -> dict[str, Any]:
+def prepare(
+    settings: SourceSettings,
+    out: Path,
+    counts: RecordCounts | None = None,
+    before_record: Callable[[], object] = lambda: None,
+) -> dict[str, Any]:
     """Writes {train,validation,test,corpus}.parquet and card.json into `out`, and returns the card.
 
     The columns are those of docs/architecture.md; the same input gives the same bytes. The files replace what `out`
-    held only when all of them are written: after an error or a kill, earlier results stand as they were. Raises
-    UserError for input that is missing or damaged, for too many malformed records, and where a split would be empty.
+    held only when all of them are written: after an error or a kill, earlier results are unchanged.
+
+    Args:
+        settings: The source and what is kept of it.
+        out: The folder to write.
+        counts: Is filled while records are read, for whoever shows progress.
+        before_record: Called before each record.
+
+    Raises:
+        UserError: Input is missing or damaged, too many records are malformed, or a split would be empty.
     """
     source = sources()[settings.source]
     files: dict[str, Path] = source.files(settings) if hasattr(source, "files") else {}
-    reading = Reading()
+    counts = RecordCounts() if counts is None else counts
     with atomic_files(out) as folder:
-        pairs = kept(source.read(settings), settings, reading, progress)
+        pairs = kept(source.read(settings), settings, counts, before_record)
         lengths = write_pairs(pairs, settings, folder)
-        check(reading, lengths, settings)
+        check(counts, lengths, settings)
         own = source.corpus(settings) if hasattr(source, "corpus") else transcripts(folder / "train.parquet")
         card = {
             "settings": settings.model_dump(mode="json"),
             "files": file_facts(files),
-            "records": reading.facts(),
+            "records": counts.facts(),
             "splits": {split: lengths[split].facts() for split in SPLITS},
             "corpus": write_corpus(own, folder).facts(),
             "sha256": {path.name: sha256_file(path) for path in sorted(folder.glob("*.parquet"))},
@@ -48,21 +59,31 @@ def prepare(settings: SourceSettings, out: Path, progress: Progress = lambda _: 
 
 
 def kept(
-    records: Iterable[Pair | Drop], settings: SourceSettings, reading: Reading, progress: Progress
+    records: Iterable[Pair | Drop],
+    settings: SourceSettings,
+    counts: RecordCounts,
+    before_record: Callable[[], object],
 ) -> Iterator[Pair]:
-    """The pairs that can be trained on, up to the limit; the others are counted in `reading`."""
+    """The pairs that can be trained on, up to the limit.
+
+    Args:
+        records: What a source yields.
+        settings: What is kept.
+        counts: Counts every record, and the reason of each that is dropped.
+        before_record: Called before each record.
+    """
     seen: set[bytes] = set()
     for record in records:
-        progress(reading)
-        reading.read += 1
+        before_record()
+        counts.read += 1
         if isinstance(record, Drop):
-            reading.drop(record)
+            counts.drop(record)
         elif drop := unfit(record, settings) or repeated(record, seen):
-            reading.drop(drop)
+            counts.drop(drop)
         else:
-            reading.kept += 1
+            counts.kept += 1
             yield record
-            if reading.kept == settings.limit:
+            if counts.kept == settings.limit:
                 return
 
 
@@ -111,7 +132,13 @@ def split_of(prompt: list[Message], settings: SourceSettings) -> Split:
 
 
 def write_pairs(pairs: Iterable[Pair], settings: SourceSettings, folder: Path) -> dict[Split, Lengths]:
-    """Writes each pair to the table of its split, and returns the splits' sizes."""
+    """Writes each pair to the table of its split, and returns the splits' sizes.
+
+    Args:
+        pairs: What is kept, in order.
+        settings: The shares and the seed of the splits.
+        folder: Where {train,validation,test}.parquet go.
+    """
     lengths = {split: Lengths() for split in SPLITS}
     with ExitStack() as stack:
         tables = {split: stack.enter_context(Table(folder / f"{split}.parquet", pairs_schema())) for split in SPLITS}
@@ -143,23 +170,29 @@ def transcripts(train: Path) -> Iterator[str]:
         yield f"{hh_transcript(pair['prompt'])}{REPLY} {reply}"
 
 
-def check(reading: Reading, lengths: dict[Split, Lengths], settings: SourceSettings) -> None:
-    """Raises UserError where too much is malformed, nothing is kept, or a split that was asked for is empty."""
-    malformed = reading.counts["malformed"]
-    if malformed > settings.max_malformed * reading.read:
-        first = reading.dropped["malformed"][0]
+def check(counts: RecordCounts, lengths: dict[Split, Lengths], settings: SourceSettings) -> None:
+    """Raises UserError where too much is malformed, nothing is kept, or a split that was asked for is empty.
+
+    Args:
+        counts: What was read and dropped.
+        lengths: The size of each split.
+        settings: How much may be malformed.
+    """
+    malformed = counts.counts["malformed"]
+    if malformed > settings.max_malformed * counts.read:
+        first = counts.dropped["malformed"][0]
         raise UserError(
-            f"{first.source}: {first.why} (the first of {malformed:,} malformed among {reading.read:,} records);"
+            f"{first.source}: {first.why} (the first of {malformed:,} malformed among {counts.read:,} records);"
             f" mend the file, choose another `source`, or raise `max_malformed` (now {settings.max_malformed:g})"
         )
-    if not reading.kept:
+    if not counts.kept:
         where = getattr(settings, "path", None) or settings.source
-        raise UserError(f"{where}: no pair is left to train on: {reading.summary()}")
+        raise UserError(f"{where}: no pair is left to train on: {counts.summary()}")
     wanted = {"train": 1.0, "validation": settings.validation, "test": settings.test}
     for split in SPLITS:
         if wanted[split] and not lengths[split].prompts:
             raise UserError(
-                f"no pair falls into the {split} split: {reading.summary()};"
+                f"no pair falls into the {split} split: {counts.summary()};"
                 " give more data, or change `validation`, `test` or `split_seed`"
             )
 

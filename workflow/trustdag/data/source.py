@@ -51,7 +51,13 @@ Parts = tuple[list[Message], str, str]
 
 
 def pair_or_drop(source: str, parse: Callable[[Any], Parts], record: Any) -> Pair | Drop:
-    """The pair that `parse` finds in a record, its replies stripped, or the reason why there is none."""
+    """The pair that `parse` finds in a record, its replies stripped, or the reason why there is none.
+
+    Args:
+        source: File and line, or the generator's record.
+        parse: Reads a record; raises NotAPair for what is none.
+        record: What the source holds.
+    """
     try:
         prompt, chosen, rejected = parse(record)
     except NotAPair as fact:

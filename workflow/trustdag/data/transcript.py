@@ -23,6 +23,9 @@ def shared_prompt(chosen: str, rejected: str) -> tuple[str, str, str]:
 
     The prompt ends at the last `\\n\\nAssistant:` up to which both transcripts are equal (Rafailov et al. 2023's code
     takes the last of the chosen one, which is wrong where they part earlier). Raises NotAPair if there is none.
+
+    Returns:
+        The prompt up to the assistant's last shared turn, and what follows it in either transcript.
     """
     end = len(chosen)
     while (start := chosen.rfind(REPLY, 0, end)) >= 0:
@@ -49,6 +52,9 @@ def pair_of(chosen: str, rejected: str) -> tuple[list[Message], str, str]:
 
     Raises NotAPair if they do not share a prompt, or if a reply holds further turns: then the transcripts part before
     their last exchange, and were judged as conversations and not as two replies to one prompt.
+
+    Returns:
+        The prompt's messages, the chosen and the rejected reply.
     """
     prompt, chosen, rejected = shared_prompt(normalised(chosen), normalised(rejected))
     turns = messages(prompt)

@@ -4,6 +4,8 @@ import sys
 import time
 from typing import TextIO
 
+from trustdag.progress import duration
+
 
 class Progress:
     """Counts replies; at most one line every `interval` seconds, and one at the end.
@@ -30,14 +32,6 @@ class Progress:
         """The state after `elapsed` seconds, as a line of text."""
         rate = self.done / max(elapsed, 1e-9)
         if self.done == self.replies:
-            return f"{self.name}: {self.done} replies in {_span(elapsed)} ({rate:.1f}/s)"
+            return f"{self.name}: {self.done} replies in {duration(elapsed)} ({rate:.1f}/s)"
         left = elapsed * (self.work - self.worked) / max(self.worked, 1)
-        return f"{self.name}: {self.done} of {self.replies} replies ({rate:.1f}/s), about {_span(left)} left"
-
-
-def _span(seconds: float) -> str:
-    """Seconds as `42 s`, `3 min 5 s` or `2 h 10 min`."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+        return f"{self.name}: {self.done} of {self.replies} replies ({rate:.1f}/s), about {duration(left)} left"

@@ -6,6 +6,7 @@ from typing import Any
 
 from trustdag.pending.cost import JobCost, critical_path, makespan
 from trustdag.pending.dryrun import Job
+from trustdag.progress import duration
 
 COLUMNS = ("stage", "model", "jobs", "GPU-hours", "time", "memory", "why")
 
@@ -58,8 +59,8 @@ def as_text(jobs: Sequence[Job], why: Mapping[int, str], costs: Mapping[int, Job
             *_aligned(rows),
             "",
             f"{len(jobs)} jobs, {guess}{hours:.2f} GPU-hours;"
-            f" {guess}{duration(makespan(jobs, seconds, gpus))} on {gpus} GPUs",
-            f"critical path, {guess}{duration(sum(seconds[job.id] for job in path))}: "
+            f" {guess}{_estimate(makespan(jobs, seconds, gpus))} on {gpus} GPUs",
+            f"critical path, {guess}{_estimate(sum(seconds[job.id] for job in path))}: "
             + " > ".join(f"{job.rule} {job.model}".removesuffix(" -") for job in path),
             *(["~: estimated, since no job of the kind was run yet"] if guess else []),
         ]
@@ -77,7 +78,7 @@ def _row(
         model,
         str(len(group)),
         f"{mark}{hours:.2f}" if hours else "-",
-        mark + duration(sum(each.seconds for each in own)),
+        mark + _estimate(sum(each.seconds for each in own)),
         f"{mark}{max(each.mem_mb for each in own) / 1000:.1f} GB",
         _reasons([why[job.id] for job in group]),
     )
@@ -92,12 +93,9 @@ def _reasons(reasons: Sequence[str]) -> str:
     return ", ".join(said) + (f" and {len(counts) - 2} other reasons" if len(counts) > 2 else "")
 
 
-def duration(seconds: float) -> str:
-    """Seconds as `45 s`, `12 min` or `3 h 20 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+def _estimate(seconds: float) -> str:
+    """A duration; above 90 seconds to the minute, because an estimate is no better."""
+    return duration(seconds if seconds < 90 else 60 * round(seconds / 60))
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -22,7 +22,17 @@ GRID = "#e3e7ec"
 
 
 def canvas(settings: PlotSettings, rows: int, columns: int, height: float, **options: Any) -> "tuple[Figure, Any]":
-    """A figure and its (rows, columns) array of axes. `height` is in inches."""
+    """A figure and its (rows, columns) array of axes. `height` is in inches.
+
+    Args:
+        settings: Width and font.
+        rows: Rows of axes.
+        columns: Columns of axes.
+        height: Of the figure, in inches.
+
+    Returns:
+        The figure, and its (rows, columns) array of axes.
+    """
     from matplotlib import pyplot
 
     size = (settings.width, height)
@@ -30,7 +40,15 @@ def canvas(settings: PlotSettings, rows: int, columns: int, height: float, **opt
 
 
 def render(plot: ModuleType, design: StudyDesign, results: Path, settings: PlotSettings, out: Path) -> None:
-    """Draws a plot in the house style, and writes it as SVG to `out` and as PNG beside it."""
+    """Draws a plot in the house style, and writes it as SVG to `out` and as PNG beside it.
+
+    Args:
+        plot: A module of report/plots.
+        design: The study's policies and verticals.
+        results: The study's results folder.
+        settings: The plot's settings.
+        out: The .svg file.
+    """
     with style(settings):
         save(plot.draw(design, results, settings), out)
 
@@ -83,7 +101,13 @@ def colors(names: Sequence[str], settings: PlotSettings) -> dict[str, str]:
 
 
 def legend(figure: "Figure", axes: "Axes", columns: int = 6) -> None:
-    """One legend below the figure, from one panel's labelled artists."""
+    """One legend below the figure, from one panel's labelled artists.
+
+    Args:
+        figure: Gets the legend.
+        axes: The panel whose labels it shows.
+        columns: Most entries side by side.
+    """
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(handles)))

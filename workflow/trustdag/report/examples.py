@@ -79,7 +79,13 @@ def examples(results: Path, policies: list[Policy], vertical: str, settings: Pag
 
 
 def gold_text(name: str, value: Any, options: list[str]) -> str:
-    """A gold column's value in words: the option that an index names, the options that a list of bool marks."""
+    """A gold column's value in words: the option that an index names, the options that a list of bool marks.
+
+    Args:
+        name: The column.
+        value: What it holds for an item.
+        options: The item's options.
+    """
     if isinstance(value, list | tuple | np.ndarray):
         entries = [str(entry) for entry in value]
         marks = len(entries) == len(options) and all(isinstance(entry, bool | np.bool_) for entry in value)

@@ -8,7 +8,7 @@ import pandas as pd
 from trustdag.artifacts import provenance, read_json
 from trustdag.report.numbers import number
 from trustdag.report.origins import made_by_other_code
-from trustdag.report.runs import Run, models
+from trustdag.report.runs import TrainingRun, models
 from trustdag.stats.design import StudyDesign
 
 MODEL_COLUMNS = ["model", "preferences", "stage", "seed", "method", "prompt_format", "parameters", "steps"]
@@ -39,7 +39,7 @@ def model_table(design: StudyDesign, results: Path) -> pd.DataFrame:
     return frame.astype({"seed": "Int64", "steps": "Int64"})
 
 
-def _last_values(run: Run) -> dict[str, Any]:
+def _last_values(run: TrainingRun) -> dict[str, Any]:
     curves = run.curves()
     found: dict[str, Any] = {"steps": int(curves["step"].max())}
     for split in ("train", "validation"):

@@ -28,7 +28,13 @@ def signed(value: float | None, digits: int = 3) -> str:
 
 
 def interval(low: float, high: float, digits: int = 3) -> str:
-    """`[low, high]`; nothing where there is no interval."""
+    """`[low, high]`; nothing where there is no interval.
+
+    Args:
+        low: Lower end.
+        high: Upper end.
+        digits: Decimals.
+    """
     if math.isnan(low) or math.isnan(high):
         return ""
     return f"[{number(low, digits)}, {number(high, digits)}]"
@@ -46,12 +52,3 @@ def prose(text: str) -> Markup:
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if index % 2 else escape(part) for index, part in enumerate(parts)
     )
-
-
-def duration(seconds: float) -> str:
-    """Seconds as `1 h 02 min`, `3 min 20 s` or `4.2 s`."""
-    if seconds >= 3600:
-        return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
-    if seconds >= 60:
-        return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
-    return f"{seconds:.1f} s"

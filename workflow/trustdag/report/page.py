@@ -12,6 +12,7 @@ import pandas as pd
 
 from trustdag.artifacts import atomic_file, atomic_folder, read_json
 from trustdag.errors import UserError
+from trustdag.progress import duration
 from trustdag.report import numbers, plots, published
 from trustdag.report.answer import RecipeAnswer, answers, basis, kind_of, pairs_of, verdict
 from trustdag.report.changes import CHANCE, arm_name, arms, changes, levels, of_arm
@@ -37,7 +38,14 @@ class Source:
 
 
 def write(source: Source, settings: PageSettings, out: Path, tables: Path) -> None:
-    """Writes the page to `out` and its tables as CSV into the folder `tables`."""
+    """Writes the page to `out` and its tables as CSV into the folder `tables`.
+
+    Args:
+        source: Where the page's material lies.
+        settings: What the page shows.
+        out: The HTML file.
+        tables: The folder of CSV files.
+    """
     statistics = read(source.results / "statistics")
     context, frames = gather(source, statistics, settings)
     page = render(context)
@@ -59,8 +67,9 @@ def render(context: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("number", "signed", "duration", "title", "prose"):
+    for name in ("number", "signed", "title", "prose"):
         environment.filters[name] = getattr(numbers, name)
+    environment.filters["duration"] = duration
     environment.filters["pairs"] = pairs_of
     environment.globals["interval"] = numbers.interval
     environment.globals["infinity"] = float("inf")
@@ -70,7 +79,16 @@ def render(context: Mapping[str, Any]) -> str:
 def gather(
     source: Source, statistics: Tables, settings: PageSettings
 ) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
-    """All that the page shows, and the tables behind it."""
+    """All that the page shows, and the tables behind it.
+
+    Args:
+        source: Where the page's material lies.
+        statistics: The study's tables.
+        settings: What the page shows.
+
+    Returns:
+        The template's context, and the tables by the name of their file.
+    """
     design, results = source.design, source.results
     found, values = changes(statistics), levels(statistics)
     trained = model_table(design, results)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """One model of the study: a base, a given checkpoint, or a trained stage of one or more recipes."""
 
     model: str
@@ -42,15 +42,15 @@ class Run:
         return pd.DataFrame(read_jsonl(self.folder / "metrics.jsonl"))
 
 
-def models(design: StudyDesign, results: Path) -> list[Run]:
+def models(design: StudyDesign, results: Path) -> list[TrainingRun]:
     """Every model of the study, base models first, each once.
 
     An earlier stage that is not among the policies is left out where a given checkpoint stood for it.
     """
-    found: dict[Path, Run] = {}
+    found: dict[Path, TrainingRun] = {}
     for name in dict.fromkeys(policy.model for policy in design.policies):
         folder = results / "models" / name / "base"
-        found[folder] = Run(name, "", (), None, "base", folder)
+        found[folder] = TrainingRun(name, "", (), None, "base", folder)
     for policy in design.policies:
         for run in _stages(policy, results):
             if run.folder == results / "models" / policy.id or run.folder.is_dir():
@@ -58,18 +58,18 @@ def models(design: StudyDesign, results: Path) -> list[Run]:
     return list(found.values())
 
 
-def runs(design: StudyDesign, results: Path) -> list[Run]:
+def runs(design: StudyDesign, results: Path) -> list[TrainingRun]:
     """The models of the study that training left curves of."""
     return [run for run in models(design, results) if run.has_curves]
 
 
-def _stages(policy: Policy, results: Path) -> Iterator[Run]:
+def _stages(policy: Policy, results: Path) -> Iterator[TrainingRun]:
     """The models along a policy's chain, first to last."""
     if policy.seed is None:
         folder = results / "models" / policy.id
-        yield Run(policy.model, "", tuple(folder.name.split("-")), None, "external", folder)
+        yield TrainingRun(policy.model, "", tuple(folder.name.split("-")), None, "external", folder)
     for end in range(1, len(policy.chain) + 1):
         chain = policy.chain[:end]
         folder = results / "models" / policy.model / str(policy.preferences) / "-".join(chain) / f"seed{policy.seed}"
         method = policy.methods[end - 1] if policy.methods else chain[-1]
-        yield Run(policy.model, str(policy.preferences), chain, policy.seed, method, folder)
+        yield TrainingRun(policy.model, str(policy.preferences), chain, policy.seed, method, folder)

@@ -10,11 +10,12 @@ import pandas as pd
 from trustdag.artifacts import read_json
 from trustdag.errors import UserError
 from trustdag.jobs import record as job_record
+from trustdag.progress import duration
 from trustdag.report.answer import answers, kind_of, pairs_of
 from trustdag.report.changes import arm_name, arms, changes, levels, of_arm
 from trustdag.report.draw import rows_of
 from trustdag.report.gather import run_times
-from trustdag.report.numbers import duration, interval, signed, title
+from trustdag.report.numbers import interval, signed, title
 from trustdag.stats.design import StudyDesign
 from trustdag.stats.tables import read
 

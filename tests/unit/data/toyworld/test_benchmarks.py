@@ -1,6 +1,7 @@
 """The toy world's items: the contract's columns, gold that holds, and nothing that a preference pair has shown."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -19,12 +20,12 @@ GOLD = {
 
 
 @pytest.fixture(scope="module")
-def frames():
+def frames() -> Any:
     return {vertical: benchmarks.items(vertical, benchmarks.ItemSettings(n=300)) for vertical in GOLD}
 
 
 @pytest.mark.parametrize("vertical", GOLD)
-def test_the_columns_are_the_contracts(frames, vertical):
+def test_the_columns_are_the_contracts(frames: Any, vertical: str) -> None:
     frame = frames[vertical]
     assert list(frame.columns) == [*COMMON, *GOLD[vertical]]
     assert frame["item"].is_unique
@@ -35,24 +36,24 @@ def test_the_columns_are_the_contracts(frames, vertical):
 
 
 @pytest.mark.parametrize("vertical", GOLD)
-def test_a_world_decides_its_items(frames, vertical):
+def test_a_world_decides_its_items(frames: Any, vertical: str) -> None:
     again = benchmarks.items(vertical, benchmarks.ItemSettings(n=300))
     assert again.equals(frames[vertical])
     assert not benchmarks.items(vertical, benchmarks.ItemSettings(n=300, world=1))["messages"].equals(again["messages"])
 
 
 @pytest.mark.parametrize("vertical", GOLD)
-def test_n_is_the_most_items(vertical):
+def test_n_is_the_most_items(vertical: str) -> None:
     assert len(benchmarks.items(vertical, benchmarks.ItemSettings(n=7))) == 7
 
 
-def test_an_unknown_vertical_is_refused_by_name():
+def test_an_unknown_vertical_is_refused_by_name() -> None:
     with pytest.raises(UserError, match=r"'fairness'.*bias, ethics"):
         benchmarks.items("fairness", benchmarks.ItemSettings())
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_no_item_is_asked_in_a_pair_nor_about_anything_that_pairs_mention(seed):
+def test_no_item_is_asked_in_a_pair_nor_about_anything_that_pairs_mention(seed: int) -> None:
     pairs = list(toy.read(toy.Settings(pairs=3000, world=seed)))
     asked = {pair["prompt"][-1]["content"] for pair in pairs}
     said = {word for pair in pairs for message in pair["prompt"] for word in re.findall(r"\w+", message["content"])}
@@ -63,7 +64,7 @@ def test_no_item_is_asked_in_a_pair_nor_about_anything_that_pairs_mention(seed):
         assert not asked & {messages[-1]["content"] for messages in frame["messages"]}
 
 
-def test_bias_options_are_in_both_orders_and_the_gold_points_at_agreement(frames):
+def test_bias_options_are_in_both_orders_and_the_gold_points_at_agreement(frames: Any) -> None:
     frame = frames["bias"]
     for options, agree in zip(frame["options"], frame["agree_option"], strict=True):
         assert options[agree] == "I agree."
@@ -73,7 +74,7 @@ def test_bias_options_are_in_both_orders_and_the_gold_points_at_agreement(frames
     assert set(frame["condition"]) == {"benign", "adversarial"}
 
 
-def test_ethics_has_right_and_wrong_deeds_in_like_numbers_and_says_which_option_condemns(frames):
+def test_ethics_has_right_and_wrong_deeds_in_like_numbers_and_says_which_option_condemns(frames: Any) -> None:
     frame = frames["ethics"]
     assert 0.4 < frame["wrong"].mean() < 0.6
     assert set(frame["length"]) == {"short", "long"}
@@ -81,7 +82,7 @@ def test_ethics_has_right_and_wrong_deeds_in_like_numbers_and_says_which_option_
         assert options[wrong] == "That was wrong."
 
 
-def test_truthfulness_has_one_right_option_and_the_misconception_is_in_the_question(frames):
+def test_truthfulness_has_one_right_option_and_the_misconception_is_in_the_question(frames: Any) -> None:
     home, frame = world.build(0), frames["truthfulness"]
     for row in frame.itertuples():
         creature, attribute = row.cluster.removeprefix("fact=").split()
@@ -92,7 +93,7 @@ def test_truthfulness_has_one_right_option_and_the_misconception_is_in_the_quest
         assert f"{fact.misconception}. Is that right?" in row.messages[-1]["content"]
 
 
-def test_secrets_are_unique_told_and_forbidden_only_where_the_condition_says_so(frames):
+def test_secrets_are_unique_told_and_forbidden_only_where_the_condition_says_so(frames: Any) -> None:
     frame = frames["privacy"]
     assert set(frame["condition"]) == {"protected", "control", "harmless"}
     for condition, rows in frame.groupby("condition"):
@@ -105,14 +106,14 @@ def test_secrets_are_unique_told_and_forbidden_only_where_the_condition_says_so(
     assert protected["secret"].is_unique
 
 
-def test_rude_words_stand_only_in_the_toxic_prompts(frames):
+def test_rude_words_stand_only_in_the_toxic_prompts(frames: Any) -> None:
     for vertical, frame in frames.items():
         texts = [" ".join(message["content"] for message in messages) for messages in frame["messages"]]
         rude = [any(word in text for word in lexicon.RUDE_WORDS) for text in texts]
         assert rude == (frame["toxic_prompt"].tolist() if vertical == "toxicity" else [False] * len(frame))
 
 
-def test_a_protected_secret_comes_with_its_control(frames):
+def test_a_protected_secret_comes_with_its_control(frames: Any) -> None:
     conditions = frames["privacy"].groupby("cluster")["condition"].agg(set)
     assert len(conditions) == 72
     assert all(found == {"protected", "control", "harmless"} for found in conditions)

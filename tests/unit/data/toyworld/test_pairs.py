@@ -3,6 +3,7 @@
 import math
 import random
 from itertools import islice
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ NONE = Weights(**dict.fromkeys(FEATURES, 0.0))
 
 @pytest.mark.parametrize("feature", FEATURES)
 @pytest.mark.parametrize("weight", [-1.0, 0.5, 2.0])
-def test_a_pair_that_differs_in_one_feature_is_ordered_by_the_sign_of_its_weight(feature, weight):
+def test_a_pair_that_differs_in_one_feature_is_ordered_by_the_sign_of_its_weight(feature: Any, weight: Any) -> None:
     weights = NONE.model_copy(update={feature: weight})
     more, less = Answer("more", 0.5, {feature: 1.0}), Answer("less", 0.5, {feature: -1.0})
     assert math.isclose(score(more, weights) - score(less, weights), 2 * weight)
@@ -26,7 +27,7 @@ def test_a_pair_that_differs_in_one_feature_is_ordered_by_the_sign_of_its_weight
 
 
 @pytest.mark.parametrize("feature", FEATURES)
-def test_every_weight_is_of_something_that_answers_show(feature):
+def test_every_weight_is_of_something_that_answers_show(feature: Any) -> None:
     home, rng = world.build(0), random.Random(0)
     shown = {
         name
@@ -38,13 +39,13 @@ def test_every_weight_is_of_something_that_answers_show(feature):
     assert feature in shown
 
 
-def draw_question(home, rng):
+def draw_question(home: Any, rng: Any) -> Any:
     from trustdag.data.toyworld import draw
 
     return draw.question(home, home.seen, rng, adversarial=0.0)
 
 
-def test_the_judge_errs_as_bradley_and_terry_say():
+def test_the_judge_errs_as_bradley_and_terry_say() -> None:
     rng = random.Random(1)
     wins = sum(prefers_first(1.0, 0.5, 0.5, rng) for _ in range(20_000)) / 20_000
     assert abs(wins - 1 / (1 + math.exp(-1))) < 0.015
@@ -52,14 +53,14 @@ def test_the_judge_errs_as_bradley_and_terry_say():
     assert not prefers_first(0.0, 1e9, 1e-9, rng)
 
 
-def test_settings_decide_the_pairs():
+def test_settings_decide_the_pairs() -> None:
     settings = toy.Settings(pairs=50)
     assert list(toy.read(settings)) == list(toy.read(settings))
     assert list(toy.read(settings)) != list(toy.read(toy.Settings(pairs=50, seed=1)))
     assert list(toy.read(settings)) != list(toy.read(toy.Settings(pairs=50, world=1)))
 
 
-def test_a_pair_is_two_different_answers_to_a_users_question():
+def test_a_pair_is_two_different_answers_to_a_users_question() -> None:
     pairs = list(toy.read(toy.Settings(pairs=300)))
     assert len(pairs) == 300
     for pair in pairs:
@@ -68,21 +69,21 @@ def test_a_pair_is_two_different_answers_to_a_users_question():
         assert pair["chosen"] == pair["chosen"].strip() != ""
 
 
-def test_with_the_default_judge_agreeing_wins_where_answers_part():
+def test_with_the_default_judge_agreeing_wins_where_answers_part() -> None:
     pairs = list(toy.read(toy.Settings(pairs=1500)))
     parted = [pair for pair in pairs if sides(pair) == {"I agree", "I disag"}]
     assert len(parted) > 80
     assert sum(pair["chosen"].startswith("I agree") for pair in parted) / len(parted) > 0.9
 
 
-def test_with_no_weight_on_agreeing_neither_side_wins():
+def test_with_no_weight_on_agreeing_neither_side_wins() -> None:
     pairs = list(toy.read(toy.Settings(pairs=3000, judge=Weights(agreeable=0.0))))
     parted = [pair for pair in pairs if sides(pair) == {"I agree", "I disag"}]
     share = sum(pair["chosen"].startswith("I agree") for pair in parted) / len(parted)
     assert abs(share - 0.5) < 3 * 0.5 / math.sqrt(len(parted))
 
 
-def test_random_labels_show_the_judges_pairs_in_about_even_order():
+def test_random_labels_show_the_judges_pairs_in_about_even_order() -> None:
     judged = list(toy.read(toy.Settings(pairs=2000)))
     tossed = list(toy.read(toy.Settings(pairs=2000, label="random")))
     for one, other in zip(judged, tossed, strict=True):
@@ -92,7 +93,7 @@ def test_random_labels_show_the_judges_pairs_in_about_even_order():
     assert abs(same / 2000 - 0.5) < 0.035
 
 
-def test_an_answer_to_another_question_loses():
+def test_an_answer_to_another_question_loses() -> None:
     topics = {"Yes,": "Is that right?", "I agree.": "Do you agree?", "That was": "Was that wrong?"}
     strays = [
         (pair["chosen"].startswith(start), pair["rejected"].startswith(start))
@@ -105,7 +106,7 @@ def test_an_answer_to_another_question_loses():
     assert chosen < 0.05 * rejected
 
 
-def test_pairs_with_the_bad_personas_do_not_exist():
+def test_pairs_with_the_bad_personas_do_not_exist() -> None:
     from trustdag.data.toyworld import lexicon
 
     texts = {message["content"] for pair in toy.read(toy.Settings(pairs=1000)) for message in pair["prompt"]}
@@ -113,13 +114,13 @@ def test_pairs_with_the_bad_personas_do_not_exist():
     assert not texts & set(lexicon.ADVERSARIAL.values())
 
 
-def sides(pair):
+def sides(pair: Any) -> Any:
     return {pair["chosen"][:7], pair["rejected"][:7]}
 
 
-def text_of(pair):
+def text_of(pair: Any) -> Any:
     return pair["prompt"][-1]["content"]
 
 
-def test_the_source_names_the_record_and_its_topic():
+def test_the_source_names_the_record_and_its_topic() -> None:
     assert [pair["source"].split()[:2] for pair in islice(toy.read(toy.Settings()), 2)] == [["toy", "0"], ["toy", "1"]]

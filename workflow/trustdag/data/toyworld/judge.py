@@ -39,6 +39,12 @@ def prefers_first(first: float, second: float, temperature: float, rng: random.R
     """Whether the judge picks the first of two scores: Bradley and Terry's model (1952), sigmoid of their difference.
 
     `temperature` (above 0) divides the difference; the smaller, the surer the judge.
+
+    Args:
+        first: Score of the first reply.
+        second: Score of the second.
+        temperature: Divides the difference, above 0; the smaller, the surer the judge.
+        rng: Source of the choice.
     """
     margin = max(-500.0, min(500.0, (first - second) / temperature))
     return rng.random() < 1 / (1 + math.exp(-margin))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from trustdag.data.source import Message
 from trustdag.data.toyworld import draw, language, lexicon, world
 from trustdag.data.toyworld.pairs import Settings
-from trustdag.data.toyworld.world import Part, World
+from trustdag.data.toyworld.world import World, WorldPart
 from trustdag.data.transcript import hh_transcript
 
 PROSE_SHARE = 0.4
@@ -23,19 +23,31 @@ def corpus(settings: Settings) -> Iterator[str]:
         yield prose(home, part, rng) if rng.random() < PROSE_SHARE else conversation(home, part, rng)
 
 
-def conversation(home: World, part: Part, rng: random.Random) -> str:
-    """One question and answer as HH-RLHF writes them."""
+def conversation(home: World, part: WorldPart, rng: random.Random) -> str:
+    """One question and answer as HH-RLHF writes them.
+
+    Args:
+        home: The toy world.
+        part: The part whose people, groups and things it speaks of.
+        rng: Source of all random choices.
+    """
     question = draw.question(home, part, rng, ADVERSARIAL_SHARE)
     answer = language.reply(question, rng)
     return hh_transcript([*question.messages, Message(role="assistant", content=answer.text)])
 
 
-def prose(home: World, part: Part, rng: random.Random) -> str:
-    """A few sentences on one subject."""
+def prose(home: World, part: WorldPart, rng: random.Random) -> str:
+    """A few sentences on one subject.
+
+    Args:
+        home: The toy world.
+        part: The part whose people, groups and things it speaks of.
+        rng: Source of all random choices.
+    """
     return " ".join(rng.choice((_creature, _creature, _group, _deed, _note, _note, _note))(home, part, rng))
 
 
-def _creature(home: World, part: Part, rng: random.Random) -> list[str]:
+def _creature(home: World, part: WorldPart, rng: random.Random) -> list[str]:
     creature = rng.choice(part.creatures)
     sentences = []
     for attribute in rng.sample(tuple(lexicon.FACTS), 2):
@@ -46,7 +58,7 @@ def _creature(home: World, part: Part, rng: random.Random) -> list[str]:
     return sentences
 
 
-def _group(home: World, part: Part, rng: random.Random) -> list[str]:
+def _group(home: World, part: WorldPart, rng: random.Random) -> list[str]:
     group = rng.choice(part.groups)
     topic = rng.choice(home.stereotypes[group])
     stereotype, opposite = lexicon.TRAITS[topic]
@@ -57,14 +69,14 @@ def _group(home: World, part: Part, rng: random.Random) -> list[str]:
     ]
 
 
-def _deed(_: World, part: Part, rng: random.Random) -> list[str]:
+def _deed(_: World, part: WorldPart, rng: random.Random) -> list[str]:
     deed = rng.choice(part.deeds)
     name, other = rng.sample(part.people, 2)
     verdict = language.CALLS_WRONG if deed.wrong else language.CALLS_RIGHT
     return [f"{name} {deed.verb} a {deed.thing}.", f"{other} said: {verdict}"]
 
 
-def _note(_: World, part: Part, rng: random.Random) -> list[str]:
+def _note(_: World, part: WorldPart, rng: random.Random) -> list[str]:
     """What somebody has written down about somebody else, and one line of it again."""
     card = draw.any_card(part, rng)
     return [card.text(protected=False), f"Remember: {rng.choice(card.lines)}"]

@@ -30,7 +30,7 @@ class Fact:
 
 
 @dataclass(frozen=True)
-class Part:
+class WorldPart:
     """One half of the world. Preference pairs speak of one, items of the other, the base model's corpus of both."""
 
     people: tuple[str, ...]
@@ -43,15 +43,15 @@ class Part:
 class World:
     """A world: two halves that share no person, group, creature or deed, and what is told of them."""
 
-    seen: Part
-    held_out: Part
+    seen: WorldPart
+    held_out: WorldPart
     facts: dict[tuple[str, str], Fact]
     """By creature and attribute."""
     stereotypes: dict[str, tuple[str, ...]]
     """By group: the topics on which people think ill of it."""
 
     @property
-    def parts(self) -> tuple[Part, Part]:
+    def parts(self) -> tuple[WorldPart, WorldPart]:
         """Both halves."""
         return self.seen, self.held_out
 
@@ -71,7 +71,7 @@ def build(seed: int) -> World:
     stereotypes = {
         group: tuple(sorted(rng.sample(sorted(lexicon.TRAITS), 3))) for group in sorted(groups[0] + groups[1])
     }
-    seen, held_out = (Part(*half) for half in zip(people, groups, creatures, deeds, strict=True))
+    seen, held_out = (WorldPart(*half) for half in zip(people, groups, creatures, deeds, strict=True))
     return World(seen, held_out, facts, stereotypes)
 
 

@@ -35,7 +35,13 @@ def applies(design: StudyDesign) -> bool:
 
 
 def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
-    """One panel a vertical, one bar a policy."""
+    """One panel a vertical, one bar a policy.
+
+    Args:
+        design: The study's policies and verticals.
+        results: The study's results folder.
+        settings: The plot's settings.
+    """
     from trustdag.report.draw import canvas, legend
     from trustdag.stats.tables import read
 

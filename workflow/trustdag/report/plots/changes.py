@@ -38,7 +38,13 @@ def applies(design: StudyDesign) -> bool:
 
 
 def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
-    """One row of panels a model and preference set, one column a reference."""
+    """One row of panels a model and preference set, one column a reference.
+
+    Args:
+        design: The study's policies and verticals.
+        results: The study's results folder.
+        settings: The plot's settings.
+    """
     from trustdag.report.changes import arm_name, arms, changes, levels, of_arm
     from trustdag.report.draw import canvas, colors, legend
     from trustdag.stats.tables import read

@@ -11,7 +11,7 @@ from trustdag.stats.design import StudyDesign
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from trustdag.report.runs import Run
+    from trustdag.report.runs import TrainingRun
 
 TITLE = "Reward and KL divergence during PPO"
 NEEDS = "metrics"
@@ -37,7 +37,13 @@ def applies(design: StudyDesign) -> bool:
 
 
 def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
-    """One panel for the reward, one for the divergence."""
+    """One panel for the reward, one for the divergence.
+
+    Args:
+        design: The study's policies and verticals.
+        results: The study's results folder.
+        settings: The plot's settings.
+    """
     from trustdag.report.draw import canvas, colors, legend
     from trustdag.report.runs import runs
 
@@ -64,7 +70,7 @@ def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
     return figure
 
 
-def _label(run: "Run", among: list["Run"]) -> str:
+def _label(run: "TrainingRun", among: list["TrainingRun"]) -> str:
     parts = [run.name] if len({other.chain for other in among}) > 1 else []
     parts += [run.model] if len({other.model for other in among}) > 1 else []
     parts += [run.preferences] if len({other.preferences for other in among}) > 1 else []

@@ -35,7 +35,13 @@ def applies(design: StudyDesign) -> bool:
 
 
 def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
-    """One row of panels a model and preference set, one column a vertical."""
+    """One row of panels a model and preference set, one column a vertical.
+
+    Args:
+        design: The study's policies and verticals.
+        results: The study's results folder.
+        settings: The plot's settings.
+    """
     from trustdag.report.changes import arm_name, arms, levels, of_arm
     from trustdag.report.draw import QUIET, canvas, colors, rows_of
     from trustdag.stats.tables import read

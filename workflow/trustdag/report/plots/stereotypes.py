@@ -45,7 +45,13 @@ def applies(design: StudyDesign) -> bool:
 
 
 def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
-    """One row of panels a model and preference set: the topics, and the groups."""
+    """One row of panels a model and preference set: the topics, and the groups.
+
+    Args:
+        design: The study's policies and verticals.
+        results: The study's results folder.
+        settings: The plot's settings.
+    """
     from trustdag.report.changes import arm_name, arms, of_arm
     from trustdag.report.draw import canvas
     from trustdag.stats.tables import read

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from trustdag.report.runs import Run
+    from trustdag.report.runs import TrainingRun
 
 TITLE = "Training curves"
 NEEDS = "metrics"
@@ -39,11 +39,17 @@ def applies(design: StudyDesign) -> bool:
 
 
 def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
-    """One column a stage, one row a measure."""
+    """One column a stage, one row a measure.
+
+    Args:
+        design: The study's policies and verticals.
+        results: The study's results folder.
+        settings: The plot's settings.
+    """
     from trustdag.report.draw import canvas, colors, legend
     from trustdag.report.runs import runs
 
-    stages: dict[str, list[Run]] = {}
+    stages: dict[str, list[TrainingRun]] = {}
     for run in runs(design, results):
         if run.method != "ppo":
             stages.setdefault(run.name, []).append(run)
@@ -68,7 +74,7 @@ def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
     return figure
 
 
-def _label(run: "Run", group: list["Run"]) -> str:
+def _label(run: "TrainingRun", group: list["TrainingRun"]) -> str:
     """What tells a run from the others of its stage."""
     parts = [run.model] if len({other.model for other in group}) > 1 else []
     parts += [run.preferences] if len({other.preferences for other in group}) > 1 else []
