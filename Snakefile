@@ -21,7 +21,7 @@ localrules:
 rule all:
     default_target: True
     input:
-        f"{RESULTS}/report.html",
+        FILES.report,
 
 
 include: "workflow/rules/targets.smk"

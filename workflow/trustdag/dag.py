@@ -1,6 +1,5 @@
 """The study as a graph: which models are trained from which, and which are evaluated. No file is written."""
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +8,9 @@ from typing import Any
 from trustdag.align import methods
 from trustdag.config.study import Study
 from trustdag.data import sources
-from trustdag.layout import ModelId
+from trustdag.layout import ModelId, chain_name
 from trustdag.models import base
+from trustdag.settings import Section
 from trustdag.stats.design import Policy, StudyDesign
 from trustdag.verticals import verticals
 
@@ -25,7 +25,7 @@ class EvaluatedModel:
 
 def model_at(study: Study, model: str, preferences: str | None, chain: tuple[str, ...], seed: int | None) -> ModelId:
     """The model of a chain: the base or a given checkpoint, which no preferences or seed change, or a trained one."""
-    if not chain or "-".join(chain) in study.models[model].checkpoints:
+    if not chain or chain_name(chain) in study.models[model].checkpoints:
         return ModelId(model, chain)
     return ModelId(model, chain, preferences, seed)
 
@@ -99,12 +99,6 @@ def model_files(study: Study, model_id: ModelId) -> list[str]:
     return [str(path) for path in base.model_files(Path(source.path))] if isinstance(source, base.Folder) else []
 
 
-def sampling_settings(study: Study, vertical: str) -> str:
-    """How a vertical's replies are sampled, as JSON, without the size of a batch, which changes no reply."""
-    settings = study.verticals_measured()[vertical].generate
-    return json.dumps(settings.model_dump(mode="json", exclude={"batch_tokens"}), sort_keys=True)
-
-
 def external_models(study: Study) -> list[ModelId]:
     """The models that come from elsewhere: neither trained from scratch nor by a stage of the study."""
     return [
@@ -150,10 +144,11 @@ def chain_pattern(study: Study, method: str) -> str:
     return "|".join(map(re.escape, sorted(chains)))
 
 
-def stage_settings_json(study: Study, model_id: ModelId) -> str:
-    """The settings with which a trained model's last stage is trained, as `trustdag align --settings` reads them."""
-    settings = study.stage_settings(model_id.model, model_id.chain[-1])
-    return json.dumps(settings.model_dump(mode="json", exclude={"method"}), sort_keys=True)
+def stage_settings(study: Study, model_id: ModelId) -> Section:
+    """The settings with which a trained model's last stage is trained, as its method's module defines them."""
+    stage = study.stage_settings(model_id.model, model_id.chain[-1])
+    settings: Section = methods()[stage.method].Settings(**stage.model_dump(exclude={"method"}))
+    return settings
 
 
 def references(study: Study, model_id: ModelId) -> dict[str, ModelId]:

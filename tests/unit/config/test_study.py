@@ -2,6 +2,8 @@
 
 import copy
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import yaml
 
 from trustdag.config import reference
 from trustdag.config.load import check_results, load, mark_results, validate
+from trustdag.config.study import RESERVED
 from trustdag.errors import UserError
 
 ROOT = Path(__file__).parents[3]
@@ -137,3 +140,21 @@ def test_every_key_is_documented() -> None:
         if key != "source" and not field.get("description")
     ]
     assert undocumented == []
+
+
+@pytest.mark.parametrize("name", ["generate", "report", "sft", "fetch"])
+def test_a_model_may_not_be_named_like_a_rule(name: str) -> None:
+    with pytest.raises(UserError, match=f"`{name}` is the name of more than one target"):
+        validate(changed(f"models.{name}", {"base": {"source": "folder", "path": "x"}}), "x")
+
+
+def test_the_rules_are_those_of_the_workflow() -> None:
+    listed = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--list-rules", "--configfile", "config/smoke.yaml"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    targets = {"smoke", "tiny", "toxicity", "bias", "ethics", "truthfulness", "privacy"}
+    assert set(listed) - targets == RESERVED

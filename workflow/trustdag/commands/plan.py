@@ -22,6 +22,7 @@ def run(arguments: argparse.Namespace) -> None:
     from trustdag.artifacts import atomic_file
     from trustdag.commands.pending import snakemake_options
     from trustdag.config import load
+    from trustdag.layout import Results
     from trustdag.pending import dryrun
     from trustdag.pending.cost import cost, measured
     from trustdag.plan import Task, choose, comparisons_of
@@ -32,8 +33,7 @@ def run(arguments: argparse.Namespace) -> None:
     costs = {job.id: cost(job, used) for job in jobs}
     makers = {name: job.id for job in jobs for name in job.outputs}
     tasks = [Task(job.id, costs[job.id].gpu_hours, job.needs) for job in jobs]
-    records = f"{load.results_folder(study)}/records"
-    comparisons = comparisons_of(dag.study_design(study), study.plan, records, makers)
+    comparisons = comparisons_of(dag.study_design(study), study.plan, Results.of(study.name), makers)
     plan = choose(tasks, comparisons, arguments.gpu_hours, arguments.seconds)
     targets = sorted({name for each in plan.covered for name in each.targets if name in makers})
     everything, worth = sum(each.gpu_hours for each in costs.values()), sum(each.weight for each in comparisons)

@@ -12,6 +12,7 @@ from trustdag.artifacts import atomic_file, sha256_text
 from trustdag.config.study import Study
 from trustdag.errors import UserError
 from trustdag.jobs.record import ANNOUNCED
+from trustdag.layout import Results
 from trustdag.settings import explain
 
 CACHE = "SNAKEMAKE_OUTPUT_CACHE"
@@ -44,17 +45,12 @@ def validate(config: dict[str, Any], origin: str) -> Study:
         raise UserError(explain(error, origin, config)) from None
 
 
-def results_folder(study: Study) -> str:
-    """Where everything of the study goes, relative to the working directory."""
-    return f"results/{study.name}"
-
-
 def check_results(study: Study, origin: str) -> None:
     """Raises UserError if the results folder holds the study of another configuration file."""
     mark = _mark(study)
     if mark.is_file() and (owner := mark.read_text(encoding="utf-8").strip()) != origin:
         raise UserError(
-            f"{origin}: name: {results_folder(study)} holds the study of {owner};"
+            f"{origin}: name: {Results.of(study.name).root} holds the study of {owner};"
             f" give this one another `name`, or delete {mark} if the file was only moved"
         )
 
@@ -106,7 +102,7 @@ def write_down(content: str, output: str, log: str) -> None:
 
 
 def _mark(study: Study) -> Path:
-    return Path(results_folder(study)) / ".configuration"
+    return Path(Results.of(study.name).owner)
 
 
 def _with_data_root(value: Any, root: str | None, origin: str, key: tuple[str, ...]) -> Any:

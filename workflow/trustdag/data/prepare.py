@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from trustdag.artifacts import atomic_files, sha256_file, sha256_text, write_json
+from trustdag.artifacts import atomic_files, sha256_file, sha256_text, write_digest, write_json
 from trustdag.data import sources
 from trustdag.data.card import Lengths, Reading, Texts, file_facts
 from trustdag.data.source import Drop, Message, Pair, SourceSettings
@@ -44,6 +44,7 @@ def prepare(settings: SourceSettings, out: Path, progress: Progress = lambda _: 
             "sha256": {path.name: sha256_file(path) for path in sorted(folder.glob("*.parquet"))},
         }
         write_json(folder / "card.json", card)
+        write_digest(folder / "digest.txt", sha256_text(card["sha256"].values()))
     return card
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from trustdag.errors import UserError
+from trustdag.layout import ModelId
 
 WORKFLOW = Path(__file__).parents[2]
 
@@ -34,7 +35,8 @@ class Job:
     @property
     def model(self) -> str:
         """The model that the job works for, or a dash."""
-        return self.wildcards.get("model") or self.wildcards.get("policy", "-").split("/")[0]
+        policy = self.wildcards.get("policy")
+        return ModelId.parse(policy).model if policy else self.wildcards.get("model", "-")
 
     @property
     def gpu(self) -> int:
