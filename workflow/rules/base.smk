@@ -4,7 +4,7 @@
 rule base:
     input:
         unpack(corpus_of),
-        files=lambda wildcards: MODEL_FILES[external_model(wildcards)],
+        files=lambda wildcards: SOURCES.models[external_model(wildcards)],
     output:
         model=directory(FILES.model(EXTERNAL_PATTERN, "model")),
         manifest=FILES.model(EXTERNAL_PATTERN, "manifest.json"),

@@ -6,7 +6,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(workflow.basedir)
+ROOT = Path(workflow.current_basedir).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 # Commands find the package this way in every environment: conda's, a compute node's, a container's. Without conda, their
 # `python` is the one that runs Snakemake, whether or not its environment is activated.
@@ -16,7 +16,7 @@ os.environ.update(
 )
 
 from trustdag import dag
-from trustdag.pending import orphans
+from trustdag.pending import dryrun, orphans
 from trustdag.resources import request, site
 from trustdag.config import load
 from trustdag.config.study import RESERVED
@@ -32,7 +32,8 @@ from trustdag.layout import (
 from trustdag.fingerprint import code_of, content_of, write_fingerprint_index
 from trustdag.report import plots
 
-ORIGIN = str((workflow.configfiles or ["config/demo.yaml"])[-1])
+# A workflow that imports this one as a module may have its configuration in no file.
+ORIGIN = load.identity(workflow.configfiles or [workflow.main_snakefile])
 
 
 @contextmanager
@@ -45,6 +46,7 @@ def user_errors_as_workflow_errors():
 
 
 with user_errors_as_workflow_errors():
+    load.refuse_templates(map(Path, workflow.configfiles))
     STUDY = load.validate(config, ORIGIN)
     if workflow.is_main_process:
         load.announce(STUDY)
@@ -52,20 +54,10 @@ with user_errors_as_workflow_errors():
         load.check_announced(STUDY, ORIGIN)
     load.check_results(STUDY, ORIGIN)
     load.check_cache()
-    ITEM_FILES = {
-        vertical: dag.item_files(STUDY, vertical)
-        for vertical in STUDY.verticals_measured()
-    }
-    PREFERENCE_FILES = {
-        name: dag.preference_files(STUDY, name) for name in dag.preferences_used(STUDY)
-    }
-    MODEL_FILES = {
-        model_id: dag.model_files(STUDY, model_id)
-        for model_id in dag.models_needed(STUDY)
-        if not model_id.is_trained
-    }
+    SOURCES = dag.source_files(STUDY)
     request.check(STUDY, RESERVED)
 
+dryrun.hand_over(STUDY)
 FILES = Results.of(STUDY.name)
 ENVS = ROOT / "envs"
 # Every command starts this way: with the processes that its allocation gives, under a watch that warns before the time

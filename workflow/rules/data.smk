@@ -3,7 +3,7 @@
 
 rule prepare:
     input:
-        lambda wildcards: PREFERENCE_FILES[wildcards.preferences],
+        lambda wildcards: SOURCES.preferences[wildcards.preferences],
     output:
         train=FILES.data("{preferences}", "train.parquet"),
         validation=FILES.data("{preferences}", "validation.parquet"),

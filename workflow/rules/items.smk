@@ -3,7 +3,7 @@
 
 rule items:
     input:
-        lambda wildcards: ITEM_FILES[wildcards.vertical],
+        lambda wildcards: SOURCES.items[wildcards.vertical],
     output:
         table=FILES.items("{vertical}"),
         card=FILES.items_card("{vertical}"),

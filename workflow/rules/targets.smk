@@ -14,7 +14,7 @@ rule:
 rule fetch:
     input:
         [FILES.model(model_id, "digest.txt") for model_id in dag.external_models(STUDY)],
-        [FILES.data(name, "digest.txt") for name in PREFERENCE_FILES],
+        [FILES.data(name, "digest.txt") for name in SOURCES.preferences],
         [FILES.items(vertical) for vertical in VERTICALS],
     message:
         f"Models and data of {STUDY.name}"

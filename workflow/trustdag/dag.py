@@ -99,6 +99,28 @@ def model_files(study: Study, model_id: ModelId) -> list[str]:
     return [str(path) for path in base.model_files(Path(source.path))] if isinstance(source, base.Folder) else []
 
 
+@dataclass(frozen=True)
+class SourceFiles:
+    """The local files that a study is made from."""
+
+    items: dict[str, list[str]]
+    """By vertical."""
+    preferences: dict[str, list[str]]
+    """By preference set."""
+    models: dict[ModelId, list[str]]
+    """By external model."""
+
+
+def source_files(study: Study) -> SourceFiles:
+    """The local files that the study is made from. Raises UserError for what is missing."""
+    external = [model_id for model_id in models_needed(study) if not model_id.is_trained]
+    return SourceFiles(
+        items={vertical: item_files(study, vertical) for vertical in study.verticals_measured()},
+        preferences={name: preference_files(study, name) for name in preferences_used(study)},
+        models={model_id: model_files(study, model_id) for model_id in external},
+    )
+
+
 def external_models(study: Study) -> list[ModelId]:
     """The models that come from elsewhere: neither trained from scratch nor by a stage of the study."""
     return [

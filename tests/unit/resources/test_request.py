@@ -44,7 +44,8 @@ def job_resources(rule: str, configured: Study, **wildcards: str) -> request.Job
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TRUSTDAG_SITE", raising=False)
+    monkeypatch.setenv("TRUSTDAG_SITE", str(tmp_path / "site.yaml"))
+    (tmp_path / "site.yaml").touch()
     return tmp_path
 
 
@@ -199,7 +200,9 @@ def test_a_folders_size_is_read_from_its_safetensors(folder: Path) -> None:
 # --- What Snakemake evaluates ---
 
 
-def evaluated(configured: Study, rule: str = "sft", attempt: int = 1, limited: bool = True, **wildcards: str) -> dict[str, Any]:
+def evaluated(
+    configured: Study, rule: str = "sft", attempt: int = 1, limited: bool = True, **wildcards: str
+) -> dict[str, Any]:
     """The resources as Snakemake evaluates them, with its own wildcards; it drops what is None."""
     given = Wildcards(fromdict=wildcards or TRAINED)
     functions = request.for_rule(configured, rule, lambda: limited)
@@ -259,8 +262,7 @@ def test_a_bug_asks_for_next_to_nothing_the_second_time() -> None:
 
 
 def test_the_sites_partition_follows_the_gpus(folder: Path) -> None:
-    (folder / "slurm").mkdir()
-    (folder / "slurm" / "site.yaml").write_text("{account: lab, gpu: {partition: a100}, cpu: {partition: short}}")
+    (folder / "site.yaml").write_text("{account: lab, gpu: {partition: a100}, cpu: {partition: short}}")
     assert evaluated(study())["slurm_partition"] == "a100"
     assert evaluated(study(TOY))["slurm_partition"] == "short"
     assert evaluated(study(TOY))["slurm_account"] == "lab"

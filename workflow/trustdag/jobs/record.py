@@ -71,7 +71,7 @@ class Usage(Section):
     code: str = ""
     """Fingerprint of the code that it ran (see `fingerprint`)."""
     study: str = ""
-    """Digest of the study that it was part of."""
+    """Digest of the study that it was part of; several, separated by commas, where a run held several."""
 
 
 class Record(Section):
