@@ -19,6 +19,8 @@ from trustdag.settings import explain
 
 CACHE = "SNAKEMAKE_OUTPUT_CACHE"
 CLONE = PACKAGE.parents[1].resolve()
+JOINED = " + "
+"""Between the files of a study that has several."""
 TEMPLATE = "__use_yte__"
 """The key by which Snakemake takes a configuration file for a YTE template."""
 _STUDIES: list[str] = []
@@ -67,7 +69,7 @@ def refuse_templates(paths: Iterable[Path]) -> None:
 
 def identity(paths: Iterable[Path]) -> str:
     """What names a study's configuration files, however they are spelled: relative to the clone, or resolved."""
-    return " + ".join(_relative_to_clone(Path(path).resolve()) for path in paths)
+    return JOINED.join(_relative_to_clone(Path(path).resolve()) for path in paths)
 
 
 def _relative_to_clone(path: Path) -> str:
@@ -98,7 +100,11 @@ def validate(config: dict[str, Any], origin: str) -> Study:
 def check_results(study: Study, origin: str) -> None:
     """Raises UserError if the results folder holds the study of another configuration file."""
     mark = _mark(study)
-    if mark.is_file() and (owner := mark.read_text(encoding="utf-8").strip()) != origin:
+    if not mark.is_file():
+        return
+    named = mark.read_text(encoding="utf-8").strip().split(JOINED)
+    owner = JOINED.join(identity([Path(name)]) if Path(name).is_absolute() else name for name in named)
+    if owner != origin:
         raise UserError(
             f"{origin}: name: {Results.of(study.name).root} holds the study of {owner};"
             f" give this one another `name`, or delete {mark} if the file was only moved"

@@ -41,11 +41,11 @@ def prepare(settings: SourceSettings, out: Path, progress: Progress = lambda _: 
             "records": reading.facts(),
             "splits": {split: lengths[split].facts() for split in SPLITS},
             "corpus": write_corpus(own, folder).facts(),
-            "sha256": {path.name: sha256_file(path) for path in sorted(folder.glob("*.parquet"))},
         }
-        write_json(folder / "card.json", card)
-        write_digest(folder / "digest.txt", sha256_text(card["sha256"].values()))
-    return card
+        digests = {path.name: sha256_file(path) for path in sorted(folder.glob("*.parquet"))}
+        write_json(folder / "card.json", card | {"sha256": digests})
+        write_digest(folder / "digest.txt", sha256_text(digests.values()))
+    return card | {"sha256": digests}
 
 
 def kept(
