@@ -53,5 +53,5 @@ def check(path: Path, made_from: Mapping[str, str], present: Mapping[str, str]) 
     for name, value in present.items():
         if made_from.get(name, value) != value:
             raise UserError(
-                f"{path}: stale: made from another {name} than the present one; delete the file and run snakemake again"
+                f"{path}: stale: made with other `{name}` than now; delete the file and run snakemake again"
             )
