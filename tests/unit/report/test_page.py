@@ -360,7 +360,7 @@ def test_a_failed_run_shows_why_and_the_end_of_the_log(tmp_path: Path) -> None:
     failure = job_record.Failure(kind="memory", mem_mb=100, runtime=5, message="out of memory; see logs/dpo.log")
     job_record.write(path, job_record.Record(failures=(failure,)))
     path.with_suffix(".log").write_text("\n".join(f"line {number}" for number in range(30)), encoding="utf-8")
-    done = job_record.path_of(str(tmp_path), "items", ("bias",))
+    done = Results(str(tmp_path)).job_record("items", ("bias",))
     job_record.write(done, job_record.Record())
 
     shown = failures(tmp_path)
