@@ -181,12 +181,16 @@ def model_digest(folder: Path) -> str:
 
 
 def provenance() -> dict[str, Any]:
-    """What software made an artefact: our version and commit, Python, the platform, and the packages that matter."""
+    """What made an artefact: our version and commit, Python, the platform, the packages that matter, and threads.
+
+    Sums of floating-point numbers differ with the number of threads, and so do weights.
+    """
     return {
         "trustdag": __version__,
         "commit": _commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "threads": os.environ.get("OMP_NUM_THREADS"),
         "packages": {name: _version(name) for name in RECORDED_PACKAGES},
     }
 
