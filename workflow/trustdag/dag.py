@@ -24,7 +24,15 @@ class EvaluatedModel:
 
 
 def model_at(study: Study, model: str, preferences: str | None, chain: tuple[str, ...], seed: int | None) -> ModelId:
-    """The model of a chain: the base or a given checkpoint, which no preferences or seed change, or a trained one."""
+    """The model of a chain: the base or a given checkpoint, which no preferences or seed change, or a trained one.
+
+    Args:
+        study: The study.
+        model: Name of the base model.
+        preferences: Name of the preference set.
+        chain: The stages, first to last.
+        seed: Training seed.
+    """
     if not chain or chain_name(chain) in study.models[model].checkpoints:
         return ModelId(model, chain)
     return ModelId(model, chain, preferences, seed)
@@ -32,13 +40,13 @@ def model_at(study: Study, model: str, preferences: str | None, chain: tuple[str
 
 def evaluated_models(study: Study) -> list[EvaluatedModel]:
     """Every evaluated model, once: recipes in the study's order within each model, preference set and seed."""
-    found: dict[EvaluatedModel, None] = {}
+    evaluated: dict[EvaluatedModel, None] = {}
     for model in study.models:
         for preferences in study.preferences:
             for seed in study.seeds:
                 for recipe, chain in study.recipes.items():
-                    found[EvaluatedModel(recipe, model_at(study, model, preferences, tuple(chain), seed))] = None
-    return list(found)
+                    evaluated[EvaluatedModel(recipe, model_at(study, model, preferences, tuple(chain), seed))] = None
+    return list(evaluated)
 
 
 def parents(study: Study, model_id: ModelId) -> dict[str, ModelId]:
@@ -57,17 +65,17 @@ def _last_that_makes(study: Study, model_id: ModelId, role: str) -> ModelId:
 
 def models_needed(study: Study) -> list[ModelId]:
     """Every model that the evaluated ones need, parents before children."""
-    found: dict[ModelId, None] = {}
+    needed: dict[ModelId, None] = {}
 
     def visit(model_id: ModelId) -> None:
         if model_id.is_trained:
             for parent in parents(study, model_id).values():
                 visit(parent)
-        found[model_id] = None
+        needed[model_id] = None
 
     for evaluated in evaluated_models(study):
         visit(evaluated.model)
-    return list(found)
+    return list(needed)
 
 
 def base_source(study: Study, model_id: ModelId) -> Any:
@@ -175,13 +183,13 @@ def stage_settings(study: Study, model_id: ModelId) -> Section:
 
 def references(study: Study, model_id: ModelId) -> dict[str, ModelId]:
     """What an evaluated model is compared with: the base model, and the SFT of its own chain."""
-    found = {"base": ModelId(model_id.model, ())} if model_id.chain else {}
+    compared_with = {"base": ModelId(model_id.model, ())} if model_id.chain else {}
     for end in range(1, len(model_id.chain)):
         if study.stages[model_id.chain[end - 1]].method == "sft":
-            return found | {
+            return compared_with | {
                 "sft": model_at(study, model_id.model, model_id.preferences, model_id.chain[:end], model_id.seed)
             }
-    return found
+    return compared_with
 
 
 def study_design(study: Study) -> StudyDesign:
