@@ -1,12 +1,14 @@
 """The study that the configuration describes. Without --configfile it is the embedded demo."""
 
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.27")
 
 if not workflow.configfiles:
 
-    configfile: "config/demo.yaml"
+    configfile: str(Path(workflow.current_basedir) / "config" / "demo.yaml")
 
 
 include: "workflow/rules/common.smk"
@@ -21,7 +23,7 @@ localrules:
 rule all:
     default_target: True
     input:
-        f"{RESULTS}/report.html",
+        FILES.report,
 
 
 include: "workflow/rules/targets.smk"

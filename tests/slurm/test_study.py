@@ -71,6 +71,7 @@ FAILURES = [
     Failure("dpo", "tiny,crowd,sft-dpo,0", cancel),
     Failure("ppo", "tiny,crowd,sft-reward-ppo,0", kill_the_node),
 ]
+VERTICALS = ("toxicity", "bias", "ethics", "truthfulness", "privacy")
 
 
 @pytest.mark.gpu01
@@ -118,7 +119,8 @@ def in_a_clone(folder: Path) -> Workflow:
 
 
 def strike_all(study: Workflow) -> None:
-    """Lets each job fail as soon as its command runs; returns while a model is asked."""
+    """Lets each job fail as soon as its command runs; returns while replies of the last model are generated."""
+    last = [study.record("generate", f"tiny,crowd,sft-reward-ppo,seed0,{vertical}") for vertical in VERTICALS]
     waiting = list(FAILURES)
 
     def all_struck() -> bool:
@@ -127,7 +129,7 @@ def strike_all(study: Workflow) -> None:
             if study.command_of(record) is not None:
                 failure.strike(study, record)
                 waiting.remove(failure)
-        return not waiting and study.command_of(study.record("generate", "tiny,crowd,sft-reward-ppo,seed0")) is not None
+        return not waiting and any(study.command_of(record) is not None for record in last)
 
     study.wait_until(all_struck, "every job to run")
 
@@ -135,7 +137,7 @@ def strike_all(study: Workflow) -> None:
 def results_of(folder: Path) -> dict[str, object]:
     """What the study found: models by digest, replies, records and statistics by content."""
     manifests = {str(path.relative_to(folder)): read_json(path)["sha256"] for path in folder.rglob("manifest.json")}
-    tables = {str(path.relative_to(folder)): path for path in folder.rglob("*.parquet") if "staging" not in path.parts}
+    tables = {str(path.relative_to(folder)): path for path in folder.rglob("*.parquet")}
     statistics = {path.name: path.read_text() for path in folder.glob("statistics/*.csv")}
     return manifests | {name: pd.read_parquet(path).to_json() for name, path in tables.items()} | statistics
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trustdag.errors import UserError
+from trustdag.layout import Results
 from trustdag.plan import PlannedComparison, PlanSettings, Task, choose, comparisons_of, tasks_needed
 from trustdag.stats.design import Policy, StudyDesign
 
@@ -130,11 +131,11 @@ def test_a_studys_comparisons_are_its_policies_with_their_references():
     design = StudyDesign(
         study="s", notice="", policies=(BASE, SFT, policy("dpo", 3, sft=SFT.id)), verticals=("privacy",)
     )
-    makers = {"r/m/hh/dpo/seed3/privacy.parquet": 7, "r/m/base/privacy.parquet": 2}
-    found = comparisons_of(design, PlanSettings(), "r", makers)
+    makers = {"r/records/m/hh/dpo/seed3/privacy.parquet": 7, "r/records/m/base/privacy.parquet": 2}
+    found = comparisons_of(design, PlanSettings(), Results("r"), makers)
     assert [each.needs for each in found] == [frozenset({7, 2}), frozenset({7})]
     assert found[0].name == "m/hh/dpo/seed3 against m/base on privacy"
-    assert found[1].targets == ("r/m/hh/dpo/seed3/privacy.parquet", "r/m/hh/sft/seed3/privacy.parquet")
+    assert found[1].targets == ("r/records/m/hh/dpo/seed3/privacy.parquet", "r/records/m/hh/sft/seed3/privacy.parquet")
 
 
 def test_weights_multiply_and_later_seeds_count_less():
@@ -142,7 +143,7 @@ def test_weights_multiply_and_later_seeds_count_less():
         study="s", notice="", policies=(BASE, policy("dpo", 3), policy("dpo", 8)), verticals=("privacy", "bias")
     )
     settings = PlanSettings(recipes={"dpo": 2}, verticals={"privacy": 3}, later_seeds=0.5)
-    assert [each.weight for each in comparisons_of(design, settings, "r", {})] == [6, 2, 3, 1]
+    assert [each.weight for each in comparisons_of(design, settings, Results("r"), {})] == [6, 2, 3, 1]
 
 
 def test_a_solver_that_fails_leaves_no_files_behind(tmp_path, monkeypatch):

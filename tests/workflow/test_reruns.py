@@ -155,6 +155,10 @@ CONFIG_EDITS: list[tuple[str, Edit, set[str]]] = [
     ("one plot's colors", {"report.plots.training.colors": ["#000000"]}, plots("training") | {"report"}),
     ("title", {"report.page.title": "What changed?"}, {"report"}),
     ("examples", {"report.page.examples": 1}, {"report"}),
+    # how often a stage logs and saves: the configuration in the report alone
+    ("checkpoints", {"stages.sft.checkpoint_every": 2, "stages.ppo.checkpoint_every": 1}, {"report"}),
+    ("lines of a curve", {"stages.dpo.log_every": 1, "models.tiny.base.log_every": 2}, {"report"}),
+    ("size of a batch of replies", {"verticals.bias.generate.batch_tokens": 512}, {"report"}),
     # what results do not depend on
     ("request for one rule", {"resources.rules.ppo.runtime": 99}, NOTHING),
     ("hardware", {"resources.gpu_tflops": 989}, NOTHING),
@@ -302,7 +306,7 @@ def test_an_accepted_change_of_code_runs_nothing(finished: Path, tree: Path, tmp
 def test_what_an_orphan_finished_is_taken_over_and_later_edits_are_seen(study: Path, tmp_path: Path) -> None:
     # Given a stage that ended after its run was killed: complete, but Snakemake has not written down what made it
     model = "results/smoke/models/tiny/crowd/sft-dpo/seed0"
-    outputs = [f"{model}/{name}" for name in ("model", "manifest.json", "metrics.jsonl")]
+    outputs = [f"{model}/{name}" for name in ("model", "manifest.json", "digest.txt", "metrics.jsonl")]
     done = snakemake(study, "--cleanup-metadata", *outputs)
     assert done.returncode == 0, done.stderr
     (study / "results" / "smoke" / "report.html").unlink()
@@ -329,7 +333,13 @@ FILE_EDITS: list[tuple[str, list[str], Callable[[Path], object], set[str]]] = [
     ("the report and a plot", ["report.html", "plots/levels.png"], Path.unlink, plots("levels") | {"report"}),
     ("statistics and replies", ["statistics", "replies/tiny/base"], shutil.rmtree, NOTHING),
     ("items are touched", ["items/bias.parquet"], os.utime, NOTHING),
-    ("a manifest is touched", ["models/tiny/base/manifest.json"], os.utime, NOTHING),
+    (
+        "an identical model is made again",
+        ["models/tiny/base/manifest.json", "models/tiny/base/digest.txt"],
+        os.utime,
+        NOTHING,
+    ),
+    ("a manifest has another origin", ["models/tiny/crowd/sft/seed0/manifest.json"], Path.touch, NOTHING),
     ("prepared data is touched", ["data/crowd/train.parquet"], os.utime, NOTHING),
 ]
 
@@ -343,6 +353,15 @@ def test_a_removed_or_touched_file_runs_what_is_missing(
     for name in names:
         edit(study / "results" / "smoke" / name)
     assert would_run(study, ROOT, SMOKE) == jobs
+
+
+def test_touched_data_of_any_size_runs_nothing(study: Path) -> None:
+    # Given tables above the size up to which Snakemake compares contents, all made again with equal content
+    results = study / "results" / "smoke"
+    for path in [*results.glob("data/*/*"), *results.glob("items/*"), *results.glob("models/**/digest.txt")]:
+        os.utime(path)
+    # Then nothing is due: what follows depends on small files of digests
+    assert would_run(study, ROOT, SMOKE, "--max-checksum-file-size", "200") == NOTHING
 
 
 # --- Data and models of the user's own ---

@@ -6,18 +6,19 @@ for method in dag.methods_used(STUDY):
         name:
             method
         input:
-            unpack(parent_manifests),
-            train=f"{RESULTS}/data/{{preferences}}/train.parquet",
-            validation=f"{RESULTS}/data/{{preferences}}/validation.parquet",
+            unpack(parent_digests),
+            data=FILES.data("{preferences}", "digest.txt"),
+            # Their digest says whether they changed: Snakemake compares the content of small files alone.
+            train=ancient(FILES.data("{preferences}", "train.parquet")),
+            validation=ancient(FILES.data("{preferences}", "validation.parquet")),
         output:
-            model=directory(
-                f"{MODELS}/{{model}}/{{preferences}}/{{chain}}/seed{{seed}}/model"
-            ),
-            manifest=f"{MODELS}/{{model}}/{{preferences}}/{{chain}}/seed{{seed}}/manifest.json",
-            metrics=f"{MODELS}/{{model}}/{{preferences}}/{{chain}}/seed{{seed}}/metrics.jsonl",
+            model=directory(FILES.model(TRAINED_PATTERN, "model")),
+            manifest=FILES.model(TRAINED_PATTERN, "manifest.json"),
+            digest=FILES.model(TRAINED_PATTERN, "digest.txt"),
+            metrics=FILES.model(TRAINED_PATTERN, "metrics.jsonl"),
         log:
-            text=f"{LOGS}/models/{{model}}/{{preferences}}/{{chain}}/seed{{seed}}.log",
-            benchmark=f"{BENCHMARKS}/models/{{model}}/{{preferences}}/{{chain}}/seed{{seed}}.tsv",
+            text=FILES.log("models", TRAINED_PATTERN),
+            benchmark=FILES.benchmark("models", TRAINED_PATTERN),
         wildcard_constraints:
             chain=dag.chain_pattern(STUDY, method),
         cache: CACHED
@@ -27,9 +28,10 @@ for method in dag.methods_used(STUDY):
         resources:
             **resources_of(method),
         params:
-            settings=lambda wildcards: dag.stage_settings_json(
-                STUDY, trained_model(wildcards)
-            ),
+            # Tracked by Snakemake: all settings that the weights depend on.
+            tracked=lambda wildcards: stage_settings(wildcards).results_json(),
+            # A function of the input is not tracked: with how often the stage logs and saves.
+            settings=lambda wildcards, input: stage_settings(wildcards).as_json(),
             prompt_format=lambda wildcards: STUDY.models[wildcards.model].prompt_format,
             code=code_of("commands.align", f"align.{method}"),
             method=method,
@@ -38,6 +40,6 @@ for method in dag.methods_used(STUDY):
             "{params.method}: {wildcards.model}, {wildcards.chain} on {wildcards.preferences}, seed {wildcards.seed}"
         shell:
             LAUNCH + "align {params.method}"
-            " --policy {input.policy} --reward {input.reward} --data $(dirname {input.train})"
+            " --policy {input.policy} --reward {input.reward} --data $(dirname {input.data})"
             " --settings {params.settings:q} --seed {params.seed} --prompt-format {params.prompt_format}"
             " --out $(dirname {output.manifest}) --benchmark {log.benchmark}"

@@ -3,15 +3,16 @@
 
 rule base:
     input:
-        corpus=lambda wildcards: corpus_of(wildcards),
-        files=lambda wildcards: MODEL_FILES[external_model(wildcards)],
+        unpack(corpus_of),
+        files=lambda wildcards: SOURCES.models[external_model(wildcards)],
     output:
-        model=directory(f"{MODELS}/{{model}}/{{external}}/model"),
-        manifest=f"{MODELS}/{{model}}/{{external}}/manifest.json",
-        metrics=f"{MODELS}/{{model}}/{{external}}/metrics.jsonl",
+        model=directory(FILES.model(EXTERNAL_PATTERN, "model")),
+        manifest=FILES.model(EXTERNAL_PATTERN, "manifest.json"),
+        digest=FILES.model(EXTERNAL_PATTERN, "digest.txt"),
+        metrics=FILES.model(EXTERNAL_PATTERN, "metrics.jsonl"),
     log:
-        text=f"{LOGS}/models/{{model}}/{{external}}.log",
-        benchmark=f"{BENCHMARKS}/models/{{model}}/{{external}}.tsv",
+        text=FILES.log("models", EXTERNAL_PATTERN),
+        benchmark=FILES.benchmark("models", EXTERNAL_PATTERN),
     wildcard_constraints:
         external="[^/]+",
     cache: CACHED
@@ -21,7 +22,12 @@ rule base:
     resources:
         **resources_of("base"),
     params:
-        settings=lambda wildcards: dag.base_source(
+        # Tracked by Snakemake: all settings that the weights depend on.
+        tracked=lambda wildcards: dag.base_source(
+            STUDY, external_model(wildcards)
+        ).results_json(),
+        # A function of the input is not tracked: with how often training logs and saves.
+        settings=lambda wildcards, input: dag.base_source(
             STUDY, external_model(wildcards)
         ).as_json(),
         prompt_format=lambda wildcards: STUDY.models[wildcards.model].prompt_format,

@@ -1,13 +1,12 @@
 # The validated study, and the few functions with which rules find their inputs, settings and resources.
 
-import json
 import os
 import re
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(workflow.basedir)
+ROOT = Path(workflow.current_basedir).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 # Commands find the package this way in every environment: conda's, a compute node's, a container's. Without conda, their
 # `python` is the one that runs Snakemake, whether or not its environment is activated.
@@ -17,16 +16,24 @@ os.environ.update(
 )
 
 from trustdag import dag
-from trustdag.pending import orphans
+from trustdag.pending import dryrun, orphans
 from trustdag.resources import request, site
 from trustdag.config import load
 from trustdag.config.study import RESERVED
 from trustdag.errors import UserError
-from trustdag.layout import ModelId
+from trustdag.layout import (
+    EXTERNAL_PATTERN,
+    POLICY_EXPRESSION,
+    TRAINED_PATTERN,
+    ModelId,
+    Results,
+    chain_of,
+)
 from trustdag.fingerprint import code_of, content_of, write_fingerprint_index
 from trustdag.report import plots
 
-ORIGIN = str((workflow.configfiles or ["config/demo.yaml"])[-1])
+# A workflow that imports this one as a module may have its configuration in no file.
+ORIGIN = load.identity(workflow.configfiles or [workflow.main_snakefile])
 
 
 @contextmanager
@@ -39,6 +46,7 @@ def user_errors_as_workflow_errors():
 
 
 with user_errors_as_workflow_errors():
+    load.refuse_templates(map(Path, workflow.configfiles))
     STUDY = load.validate(config, ORIGIN)
     if workflow.is_main_process:
         load.announce(STUDY)
@@ -46,30 +54,17 @@ with user_errors_as_workflow_errors():
         load.check_announced(STUDY, ORIGIN)
     load.check_results(STUDY, ORIGIN)
     load.check_cache()
-    ITEM_FILES = {
-        vertical: dag.item_files(STUDY, vertical)
-        for vertical in STUDY.verticals_measured()
-    }
-    PREFERENCE_FILES = {
-        name: dag.preference_files(STUDY, name) for name in dag.preferences_used(STUDY)
-    }
-    MODEL_FILES = {
-        model_id: dag.model_files(STUDY, model_id)
-        for model_id in dag.models_needed(STUDY)
-        if not model_id.is_trained
-    }
+    SOURCES = dag.source_files(STUDY)
     request.check(STUDY, RESERVED)
 
-RESULTS = load.results_folder(STUDY)
-LOGS = f"{RESULTS}/logs"
-BENCHMARKS = f"{RESULTS}/benchmarks"
-MODELS = f"{RESULTS}/models"
+dryrun.hand_over(STUDY)
+FILES = Results.of(STUDY.name)
 ENVS = ROOT / "envs"
 # Every command starts this way: with the processes that its allocation gives, under a watch that warns before the time
 # limit, and with a record of how it ended, from which a retry knows whether more memory or time would help.
 LAUNCH = (
     "python -m trustdag launch --record {resources.record} --log {log[0]} --attempt {resources.attempt}"
-    " --nodes {resources.nodes} --cpus {threads} --gpu {resources.gpu} --mem-mb {resources.mem_mb} --runtime {resources.runtime}"
+    " --nodes {resources.nodes} --cpus {threads} --gpu {resources.gpu} --mem-mb {resources.mem_mb} --runtime {resources.limit}"
     " --accelerate {resources.accelerate} --code {params.code} -- "
 )
 # Only then, because Snakemake speaks of it at every start.
@@ -84,7 +79,7 @@ wildcard_constraints:
     preferences="|".join(map(re.escape, STUDY.preferences)),
     vertical="|".join(map(re.escape, VERTICALS)) or "none",
     plot="|".join(plots.names()),
-    policy=r"[^/]+/[^/]+(/[^/]+/seed-?\d+)?",
+    policy=POLICY_EXPRESSION,
     seed=r"-?\d+",
 
 
@@ -93,7 +88,7 @@ onstart:
         with user_errors_as_workflow_errors():
             site.check_cluster(site.load())
     load.mark_results(STUDY, ORIGIN)
-    write_fingerprint_index(Path(RESULTS) / ".jobs" / "code.json")
+    write_fingerprint_index(FILES.code_book)
     orphans.adopt(workflow, load.digest(STUDY))
 
 
@@ -101,42 +96,56 @@ def trained_model(wildcards):
     """The trained model that an output path names."""
     return ModelId(
         wildcards.model,
-        tuple(wildcards.chain.split("-")),
+        chain_of(wildcards.chain),
         wildcards.preferences,
         int(wildcards.seed),
     )
 
 
-def parent_manifests(wildcards):
-    """The manifests of the models that a stage starts from, depended on instead of their folders."""
+def stage_settings(wildcards):
+    """The settings with which a trained model's last stage is trained, as `trustdag align --settings` reads them."""
+    return dag.stage_settings(STUDY, trained_model(wildcards))
+
+
+def parent_digests(wildcards):
+    """The digests of the models that a stage starts from, depended on instead of their folders."""
     parents = dag.parents(STUDY, trained_model(wildcards))
     return {"reward": []} | {
-        role: f"{MODELS}/{parent}/manifest.json" for role, parent in parents.items()
+        role: FILES.model(parent, "digest.txt") for role, parent in parents.items()
     }
 
 
 def external_model(wildcards):
     """The base model or the existing checkpoint that an output path names."""
-    chain = () if wildcards.external == "base" else tuple(wildcards.external.split("-"))
-    return ModelId(wildcards.model, chain)
+    return ModelId(wildcards.model, chain_of(wildcards.external))
 
 
 def corpus_of(wildcards):
-    """The corpus that a model trained from scratch reads; nothing for any other."""
-    corpus = dag.corpus_needed(STUDY, external_model(wildcards))
-    return [f"{RESULTS}/data/{corpus}/corpus.parquet"] if corpus else []
+    """The corpus that a model trained from scratch reads, with its digest; nothing for any other."""
+    name = dag.corpus_needed(STUDY, external_model(wildcards))
+    if name is None:
+        return {"corpus": []}
+    return {
+        "corpus": ancient(FILES.data(name, "corpus.parquet")),
+        "data": FILES.data(name, "digest.txt"),
+    }
 
 
 def resources_of(rule):
     """The `resources` of a rule: estimated from the model and the stage, overridden by the configuration."""
-    return request.for_rule(STUDY, rule)
+    return request.for_rule(STUDY, rule, has_time_limit)
+
+
+def has_time_limit():
+    """Whether a scheduler ends jobs at their `runtime`: where they run on this machine, nobody does."""
+    return workflow.remote_exec or workflow.non_local_exec
 
 
 def records_of(*, models=None, verticals=None):
     """The record files of all evaluated models, or of some, on all verticals, or on some."""
     return [
-        f"{RESULTS}/records/{policy}/{vertical}.parquet"
+        FILES.records(policy, vertical)
         for policy in POLICIES
-        if models is None or policy.split("/")[0] in models
+        if models is None or ModelId.parse(policy).model in models
         for vertical in (verticals or VERTICALS)
     ]

@@ -3,16 +3,17 @@
 
 rule prepare:
     input:
-        lambda wildcards: PREFERENCE_FILES[wildcards.preferences],
+        lambda wildcards: SOURCES.preferences[wildcards.preferences],
     output:
-        train=f"{RESULTS}/data/{{preferences}}/train.parquet",
-        validation=f"{RESULTS}/data/{{preferences}}/validation.parquet",
-        test=f"{RESULTS}/data/{{preferences}}/test.parquet",
-        corpus=f"{RESULTS}/data/{{preferences}}/corpus.parquet",
-        card=f"{RESULTS}/data/{{preferences}}/card.json",
+        train=FILES.data("{preferences}", "train.parquet"),
+        validation=FILES.data("{preferences}", "validation.parquet"),
+        test=FILES.data("{preferences}", "test.parquet"),
+        corpus=FILES.data("{preferences}", "corpus.parquet"),
+        card=FILES.data("{preferences}", "card.json"),
+        digest=FILES.data("{preferences}", "digest.txt"),
     log:
-        text=f"{LOGS}/data/{{preferences}}.log",
-        benchmark=f"{BENCHMARKS}/data/{{preferences}}.tsv",
+        text=FILES.log("data", "{preferences}"),
+        benchmark=FILES.benchmark("data", "{preferences}"),
     cache: CACHED
     conda:
         ENVS / "data.yaml"

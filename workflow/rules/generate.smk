@@ -6,34 +6,35 @@
 
 rule generate:
     input:
-        manifest=f"{MODELS}/{{policy}}/manifest.json",
-        table=f"{RESULTS}/items/{{vertical}}.parquet",
+        model=FILES.model("{policy}", "digest.txt"),
+        digest=FILES.items_digest("{vertical}"),
+        # Its digest says whether it changed: Snakemake compares the content of small files alone.
+        table=ancient(FILES.items("{vertical}")),
     output:
-        f"{RESULTS}/replies/{{policy}}/{{vertical}}.parquet",
+        FILES.replies("{policy}", "{vertical}"),
     log:
-        f"{LOGS}/replies/{{policy}}/{{vertical}}.log",
+        FILES.log("replies", "{policy}", "{vertical}"),
     benchmark:
-        f"{BENCHMARKS}/replies/{{policy}}/{{vertical}}.tsv"
+        FILES.benchmark("replies", "{policy}", "{vertical}")
     conda:
         ENVS / "generate.yaml"
     threads: request.threads(STUDY, "generate")
     resources:
         **resources_of("generate"),
     params:
-        # Tracked by Snakemake: all that the replies depend on, without the size of a batch, which changes none.
-        settings=lambda wildcards: dag.sampling_settings(STUDY, wildcards.vertical),
+        # Tracked by Snakemake: all settings that the replies depend on.
+        tracked=lambda wildcards: VERTICALS[wildcards.vertical].generate.results_json(),
+        # A function of the input is not tracked: with the size of a batch, which changes no reply.
+        settings=lambda wildcards, input: VERTICALS[
+            wildcards.vertical
+        ].generate.as_json(),
         prompt_format=lambda wildcards: STUDY.models[
             ModelId.parse(wildcards.policy).model
         ].prompt_format,
-        # A function of the input is not tracked.
-        batch_tokens=lambda wildcards, input: VERTICALS[
-            wildcards.vertical
-        ].generate.batch_tokens,
         code=code_of("generation.run"),
     message:
         "Generate the replies of {wildcards.policy} on {wildcards.vertical}"
     shell:
         LAUNCH
-        + "generate {wildcards.vertical} --items {input.table} --model {input.manifest}"
-        " --settings {params.settings:q} --batch-tokens {params.batch_tokens}"
-        " --prompt-format {params.prompt_format} --out {output}"
+        + "generate {wildcards.vertical} --items {input.table} --model {input.model}"
+        " --settings {params.settings:q} --prompt-format {params.prompt_format} --out {output}"

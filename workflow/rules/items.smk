@@ -3,14 +3,15 @@
 
 rule items:
     input:
-        lambda wildcards: ITEM_FILES[wildcards.vertical],
+        lambda wildcards: SOURCES.items[wildcards.vertical],
     output:
-        table=f"{RESULTS}/items/{{vertical}}.parquet",
-        card=f"{RESULTS}/items/{{vertical}}.card.json",
+        table=FILES.items("{vertical}"),
+        card=FILES.items_card("{vertical}"),
+        digest=FILES.items_digest("{vertical}"),
     log:
-        f"{LOGS}/items/{{vertical}}.log",
+        FILES.log("items", "{vertical}"),
     benchmark:
-        f"{BENCHMARKS}/items/{{vertical}}.tsv"
+        FILES.benchmark("items", "{vertical}")
     conda:
         ENVS / "score.yaml"
     threads: 1
@@ -25,4 +26,4 @@ rule items:
         "Items of {wildcards.vertical}"
     shell:
         LAUNCH + "items {wildcards.vertical} --settings {params.settings:q}"
-        " --out {output.table} --card {output.card}"
+        " --out {output.table} --card {output.card} --digest {output.digest}"

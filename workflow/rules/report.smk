@@ -1,7 +1,7 @@
 # Plots, one job each, and the page that holds them.
 
 METRICS_OF_TRAINING = [
-    f"{MODELS}/{model_id}/metrics.jsonl" for model_id in dag.models_needed(STUDY)
+    FILES.model(model_id, "metrics.jsonl") for model_id in dag.models_needed(STUDY)
 ]
 PLOT_INPUTS = {
     "statistics": rules.statistics.output,
@@ -12,19 +12,19 @@ PLOT_INPUTS = {
 rule plot:
     input:
         lambda wildcards: PLOT_INPUTS[plots.module(wildcards.plot).NEEDS],
-        design=f"{RESULTS}/design.json",
+        design=FILES.design,
     output:
         svg=report(
-            f"{RESULTS}/plots/{{plot}}.svg",
+            FILES.plot("{plot}", "svg"),
             caption="../report/plot.rst",
             category="Plots",
             labels={"plot": "{plot}"},
         ),
-        png=f"{RESULTS}/plots/{{plot}}.png",
+        png=FILES.plot("{plot}", "png"),
     log:
-        f"{LOGS}/plots/{{plot}}.log",
+        FILES.log("plots", "{plot}"),
     benchmark:
-        f"{BENCHMARKS}/plots/{{plot}}.tsv"
+        FILES.benchmark("plots", "{plot}")
     conda:
         ENVS / "report.yaml"
     threads: 1
@@ -46,46 +46,43 @@ rule plot:
 
 rule configuration:
     output:
-        f"{RESULTS}/configuration.json",
+        FILES.configuration,
     log:
-        f"{LOGS}/configuration.log",
+        FILES.log("configuration"),
     params:
         content=load.results_of(STUDY),
     message:
-        "Write down the configuration of {STUDY.name}"
+        f"Write down the configuration of {STUDY.name}"
     run:
         load.write_down(params.content, output[0], log[0])
 
 
 rule report:
     input:
-        design=f"{RESULTS}/design.json",
-        configuration=f"{RESULTS}/configuration.json",
+        design=FILES.design,
+        configuration=FILES.configuration,
         statistics=rules.statistics.output,
         plots=expand(
-            f"{RESULTS}/plots/{{plot}}.{{kind}}",
+            FILES.plot("{plot}", "{kind}"),
             plot=plots.of_study(DESIGN),
             kind=["svg", "png"],
         ),
         metrics=METRICS_OF_TRAINING,
-        cards=[
-            f"{RESULTS}/data/{name}/card.json" for name in dag.preferences_used(STUDY)
-        ],
-        table=expand(f"{RESULTS}/items/{{vertical}}.parquet", vertical=VERTICALS),
+        cards=[FILES.data(name, "card.json") for name in dag.preferences_used(STUDY)],
+        table=expand(FILES.items("{vertical}"), vertical=VERTICALS),
+        records=records_of(),
         replies=expand(
-            f"{RESULTS}/replies/{{policy}}/{{vertical}}.parquet",
+            FILES.replies("{policy}", "{vertical}"),
             policy=POLICIES,
             vertical=VERTICALS,
         ),
     output:
-        page=report(
-            f"{RESULTS}/report.html", caption="../report/report.rst", category="Report"
-        ),
-        tables=directory(f"{RESULTS}/tables"),
+        page=report(FILES.report, caption="../report/report.rst", category="Report"),
+        tables=directory(FILES.tables),
     log:
-        f"{LOGS}/report.log",
+        FILES.log("report"),
     benchmark:
-        f"{BENCHMARKS}/report.tsv"
+        FILES.benchmark("report")
     conda:
         ENVS / "report.yaml"
     threads: 1
@@ -99,7 +96,7 @@ rule report:
         ),
         templates=content_of("report/templates"),
     message:
-        "Report of {STUDY.name}: {output.page}"
+        f"Report of {STUDY.name}: {{output.page}}"
     shell:
         LAUNCH + "report --design {input.design} --results {params.results}"
         " --configuration {input.configuration}"

@@ -3,15 +3,16 @@
 
 rule score:
     input:
-        table=f"{RESULTS}/items/{{vertical}}.parquet",
-        replies=f"{RESULTS}/replies/{{policy}}/{{vertical}}.parquet",
+        digest=FILES.items_digest("{vertical}"),
+        table=ancient(FILES.items("{vertical}")),
+        replies=FILES.replies("{policy}", "{vertical}"),
         files=lambda wildcards: VERTICALS[wildcards.vertical].score.files(),
     output:
-        f"{RESULTS}/records/{{policy}}/{{vertical}}.parquet",
+        FILES.records("{policy}", "{vertical}"),
     log:
-        f"{LOGS}/records/{{policy}}/{{vertical}}.log",
+        FILES.log("records", "{policy}", "{vertical}"),
     benchmark:
-        f"{BENCHMARKS}/records/{{policy}}/{{vertical}}.tsv"
+        FILES.benchmark("records", "{policy}", "{vertical}")
     conda:
         ENVS / "score.yaml"
     threads: 1

@@ -3,29 +3,29 @@
 
 rule design:
     output:
-        f"{RESULTS}/design.json",
+        FILES.design,
     log:
-        f"{LOGS}/design.log",
+        FILES.log("design"),
     params:
         content=DESIGN.as_json(),
     message:
-        "Write the design of {STUDY.name}"
+        f"Write the design of {STUDY.name}"
     run:
         load.write_down(params.content, output[0], log[0])
 
 
 rule statistics:
     input:
-        design=f"{RESULTS}/design.json",
+        design=FILES.design,
         records=records_of(),
     output:
-        metrics=f"{RESULTS}/statistics/metrics.csv",
-        differences=f"{RESULTS}/statistics/differences.csv",
-        seeds=f"{RESULTS}/statistics/seeds.csv",
+        metrics=FILES.statistics("metrics"),
+        differences=FILES.statistics("differences"),
+        seeds=FILES.statistics("seeds"),
     log:
-        f"{LOGS}/statistics.log",
+        FILES.log("statistics"),
     benchmark:
-        f"{BENCHMARKS}/statistics.tsv"
+        FILES.benchmark("statistics")
     conda:
         ENVS / "report.yaml"
     threads: 1
@@ -39,8 +39,7 @@ rule statistics:
         ),
         out=subpath(output.metrics, parent=True),
     message:
-        "Statistics of {STUDY.name}"
+        f"Statistics of {STUDY.name}"
     shell:
-        LAUNCH
-        + "statistics --design {input.design} --records-root {params.results}/records"
+        LAUNCH + "statistics --design {input.design} --results {params.results}"
         " --settings {params.settings:q} --out {params.out}"

@@ -5,22 +5,19 @@ rule:
     name:
         STUDY.name
     input:
-        f"{RESULTS}/report.html",
+        FILES.report,
     message:
-        "The study {STUDY.name}"
+        f"The study {STUDY.name}"
 
 
 # What has to come from elsewhere, and nothing else: for a login node, where compute nodes have no network.
 rule fetch:
     input:
-        [
-            f"{MODELS}/{model_id}/manifest.json"
-            for model_id in dag.external_models(STUDY)
-        ],
-        [f"{RESULTS}/data/{name}/card.json" for name in PREFERENCE_FILES],
-        [f"{RESULTS}/items/{vertical}.parquet" for vertical in VERTICALS],
+        [FILES.model(model_id, "digest.txt") for model_id in dag.external_models(STUDY)],
+        [FILES.data(name, "digest.txt") for name in SOURCES.preferences],
+        [FILES.items(vertical) for vertical in VERTICALS],
     message:
-        "Models and data of {STUDY.name}"
+        f"Models and data of {STUDY.name}"
 
 
 for target in STUDY.models:

@@ -158,17 +158,23 @@ def sha256_text(parts: Iterable[str]) -> str:
 def manifest(folder: Path, **facts: Any) -> dict[str, Any]:
     """A model folder's manifest: one digest over its files' content, each file's own, and `facts` about it.
 
-    What follows a model in the DAG takes this small file as its input rather than the folder, so that a re-made but
-    identical model re-runs nothing.
+    What follows a model in the DAG depends on the first digest alone, which lies in `digest.txt` beside the manifest:
+    a model that is made again and is identical re-runs nothing.
     """
     files = {str(path.relative_to(folder)): sha256_file(path) for path in sorted(folder.rglob("*")) if path.is_file()}
     weights = [f"{name} {digest}" for name, digest in files.items() if not name.endswith(".md")]
     return {"sha256": sha256_text(weights), "files": files, **facts}
 
 
+def write_digest(path: Path, digest: str) -> None:
+    """Writes a digest of content alone: what follows depends on this small file, and not on what was made when."""
+    with atomic_file(path) as partial:
+        partial.write_text(digest + "\n", encoding="utf-8")
+
+
 def model_folder(path: Path) -> Path:
-    """The model folder that a command line names: itself, its stage's folder, or that one's manifest.json."""
-    stage = path.parent if path.name == "manifest.json" else path
+    """The model folder that a command line names: itself, its stage's folder, or that one's manifest or digest."""
+    stage = path.parent if path.name in ("manifest.json", "digest.txt") else path
     return stage / "model" if (stage / "model").is_dir() else path
 
 
@@ -181,12 +187,16 @@ def model_digest(folder: Path) -> str:
 
 
 def provenance() -> dict[str, Any]:
-    """What software made an artefact: our version and commit, Python, the platform, and the packages that matter."""
+    """What made an artefact: our version and commit, Python, the platform, the packages that matter, and threads.
+
+    Sums of floating-point numbers differ with the number of threads, and so do weights.
+    """
     return {
         "trustdag": __version__,
         "commit": _commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "threads": os.environ.get("OMP_NUM_THREADS"),
         "packages": {name: _version(name) for name in RECORDED_PACKAGES},
     }
 

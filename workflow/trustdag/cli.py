@@ -25,10 +25,16 @@ GROUPS = {
 }  # fmt: skip
 """What the commands are for, in the order of `trustdag --help`."""
 INTERNAL = "Internal: started by the workflow, or for developers"
+READER_GONE = 141
+"""Exit code of a command whose reader closed the pipe, as a shell would give it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command. Returns 0, or 2 after an error that the user can mend, whose message alone is printed."""
+    """Runs one command.
+
+    Returns:
+        0, or 2 after an error that the user can mend, whose message alone is printed, or `READER_GONE`.
+    """
     argv = sys.argv[1:] if argv is None else argv
     # Nothing of a run leaves the machine: the libraries' usage reports are switched off before they are imported.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -37,6 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parser(argv).parse_args(argv)
         with measured(getattr(arguments, "benchmark", None)):
             arguments.run(arguments)
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (`| head`) has all that it wanted. The interpreter would complain when it closes the pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
     except Exception as error:
         message = user_message(error)
         if message is None:

@@ -1,6 +1,5 @@
 """The study as a graph: which models are trained from which, and which are evaluated. No file is written."""
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +8,9 @@ from typing import Any
 from trustdag.align import methods
 from trustdag.config.study import Study
 from trustdag.data import sources
-from trustdag.layout import ModelId
+from trustdag.layout import ModelId, chain_name
 from trustdag.models import base
+from trustdag.settings import Section
 from trustdag.stats.design import Policy, StudyDesign
 from trustdag.verticals import verticals
 
@@ -24,21 +24,29 @@ class EvaluatedModel:
 
 
 def model_at(study: Study, model: str, preferences: str | None, chain: tuple[str, ...], seed: int | None) -> ModelId:
-    """The model of a chain: the base or a given checkpoint, which no preferences or seed change, or a trained one."""
-    if not chain or "-".join(chain) in study.models[model].checkpoints:
+    """The model of a chain: the base or a given checkpoint, which no preferences or seed change, or a trained one.
+
+    Args:
+        study: The study.
+        model: Name of the base model.
+        preferences: Name of the preference set.
+        chain: The stages, first to last.
+        seed: Training seed.
+    """
+    if not chain or chain_name(chain) in study.models[model].checkpoints:
         return ModelId(model, chain)
     return ModelId(model, chain, preferences, seed)
 
 
 def evaluated_models(study: Study) -> list[EvaluatedModel]:
     """Every evaluated model, once: recipes in the study's order within each model, preference set and seed."""
-    found: dict[EvaluatedModel, None] = {}
+    evaluated: dict[EvaluatedModel, None] = {}
     for model in study.models:
         for preferences in study.preferences:
             for seed in study.seeds:
                 for recipe, chain in study.recipes.items():
-                    found[EvaluatedModel(recipe, model_at(study, model, preferences, tuple(chain), seed))] = None
-    return list(found)
+                    evaluated[EvaluatedModel(recipe, model_at(study, model, preferences, tuple(chain), seed))] = None
+    return list(evaluated)
 
 
 def parents(study: Study, model_id: ModelId) -> dict[str, ModelId]:
@@ -57,17 +65,17 @@ def _last_that_makes(study: Study, model_id: ModelId, role: str) -> ModelId:
 
 def models_needed(study: Study) -> list[ModelId]:
     """Every model that the evaluated ones need, parents before children."""
-    found: dict[ModelId, None] = {}
+    needed: dict[ModelId, None] = {}
 
     def visit(model_id: ModelId) -> None:
         if model_id.is_trained:
             for parent in parents(study, model_id).values():
                 visit(parent)
-        found[model_id] = None
+        needed[model_id] = None
 
     for evaluated in evaluated_models(study):
         visit(evaluated.model)
-    return list(found)
+    return list(needed)
 
 
 def base_source(study: Study, model_id: ModelId) -> Any:
@@ -99,10 +107,26 @@ def model_files(study: Study, model_id: ModelId) -> list[str]:
     return [str(path) for path in base.model_files(Path(source.path))] if isinstance(source, base.Folder) else []
 
 
-def sampling_settings(study: Study, vertical: str) -> str:
-    """How a vertical's replies are sampled, as JSON, without the size of a batch, which changes no reply."""
-    settings = study.verticals_measured()[vertical].generate
-    return json.dumps(settings.model_dump(mode="json", exclude={"batch_tokens"}), sort_keys=True)
+@dataclass(frozen=True)
+class SourceFiles:
+    """The local files that a study is made from."""
+
+    items: dict[str, list[str]]
+    """By vertical."""
+    preferences: dict[str, list[str]]
+    """By preference set."""
+    models: dict[ModelId, list[str]]
+    """By external model."""
+
+
+def source_files(study: Study) -> SourceFiles:
+    """The local files that the study is made from. Raises UserError for what is missing."""
+    external = [model_id for model_id in models_needed(study) if not model_id.is_trained]
+    return SourceFiles(
+        items={vertical: item_files(study, vertical) for vertical in study.verticals_measured()},
+        preferences={name: preference_files(study, name) for name in preferences_used(study)},
+        models={model_id: model_files(study, model_id) for model_id in external},
+    )
 
 
 def external_models(study: Study) -> list[ModelId]:
@@ -150,21 +174,22 @@ def chain_pattern(study: Study, method: str) -> str:
     return "|".join(map(re.escape, sorted(chains)))
 
 
-def stage_settings_json(study: Study, model_id: ModelId) -> str:
-    """The settings with which a trained model's last stage is trained, as `trustdag align --settings` reads them."""
-    settings = study.stage_settings(model_id.model, model_id.chain[-1])
-    return json.dumps(settings.model_dump(mode="json", exclude={"method"}), sort_keys=True)
+def stage_settings(study: Study, model_id: ModelId) -> Section:
+    """The settings with which a trained model's last stage is trained, as its method's module defines them."""
+    stage = study.stage_settings(model_id.model, model_id.chain[-1])
+    settings: Section = methods()[stage.method].Settings(**stage.model_dump(exclude={"method"}))
+    return settings
 
 
 def references(study: Study, model_id: ModelId) -> dict[str, ModelId]:
     """What an evaluated model is compared with: the base model, and the SFT of its own chain."""
-    found = {"base": ModelId(model_id.model, ())} if model_id.chain else {}
+    compared_with = {"base": ModelId(model_id.model, ())} if model_id.chain else {}
     for end in range(1, len(model_id.chain)):
         if study.stages[model_id.chain[end - 1]].method == "sft":
-            return found | {
+            return compared_with | {
                 "sft": model_at(study, model_id.model, model_id.preferences, model_id.chain[:end], model_id.seed)
             }
-    return found
+    return compared_with
 
 
 def study_design(study: Study) -> StudyDesign:

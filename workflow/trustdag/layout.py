@@ -1,6 +1,8 @@
 """The identity of a model and the files of a study: the only module that writes or parses these paths."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Self
 
 BASE = "base"
@@ -34,8 +36,19 @@ class ModelId:
 
     @property
     def chain_name(self) -> str:
-        """The stages joined by hyphens; `base` for none."""
-        return "-".join(self.chain) or BASE
+        """The chain's name in paths."""
+        return chain_name(self.chain)
+
+    @property
+    def wildcards(self) -> tuple[str, ...]:
+        """The values of the wildcards in `EXTERNAL_PATTERN` or `TRAINED_PATTERN`, in order."""
+        if self.preferences is None:
+            return (self.model, self.chain_name)
+        return (self.model, self.preferences, self.chain_name, str(self.seed))
+
+    def after(self, stages: int) -> Self:
+        """The model of the same preferences and seed after that many stages of the chain."""
+        return replace(self, chain=self.chain[:stages])
 
     @property
     def is_trained(self) -> bool:
@@ -53,9 +66,29 @@ class ModelId:
         raise ValueError(f"{text}: neither MODEL/CHAIN nor MODEL/PREFERENCES/CHAIN/seedN")
 
 
+def chain_name(stages: Iterable[str]) -> str:
+    """The name of a chain in paths: its stages joined by hyphens, or `base` for none."""
+    return "-".join(stages) or BASE
+
+
 def chain_of(name: str) -> tuple[str, ...]:
     """The stages of a chain by its name in paths: `sft-dpo`, or `base` for none."""
     return () if name == BASE else tuple(name.split("-"))
+
+
+def record_name(wildcards: Iterable[str]) -> str:
+    """The name of a job's record among those of its rule: the values of the job's wildcards, in order."""
+    return ",".join(value.replace("/", ",") for value in wildcards)
+
+
+def model_of_record(name: str) -> str:
+    """The model that the job of that record works for, where its rule has a model or a policy as first wildcard."""
+    return name.split(",")[0]
+
+
+def records_file(root: str | Path, policy: str | ModelId, vertical: str) -> Path:
+    """The records of one policy and vertical below a folder of records."""
+    return Path(root) / str(policy) / f"{vertical}.parquet"
 
 
 @dataclass(frozen=True)
@@ -74,44 +107,68 @@ class Results:
         return cls(f"results/{study}")
 
     def data(self, preferences: str, name: str) -> str:
-        """A file of a prepared preference set, such as `train.parquet` or `card.json`."""
+        """A file of a prepared preference set, such as `train.parquet`, `card.json` or `digest.txt`."""
         return f"{self.root}/data/{preferences}/{name}"
 
+    @property
+    def models(self) -> str:
+        """The folder of all models."""
+        return f"{self.root}/models"
+
     def model(self, policy: str | ModelId, name: str) -> str:
-        """A file of a model: `model` (a folder), `manifest.json` or `metrics.jsonl`."""
-        return f"{self.root}/models/{policy}/{name}"
+        """A file of a model: `model` (a folder), `manifest.json`, `digest.txt` or `metrics.jsonl`."""
+        return f"{self.models}/{policy}/{name}"
 
     def items(self, vertical: str) -> str:
         """The questions of a vertical."""
         return f"{self.root}/items/{vertical}.parquet"
 
     def items_card(self, vertical: str) -> str:
-        """Their data card."""
+        """The data card of a vertical's items."""
         return f"{self.root}/items/{vertical}.card.json"
+
+    def items_digest(self, vertical: str) -> str:
+        """The digest of the content of a vertical's items."""
+        return f"{self.root}/items/{vertical}.digest.txt"
 
     def replies(self, policy: str | ModelId, vertical: str) -> str:
         """What a policy replied to a vertical's items."""
         return f"{self.root}/replies/{policy}/{vertical}.parquet"
 
+    @property
+    def all_records(self) -> str:
+        """The folder of all records."""
+        return f"{self.root}/records"
+
     def records(self, policy: str | ModelId, vertical: str) -> str:
         """The scores of those replies."""
-        return f"{self.root}/records/{policy}/{vertical}.parquet"
+        return str(records_file(self.all_records, policy, vertical))
+
+    @property
+    def all_statistics(self) -> str:
+        """The folder of the tables of statistics."""
+        return f"{self.root}/statistics"
 
     def statistics(self, name: str) -> str:
         """A table of the study: `metrics`, `differences` or `seeds`."""
-        return f"{self.root}/statistics/{name}.csv"
+        return f"{self.all_statistics}/{name}.csv"
 
     def plot(self, name: str, kind: str) -> str:
         """A plot as `svg` or `png`."""
         return f"{self.root}/plots/{name}.{kind}"
 
-    def log(self, name: str) -> str:
-        """The log of a job."""
-        return f"{self.root}/logs/{name}.log"
+    def log(self, *names: str) -> str:
+        """The log of a job: of its kind, and of what tells it from others of the kind."""
+        return f"{self.root}/logs/{'/'.join(names)}.log"
 
-    def benchmark(self, name: str) -> str:
-        """Run time and memory of a job."""
-        return f"{self.root}/benchmarks/{name}.tsv"
+    @property
+    def all_benchmarks(self) -> str:
+        """The folder of run times."""
+        return f"{self.root}/benchmarks"
+
+    def benchmark(self, *names: str) -> str:
+        """Run time and memory of a job, named like its log."""
+        return f"{self.all_benchmarks}/{'/'.join(names)}.tsv"
 
     @property
     def design(self) -> str:
@@ -124,6 +181,11 @@ class Results:
         return f"{self.root}/configuration.json"
 
     @property
+    def owner(self) -> str:
+        """The file that names the configuration file to which the results belong."""
+        return f"{self.root}/.configuration"
+
+    @property
     def report(self) -> str:
         """The page."""
         return f"{self.root}/report.html"
@@ -134,6 +196,24 @@ class Results:
         return f"{self.root}/tables"
 
     @property
-    def jobs(self) -> str:
-        """The folder of the jobs' records."""
-        return f"{self.root}/.jobs"
+    def job_records(self) -> Path:
+        """The folder of the jobs' records: a folder for each rule."""
+        return Path(self.root) / ".jobs"
+
+    def job_record(self, rule: str, wildcards: Iterable[str]) -> Path:
+        """The record of one job."""
+        return self.job_records / rule / f"{record_name(wildcards)}.json"
+
+    @property
+    def code_book(self) -> Path:
+        """The modules behind each fingerprint of code that a job of the study ran."""
+        return self.job_records / "code.json"
+
+
+def job_kind(benchmark: Path) -> str:
+    """The kind of job that a benchmark file is of, by its path below `all_benchmarks`; for models the stage trained."""
+    parts = benchmark.with_suffix("").parts
+    if parts[0] != "models":
+        return parts[0]
+    model_id = ModelId.parse("/".join(parts[1:]))
+    return f"train {model_id.chain[-1] if model_id.is_trained else BASE}"

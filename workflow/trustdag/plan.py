@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from trustdag.errors import UserError
+from trustdag.layout import Results
 from trustdag.settings import Section
 
 if TYPE_CHECKING:
@@ -179,11 +180,15 @@ class _Program:
 
 
 def comparisons_of(
-    design: "StudyDesign", settings: PlanSettings, records: str, makers: Mapping[str, int]
+    design: "StudyDesign", settings: PlanSettings, files: Results, makers: Mapping[str, int]
 ) -> list[PlannedComparison]:
     """Every paired difference of a study: each policy with its base model and its SFT, on each vertical.
 
-    `records` is the folder of the record files; `makers` says which pending job makes a file.
+    Args:
+        design: The study's policies and verticals.
+        settings: What a comparison is worth.
+        files: The study's files.
+        makers: The pending job that makes a file, by the file's name.
     """
     seeds = sorted({policy.seed for policy in design.policies if policy.seed is not None})
     found = []
@@ -192,7 +197,7 @@ def comparisons_of(
             if reference is None:
                 continue
             for vertical in design.verticals:
-                targets = tuple(f"{records}/{each}/{vertical}.parquet" for each in (policy.id, reference))
+                targets = tuple(files.records(name, vertical) for name in (policy.id, reference))
                 found.append(
                     PlannedComparison(
                         name=f"{policy.id} against {reference} on {vertical}",

@@ -2,6 +2,8 @@
 
 import copy
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ import pytest
 import yaml
 
 from trustdag.config import reference
-from trustdag.config.load import check_results, load, mark_results, validate
+from trustdag.config.load import check_results, identity, load, mark_results, validate
+from trustdag.config.study import RESERVED
 from trustdag.errors import UserError
 
 ROOT = Path(__file__).parents[3]
@@ -137,3 +140,43 @@ def test_every_key_is_documented() -> None:
         if key != "source" and not field.get("description")
     ]
     assert undocumented == []
+
+
+@pytest.mark.parametrize("name", ["generate", "report", "sft", "fetch"])
+def test_a_model_may_not_be_named_like_a_rule(name: str) -> None:
+    with pytest.raises(UserError, match=f"`{name}` is the name of more than one target"):
+        validate(changed(f"models.{name}", {"base": {"source": "folder", "path": "x"}}), "x")
+
+
+def test_the_rules_are_those_of_the_workflow() -> None:
+    listed = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--list-rules", "--configfile", "config/smoke.yaml"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    targets = {"smoke", "tiny", "toxicity", "bias", "ethics", "truthfulness", "privacy"}
+    assert set(listed) - targets == RESERVED
+
+
+def test_a_template_that_runs_code_is_no_study(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.yaml"
+    path.write_text(yaml.safe_dump(smoke() | {"__use_yte__": True}))
+    with pytest.raises(UserError, match=r"theirs\.yaml: __use_yte__: a template may run any code"):
+        load(path)
+
+
+def test_a_file_is_the_same_by_any_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "link").symlink_to(ROOT)
+    monkeypatch.chdir(ROOT / "config")
+    spelled = [Path("demo.yaml"), Path("../config/demo.yaml"), tmp_path / "link" / "config" / "demo.yaml"]
+    assert {identity([path]) for path in spelled} == {"config/demo.yaml"}
+    assert identity([Path("demo.yaml"), tmp_path / "more.yaml"]) == f"config/demo.yaml + {tmp_path / 'more.yaml'}"
+
+
+def test_later_files_change_keys_of_earlier_ones(tmp_path: Path) -> None:
+    (tmp_path / "more.yaml").write_text("seeds: [1]\nstages: {dpo: {beta: 0.7}}\n")
+    study = load(ROOT / "config" / "smoke.yaml", tmp_path / "more.yaml", name="other")
+    assert (study.name, study.seeds, study.stages["dpo"].beta) == ("other", [1], 0.7)
+    assert study.stages["dpo"].max_steps == 4

@@ -1,6 +1,7 @@
 """From what a job was given to the command line that uses it."""
 
 import argparse
+import math
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from trustdag.errors import UserError
 from trustdag.jobs import allocation
-from trustdag.jobs.allocation import ROOT, Allocation, command_line, on_node
+from trustdag.jobs.allocation import NO_LIMIT, ROOT, Allocation, command_line, on_node
 
 HELD = Path("held")
 
@@ -19,6 +20,10 @@ def test_the_warning_comes_a_tenth_before_the_end_but_no_more_than_ten_minutes()
 
     assert warning(10) == 9 * 60
     assert warning(1440) == 1430 * 60
+
+
+def test_a_job_without_a_limit_is_never_told_to_stop():
+    assert Allocation(cpus=1, gpu=0, mem_mb=1, runtime=NO_LIMIT).warning() == math.inf
 
 
 def test_gpu_jobs_start_one_process_on_each_gpu_through_accelerate():

@@ -8,6 +8,7 @@ from trustdag.errors import UserError
 from trustdag.jobs import record as job_record
 from trustdag.jobs.processes import Process, SlurmEnding
 from trustdag.jobs.record import Ended, Failure, Record
+from trustdag.layout import Results
 
 GIVEN_MB, GIVEN_MINUTES = 1000, 60
 
@@ -119,7 +120,7 @@ def test_what_was_interrupted_after_a_bug_was_mended_is_tried_again():
 
 def test_a_record_survives_being_written_and_read(tmp_path):
     record = Record(failures=(failed("memory"),), used=job_record.Usage(seconds=3.5, peak_mb=10, gpu=1, cpus=4))
-    path = job_record.path_of(str(tmp_path), "sft", ("toy", "crowd", "sft", "0"))
+    path = Results(str(tmp_path)).job_record("sft", ("toy", "crowd", "sft", "0"))
     job_record.write(path, record)
     assert job_record.read(path) == record
 
@@ -137,7 +138,7 @@ def test_a_damaged_record_is_named(tmp_path):
 
 def test_jobs_with_slashes_in_their_wildcards_have_records_of_their_own():
     paths = {
-        job_record.path_of("r", "generate", (policy,))
+        Results("r").job_record("generate", (policy,))
         for policy in ("toy/base", "toy/hh/sft/seed0", "toy/hh/sft/seed1")
     }
     assert len(paths) == 3

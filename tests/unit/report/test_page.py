@@ -18,6 +18,7 @@ from trustdag.artifacts import read_json, write_json
 from trustdag.cli import main
 from trustdag.fingerprint import code_of
 from trustdag.jobs import record as job_record
+from trustdag.layout import Results
 from trustdag.report import plots
 from trustdag.report.examples import examples
 from trustdag.report.numbers import interval, number, signed
@@ -366,11 +367,11 @@ def test_without_a_page_the_summary_says_what_to_do(tmp_path: Path, capsys: pyte
 
 
 def test_a_failed_run_shows_why_and_the_end_of_the_log(tmp_path: Path) -> None:
-    path = job_record.path_of(str(tmp_path), "dpo", ("toy", "crowd", "sft-dpo", "0"))
+    path = Results(str(tmp_path)).job_record("dpo", ("toy", "crowd", "sft-dpo", "0"))
     failure = job_record.Failure(kind="memory", mem_mb=100, runtime=5, message="out of memory; see logs/dpo.log")
     job_record.write(path, job_record.Record(failures=(failure,)))
     path.with_suffix(".log").write_text("\n".join(f"line {number}" for number in range(30)), encoding="utf-8")
-    done = job_record.path_of(str(tmp_path), "items", ("bias",))
+    done = Results(str(tmp_path)).job_record("items", ("bias",))
     job_record.write(done, job_record.Record())
 
     shown = failures(tmp_path)

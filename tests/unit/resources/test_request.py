@@ -13,6 +13,7 @@ from trustdag.config.study import Study
 from trustdag.errors import UserError
 from trustdag.jobs import record as job_record
 from trustdag.jobs.processes import Process
+from trustdag.layout import Results
 from trustdag.resources import request
 
 PYTHIA = {"source": "hub", "name": "EleutherAI/pythia-1.4b", "revision": "0" * 40}
@@ -43,7 +44,8 @@ def job_resources(rule: str, configured: Study, **wildcards: str) -> request.Job
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TRUSTDAG_SITE", raising=False)
+    monkeypatch.setenv("TRUSTDAG_SITE", str(tmp_path / "site.yaml"))
+    (tmp_path / "site.yaml").touch()
     return tmp_path
 
 
@@ -198,15 +200,24 @@ def test_a_folders_size_is_read_from_its_safetensors(folder: Path) -> None:
 # --- What Snakemake evaluates ---
 
 
-def evaluated(configured: Study, rule: str = "sft", attempt: int = 1, **wildcards: str) -> dict[str, Any]:
+def evaluated(
+    configured: Study, rule: str = "sft", attempt: int = 1, limited: bool = True, **wildcards: str
+) -> dict[str, Any]:
     """The resources as Snakemake evaluates them, with its own wildcards; it drops what is None."""
     given = Wildcards(fromdict=wildcards or TRAINED)
-    functions = request.for_rule(configured, rule)
+    functions = request.for_rule(configured, rule, lambda: limited)
     values = {
         name: function(given, attempt) if function.__code__.co_argcount == 2 else function(given)
         for name, function in functions.items()
     }
     return {name: value for name, value in values.items() if value is not None}
+
+
+def test_a_limit_is_what_a_scheduler_or_the_user_sets() -> None:
+    estimated, asked = study(), study(rules={"sft": {"runtime": 99}})
+    assert evaluated(estimated)["limit"] == evaluated(estimated)["runtime"]
+    assert evaluated(estimated, limited=False)["limit"] == 0
+    assert evaluated(asked, limited=False)["limit"] == 99
 
 
 def failed(kind: job_record.Kind, **given: Any) -> job_record.Failure:
@@ -225,7 +236,7 @@ def test_running_out_of_memory_asks_for_twice_as_much_even_in_a_later_run() -> N
     configured = study()
     first = evaluated(configured)
     record = job_record.Record(failures=(failed("memory", mem_mb=first["mem_mb"]),))
-    job_record.write(job_record.path_of("results/s", "sft", tuple(TRAINED.values())), record)
+    job_record.write(Results.of("s").job_record("sft", TRAINED.values()), record)
     for attempt in (1, 2):
         assert evaluated(configured, attempt=attempt)["mem_mb"] == 2 * first["mem_mb"]
         assert evaluated(configured, attempt=attempt)["runtime"] == first["runtime"]
@@ -234,7 +245,7 @@ def test_running_out_of_memory_asks_for_twice_as_much_even_in_a_later_run() -> N
 def test_an_attempt_that_died_without_a_word_short_of_memory_is_followed_by_one_with_more() -> None:
     dead = Process(host=Process.ours().host, pid=2**22 - 1, started="1")
     record = job_record.Record(running=dead, held_mb=3900, mem_mb=4000, runtime=60)
-    job_record.write(job_record.path_of("results/s", "sft", tuple(TRAINED.values())), record)
+    job_record.write(Results.of("s").job_record("sft", TRAINED.values()), record)
     configured = study(rules={"sft": {"mem_mb": 4000}})
     assert evaluated(configured, attempt=2)["mem_mb"] == 8000
     # What is on record as running when a run begins may be an orphan that still does.
@@ -244,15 +255,14 @@ def test_an_attempt_that_died_without_a_word_short_of_memory_is_followed_by_one_
 def test_a_bug_asks_for_next_to_nothing_the_second_time() -> None:
     configured = study()
     job_record.write(
-        job_record.path_of("results/s", "sft", tuple(TRAINED.values())), job_record.Record(failures=(failed("error"),))
+        Results.of("s").job_record("sft", TRAINED.values()), job_record.Record(failures=(failed("error"),))
     )
     assert evaluated(configured, attempt=2)["gpu"] == 0
     assert evaluated(configured, attempt=1)["gpu"] >= 1
 
 
 def test_the_sites_partition_follows_the_gpus(folder: Path) -> None:
-    (folder / "slurm").mkdir()
-    (folder / "slurm" / "site.yaml").write_text("{account: lab, gpu: {partition: a100}, cpu: {partition: short}}")
+    (folder / "site.yaml").write_text("{account: lab, gpu: {partition: a100}, cpu: {partition: short}}")
     assert evaluated(study())["slurm_partition"] == "a100"
     assert evaluated(study(TOY))["slurm_partition"] == "short"
     assert evaluated(study(TOY))["slurm_account"] == "lab"

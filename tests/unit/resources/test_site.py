@@ -1,6 +1,7 @@
 """The site's file: what jobs get from it, and what it refuses."""
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,8 @@ def site_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WriteSite:
     return write
 
 
-def test_without_a_file_jobs_go_to_the_clusters_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TRUSTDAG_SITE", raising=False)
+def test_without_wishes_jobs_go_to_the_clusters_defaults(site_file: WriteSite) -> None:
+    site_file("")
     assert load() == Site()
     assert load().place(0) == load().place(4) == {}
 
@@ -193,6 +193,15 @@ def test_the_profile_takes_its_part_of_the_sites_file(profile: ReadProfile, tmp_
     (tmp_path / "slurm" / "site.yaml").write_text(yaml.safe_dump({"jobs": 7, "status_command": "sacct"}))
     settings = profile(tmp_path)
     assert (settings["jobs"], settings["slurm-status-command"]) == (7, "sacct")
+
+
+def test_the_sites_file_is_found_beside_the_profile_from_any_folder(
+    profile: ReadProfile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "clone" / "slurm").mkdir(parents=True)
+    (tmp_path / "clone" / "slurm" / "site.yaml").write_text(yaml.safe_dump({"jobs": 7}))
+    monkeypatch.setattr(sys, "argv", ["snakemake", "--profile", str(tmp_path / "clone" / "slurm"), "-n"])
+    assert profile(tmp_path)["jobs"] == 7
 
 
 def test_the_profiles_defaults_are_the_sites(profile: ReadProfile, tmp_path: Path) -> None:

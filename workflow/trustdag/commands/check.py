@@ -2,25 +2,49 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
-HELP = "Validate a study's configuration, and say which models it trains and evaluates."
+from trustdag.errors import UserError
+
+HELP = "Validate a study's configuration and the files that it names, and say which models it trains and evaluates."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("study", type=Path, help="the study's YAML file")
+    parser.add_argument("study", type=Path, nargs="+", help="the study's YAML file; later ones change earlier ones")
+    parser.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="keys that differ from the file")
     parser.add_argument("--data-root", help="what {data_root} stands for in the study's paths")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prints the study's models, one a line, or raises UserError."""
+    """Prints the study's models, one a line, or raises UserError for all that a dry run would refuse."""
     from trustdag import dag
-    from trustdag.config.load import load
+    from trustdag.config import load
+    from trustdag.config.study import RESERVED
+    from trustdag.resources import request, site
 
-    overrides = {"data_root": arguments.data_root} if arguments.data_root else {}
-    study = load(arguments.study, **overrides)
-    evaluated = {each.model: each.recipe for each in dag.evaluated_models(study)}
+    overrides = dict(map(_setting, arguments.config))
+    if arguments.data_root:
+        overrides["data_root"] = arguments.data_root
+    study = load.load(*arguments.study, **overrides)
+    load.check_results(study, load.identity(arguments.study))
+    load.check_cache()
+    dag.source_files(study)
+    request.check(study, RESERVED)
+    site.load()
+    evaluated = {entry.model: entry.recipe for entry in dag.evaluated_models(study)}
     for model_id in dag.models_needed(study):
         source = study.stages[model_id.chain[-1]].method if model_id.is_trained else "external"
         print(f"{model_id}\t{source}\t{evaluated.get(model_id, '(not evaluated)')}")
-    print(f"{len(evaluated)} models on {len(study.verticals_measured())} verticals: {arguments.study} is valid")
+    names = " ".join(map(str, arguments.study))
+    print(f"{len(evaluated)} models on {len(study.verticals_measured())} verticals: {names} is valid")
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """A key and its value, as `snakemake --config` reads them."""
+    import yaml
+
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UserError(f"--config: {text}: write KEY=VALUE")
+    return key, yaml.safe_load(value)

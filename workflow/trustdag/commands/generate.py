@@ -19,7 +19,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, help="model folder, or that of the stage which made it")
     parser.add_argument("--settings", default="{}", help="the vertical's `generate` settings: JSON or a YAML file")
     parser.add_argument("--prompt-format", choices=get_args(PromptFormat), default="hh", help="how the model is asked")
-    parser.add_argument("--batch-tokens", type=int, help="most tokens in one batch; changes no reply")
     parser.add_argument("--out", type=Path, required=True, help="replies.parquet")
 
 
@@ -28,7 +27,5 @@ def run(arguments: argparse.Namespace) -> None:
     from trustdag.generation.run import GenerationTask, generate
 
     settings = read_settings(arguments.settings, GenerateSettings)
-    if arguments.batch_tokens is not None:
-        settings = settings.model_copy(update={"batch_tokens": arguments.batch_tokens})
     task = GenerationTask(arguments.vertical, arguments.items, settings)
     generate(task, model_folder(arguments.model), arguments.prompt_format, arguments.out)

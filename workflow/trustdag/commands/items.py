@@ -14,12 +14,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--settings", default="{}", help="the vertical's `items` settings: JSON or a YAML file")
     parser.add_argument("--out", type=Path, required=True, help="items.parquet")
     parser.add_argument("--card", type=Path, required=True, help="card.json")
+    parser.add_argument("--digest", type=Path, help="write the digest of the items' content here")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Writes the items and the card: how many, of which kinds, and what the source held that was odd."""
-    from trustdag.artifacts import atomic_file, write_json
+    from trustdag.artifacts import atomic_file, write_digest, write_json
     from trustdag.commands import read_settings
+    from trustdag.generation.tables import items_digest, read_items
     from trustdag.verticals.card import card
 
     module = vertical(arguments.vertical)
@@ -28,3 +30,5 @@ def run(arguments: argparse.Namespace) -> None:
     with atomic_file(arguments.out) as path:
         items.to_parquet(path, index=False)
     write_json(arguments.card, card(arguments.vertical, module, settings, items))
+    if arguments.digest is not None:
+        write_digest(arguments.digest, items_digest(read_items(arguments.out, module.GOLD)))

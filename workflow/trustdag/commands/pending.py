@@ -8,12 +8,22 @@ HELP = "What a study has still to do, why, and what it will cost: from a dry run
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `trustdag pending`."""
-    parser.add_argument("--configfile", help="the study; without it, the embedded demo")
-    parser.add_argument("--profile", help="Snakemake's profile, such as slurm")
+    add_study_arguments(parser)
     parser.add_argument("--gpus", type=int, default=8, help="GPUs for the time until all is done (8)")
     parser.add_argument("--json", action="store_true", help="for machines: every job")
     parser.add_argument("--mermaid", type=Path, metavar="FILE", help="write the DAG as a Mermaid flow chart")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="write the DAG as a picture")
+
+
+def add_study_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options with which Snakemake sees a study."""
+    parser.add_argument(
+        "--configfile", type=Path, nargs="+", default=[], metavar="FILE", help="the study; without it, the demo"
+    )
+    parser.add_argument(
+        "--config", nargs="+", default=[], metavar="KEY=VALUE", help="keys of the study that differ from its file"
+    )
+    parser.add_argument("--profile", help="Snakemake's profile, such as slurm")
     parser.add_argument("snakemake", nargs=argparse.REMAINDER, help="-- further options and targets of snakemake")
 
 
@@ -27,26 +37,35 @@ def run(arguments: argparse.Namespace) -> None:
     from trustdag.pending.reasons import explained
 
     options = snakemake_options(arguments)
-    jobs, code = dryrun.pending_and_code(options)
-    used = measured(jobs)
-    why, costs = explained(jobs, code), {job.id: cost(job, used) for job in jobs}
+    result = dryrun.dry_run(options)
+    jobs, used = result.jobs, measured(result.jobs)
+    why, costs = explained(jobs, result.code), {job.id: cost(job, used) for job in jobs}
     if arguments.json:
         print(json.dumps(table.as_json(jobs, why, costs, arguments.gpus), indent=2))
     else:
         print(table.as_text(jobs, why, costs, arguments.gpus))
     if arguments.mermaid or arguments.svg:
-        found = picture.boxes(dryrun.everything(options), jobs)
+        boxes = picture.boxes(dryrun.everything(options), jobs)
         for path, draw in ((arguments.mermaid, picture.mermaid), (arguments.svg, picture.svg)):
             if path is not None:
                 with atomic_file(path) as partial:
-                    partial.write_text(draw(found), encoding="utf-8")
+                    partial.write_text(draw(boxes), encoding="utf-8")
 
 
 def snakemake_options(arguments: argparse.Namespace) -> list[str]:
-    """The options with which Snakemake sees the study: the configuration, the profile, and what stands after `--`."""
+    """The options with which Snakemake sees the study: the configuration, the profile, and what stands after `--`.
+
+    Raises UserError for a configuration file that is missing, is no study, or would run code in Snakemake's loader.
+    """
+    from trustdag.config.load import refuse_templates
+
     rest = arguments.snakemake[1:] if arguments.snakemake[:1] == ["--"] else arguments.snakemake
-    chosen = []
-    for name in ("configfile", "profile"):
-        if getattr(arguments, name) is not None:
-            chosen += [f"--{name}", getattr(arguments, name)]
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--configfile", "--configfiles", type=Path, nargs="+", action="extend", default=[])
+    refuse_templates([*arguments.configfile, *parser.parse_known_args(rest)[0].configfile])
+    chosen = ["--profile", arguments.profile] if arguments.profile is not None else []
+    if arguments.configfile:
+        chosen += ["--configfile", *map(str, arguments.configfile)]
+    if arguments.config:
+        chosen += ["--config", *arguments.config]
     return [*rest, *chosen]

@@ -3,37 +3,36 @@
 import argparse
 from pathlib import Path
 
+from trustdag.commands.pending import add_study_arguments, snakemake_options
+
 HELP = "Which pending part of a study to run first, so that a budget of GPU-hours covers the most comparisons."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `trustdag plan`."""
     parser.add_argument("--gpu-hours", type=float, required=True, help="the budget")
-    parser.add_argument("--configfile", type=Path, help="the study; without it, the embedded demo")
-    parser.add_argument("--profile", help="Snakemake's profile, such as slurm")
+    add_study_arguments(parser)
     parser.add_argument("--seconds", type=float, default=60, help="time to find and prove the best plan (60)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the targets here, one on each line")
-    parser.add_argument("snakemake", nargs=argparse.REMAINDER, help="-- further options of snakemake")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Prints what to run, what it covers and costs, and the targets for Snakemake."""
     from trustdag import dag
     from trustdag.artifacts import atomic_file
-    from trustdag.commands.pending import snakemake_options
-    from trustdag.config import load
+    from trustdag.config.study import Study
+    from trustdag.layout import Results
     from trustdag.pending import dryrun
     from trustdag.pending.cost import cost, measured
     from trustdag.plan import Task, choose, comparisons_of
 
-    study = load.load(arguments.configfile or Path("config/demo.yaml"))
-    jobs = dryrun.pending(snakemake_options(arguments))
+    result = dryrun.dry_run(snakemake_options(arguments))
+    study, jobs = Study.model_validate(result.study), result.jobs
     used = measured(jobs)
     costs = {job.id: cost(job, used) for job in jobs}
     makers = {name: job.id for job in jobs for name in job.outputs}
     tasks = [Task(job.id, costs[job.id].gpu_hours, job.needs) for job in jobs]
-    records = f"{load.results_folder(study)}/records"
-    comparisons = comparisons_of(dag.study_design(study), study.plan, records, makers)
+    comparisons = comparisons_of(dag.study_design(study), study.plan, Results.of(study.name), makers)
     plan = choose(tasks, comparisons, arguments.gpu_hours, arguments.seconds)
     targets = sorted({name for each in plan.covered for name in each.targets if name in makers})
     everything, worth = sum(each.gpu_hours for each in costs.values()), sum(each.weight for each in comparisons)

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from trustdag.commands import read_settings
+from trustdag.layout import Results
 from trustdag.report.settings import PageSettings
 from trustdag.stats.design import StudyDesign
 
@@ -27,10 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Gathers what the study made, and writes page and tables."""
+    from trustdag.artifacts import read_json
     from trustdag.report.page import Source, write
+    from trustdag.stats.stale import check_replies, check_settings
 
     settings = read_settings(arguments.settings, PageSettings)
     design = read_settings(arguments.design, StudyDesign)
     benchmarks = arguments.benchmarks or arguments.results / "benchmarks"
+    files = Results(str(arguments.results))
+    check_replies(design, files)
+    if arguments.configuration is not None and arguments.configuration.suffix == ".json":
+        check_settings(design, files, read_json(arguments.configuration))
     source = Source(design, arguments.results, arguments.configuration, benchmarks)
     write(source, settings, arguments.out, arguments.tables)

@@ -19,14 +19,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Writes the records."""
-    from trustdag.artifacts import atomic_file
+    from trustdag.artifacts import atomic_file, sha256_file
     from trustdag.commands import read_settings
-    from trustdag.generation.tables import read_items, read_replies
+    from trustdag.generation.tables import items_digest, read_items, read_replies
+    from trustdag.stamps import check, stamp, stamp_of
 
     module = vertical(arguments.vertical)
     settings = read_settings(arguments.settings, settings_part(module, "score")).root
     items = read_items(arguments.items, module.GOLD)
-    records = module.score(items, read_replies(arguments.replies), settings)
+    replies = read_replies(arguments.replies)
+    made_from = stamp_of(replies)
+    check(arguments.replies, made_from, {"items": items_digest(items)})
+    records = module.score(items, replies, settings)
     records.attrs |= {"vertical": arguments.vertical, "version": module.VERSION}
+    stamp(records, made_from | {"score": settings.as_json(), "replies": sha256_file(arguments.replies)})
     with atomic_file(arguments.out) as path:
         records.to_parquet(path, index=False)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +12,78 @@ from pydantic import ValidationError
 from trustdag.artifacts import atomic_file, sha256_text
 from trustdag.config.study import Study
 from trustdag.errors import UserError
+from trustdag.fingerprint import PACKAGE
 from trustdag.jobs.record import ANNOUNCED
+from trustdag.layout import Results
 from trustdag.settings import explain
 
 CACHE = "SNAKEMAKE_OUTPUT_CACHE"
+CLONE = PACKAGE.parents[1].resolve()
+JOINED = " + "
+"""Between the files of a study that has several."""
+TEMPLATE = "__use_yte__"
+"""The key by which Snakemake takes a configuration file for a YTE template."""
+_STUDIES: list[str] = []
+"""Digests of the studies of this run: several where a workflow imports this one more than once."""
 
 
-def load(path: Path, **overrides: Any) -> Study:
-    """The study in a YAML file; `overrides` are top-level keys, as `--config` gives them.
+def load(*paths: Path, **overrides: Any) -> Study:
+    """The study in one YAML file, or in several of which later ones change keys of earlier ones, as in Snakemake.
 
-    Raises UserError if the file is missing, is not YAML, or does not describe a study.
+    Args:
+        paths: The files.
+        overrides: Top-level keys, as `--config` gives them.
+
+    Raises:
+        UserError: A file is missing, is not YAML or is a template, or the whole does not describe a study.
     """
+    config: dict[str, Any] = {}
+    for path in paths:
+        config = _merged(config, read(path))
+    return validate(_merged(config, overrides), identity(paths))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The keys in a YAML file. Raises UserError if it is no file of YAML keys, or a template that runs code."""
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(config, dict):
         raise UserError(f"{path}: a study is a mapping of keys; see config/demo.yaml")
-    return validate(config | overrides, str(path))
+    if TEMPLATE in config:
+        raise UserError(f"{path}: {TEMPLATE}: a template may run any code and is no study; remove the key")
+    return config
+
+
+def refuse_templates(paths: Iterable[Path]) -> None:
+    """Raises UserError for a configuration file that Snakemake's loader would take for a program.
+
+    `snakemake` itself reads its `--configfile` before our code runs: `trustdag check` a stranger's file first.
+    """
+    for path in paths:
+        read(path)
+
+
+def identity(paths: Iterable[Path]) -> str:
+    """What names a study's configuration files, however they are spelled: relative to the clone, or resolved."""
+    return JOINED.join(_relative_to_clone(Path(path).resolve()) for path in paths)
+
+
+def _relative_to_clone(path: Path) -> str:
+    return str(path.relative_to(CLONE) if path.is_relative_to(CLONE) else path)
+
+
+def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """`first` with the keys of `second`, section by section."""
+    both = {
+        key: _merged(first[key], value)
+        for key, value in second.items()
+        if isinstance(value, dict) and isinstance(first.get(key), dict)
+    }
+    return first | second | both
 
 
 def validate(config: dict[str, Any], origin: str) -> Study:
@@ -44,17 +97,16 @@ def validate(config: dict[str, Any], origin: str) -> Study:
         raise UserError(explain(error, origin, config)) from None
 
 
-def results_folder(study: Study) -> str:
-    """Where everything of the study goes, relative to the working directory."""
-    return f"results/{study.name}"
-
-
 def check_results(study: Study, origin: str) -> None:
     """Raises UserError if the results folder holds the study of another configuration file."""
     mark = _mark(study)
-    if mark.is_file() and (owner := mark.read_text(encoding="utf-8").strip()) != origin:
+    if not mark.is_file():
+        return
+    named = mark.read_text(encoding="utf-8").strip().split(JOINED)
+    owner = JOINED.join(identity([Path(name)]) if Path(name).is_absolute() else name for name in named)
+    if owner != origin:
         raise UserError(
-            f"{origin}: name: {results_folder(study)} holds the study of {owner};"
+            f"{origin}: name: {Results.of(study.name).root} holds the study of {owner};"
             f" give this one another `name`, or delete {mark} if the file was only moved"
         )
 
@@ -73,8 +125,9 @@ def check_cache() -> None:
 
 
 def announce(study: Study) -> None:
-    """Tells the jobs of this run, by their environment, which study they belong to."""
-    os.environ[ANNOUNCED] = digest(study)
+    """Tells the jobs of this run, by their environment, which study, or which of several, they belong to."""
+    _STUDIES.append(digest(study))
+    os.environ[ANNOUNCED] = ",".join(_STUDIES)
 
 
 def check_announced(study: Study, origin: str) -> None:
@@ -82,7 +135,8 @@ def check_announced(study: Study, origin: str) -> None:
 
     Its result would stand under the settings that the run has read. What jobs ask for may be edited at any time.
     """
-    if os.environ.get(ANNOUNCED, own := digest(study)) != own:
+    own = digest(study)
+    if own not in os.environ.get(ANNOUNCED, own).split(","):
         raise UserError(
             f"{origin}: edited since this run began; undo the edit, or end the run and start it again:"
             " what is finished stays"
@@ -106,15 +160,15 @@ def write_down(content: str, output: str, log: str) -> None:
 
 
 def _mark(study: Study) -> Path:
-    return Path(results_folder(study)) / ".configuration"
+    return Path(Results.of(study.name).owner)
 
 
 def _with_data_root(value: Any, root: str | None, origin: str, key: tuple[str, ...]) -> Any:
     """The configuration with `{data_root}` replaced in every text."""
     if isinstance(value, dict):
-        return {name: _with_data_root(each, root, origin, (*key, str(name))) for name, each in value.items()}
+        return {name: _with_data_root(entry, root, origin, (*key, str(name))) for name, entry in value.items()}
     if isinstance(value, list):
-        return [_with_data_root(each, root, origin, key) for each in value]
+        return [_with_data_root(entry, root, origin, key) for entry in value]
     if isinstance(value, str) and "{data_root}" in value:
         if root is None:
             raise UserError(f"{origin}: {'.'.join(key)}: {value!r} needs data_root; add `--config data_root=FOLDER`")

@@ -1,7 +1,9 @@
 """The study: models, preference data, stages, recipes and verticals. Every key is documented where it is defined."""
 
+import re
 from functools import reduce
 from operator import or_
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationError, create_model, field_validator, model_validator
@@ -9,6 +11,7 @@ from pydantic import Field, ValidationError, create_model, field_validator, mode
 from trustdag.align import methods
 from trustdag.config.resources import ResourceSettings
 from trustdag.data import sources
+from trustdag.layout import chain_name
 from trustdag.models.base import AnyBase
 from trustdag.models.dialogue import PromptFormat
 from trustdag.plan import PlanSettings
@@ -146,7 +149,7 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _references_hold(self) -> Self:
-        chains = {"-".join(chain[:end]) for chain in self.recipes.values() for end in range(1, len(chain) + 1)}
+        chains = {chain_name(chain[:end]) for chain in self.recipes.values() for end in range(1, len(chain) + 1)}
         for name, model in self.models.items():
             for chain in model.checkpoints:
                 if chain not in chains:
@@ -186,6 +189,12 @@ class Study(Section):
         return type(settings).model_validate(settings.model_dump() | overrides)
 
 
-RULES = "all fetch prepare base items generate score design statistics plot configuration report"
-RESERVED = frozenset([*RULES.split(), *methods()])
-"""Names of rules, which targets may not take."""
+WORKFLOW = Path(__file__).parents[2]
+RULES = frozenset(
+    name
+    for path in (WORKFLOW.parent / "Snakefile", *sorted((WORKFLOW / "rules").glob("*.smk")))
+    for name in re.findall(r"^rule (\w+):", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+)
+"""The rules that the workflow's files name."""
+RESERVED = RULES | methods().keys()
+"""Names of rules, those of training methods included, which targets may not take."""

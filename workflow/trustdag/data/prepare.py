@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from trustdag.artifacts import atomic_files, sha256_file, sha256_text, write_json
+from trustdag.artifacts import atomic_files, sha256_file, sha256_text, write_digest, write_json
 from trustdag.data import sources
 from trustdag.data.card import Lengths, RecordCounts, Texts, file_facts
 from trustdag.data.source import Drop, Message, Pair, SourceSettings
@@ -52,10 +52,11 @@ def prepare(
             "records": counts.facts(),
             "splits": {split: lengths[split].facts() for split in SPLITS},
             "corpus": write_corpus(own, folder).facts(),
-            "sha256": {path.name: sha256_file(path) for path in sorted(folder.glob("*.parquet"))},
         }
-        write_json(folder / "card.json", card)
-    return card
+        digests = {path.name: sha256_file(path) for path in sorted(folder.glob("*.parquet"))}
+        write_json(folder / "card.json", card | {"sha256": digests})
+        write_digest(folder / "digest.txt", sha256_text(digests.values()))
+    return card | {"sha256": digests}
 
 
 def kept(

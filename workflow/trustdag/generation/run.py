@@ -9,8 +9,9 @@ from trustdag.artifacts import atomic_file, model_digest, sha256_file, sha256_te
 from trustdag.errors import UserError
 from trustdag.fingerprint import code_of
 from trustdag.generation.settings import GenerateSettings
-from trustdag.generation.tables import read_items
+from trustdag.generation.tables import items_digest, read_items
 from trustdag.models.dialogue import PromptFormat
+from trustdag.stamps import stamp
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -49,6 +50,13 @@ def generate(task: GenerationTask, model: Path, prompt_format: PromptFormat, out
     from trustdag.models.load import context_length
 
     items = read_items(task.items)
+    made_from = {
+        "items": items_digest(items),
+        "model": model_digest(model),
+        "generate": task.settings.results_json(),
+        "prompt_format": prompt_format,
+        "code": code_of("generation.run"),
+    }
     policy, tokenizer = _load(model, prompt_format)
     partial = out.with_name(f".{out.name}.partial.jsonl")
     engine = Engine(policy, tokenizer, prompt_format, task.settings)
@@ -60,6 +68,7 @@ def generate(task: GenerationTask, model: Path, prompt_format: PromptFormat, out
             f"{context_length(policy.config)} tokens; they count as failed",
             file=sys.stderr,
         )
+    stamp(replies, made_from)
     with atomic_file(out) as path:
         replies.to_parquet(path, index=False)
     partial.unlink(missing_ok=True)

@@ -1,10 +1,11 @@
 """Items and replies as Parquet files, checked when they are read."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from trustdag.artifacts import read_table
+from trustdag.artifacts import read_table, sha256_text
 from trustdag.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,6 +22,17 @@ def read_items(path: Path, gold: Iterable[str] = ()) -> "pd.DataFrame":
     if len(repeated):
         raise UserError(f"{path}: item {repeated.iloc[0]} stands {1 + (repeated == repeated.iloc[0]).sum()} times")
     return items
+
+
+def items_digest(items: "pd.DataFrame") -> str:
+    """SHA-256 of all items' content, gold columns included, in order."""
+    rows = items.to_dict(orient="records")
+    return sha256_text(json.dumps(row, sort_keys=True, default=_plain) for row in rows)
+
+
+def _plain(value: Any) -> Any:
+    """Arrays and their numbers, as Parquet gives them back, as the lists and numbers that they were."""
+    return value.tolist()
 
 
 def read_replies(path: Path) -> "pd.DataFrame":

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import math
 import os
 import shutil
 import socket
@@ -16,6 +17,8 @@ from trustdag.errors import UserError
 from trustdag.jobs import processes
 
 ROOT = Path(__file__).parents[3]
+NO_LIMIT = 0
+"""The `runtime` of a job that nobody ends."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Allocation:
     mem_mb: int
     """Of one node."""
     runtime: int
-    """Minutes."""
+    """Minutes until a scheduler or the user ends the job; `NO_LIMIT` where nobody does."""
     nodes: int = 1
     accelerate: str = "none"
     """Name of a file in config/accelerate, or `none`: the command is started as it is."""
@@ -46,7 +49,12 @@ class Allocation:
         return [text for name, value in asdict(self).items() for text in (f"--{name.replace('_', '-')}", str(value))]
 
     def warning(self) -> float:
-        """Seconds after the start at which training is told to save: a tenth before the limit, at most 10 minutes."""
+        """Seconds after the start at which training is told to save: a tenth before the limit, at most 10 minutes.
+
+        Infinite for a job without a limit.
+        """
+        if self.runtime == NO_LIMIT:
+            return math.inf
         return 60 * self.runtime - min(600.0, 6.0 * self.runtime)
 
     def environment(self) -> dict[str, str]:
@@ -61,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cpus", type=int, default=1, help="CPU cores of one node")
     parser.add_argument("--gpu", type=int, default=0, help="GPUs of all nodes together")
     parser.add_argument("--mem-mb", type=int, required=True, help="memory of one node")
-    parser.add_argument("--runtime", type=int, required=True, help="time limit, in minutes")
+    parser.add_argument("--runtime", type=int, default=NO_LIMIT, help="time limit, in minutes; 0: none")
     parser.add_argument("--accelerate", default="none", help="file in config/accelerate, without .yaml; none: plain")
     parser.add_argument("--code", default="", help="fingerprint of the code that the command runs, for the record")
 

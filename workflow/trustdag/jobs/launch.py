@@ -12,7 +12,7 @@ from pathlib import Path
 from trustdag.errors import UserError
 from trustdag.jobs import processes
 from trustdag.jobs import record as job_record
-from trustdag.jobs.allocation import Allocation, command_line
+from trustdag.jobs.allocation import NO_LIMIT, Allocation, command_line
 from trustdag.jobs.nodes import WatchOfNodes
 from trustdag.jobs.watch import Watch
 
@@ -111,6 +111,7 @@ def _watch(given: Allocation, held: Path, note: Callable[[float], None]) -> Watc
 def _headline(attempt: int, given: Allocation) -> str:
     ours = processes.Process.ours()
     where = f"Slurm job {ours.slurm_job} on {ours.host}" if ours.slurm_job else ours.host
-    asked = f"{given.cpus} CPUs, {given.gpu} GPUs, {given.mem_mb} MB, {given.runtime} minutes"
+    limit = "no time limit" if given.runtime == NO_LIMIT else f"{given.runtime} minutes"
+    asked = f"{given.cpus} CPUs, {given.gpu} GPUs, {given.mem_mb} MB, {limit}"
     asked = asked if given.nodes == 1 else f"{given.nodes} nodes, {asked}"
     return f"--- attempt {attempt}, {time.strftime('%Y-%m-%d %H:%M:%S')}, {where}: {asked}\n"

@@ -55,7 +55,7 @@ class Failure(Section):
     mem_mb: int
     """What it was given."""
     runtime: int
-    """What it was given, in minutes."""
+    """What it was given, in minutes; 0 for no limit."""
     message: str
     """One line for people."""
 
@@ -71,7 +71,7 @@ class Usage(Section):
     code: str = ""
     """Fingerprint of the code that it ran (see `fingerprint`)."""
     study: str = ""
-    """Digest of the study that it was part of."""
+    """Digest of the study that it was part of; several, separated by commas, where a run held several."""
 
 
 class Record(Section):
@@ -83,7 +83,7 @@ class Record(Section):
     mem_mb: int = 0
     """Memory that the running attempt was given."""
     runtime: int = 0
-    """Its time limit, in minutes."""
+    """Its time limit, in minutes; 0 for none."""
     failures: tuple[Failure, ...] = ()
     used: Usage | None = None
 
@@ -107,7 +107,7 @@ class Ended(NamedTuple):
 def classify(ended: Ended, mem_mb: int, runtime: int) -> Kind:
     """Why an attempt failed. Only `memory` and `time` are mended by more memory or time."""
     saved = ended.returncode in (EXIT_RESUMABLE, -15, 143) or says_saved(ended.tail)
-    if (ended.warned and saved) or (ended.terminated and ended.seconds >= 0.9 * runtime * 60):
+    if (ended.warned and saved) or (ended.terminated and 0 < 0.9 * runtime * 60 <= ended.seconds):
         return "time"
     if ended.terminated or saved:
         return "interrupted"
@@ -172,11 +172,6 @@ def tail(log: Path) -> str:
             return handle.read().decode("utf-8", errors="replace")
     except FileNotFoundError:
         return ""
-
-
-def path_of(results: str, rule: str, wildcards: tuple[str, ...]) -> Path:
-    """Where the record of a job lies: one file for each rule and its wildcards."""
-    return Path(results) / ".jobs" / rule / (",".join(each.replace("/", ",") for each in wildcards) + ".json")
 
 
 def read(path: Path) -> Record:

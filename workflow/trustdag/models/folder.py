@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trustdag.artifacts import atomic_folder, manifest, provenance, write_json
+from trustdag.artifacts import atomic_folder, manifest, provenance, write_digest, write_json
 from trustdag.models.base import Kind, model_files
 from trustdag.models.dialogue import PromptFormat
 
@@ -25,7 +25,7 @@ def write_model(
     facts: dict[str, Any],
     state_dict: "dict[str, torch.Tensor] | None" = None,
 ) -> None:
-    """Writes `out`/model (safetensors, tokenizer, README.md) and, last, `out`/manifest.json.
+    """Writes `out`/model (safetensors, tokenizer, README.md) and, last, `out`/manifest.json and `out`/digest.txt.
 
     `made_by` is everything that made the model: settings, digests of the inputs, seed. `facts` are what was found on
     the way: examples used and dropped, final losses. `state_dict` stands for the model's own weights where given.
@@ -62,6 +62,7 @@ def _write_manifest(
         out / "model", kind=kind, parameters=parameters, prompt_format=prompt_format, made_by=made_by, facts=facts
     )
     write_json(out / "manifest.json", content)
+    write_digest(out / "digest.txt", content["sha256"])
 
 
 def card(

@@ -9,6 +9,7 @@ from typing import Literal
 
 from trustdag.errors import UserError
 from trustdag.jobs import record as records
+from trustdag.layout import model_of_record
 from trustdag.pending.dryrun import Job
 
 Source = Literal["this job", "jobs like it", "estimate"]
@@ -59,7 +60,7 @@ def cost(job: Job, used: Mapping[tuple[str, str], records.Usage]) -> JobCost:
 
 
 def _same_model(record: str, model: str) -> bool:
-    return model == "-" or record.split(",")[0] == model
+    return model == "-" or model_of_record(record) == model
 
 
 def expected_seconds(job: Job) -> float:

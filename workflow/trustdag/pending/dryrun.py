@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from trustdag.errors import UserError
+from trustdag.layout import ModelId
+from trustdag.settings import Section
 
 WORKFLOW = Path(__file__).parents[2]
+VARIABLE = "TRUSTDAG_DRY_RUN"
+"""The environment variable that names the file to which our logger plugin writes the jobs."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,8 @@ class Job:
     @property
     def model(self) -> str:
         """The model that the job works for, or a dash."""
-        return self.wildcards.get("model") or self.wildcards.get("policy", "-").split("/")[0]
+        policy = self.wildcards.get("policy")
+        return ModelId.parse(policy).model if policy else self.wildcards.get("model", "-")
 
     @property
     def gpu(self) -> int:
@@ -42,18 +47,44 @@ class Job:
         return int(self.resources.get("gpu", 0))
 
 
+@dataclass(frozen=True)
+class DryRun:
+    """What a dry run tells of a study."""
+
+    jobs: list[Job]
+    """The jobs that would run, each after those that it needs."""
+    code: dict[str, dict[str, str]]
+    """The modules behind each fingerprint of code that the pending jobs have now."""
+    study: dict[str, Any]
+    """The whole configuration, as Snakemake merged it from all files and options."""
+
+
+def dry_run(options: Sequence[str]) -> DryRun:
+    """What `snakemake OPTIONS` would do. Raises UserError with Snakemake's own message if the dry run fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        jobs = Path(folder) / "jobs.jsonl"
+        paths = os.pathsep.join(filter(None, (str(WORKFLOW), os.environ.get("PYTHONPATH"))))
+        environment = os.environ | {VARIABLE: str(jobs), "PYTHONPATH": paths}
+        command = [sys.executable, "-m", "snakemake", "--dry-run", "--logger", "trustdag", "--quiet", "all", *options]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise UserError(f"the dry run failed:\n{_message(done.stderr + done.stdout)}")
+        study = json.loads(_study_file(jobs).read_text(encoding="utf-8"))
+        if not jobs.exists():
+            return DryRun([], {}, study)
+        records = [json.loads(line) for line in jobs.read_text(encoding="utf-8").splitlines()]
+        return DryRun(linked(records), json.loads(jobs.with_name("code.json").read_text(encoding="utf-8")), study)
+
+
+def hand_over(study: Section) -> None:
+    """Called by the workflow: writes its study down for `dry_run`, where that has started it."""
+    if VARIABLE in os.environ:
+        _study_file(Path(os.environ[VARIABLE])).write_text(study.as_json(), encoding="utf-8")
+
+
 def pending(options: Sequence[str]) -> list[Job]:
-    """The jobs that `snakemake OPTIONS` would run, each after those that it needs.
-
-    Raises UserError with Snakemake's own message if the dry run fails.
-    """
-    return pending_and_code(options)[0]
-
-
-def pending_and_code(options: Sequence[str]) -> tuple[list[Job], dict[str, dict[str, str]]]:
-    """As `pending`, with the modules behind each fingerprint of code that the study has now."""
-    records, code = _dry_run(options)
-    return linked(records), code
+    """The jobs that `snakemake OPTIONS` would run, each after those that it needs."""
+    return dry_run(options).jobs
 
 
 def everything(options: Sequence[str]) -> list[Job]:
@@ -61,24 +92,15 @@ def everything(options: Sequence[str]) -> list[Job]:
     return pending([*options, "--forceall"])
 
 
-def _dry_run(options: Sequence[str]) -> tuple[list[dict[str, Any]], dict[str, dict[str, str]]]:
-    with tempfile.TemporaryDirectory() as folder:
-        found = Path(folder) / "jobs.jsonl"
-        paths = os.pathsep.join(filter(None, (str(WORKFLOW), os.environ.get("PYTHONPATH"))))
-        environment = os.environ | {"TRUSTDAG_DRY_RUN": str(found), "PYTHONPATH": paths}
-        command = [sys.executable, "-m", "snakemake", "--dry-run", "--logger", "trustdag", "--quiet", "all", *options]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise UserError(f"the dry run failed:\n{_message(done.stderr)}")
-        if not found.exists():
-            return [], {}
-        jobs = [json.loads(line) for line in found.read_text(encoding="utf-8").splitlines()]
-        return jobs, json.loads(found.with_name("code.json").read_text(encoding="utf-8"))
+def _study_file(jobs: Path) -> Path:
+    return jobs.with_name("study.json")
 
 
 def _message(output: str) -> str:
     """What Snakemake says of an error, without the file and line of its own code."""
-    lines = [line for line in output.strip().splitlines() if not line.lstrip().startswith('File "')]
+    lines = [
+        line for line in output.strip().splitlines() if not line.lstrip().startswith(('File "', "WorkflowError in"))
+    ]
     return "\n".join(lines[-6:]) or "Snakemake said nothing"
 
 

@@ -26,7 +26,7 @@ def adopt(workflow: Any, study: str) -> None:
         if path is None or not all(Path(output).exists() for output in job.output):
             continue
         used = job_record.read(Path(path)).used
-        if used is not None and (used.study, used.code) == (study, job.params.code):
+        if used is not None and study in used.study.split(",") and used.code == job.params.code:
             workflow.async_run(workflow.persistence.finished(job))
         else:
             unknown.append(job)

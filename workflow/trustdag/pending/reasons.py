@@ -29,6 +29,9 @@ BOOK = "code.json"
 SHOWN = 3
 """Changes that are named one by one; the rest is counted."""
 
+LONGEST = 60
+"""Characters of a value that is shown."""
+
 CodeBook = Mapping[str, Mapping[str, str]]
 """For a fingerprint of code: the hash of each module in it."""
 
@@ -124,8 +127,26 @@ def differences(old: Any, new: Any, key: str = "") -> Iterator[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         for name in dict.fromkeys([*old, *new]):
             yield from differences(old.get(name), new.get(name), f"{key}.{name}" if key else str(name))
+    elif isinstance(old, list) and isinstance(new, list) and any(isinstance(value, dict | list) for value in old + new):
+        yield from _list_differences(old, new, key)
     elif old != new:
-        yield f"{key} {json.dumps(old)} -> {json.dumps(new)}"
+        yield f"{key} {_short(old)} -> {_short(new)}"
+
+
+def _list_differences(old: list[Any], new: list[Any], key: str) -> Iterator[str]:
+    """The changes of a list of sections: how many came and went, or which leaf of which entry differs."""
+    if len(old) == len(new):
+        for place, (before, now) in enumerate(zip(old, new, strict=True)):
+            yield from differences(before, now, f"{key}.{place}")
+        return
+    came, went = sum(value not in old for value in new), sum(value not in new for value in old)
+    counts = [f"{came} more" if came else "", f"{went} fewer" if went else ""]
+    yield f"{key}: {', '.join(filter(None, counts))}"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= LONGEST else text[:LONGEST] + "..."
 
 
 def _objects(values: list[Any]) -> list[dict[str, Any]]:

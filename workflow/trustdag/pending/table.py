@@ -58,8 +58,8 @@ def as_text(jobs: Sequence[Job], why: Mapping[int, str], costs: Mapping[int, Job
         [
             *_aligned(rows),
             "",
-            f"{len(jobs)} jobs, {guess}{hours:.2f} GPU-hours;"
-            f" {guess}{_estimate(makespan(jobs, seconds, gpus))} on {gpus} GPUs",
+            f"{len(jobs)} jobs, {guess}{hours:.2f} GPU-hours; {guess}{_estimate(makespan(jobs, seconds, gpus))}"
+            + (f" on {gpus} GPUs" if any(job.gpu for job in jobs) else ""),
             f"critical path, {guess}{_estimate(sum(seconds[job.id] for job in path))}: "
             + " > ".join(f"{job.rule} {job.model}".removesuffix(" -") for job in path),
             *(["~: estimated, since no job of the kind was run yet"] if guess else []),

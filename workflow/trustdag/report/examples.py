@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from trustdag.artifacts import read_table
+from trustdag.layout import Results
 from trustdag.report.changes import CHANCE
 from trustdag.report.draw import rows_of
 from trustdag.report.numbers import number, title
 from trustdag.report.settings import PageSettings
-from trustdag.stats.design import Policy, records_file
+from trustdag.stats.design import Policy
 from trustdag.stats.records import metrics_of
 
 CUT = " […]"
@@ -119,13 +120,13 @@ def _choose(items: pd.DataFrame, spread: pd.Series, count: int) -> pd.DataFrame:
 
 
 def _replies(results: Path, policy: Policy, vertical: str, items: set[str]) -> pd.DataFrame:
-    replies = read_table(results / "replies" / policy.id / f"{vertical}.parquet", REPLY_COLUMNS, "replies")
+    replies = read_table(Path(Results(str(results)).replies(policy.id, vertical)), REPLY_COLUMNS, "replies")
     return replies[replies["item"].isin(items)]
 
 
 def _records(results: Path, policy: Policy, vertical: str) -> pd.DataFrame:
     columns = ("item", "metric", "value", "status")
-    return read_table(records_file(results / "records", policy, vertical), columns, "records")
+    return read_table(Path(Results(str(results)).records(policy.id, vertical)), columns, "records")
 
 
 def _outcomes(records: pd.DataFrame, items: set[str], vertical: str) -> dict[str, list[str]]:

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from trustdag.artifacts import provenance, read_json
+from trustdag.layout import Results, job_kind
 from trustdag.report.numbers import number
 from trustdag.report.origins import made_by_other_code
 from trustdag.report.runs import TrainingRun, models
@@ -59,7 +60,8 @@ def software(design: StudyDesign, results: Path) -> dict[str, Any]:
 def data_cards(design: StudyDesign, results: Path) -> dict[str, dict[str, Any]]:
     """The card of each preference set that the study's policies were trained on."""
     names = dict.fromkeys(policy.preferences for policy in design.policies if policy.preferences)
-    return {name: read_json(results / "data" / name / "card.json") for name in names}
+    files = Results(str(results))
+    return {name: read_json(Path(files.data(name, "card.json"))) for name in names}
 
 
 def run_times(benchmarks: Path | None) -> pd.DataFrame:
@@ -68,7 +70,7 @@ def run_times(benchmarks: Path | None) -> pd.DataFrame:
     for path in sorted(benchmarks.rglob("*.tsv")) if benchmarks else []:
         table = pd.read_csv(path, sep="\t")
         if len(table) and path.stem != "report":
-            kind = _kind(path.relative_to(benchmarks)) if benchmarks else ""
+            kind = job_kind(path.relative_to(benchmarks)) if benchmarks else ""
             memory = pd.to_numeric(table["max_rss"], errors="coerce").max()
             rows.append({"stage": kind, "seconds": float(table["s"].sum()), "memory_mib": float(memory)})
     if not rows:
@@ -81,11 +83,3 @@ def run_times(benchmarks: Path | None) -> pd.DataFrame:
         .sort_values("seconds", ascending=False)[TIME_COLUMNS]
         .reset_index(drop=True)
     )  # fmt: skip
-
-
-def _kind(path: Path) -> str:
-    """The kind of job that a benchmark file is of: its folder, and for models the stage that was trained."""
-    parts = path.with_suffix("").parts
-    if parts[0] != "models" or len(parts) < 3:
-        return parts[0]
-    return "train " + ("base" if parts[2] == "base" else parts[3].split("-")[-1])

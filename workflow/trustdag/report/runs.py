@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trustdag.artifacts import read_jsonl
+from trustdag.layout import ModelId, Results
 from trustdag.stats.design import Policy, StudyDesign
 
 if TYPE_CHECKING:
@@ -16,13 +17,30 @@ if TYPE_CHECKING:
 class TrainingRun:
     """One model of the study: a base, a given checkpoint, or a trained stage of one or more recipes."""
 
-    model: str
-    preferences: str
-    chain: tuple[str, ...]
-    seed: int | None
+    id: ModelId
     method: str
     """The training method; `base` or `given` for a model that no stage trained."""
     folder: Path
+
+    @property
+    def model(self) -> str:
+        """Name of the base model."""
+        return self.id.model
+
+    @property
+    def preferences(self) -> str:
+        """Name of the preference set; empty for a model that no stage trained."""
+        return self.id.preferences or ""
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """The stages that made it."""
+        return self.id.chain
+
+    @property
+    def seed(self) -> int | None:
+        """Training seed; None for a model that no stage trained."""
+        return self.id.seed
 
     @property
     def name(self) -> str:
@@ -47,15 +65,16 @@ def models(design: StudyDesign, results: Path) -> list[TrainingRun]:
 
     An earlier stage that is not among the policies is left out where a given checkpoint stood for it.
     """
-    found: dict[Path, TrainingRun] = {}
+    files = Results(str(results))
+    listed: dict[ModelId, TrainingRun] = {}
     for name in dict.fromkeys(policy.model for policy in design.policies):
-        folder = results / "models" / name / "base"
-        found[folder] = TrainingRun(name, "", (), None, "base", folder)
+        base = ModelId(name, ())
+        listed[base] = TrainingRun(base, "base", Path(files.model(base, "")))
     for policy in design.policies:
-        for run in _stages(policy, results):
-            if run.folder == results / "models" / policy.id or run.folder.is_dir():
-                found.setdefault(run.folder, run)
-    return list(found.values())
+        for run in _stages(policy, files):
+            if str(run.id) == policy.id or run.folder.is_dir():
+                listed.setdefault(run.id, run)
+    return list(listed.values())
 
 
 def runs(design: StudyDesign, results: Path) -> list[TrainingRun]:
@@ -63,13 +82,13 @@ def runs(design: StudyDesign, results: Path) -> list[TrainingRun]:
     return [run for run in models(design, results) if run.has_curves]
 
 
-def _stages(policy: Policy, results: Path) -> Iterator[TrainingRun]:
+def _stages(policy: Policy, files: Results) -> Iterator[TrainingRun]:
     """The models along a policy's chain, first to last."""
-    if policy.seed is None:
-        folder = results / "models" / policy.id
-        yield TrainingRun(policy.model, "", tuple(folder.name.split("-")), None, "external", folder)
-    for end in range(1, len(policy.chain) + 1):
-        chain = policy.chain[:end]
-        folder = results / "models" / policy.model / str(policy.preferences) / "-".join(chain) / f"seed{policy.seed}"
-        method = policy.methods[end - 1] if policy.methods else chain[-1]
-        yield TrainingRun(policy.model, str(policy.preferences), chain, policy.seed, method, folder)
+    model_id = ModelId.parse(policy.id)
+    if not model_id.is_trained:
+        yield TrainingRun(model_id, "external", Path(files.model(model_id, "")))
+        return
+    for count in range(1, len(model_id.chain) + 1):
+        stage = model_id.after(count)
+        method = policy.methods[count - 1] if policy.methods else stage.chain[-1]
+        yield TrainingRun(stage, method, Path(files.model(stage, "")))

@@ -15,6 +15,8 @@ from trustdag.align import methods
 from trustdag.config.resources import MINUTE, ModelResources, Request, ResourceSettings
 from trustdag.errors import UserError
 from trustdag.jobs import record as job_record
+from trustdag.jobs.allocation import NO_LIMIT
+from trustdag.layout import ModelId, Results, chain_of
 from trustdag.resources import estimate, site
 from trustdag.settings import Section
 from trustdag.train import pretrain
@@ -50,9 +52,18 @@ CPU_JOB = JobResources(gpu=0, cpus=1, mem_mb=4_000, runtime=60, accelerate="cpu"
 # --- What Snakemake asks ---
 
 
-def for_rule(study: "Study", rule: str) -> dict[str, Callable[..., Any]]:
-    """The `resources` of a rule, as functions of the wildcards and the attempt; with the site's own for each job."""
-    placed = site.load()
+def for_rule(study: "Study", rule: str, has_time_limit: Callable[[], bool]) -> dict[str, Callable[..., Any]]:
+    """The `resources` of a rule, as functions of the wildcards and the attempt; with the site's own for each job.
+
+    Args:
+        study: The study.
+        rule: The rule's name.
+        has_time_limit: Whether a scheduler ends the job at its `runtime`; asked when the job is about to start.
+
+    Returns:
+        The functions by the name of their resource. `limit` is the minutes after which the job ends; 0 for none.
+    """
+    placed, results = site.load(), Results.of(study.name)
 
     def asked(wildcards: Mapping[str, str]) -> JobResources:
         return cached(rule, tuple(sorted(wildcards.items())))
@@ -62,7 +73,7 @@ def for_rule(study: "Study", rule: str) -> dict[str, Callable[..., Any]]:
         return job_resources(study, rule, dict(wildcards))
 
     def record(wildcards: Any) -> Path:
-        return job_record.path_of(f"results/{study.name}", rule, tuple(map(str, wildcards)))
+        return results.job_record(rule, map(str, wildcards))
 
     def next_try(wildcards: Any, attempt: int) -> JobResources:
         known = job_record.read(record(wildcards))
@@ -72,6 +83,10 @@ def for_rule(study: "Study", rule: str) -> dict[str, Callable[..., Any]]:
 
     def field(name: str) -> Callable[[Any, int], Any]:
         return lambda wildcards, attempt: getattr(next_try(wildcards, attempt), name)
+
+    def limit(wildcards: Any, attempt: int) -> int:
+        limited = has_time_limit() or "runtime" in requested(study, rule, dict(wildcards.items()))
+        return next_try(wildcards, attempt).runtime if limited else NO_LIMIT
 
     def place(name: str) -> Callable[[Any, int], str | int | None]:
         def placed_at(wildcards: Any, attempt: int) -> str | int | None:
@@ -83,7 +98,7 @@ def for_rule(study: "Study", rule: str) -> dict[str, Callable[..., Any]]:
     return (
         {name: field(name) for name in ("gpu", "nodes", "mem_mb", "runtime", "accelerate")}
         | {name: place(name) for name in site.PLACED}
-        | {"attempt": _attempt, "record": lambda wildcards: str(record(wildcards))}
+        | {"limit": limit, "attempt": _attempt, "record": lambda wildcards: str(record(wildcards))}
     )
 
 
@@ -125,19 +140,25 @@ def job_resources(study: "Study", rule: str, wildcards: Mapping[str, str]) -> Jo
     Raises:
         UserError: The model's size is unknown, or no number of GPUs holds it.
     """
+    changes = requested(study, rule, wildcards)
+    return _estimated(study, rule, wildcards, Request(**changes)).model_copy(update=changes)
+
+
+def requested(study: "Study", rule: str, wildcards: Mapping[str, str]) -> dict[str, Any]:
+    """What the configuration asks for a job: for its rule, then for its model and rule."""
     settings, model = study.resources, _model_of(wildcards)
     requests = [settings.rules.get(rule)]
     if model is not None:
         requests.append(settings.models.get(model, ModelResources()).rules.get(rule))
     changes: dict[str, Any] = {}
     for request in filter(None, requests):
-        changes |= {key: value for key, value in request.model_dump().items() if value is not None}
-    return _estimated(study, rule, wildcards, Request(**changes)).model_copy(update=changes)
+        changes |= request.model_dump(exclude_none=True)
+    return changes
 
 
 def _model_of(wildcards: Mapping[str, str]) -> str | None:
     if "policy" in wildcards:
-        return wildcards["policy"].split("/")[0]
+        return ModelId.parse(wildcards["policy"]).model
     return wildcards.get("model")
 
 
@@ -169,7 +190,7 @@ def _base(study: "Study", wildcards: Mapping[str, str], request: Request) -> Job
 
 
 def _trained(study: "Study", rule: str, wildcards: Mapping[str, str], request: Request) -> JobResources:
-    model, stage = wildcards["model"], wildcards["chain"].split("-")[-1]
+    model, stage = wildcards["model"], chain_of(wildcards["chain"])[-1]
     settings, parameters = study.stage_settings(model, stage), parameters_of(study, model)
     on_gpu = _wants_gpu(study, parameters, request.gpu)
     training = estimate.Training(

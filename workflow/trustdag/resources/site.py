@@ -17,9 +17,11 @@ import yaml
 from pydantic import Field, ValidationError, field_validator
 
 from trustdag.errors import UserError
+from trustdag.jobs.allocation import ROOT
 from trustdag.settings import Section, explain
 
-DEFAULT = Path("slurm/site.yaml")
+DEFAULT = ROOT / "slurm" / "site.yaml"
+"""Beside the profile, whatever the working directory."""
 VARIABLE = "TRUSTDAG_SITE"
 
 Word = Annotated[str, Field(pattern=r"^[\w.,:@+-]+$")]
@@ -117,7 +119,8 @@ PLACED = (
 
 def path() -> Path:
     """The site's file, whether or not there is one."""
-    return Path(os.environ.get(VARIABLE) or DEFAULT)
+    named = os.environ.get(VARIABLE)
+    return Path(named).expanduser() if named else DEFAULT
 
 
 def load() -> Site:
@@ -132,7 +135,7 @@ def load() -> Site:
         return Site()
     try:
         return Site.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")) or {})
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         raise UserError(explain(error, str(file))) from None

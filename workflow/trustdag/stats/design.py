@@ -1,6 +1,5 @@
 """Which policies and verticals a study compares: all that statistics, plots and the report need to know of it."""
 
-from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -13,7 +12,7 @@ class Policy(Section):
     """One trained (or base) policy and what it is compared with."""
 
     id: str
-    """`MODEL/base` or `MODEL/PREFERENCES/CHAIN/seedN`: also the policy's path below records, replies and models."""
+    """The text of a `ModelId`: also the policy's path below records, replies and models."""
     model: str
     """Name of the base model."""
     preferences: str | None = None
@@ -83,8 +82,3 @@ class StudyDesign(Section):
         for policy in self.policies:
             groups.setdefault(policy.group, []).append(policy)
         return [tuple(group) for group in groups.values() if len(group) > 1]
-
-
-def records_file(root: Path, policy: Policy, vertical: str) -> Path:
-    """Where a policy's records of one vertical lie."""
-    return root / policy.id / f"{vertical}.parquet"

@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trustdag.errors import UserError
-from trustdag.stats.design import Policy, StudyDesign, records_file
+from trustdag.layout import records_file
+from trustdag.stats.design import Policy, StudyDesign
 from trustdag.stats.estimators import Array, Sample, is_known
 from trustdag.verticals.base import RECORD_COLUMNS, STATUSES, Metric, with_variants
 
@@ -86,7 +87,7 @@ def read_vertical(design: StudyDesign, root: Path, vertical: str) -> pd.DataFram
     """Every policy's records of a vertical, with the column `policy`. Raises UserError for a file without records."""
     frames = []
     for policy in design.policies:
-        frames.append(_read(records_file(root, policy, vertical)).assign(policy=policy.id))
+        frames.append(_read(records_file(root, policy.id, vertical)).assign(policy=policy.id))
     return pd.concat(frames, ignore_index=True)
 
 

@@ -38,7 +38,7 @@ class Stage:
 
     @property
     def manifest(self) -> Path:
-        """The trained model's manifest; what follows depends on this file."""
+        """The trained model's manifest; what follows depends on digest.txt beside it."""
         return self.out / "manifest.json"
 
     @property

@@ -1,0 +1,115 @@
+"""The same study by other doors: another folder, another path to its file, an importing workflow, and the commands."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from trustdag.cli import main
+
+from .conftest import ROOT, SMOKE, jobs, snakemake
+
+MODULES = f"""
+configfile: "studies.yaml"
+module first:
+    snakefile: "{ROOT}/Snakefile"
+    config: config["first"]
+module second:
+    snakefile: "{ROOT}/Snakefile"
+    config: config["second"]
+use rule * from first as first_*
+use rule * from second as second_*
+rule both:
+    default_target: True
+    input: rules.first_all.input, rules.second_all.input
+"""
+
+
+def smoke(**changes: Any) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(SMOKE.read_text())
+    return content | changes
+
+
+def test_a_workflow_may_import_two_studies_under_prefixes(tmp_path: Path) -> None:
+    (tmp_path / "Snakefile").write_text(MODULES)
+    (tmp_path / "studies.yaml").write_text(yaml.safe_dump({"first": smoke(), "second": smoke(name="other")}))
+    # When a job of each study is run, with a message, a log and resources of its own
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "results/smoke/design.json"]
+    command += ["results/other/items/bias.parquet", "--printshellcmds"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    # Then both are made, each in its own folder
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads((tmp_path / "results/smoke/design.json").read_text())["study"] == "smoke"
+    assert (tmp_path / "results/other/items/bias.parquet").is_file()
+
+
+def test_another_spelling_of_the_files_path_is_the_same_study(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "clone").symlink_to(ROOT)
+    run = snakemake(finished, "-n", configfile=tmp_path / "clone" / "config" / "smoke.yaml")
+    assert jobs(run) == {}
+
+
+def test_the_demo_is_found_from_any_folder(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "rules", "--snakefile", str(ROOT / "Snakefile")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_pending_and_plan_see_the_keys_of_the_command_line(
+    finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished)
+    study = ["--configfile", str(SMOKE), "--config", "seeds=[0,1]", "--", "--snakefile", str(ROOT / "Snakefile")]
+    assert main(["pending", "--json", *study]) == 0
+    pending = json.loads(capsys.readouterr().out)
+    assert {job["wildcards"]["seed"] for job in pending["jobs"] if job["rule"] == "dpo"} == {"1"}
+    assert main(["plan", "--gpu-hours", "1", *study]) == 0
+    assert "records/tiny/crowd/sft-dpo/seed1/bias.parquet" in capsys.readouterr().out
+
+
+def test_what_a_dry_run_refuses_is_passed_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.yaml").write_text(yaml.safe_dump(smoke(seeeds=[0])))
+    for command in (["pending"], ["plan", "--gpu-hours", "1"]):
+        assert main([*command, "--configfile", "bad.yaml", "--", "--snakefile", str(ROOT / "Snakefile")]) == 2
+        assert "bad.yaml: seeeds: unknown key; did you mean `seeds`?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["check", "pending --configfile", "plan --gpu-hours 1 --configfile"])
+def test_a_template_runs_no_code(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    theirs, mark = tmp_path / "theirs.yaml", tmp_path / "mark"
+    code = [f"open({str(mark)!r}, 'w').close()"]
+    theirs.write_text(yaml.safe_dump(smoke(__use_yte__=True, __definitions__=code)))
+    assert main([*command.split(), str(theirs)]) == 2
+    assert f"{theirs}: __use_yte__: a template may run any code" in capsys.readouterr().err
+    assert not mark.exists()
+
+
+def test_snakemake_goes_no_further_with_a_template(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs.yaml"
+    theirs.write_text(yaml.safe_dump(smoke(__use_yte__=True)))
+    run = snakemake(tmp_path, "-n", configfile=theirs)
+    assert run.returncode == 1
+    assert "__use_yte__: a template may run any code" in run.stdout + run.stderr
+
+
+def test_check_looks_for_the_files_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = smoke(preferences={"crowd": {"source": "hh", "path": "gone.jsonl"}})
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(config))
+    assert main(["check", str(tmp_path / "study.yaml")]) == 2
+    assert "gone.jsonl" in capsys.readouterr().err
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "trustdag", "check", str(SMOKE)]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (141, "")

@@ -1,0 +1,57 @@
+"""What a table was made from, kept in the table's file: replies and records that do not belong together are refused.
+
+Snakemake makes again what is out of date. The stamps are a second line of defence: they hold whatever made a file stay.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trustdag.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KEY = "made_from"
+"""The attribute of a data frame that pandas writes into a Parquet file's schema."""
+
+
+def stamp(frame: "pd.DataFrame", made_from: Mapping[str, str]) -> None:
+    """Notes what a table is made from, before it is written: digests and settings by name."""
+    frame.attrs[KEY] = dict(made_from)
+
+
+def stamp_of(frame: "pd.DataFrame") -> dict[str, str]:
+    """What a table that was read says it was made from; empty for one of another origin."""
+    return dict(frame.attrs.get(KEY, {}))
+
+
+def read_stamp(path: Path) -> dict[str, str]:
+    """As `stamp_of`, without reading the rows. Raises UserError if there is no such Parquet file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        attributes = (pq.read_schema(path).metadata or {}).get(b"PANDAS_ATTRS", b"{}")
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path}: not a Parquet file, or not there ({str(error).splitlines()[0]})") from None
+    return dict(json.loads(attributes).get(KEY, {}))
+
+
+def check(path: Path, made_from: Mapping[str, str], present: Mapping[str, str]) -> None:
+    """Refuses a file that was made from something else than what is there now.
+
+    Args:
+        path: The file, for the message.
+        made_from: Its stamp. What the stamp does not name is not checked: the file may come from elsewhere.
+        present: What it should have been made from, by name.
+
+    Raises:
+        UserError: The two differ; the message names the file and what differs.
+    """
+    for name, value in present.items():
+        if made_from.get(name, value) != value:
+            raise UserError(
+                f"{path}: stale: made with other `{name}` than now; delete the file and run snakemake again"
+            )
