@@ -6,7 +6,7 @@ from pathlib import Path
 from trustdag.fingerprint import PACKAGE, imports_of
 
 ORDER = (
-    ("ground", ("errors", "settings", "discovery", "artifacts", "fingerprint", "rooms", "layout")),
+    ("ground", ("errors", "settings", "discovery", "artifacts", "fingerprint", "rooms", "layout", "hub")),
     ("what a job is", ("jobs",)),
     ("data and models", ("data", "models")),
     ("replies", ("generation",)),

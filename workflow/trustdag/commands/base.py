@@ -23,7 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Writes the model folder, its manifest and its metrics."""
+    from trustdag.models.logging_setup import hide_library_messages
+
     settings = read_settings(arguments.settings, Base).root
+    hide_library_messages()
     if isinstance(settings, Scratch):
         if arguments.corpus is None:
             raise UserError("--corpus: a model trained from scratch needs one")

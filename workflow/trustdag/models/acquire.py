@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from trustdag import hub
 from trustdag.errors import UserError
 from trustdag.models.base import TAKEN, Folder, Hub, Kind
 from trustdag.models.dialogue import PromptFormat
@@ -21,20 +22,11 @@ def from_hub(settings: Hub, prompt_format: PromptFormat, out: Path) -> None:
 
     Raises UserError if the hub or the model cannot be reached.
     """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
-
-    try:
-        folder = snapshot_download(
-            settings.name, revision=settings.revision, allow_patterns=[f"*{ending}" for ending in TAKEN]
-        )
-    except (OSError, HfHubHTTPError) as error:
-        raise UserError(
-            f"{settings.name} at {settings.revision}: cannot be fetched from the hub ({_first_line(error)}); "
-            "without a network, give a local copy as `source: folder` with its `path`"
-        ) from error
+    folder = hub.model_folder(
+        settings.name, settings.revision, TAKEN, "give a local copy as `source: folder` with its `path`"
+    )
     made_by = {"settings": settings.model_dump(mode="json"), "inputs": {}}
-    _take(Path(folder), settings.kind, prompt_format, out, made_by)
+    _take(folder, settings.kind, prompt_format, out, made_by)
 
 
 def _take(folder: Path, kind: Kind, prompt_format: PromptFormat, out: Path, made_by: dict[str, Any]) -> None:
@@ -51,7 +43,3 @@ def _take(folder: Path, kind: Kind, prompt_format: PromptFormat, out: Path, made
         raise UserError(f"{folder}: the tokenizer has no chat template; ask this model in format `hh` or `plain`")
     copy_model(folder, out, kind=kind, prompt_format=prompt_format, parameters=model.num_parameters(), made_by=made_by)
     (out / "metrics.jsonl").write_text("", encoding="utf-8")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
