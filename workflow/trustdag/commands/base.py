@@ -6,10 +6,10 @@ from typing import get_args
 
 from trustdag.commands import add_benchmark, read_settings
 from trustdag.errors import UserError
-from trustdag.models.base import Base, Hub, Scratch
+from trustdag.models.base import Base, Scratch
 from trustdag.models.dialogue import PromptFormat
 
-HELP = "Get a model: from the hub, from a local folder, or train it from scratch on a corpus."
+HELP = "Get a model: from the hub, a local folder or a GGUF file, or train it from scratch on a corpus."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,11 +33,7 @@ def run(arguments: argparse.Namespace) -> None:
         from trustdag.train import pretrain
 
         pretrain.make(settings, arguments.corpus, arguments.prompt_format, arguments.out)
-    elif isinstance(settings, Hub):
-        from trustdag.models import acquire
-
-        acquire.from_hub(settings, arguments.prompt_format, arguments.out)
     else:
-        from trustdag.models import acquire
+        from trustdag.models.acquire import acquire
 
-        acquire.from_folder(settings, arguments.prompt_format, arguments.out)
+        acquire(settings, arguments.prompt_format, arguments.out)

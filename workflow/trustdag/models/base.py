@@ -65,7 +65,14 @@ def from_pickle(folder: Path) -> str:
     )
 
 
-class Hub(Section):
+class Existing(Section):
+    """A model that exists already."""
+
+    template_arguments: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], str | bool | int | float] = {}
+    """Values that the model's chat template reads beside the messages, such as `date_string` or `enable_thinking`."""
+
+
+class Hub(Existing):
     """A model of the Hugging Face hub at one commit. Code that comes with a model is never run."""
 
     source: Literal["hub"] = "hub"
@@ -77,7 +84,7 @@ class Hub(Section):
     """What the model is: a language model, or a reward model with one score."""
 
 
-class Folder(Section):
+class Folder(Existing):
     """A model in a local folder: config.json, safetensors weights and the tokenizer."""
 
     source: Literal["folder"] = "folder"
@@ -85,6 +92,16 @@ class Folder(Section):
     """The folder, relative to the working directory or absolute."""
     kind: Kind = "policy"
     """What the model is: a language model, or a reward model with one score."""
+
+
+class Gguf(Existing):
+    """A language model in a GGUF file (llama.cpp's format), whose quantised weights are written out in full."""
+
+    source: Literal["gguf"] = "gguf"
+    path: str
+    """The file, relative to the working directory or absolute."""
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """SHA-256 of the file, 64 hexadecimal digits: another file is refused."""
 
 
 class Scratch(Section):
@@ -129,7 +146,7 @@ class Scratch(Section):
     """Seed of the initial weights and the order of the data."""
 
 
-AnyBase = Annotated[Hub | Folder | Scratch, Field(discriminator="source")]
+AnyBase = Annotated[Hub | Folder | Gguf | Scratch, Field(discriminator="source")]
 """One entry of a study's `models`; `source` says which."""
 
 

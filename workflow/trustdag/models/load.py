@@ -25,6 +25,10 @@ Precision = Literal["auto", "fp32", "bf16"]
 PAD_TOKENS = ("<|padding|>", "<|pad|>", "<pad>", "[PAD]")
 """Padding tokens that a vocabulary may hold without its configuration naming them (Pythia's is the first)."""
 
+CONTEXT = ("max_position_embeddings", "max_seq_len", "seq_length")
+"""Names of the context's length in configurations; MPT has the second, some of Bloom's the third."""
+UNLIMITED = 1 << 30
+
 VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model")
 """Files of which a tokenizer has at least one."""
 
@@ -44,9 +48,17 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{folder}: no tokenizer can be read here ({first_line(error)})") from error
+    return complete_tokenizer(folder, tokenizer)
+
+
+def complete_tokenizer(source: Path, tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedTokenizerBase":
+    """The tokenizer with a padding token, that pads on the right and leaves lengths to us.
+
+    Raises UserError if it has no end-of-text token: a policy could never stop.
+    """
     if tokenizer.eos_token_id is None:
         raise UserError(
-            f"{folder}: the tokenizer has no end-of-text token; name one as `eos_token` in tokenizer_config.json"
+            f"{source}: the tokenizer has no end-of-text token; name one as `eos_token` in tokenizer_config.json"
         )
     if tokenizer.pad_token_id is None:
         vocabulary = tokenizer.get_vocab()
@@ -140,8 +152,10 @@ def check_kind(folder: Path, kind: Kind) -> None:
 
 
 def context_length(config: "PreTrainedConfig") -> int:
-    """The longest text that a model can read, in tokens."""
-    return int(config.get_text_config().max_position_embeddings)
+    """The longest text that a model can read, in tokens; a recurrent model without a limit has `UNLIMITED`."""
+    text = config.get_text_config()
+    lengths = [getattr(text, name, None) for name in CONTEXT]
+    return next((int(length) for length in lengths if length is not None), UNLIMITED)
 
 
 def check_length(folder: Path, config: "PreTrainedConfig", max_length: int) -> None:

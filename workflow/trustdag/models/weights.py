@@ -54,14 +54,35 @@ def load_weights(
         UserError: The folder cannot be read: a file is missing, damaged, or does not fit the configuration.
     """
     check_weight_files(folder)
+    return _load(auto_class, folder, folder, dtype=dtype, use_safetensors=True, **options)
+
+
+def load_file(auto_class: Any, path: Path, dtype: "torch.dtype") -> "tuple[PreTrainedModel, Differences]":
+    """Loads a model from one GGUF file.
+
+    Args:
+        auto_class: A transformers class such as `AutoModelForCausalLM`.
+        path: The file.
+        dtype: Precision of the weights in memory.
+
+    Returns:
+        The model, and how it differs from the file.
+
+    Raises:
+        UserError: The file cannot be read.
+    """
+    return _load(auto_class, path, path.parent, dtype=dtype, gguf_file=path.name)
+
+
+def _load(auto_class: Any, source: Path, folder: Path, **options: Any) -> "tuple[PreTrainedModel, Differences]":
     try:
         with _no_load_report():
             model, info = auto_class.from_pretrained(
-                str(folder), dtype=dtype, local_files_only=True, use_safetensors=True, trust_remote_code=False,
-                output_loading_info=True, ignore_mismatched_sizes=True, **options,
+                str(folder), local_files_only=True, trust_remote_code=False, output_loading_info=True,
+                ignore_mismatched_sizes=True, **options,
             )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as error:
-        raise UserError(f"{folder}: the model cannot be loaded ({first_line(error)})") from error
+        raise UserError(f"{source}: the model cannot be loaded ({first_line(error)})") from error
     shapes = sorted(f"{name} {tuple(stored)}, not {tuple(own)}" for name, stored, own in info["mismatched_keys"])
     return model, Differences(
         tuple(sorted(info["missing_keys"])), tuple(sorted(info["unexpected_keys"])), tuple(shapes)
