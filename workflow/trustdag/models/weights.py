@@ -71,7 +71,18 @@ def load_file(auto_class: Any, path: Path, dtype: "torch.dtype") -> "tuple[PreTr
     Raises:
         UserError: The file cannot be read.
     """
-    return _load(auto_class, path, path.parent, dtype=dtype, gguf_file=path.name)
+    from transformers import GgufConfig
+
+    model, differences = _load(
+        auto_class, path, path.parent, dtype=dtype, gguf_file=path.name, quantization_config=GgufConfig(dequantize=True)
+    )
+    # The weights are plain numbers now, but a model with a quantizer cannot be saved.
+    plain = type(model)(model.config)
+    plain.load_state_dict(model.state_dict())
+    if hasattr(plain.config, "quantization_config"):
+        del plain.config.quantization_config
+    plain.generation_config = model.generation_config
+    return plain.to(dtype).eval(), differences
 
 
 def _load(auto_class: Any, source: Path, folder: Path, **options: Any) -> "tuple[PreTrainedModel, Differences]":
