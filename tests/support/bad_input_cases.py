@@ -182,7 +182,7 @@ DATA: dict[str, Case] = {
     "no pair for a split": (lambda at: at.prepare(f"{LINE}\n"), "no pair falls into the .* split.*give more data"),
     "a data set that is out of reach": (
         lambda at: at.prepare_with('{"source": "hh"}'),
-        "hub cannot be reached for .* of the data set Anthropic/hh-rlhf; .*`path: ",
+        "data set Anthropic/hh-rlhf, .* cannot be fetched from the hub .*; without a network, .*`path: ",
     ),
 }
 

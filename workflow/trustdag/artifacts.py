@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trustdag import __version__
-from trustdag.errors import UserError
+from trustdag.errors import UserError, first_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,8 +117,7 @@ def read_table(path: Path, columns: Iterable[str], what: str) -> "pd.DataFrame":
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (pa.ArrowException, OSError) as error:
-        first = str(error).splitlines()[0]
-        raise UserError(f"{path}: not a Parquet file of {what}, or cut short ({first})") from None
+        raise UserError(f"{path}: not a Parquet file of {what}, or cut short ({first_line(error)})") from None
     missing = [name for name in columns if name not in frame.columns]
     if missing:
         raise UserError(f"{path}: no column {', '.join(missing)}: not the {what} that are needed here")

@@ -104,6 +104,8 @@ def model_files(study: Study, model_id: ModelId) -> list[str]:
     Raises UserError for what is missing.
     """
     source = base_source(study, model_id)
+    if isinstance(source, base.Gguf):
+        return [source.path]
     return [str(path) for path in base.model_files(Path(source.path))] if isinstance(source, base.Folder) else []
 
 

@@ -6,10 +6,8 @@ from pathlib import Path
 from trustdag.fingerprint import PACKAGE, imports_of
 
 ORDER = (
-    (
-        "ground",
-        ("errors", "progress", "settings", "discovery", "artifacts", "stamps", "fingerprint", "rooms", "layout"),
-    ),
+    ("ground", ("errors", "progress", "settings", "discovery", "artifacts", "stamps", "hub")),
+    ("the package", ("fingerprint", "rooms", "layout")),
     ("what a job is", ("jobs",)),
     ("data and models", ("data", "models")),
     ("replies", ("generation",)),

@@ -182,7 +182,7 @@ def test_without_a_hub_the_error_says_how_to_give_files(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(UserError, match=r"train\.jsonl\.gz of the data set Anthropic/hh-rlhf.*path: FILE_OR_FOLDER"):
+    with pytest.raises(UserError, match=r"data set Anthropic/hh-rlhf, .*train\.jsonl\.gz .*path: FILE_OR_FOLDER"):
         list(hh.read(hh.Settings(data_dir=("harmless-base",))))
 
 

@@ -9,10 +9,12 @@ import torch
 from tests.support import tiny_models as tiny
 from trustdag.artifacts import read_json
 from trustdag.errors import UserError
-from trustdag.models import acquire
-from trustdag.models.base import Base, Folder, Hub
+from trustdag.models.acquire import acquire
+from trustdag.models.base import Base, Folder, Gguf, Hub
 from trustdag.models.load import (
+    UNLIMITED,
     check_length,
+    context_length,
     load_config,
     load_policy,
     load_reward,
@@ -114,11 +116,44 @@ def test_a_length_beyond_the_context_is_refused(folder: Path) -> None:
         check_length(folder, config, 65)
 
 
+@pytest.mark.parametrize(
+    ("name", "sizes", "length"),
+    [
+        ("BloomConfig", {}, None),
+        ("MptConfig", {"max_seq_len": 128}, 128),
+        ("MambaConfig", {}, None),
+        ("GPT2Config", {"n_positions": 32}, 32),
+    ],
+)
+def test_every_architecture_has_a_context(name: str, sizes: dict[str, int], length: int | None) -> None:
+    import transformers
+
+    assert context_length(getattr(transformers, name)(**sizes)) == (length or UNLIMITED)
+
+
 # --- Models that exist already ---
 
 
+def test_a_recurrent_model_is_refused(folder: Path, tmp_path: Path) -> None:
+    from transformers import MambaConfig, MambaForCausalLM
+
+    tokenizer = load_tokenizer(folder)
+    MambaForCausalLM(
+        MambaConfig(vocab_size=len(tokenizer), hidden_size=16, state_size=4, num_hidden_layers=1)
+    ).save_pretrained(tmp_path / "mamba")
+    tokenizer.save_pretrained(tmp_path / "mamba")
+    with pytest.raises(UserError, match="MambaForCausalLM keeps no key-value cache"):
+        acquire(Folder(path=str(tmp_path / "mamba")), "hh", tmp_path / "out")
+
+
+def test_a_gguf_file_of_another_digest_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    with pytest.raises(UserError, match=rf"model\.gguf: its SHA-256 is [0-9a-f]{{64}}, not the {'0' * 64}"):
+        acquire(Gguf(path=str(tmp_path / "model.gguf"), sha256="0" * 64), "hh", tmp_path / "out")
+
+
 def test_a_local_folder_becomes_a_model_of_the_study(folder: Path, tmp_path: Path) -> None:
-    acquire.from_folder(Folder(path=str(folder)), "hh", tmp_path / "out")
+    acquire(Folder(path=str(folder)), "hh", tmp_path / "out")
     manifest = read_json(tmp_path / "out" / "manifest.json")
     assert manifest["kind"] == "policy"
     assert manifest["parameters"] == load_policy(folder).num_parameters()
@@ -131,16 +166,16 @@ def test_a_local_folder_becomes_a_model_of_the_study(folder: Path, tmp_path: Pat
 def test_an_existing_reward_model_can_stand_for_a_stage(folder: Path, tmp_path: Path) -> None:
     new_reward(folder, load_tokenizer(folder), 0).save_pretrained(tmp_path / "reward")
     load_tokenizer(folder).save_pretrained(tmp_path / "reward")
-    acquire.from_folder(Folder(path=str(tmp_path / "reward"), kind="reward"), "hh", tmp_path / "out")
+    acquire(Folder(path=str(tmp_path / "reward"), kind="reward"), "hh", tmp_path / "out")
     assert read_json(tmp_path / "out" / "manifest.json")["kind"] == "reward"
     with pytest.raises(UserError, match="holds a reward model"):
-        acquire.from_folder(Folder(path=str(tmp_path / "reward")), "hh", tmp_path / "other")
+        acquire(Folder(path=str(tmp_path / "reward")), "hh", tmp_path / "other")
     assert not (tmp_path / "other" / "manifest.json").exists()
 
 
 def test_a_chat_format_needs_a_template(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no chat template"):
-        acquire.from_folder(Folder(path=str(folder)), "chat", tmp_path / "out")
+        acquire(Folder(path=str(folder)), "chat", tmp_path / "out")
 
 
 def test_a_tokenizer_of_another_model_is_refused(folder: Path, tmp_path: Path) -> None:
@@ -148,7 +183,7 @@ def test_a_tokenizer_of_another_model_is_refused(folder: Path, tmp_path: Path) -
     tokenizer.add_tokens([f"word{number}" for number in range(500)])
     tokenizer.save_pretrained(folder)
     with pytest.raises(UserError, match="do not belong together"):
-        acquire.from_folder(Folder(path=str(folder)), "hh", tmp_path / "out")
+        acquire(Folder(path=str(folder)), "hh", tmp_path / "out")
 
 
 def test_without_a_network_the_error_names_the_model_and_the_way_out(
@@ -159,7 +194,7 @@ def test_without_a_network_the_error_names_the_model_and_the_way_out(
     with pytest.raises(
         UserError, match=r"nobody/nothing at 0{40}: cannot be fetched .* `source: folder` with its `path`"
     ):
-        acquire.from_hub(Hub(name="nobody/nothing", revision="0" * 40), "hh", tmp_path / "out")
+        acquire(Hub(name="nobody/nothing", revision="0" * 40), "hh", tmp_path / "out")
 
 
 @pytest.mark.parametrize("revision", ["main", "v1.0", "0" * 39, "G" * 40])

@@ -1,11 +1,17 @@
 """Prompts and replies as tokens: training sees exactly what generation starts from."""
 
+import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import GenerationConfig
 
 from tests.support import tiny_models as tiny
-from trustdag.models.dialogue import Message
-from trustdag.models.tokens import encode_conversations, encode_prompts, encode_replies
+from tests.support import tokenizers_of_kinds as kinds
+from trustdag.errors import UserError
+from trustdag.generation.prompts import encode_items
+from trustdag.models.dialogue import Message, PromptFormat
+from trustdag.models.tokens import encode_conversations, encode_prompts, encode_replies, end_of_reply, end_tokens
 from trustdag.train.pretrain import train_tokenizer
 
 TOKENIZER = train_tokenizer(tiny.transcripts(36), 340, 64)
@@ -31,3 +37,88 @@ def test_conversations_end_with_the_end_of_text() -> None:
     assert TOKENIZER.decode(prompts[0]) == "\n\nHuman: Give Ana the apple.\n\nAssistant:"
     assert TOKENIZER.decode(replies[0]) == " Thanks.<|endoftext|>"
     assert replies[0].count(TOKENIZER.eos_token_id) == 1
+
+
+# --- Tokenizers that add the end of text themselves ---
+
+
+def items(prompt: str, *options: str) -> pd.DataFrame:
+    """One item with these options."""
+    messages = [{"role": "user", "content": prompt}]
+    return pd.DataFrame({"item": ["a"], "messages": [messages], "options": [list(options)], "generate": [True]})
+
+
+def test_an_end_of_text_that_the_tokenizer_adds_is_taken_off() -> None:
+    tokenizer = kinds.byte_level(closed=True)
+    messages: list[Message] = [{"role": "user", "content": "Give Ana the apple."}]
+    prompts, replies = encode_conversations([messages], ["Thanks."], tokenizer, "hh")
+    assert tokenizer.decode(prompts[0]) == "<|im_start|>\n\nHuman: Give Ana the apple.\n\nAssistant:"
+    assert tokenizer.decode(replies[0]) == " Thanks.<|endoftext|>"
+
+
+def test_options_are_whole_where_the_tokenizer_adds_the_end_of_text() -> None:
+    tokenizer = kinds.byte_level(closed=True)
+    (item,) = encode_items(items("Is it?", "yes", "no"), tokenizer, "hh")
+    assert [tokenizer.decode(option) for option in item.options] == [" yes", " no"]
+    assert tokenizer.decode(item.prompt).endswith("Assistant:")
+
+
+# --- A token across the join of prompt and reply ---
+
+
+def test_training_and_evaluation_cut_a_merged_join_alike() -> None:
+    tokenizer = kinds.merging()
+    (item,) = encode_items(items("is it?", "yes", "no"), tokenizer, "hh")
+    prompts, replies = encode_replies(["\n\nHuman: is it?\n\nAssistant:"] * 2, [" yes", " no"], tokenizer, "hh")
+    assert [list(option) for option in item.options] == replies
+    assert list(item.prompt) == prompts[0]
+    assert [tokenizer.decode(option).replace(" ", "") for option in item.options] == ["yes", "no"]
+
+
+def test_an_option_without_text_is_named() -> None:
+    with pytest.raises(UserError, match="item a: its option '' has no token"):
+        encode_items(items("is it?", ""), kinds.byte_level(kinds.WITHOUT_SYSTEM), "chat")
+
+
+# --- Control tokens in a text ---
+
+
+@pytest.mark.parametrize("prompt_format", ["hh", "plain"])
+def test_the_name_of_a_control_token_in_a_text_is_text(prompt_format: PromptFormat) -> None:
+    tokenizer = kinds.byte_level()
+    (ids,) = encode_prompts(["a<|endoftext|>b"], tokenizer, prompt_format)
+    assert tokenizer.eos_token_id not in ids
+    assert tokenizer.decode(ids) == "a<|endoftext|>b"
+
+
+# --- Where a reply ends ---
+
+
+def test_a_chat_reply_is_closed_as_the_template_closes_a_turn() -> None:
+    tokenizer = kinds.byte_level(kinds.CHATML)
+    turn_end = tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert end_of_reply(tokenizer, "chat") == turn_end
+    _, replies = encode_conversations([[{"role": "user", "content": "a"}]], ["b"], tokenizer, "chat")
+    assert replies[0][-1] == turn_end
+
+
+def test_a_chat_reply_ends_at_any_end_token_of_template_tokenizer_and_configuration() -> None:
+    tokenizer = kinds.byte_level(kinds.CHATML)
+    end, start, turn_end, text = (
+        tokenizer.convert_tokens_to_ids(t) for t in ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "a")
+    )
+    configured = GenerationConfig(eos_token_id=[end, start, text])
+    assert end_tokens(tokenizer, configured, "chat") == (turn_end, end, start)
+    assert end_tokens(tokenizer, GenerationConfig(eos_token_id=end), "chat") == (turn_end, end)
+    assert end_tokens(tokenizer, None, "chat") == (turn_end, end)
+
+
+@pytest.mark.parametrize("prompt_format", ["hh", "plain"])
+def test_in_the_other_formats_the_tokenizers_own_end_of_text_counts(prompt_format: PromptFormat) -> None:
+    tokenizer = kinds.byte_level(kinds.CHATML)
+    assert end_tokens(tokenizer, GenerationConfig(eos_token_id=[1, 2]), prompt_format) == (tokenizer.eos_token_id,)
+
+
+def test_a_template_that_ends_a_turn_with_the_end_of_text_changes_nothing() -> None:
+    tokenizer = kinds.byte_level(kinds.WITHOUT_SYSTEM)
+    assert end_tokens(tokenizer, None, "chat") == (tokenizer.eos_token_id,)

@@ -141,7 +141,7 @@ class TestRewards:
         # given
         model = world.reward_model()
         # when
-        found = score_with_model(model, PROMPTS, REPLIES, world.END, 2)
+        found = score_with_model(model, PROMPTS, REPLIES, (world.END,), 2)
         # then
         for score, prompt, reply in zip(found, PROMPTS, REPLIES, strict=True):
             text = prompt + reply + ([] if reply[-1] == world.END else [world.END])

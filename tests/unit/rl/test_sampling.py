@@ -50,7 +50,7 @@ def test_replies_equal_the_naive_ones_on_ragged_prompts_and_early_ends(actor, si
     uniforms = torch.rand(len(PROMPTS), limit, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     # when
     step = functools.partial(actor, "step")
-    rules = SamplingRules(limit, world.END, world.PAD, size)
+    rules = SamplingRules(limit, (world.END,), world.PAD, size)
     found = generate(step, actor.policy.config, PROMPTS, uniforms, rules)
     # then
     lengths = found.lengths.tolist()
@@ -79,7 +79,7 @@ def test_generation_stops_when_every_row_has_ended():
 
     # when
     uniforms = torch.rand(3, 50, dtype=torch.float64)
-    found = generate(step, world.config(), [[2], [3], [4]], uniforms, SamplingRules(50, world.END, world.PAD))
+    found = generate(step, world.config(), [[2], [3], [4]], uniforms, SamplingRules(50, (world.END,), world.PAD))
     # then
     assert len(steps) == 1
     assert found.lengths.tolist() == [1, 1, 1]
@@ -106,7 +106,7 @@ def test_ended_rows_leave_the_batch():
     uniforms = torch.rand(8, 20, dtype=torch.float64)
     config = world.config()
 
-    found = generate(step, config, prompts, uniforms, SamplingRules(20, world.END, world.PAD))
+    found = generate(step, config, prompts, uniforms, SamplingRules(20, (world.END,), world.PAD))
     # then
     assert found.lengths.tolist() == [2 + row for row in range(8)]
     assert sizes[0] == 8

@@ -54,7 +54,8 @@ def train(stage: Stage, settings: PPOSettings) -> None:
 
     if stage.reward is None:
         raise UserError("ppo: needs a reward model; put `reward` before `ppo` in the recipe")
-    check_length(stage.policy, load_config(stage.policy), settings.max_length)
+    for folder in (stage.policy, stage.reward):
+        check_length(folder, load_config(folder), settings.max_length)
     tokenizer = load_tokenizer(stage.policy)
     prompts, facts = read_prompts(stage, settings, tokenizer)
     with session(stage, settings) as opened:
@@ -108,7 +109,7 @@ def read_prompts(
 
     path = stage.data / "train.parquet"
     conversations = [list(prompt) for prompt in read_table(path, ["prompt"], "preference pairs")["prompt"]]
-    room = settings.max_length - settings.max_new_tokens
+    room = settings.max_length - settings.max_new_tokens - 1  # a reply that is cut gets an end token for its reward
     ids = encode(conversations, tokenizer, stage.prompt_format)
     kept = [prompt for prompt, tokens in zip(conversations, ids, strict=True) if len(tokens) <= room]
     if not kept:

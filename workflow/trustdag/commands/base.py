@@ -6,10 +6,10 @@ from typing import get_args
 
 from trustdag.commands import add_benchmark, read_settings
 from trustdag.errors import UserError
-from trustdag.models.base import Base, Hub, Scratch
+from trustdag.models.base import Base, Scratch
 from trustdag.models.dialogue import PromptFormat
 
-HELP = "Get a model: from the hub, from a local folder, or train it from scratch on a corpus."
+HELP = "Get a model: from the hub, a local folder or a GGUF file, or train it from scratch on a corpus."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,18 +23,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Writes the model folder, its manifest and its metrics."""
+    from trustdag.models.logging_setup import hide_library_messages
+
     settings = read_settings(arguments.settings, Base).root
+    hide_library_messages()
     if isinstance(settings, Scratch):
         if arguments.corpus is None:
             raise UserError("--corpus: a model trained from scratch needs one")
         from trustdag.train import pretrain
 
         pretrain.make(settings, arguments.corpus, arguments.prompt_format, arguments.out)
-    elif isinstance(settings, Hub):
-        from trustdag.models import acquire
-
-        acquire.from_hub(settings, arguments.prompt_format, arguments.out)
     else:
-        from trustdag.models import acquire
+        from trustdag.models.acquire import acquire
 
-        acquire.from_folder(settings, arguments.prompt_format, arguments.out)
+        acquire(settings, arguments.prompt_format, arguments.out)

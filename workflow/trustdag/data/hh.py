@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
-
 from trustdag.data import jsonl, location
 from trustdag.data.source import Drop, Pair, Parts, SourceSettings, pair_or_drop, text_of
 from trustdag.data.transcript import pair_of
+from trustdag.hub import Commit, Repository
 
 SUFFIXES = (".jsonl", ".jsonl.gz")
 FILES = ("train.jsonl.gz", "test.jsonl.gz")
@@ -24,9 +23,9 @@ class Settings(SourceSettings):
     source: Literal["hh"] = "hh"
     path: location.Paths | None = None
     """A .jsonl or .jsonl.gz file, a folder of them, or a list of these. None: the hub."""
-    name: str = Field("Anthropic/hh-rlhf", pattern=location.NAME)
+    name: Repository = "Anthropic/hh-rlhf"
     """Data set on the Hugging Face hub."""
-    revision: str = Field("09be8c5bbc57cb3887f3a9732ad6aa7ec602a1fa", pattern=location.REVISION)
+    revision: Commit = "09be8c5bbc57cb3887f3a9732ad6aa7ec602a1fa"
     """Its commit, 40 hexadecimal digits: branches and tags move, results must not."""
     data_dir: location.Paths = ("harmless-base", "helpful-base", "helpful-online", "helpful-rejection-sampled")
     """Folder of the data set on the hub, or several; by default all that hold comparisons, as `load_dataset` has it."""

@@ -5,11 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trustdag.errors import UserError
+from trustdag.hub import dataset_files
 
-NAME = r"^[\w.-]+/[\w.-]+$"
-"""A repository of the hub."""
-REVISION = r"^[0-9a-f]{40}$"
-"""A commit."""
 Paths = str | tuple[str, ...]
 """One file, one folder, or several of them."""
 
@@ -47,30 +44,16 @@ def _expand(path: Path, suffixes: Sequence[str]) -> list[tuple[str, Path]]:
 def hub(name: str, revision: str, files: Sequence[str]) -> dict[str, Path]:
     """Files of a data set on the hub, from the local cache where they are there already.
 
-    Raises UserError that says how to give local files where the hub cannot be reached or does not have them.
-
     Args:
-        name: The data set's repository.
+        name: The data set.
         revision: Its commit.
-        files: Paths in the repository.
+        files: Paths in the data set.
+
+    Returns:
+        The local file of each path.
+
+    Raises:
+        UserError: The hub cannot be reached or does not have a file; it says how to give local files.
     """
-    return {file: _download(name, revision, file) for file in files}
-
-
-def _download(name: str, revision: str, file: str) -> Path:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(hf_hub_download(name, file, repo_type="dataset", revision=revision))
-    except LocalEntryNotFoundError:
-        raise UserError(
-            f"the hub cannot be reached for {file} of the data set {name};"
-            " fetch it on another machine and give it as `path: FILE_OR_FOLDER`"
-        ) from None
-    except (EntryNotFoundError, HfHubHTTPError) as error:
-        why = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"the data set {name} at revision {revision} gives no {file}: {why};"
-            " correct `name`, `revision` and the file, or give local files as `path: FILE_OR_FOLDER`"
-        ) from None
+    paths = dataset_files(name, revision, files, "give local files as `path: FILE_OR_FOLDER`")
+    return dict(zip(files, paths, strict=True))

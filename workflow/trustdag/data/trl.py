@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from trustdag.data import jsonl, location
 from trustdag.data.source import Drop, Message, NotAPair, Pair, Parts, SourceSettings, dialogue, pair_or_drop, text_of
 from trustdag.data.transcript import REPLY, TURN, messages, normalised, pair_of
 from trustdag.errors import UserError
+from trustdag.hub import Commit, Repository
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 KEYS = ("prompt", "chosen", "rejected")
@@ -27,9 +28,9 @@ class Settings(SourceSettings):
     source: Literal["trl"] = "trl"
     path: location.Paths | None = None
     """A .jsonl, .jsonl.gz or .parquet file, a folder of them, or a list of these. None: the hub."""
-    name: str | None = Field(None, pattern=location.NAME)
+    name: Repository | None = None
     """Data set on the Hugging Face hub, such as `trl-lib/ultrafeedback_binarized`."""
-    revision: str | None = Field(None, pattern=location.REVISION)
+    revision: Commit | None = None
     """Its commit, 40 hexadecimal digits: branches and tags move, results must not."""
     files: location.Paths = ()
     """Its files to read, such as `data/train-00000-of-00001.parquet`."""

@@ -176,10 +176,10 @@ def decode(
     state: State,
     length: int,
     choose: Choose,
-    eos: int | None,
+    ends: Sequence[int],
     stopped: Callable[[list[int]], bool] | None = None,
 ) -> list[Decoded]:
-    """Continues each row until the end of text, until `stopped(tokens so far)`, or for `length` tokens.
+    """Continues each row until one of the tokens `ends`, until `stopped(tokens so far)`, or for `length` tokens.
 
     Log-probabilities are the model's own, at temperature 1. `stopped` is asked every few steps and may be late; the
     caller cuts. Rows that have ended leave the batch once they are half of it.
@@ -191,15 +191,15 @@ def decode(
     ended = torch.zeros(rows, dtype=torch.bool, device=model.device)
     margins = torch.full((rows,), float("inf"), dtype=state.logits.dtype, device=model.device)
     here = torch.arange(rows, device=model.device)
+    end_tokens = torch.tensor(ends, dtype=torch.long, device=model.device)
     for at in range(length):
         chosen, lead = choose(state.logits, here, at)
         tokens[here, at] = chosen
         margins[here] = torch.where(ended[here], margins[here], torch.minimum(margins[here], lead))
         logprobs[here, at] = state.logits.gather(1, chosen[:, None])[:, 0] - state.logits.logsumexp(-1)
-        if eos is not None:
-            new = (chosen == eos) & ~ended[here]
-            counts[here[new]] = at
-            ended[here[new]] = True
+        new = torch.isin(chosen, end_tokens) & ~ended[here]
+        counts[here[new]] = at
+        ended[here[new]] = True
         if stopped and at % CHECK_EVERY == CHECK_EVERY - 1:
             for row in here[~ended[here]].tolist():
                 if stopped(tokens[row, : at + 1].tolist()):

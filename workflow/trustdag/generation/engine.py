@@ -13,6 +13,7 @@ from trustdag.generation.prompts import EncodedItem, encode_items, stops, until_
 from trustdag.generation.settings import GenerateSettings
 from trustdag.models.dialogue import PromptFormat
 from trustdag.models.load import context_length
+from trustdag.models.tokens import end_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -48,6 +49,7 @@ class Engine:
         self.batch_tokens = settings.batch_tokens
         self.read_tokens = READ_ON_CPU if self.on_cpu else None
         self._nucleus = settings.temperature > 0 and settings.top_p < 1
+        self.end_tokens = end_tokens(tokenizer, model.generation_config, prompt_format)
         self._double = False
         self._ties: list[GenerationRequest] = []
         if self.on_cpu:
@@ -154,7 +156,7 @@ class Engine:
             state = state.select(torch.tensor(owners, device=self.model.device))
         stop = stops(self.prompt_format)
         decoded = decode(
-            self.model, state, self.settings.max_new_tokens, self._choose(rows, state), self.tokenizer.eos_token_id,
+            self.model, state, self.settings.max_new_tokens, self._choose(rows, state), self.end_tokens,
             (lambda ids: until_stop(self._text(ids), stop) is not None) if stop else None,
         )  # fmt: skip
         tied = [self.on_cpu and not self._double and each.margin < TIE for each in decoded]
@@ -175,14 +177,17 @@ class Engine:
         from trustdag.generation.sampling import draw, most_likely, noise, nucleus
 
         temperature, top_p, length = self.settings.temperature, self.settings.top_p, self.settings.max_new_tokens
+        # What the model's output layer has beyond the tokenizer's tokens is padding: it stands for no text.
+        known, vocabulary = len(self.tokenizer), state.logits.shape[-1]
         if temperature == 0:
-            return lambda logits, _, __: most_likely(logits)
-        vocabulary = state.logits.shape[-1]
+            return lambda logits, _, __: most_likely(logits[:, :known])
         drawn = np.stack([noise(self.settings.seed, item, sample, length, vocabulary) for item, sample in rows])
         own = torch.from_numpy(drawn).to(self.model.device)
         if top_p == 1:
-            return lambda logits, here, at: draw(logits, own[here, at], temperature)
-        return lambda logits, here, at: draw(nucleus(logits, top_p, temperature), own[here, at], temperature)
+            return lambda logits, here, at: draw(logits[:, :known], own[here, at], temperature, vocabulary)
+        return lambda logits, here, at: draw(
+            nucleus(logits[:, :known], top_p, temperature), own[here, at], temperature, vocabulary
+        )
 
     def _reply(self, item: str, sample: int, decoded: "Decoded") -> Reply:
         text, count, ended = self._text(decoded.tokens), len(decoded.tokens), decoded.ended

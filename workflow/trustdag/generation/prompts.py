@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from trustdag.errors import UserError
 from trustdag.models.dialogue import PromptFormat, completion, render
-from trustdag.models.tokens import encode_prompts
+from trustdag.models.tokens import continuation_ids, encode_prompts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,25 +45,30 @@ def encode_items(
     if items.empty:
         return []
     texts = [render(list(messages), tokenizer, prompt_format) for messages in items["messages"]]
-    options = [tuple(each) for each in items["options"]]
-    joint = [
-        text + _continuation(text, each, prompt_format)
-        for text, several in zip(texts, options, strict=True)
-        for each in several
-    ]
+    options = [tuple(several) for several in items["options"]]
     prompts = encode_prompts(texts, tokenizer, prompt_format)
     bare = [text.rstrip() for text in texts]
     contexts = prompts if bare == texts else encode_prompts(bare, tokenizer, prompt_format)
-    whole = iter(encode_prompts(joint, tokenizer, prompt_format) if joint else [])
-    asked = []
-    for item, generate, prompt, context, several in zip(
-        items["item"], items["generate"], prompts, contexts, options, strict=True
+    joint = [
+        text + _continuation(text, option, prompt_format)
+        for text, several in zip(texts, options, strict=True)
+        for option in several
+    ]
+    whole = iter(zip(joint, encode_prompts(joint, tokenizer, prompt_format) if joint else [], strict=True))
+    encoded = []
+    for item, generate, prompt, context, start, several in zip(
+        items["item"], items["generate"], prompts, contexts, bare, options, strict=True
     ):
-        ids = tuple(tuple(next(whole)[len(context) :]) for _ in several)
-        if not context or not all(ids):
-            raise UserError(f"item {item}: its prompt or an option has no token; a model cannot be asked nothing")
-        asked.append(EncodedItem(item, bool(generate), tuple(prompt), tuple(context), ids, several))
-    return asked
+        if not context:
+            raise UserError(f"item {item}: its prompt has no token; a model cannot be asked nothing")
+        ids = []
+        for option in several:
+            text, both = next(whole)
+            ids.append(tuple(continuation_ids(context, both, text[len(start) :], tokenizer)))
+            if not ids[-1]:
+                raise UserError(f"item {item}: its option {option!r} has no token; an option must have a text")
+        encoded.append(EncodedItem(item, bool(generate), tuple(prompt), tuple(context), tuple(ids), several))
+    return encoded
 
 
 def _continuation(prompt: str, option: str, prompt_format: PromptFormat) -> str:
@@ -74,7 +79,7 @@ def _continuation(prompt: str, option: str, prompt_format: PromptFormat) -> str:
 
 
 def stops(prompt_format: PromptFormat) -> tuple[str, ...]:
-    """Texts that end a reply, beside the tokenizer's own end of text."""
+    """Texts that end a reply, beside the model's end tokens."""
     return SPEAKERS if prompt_format == "hh" else ()
 
 

@@ -27,14 +27,14 @@ def most_likely(logits: torch.Tensor) -> Choice:
     return Choice(tokens, lead / _largest(logits))
 
 
-def draw(logits: torch.Tensor, noise: torch.Tensor, temperature: float) -> Choice:
-    """A token of each row of `logits` (rows, vocabulary), drawn with `noise` (rows, `noise_size(vocabulary)`).
+def draw(logits: torch.Tensor, noise: torch.Tensor, temperature: float, vocabulary: int | None = None) -> Choice:
+    """A token of each row of `logits` (rows, at most vocabulary), drawn with `noise` (rows, `noise_size(vocabulary)`).
 
     In two stages, each Gumbel-max: a block of tokens by its probability, then a token of that block. So a vocabulary of
     50,000 takes 448 random numbers.
     """
     scaled = logits / temperature
-    blocks, width = _blocks(logits.shape[-1])
+    blocks, width = _blocks(vocabulary or logits.shape[-1])
     scaled = torch.nn.functional.pad(scaled, (0, blocks * width - logits.shape[-1]), value=float("-inf"))
     table = scaled.view(-1, blocks, width)
     block, lead = _highest(table.logsumexp(-1) + noise[:, :blocks])

@@ -1,57 +1,114 @@
-"""Models that exist already: from the hub or a local folder into a study's model folder."""
+"""Models that exist already: from the hub, a local folder or a GGUF file into a study's model folder."""
 
+import inspect
+import json
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
-from trustdag.errors import UserError
-from trustdag.models.base import TAKEN, Folder, Hub, Kind
-from trustdag.models.dialogue import PromptFormat
-from trustdag.models.folder import copy_model
-from trustdag.models.load import check_kind, load_policy, load_reward, load_tokenizer
+from trustdag import hub
+from trustdag.errors import UserError, first_line
+from trustdag.models.base import TAKEN, Folder, Gguf, Hub
+from trustdag.models.dialogue import PromptFormat, check_template
+from trustdag.models.folder import copy_model, write_model
+from trustdag.models.load import load_policy, load_reward, load_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-def from_folder(settings: Folder, prompt_format: PromptFormat, out: Path) -> None:
-    """Takes a local model into `out`. Raises UserError if it cannot be used, saying why."""
-    made_by = {"settings": settings.model_dump(mode="json"), "inputs": {}}
-    _take(Path(settings.path), settings.kind, prompt_format, out, made_by)
+def acquire(settings: Hub | Folder | Gguf, prompt_format: PromptFormat, out: Path) -> None:
+    """Makes a model folder of a model that exists already.
 
+    The model is loaded once, so that what cannot be used is refused here and not hours later.
 
-def from_hub(settings: Hub, prompt_format: PromptFormat, out: Path) -> None:
-    """Takes a model of the hub at its pinned commit into `out`, through the hub's own cache.
+    Args:
+        settings: Where the model is.
+        prompt_format: How the model will be asked.
+        out: Folder of the new model/, manifest.json and metrics.jsonl.
 
-    Raises UserError if the hub or the model cannot be reached.
+    Raises:
+        UserError: The model cannot be had, or cannot be used; it says why.
     """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
-
-    try:
-        folder = snapshot_download(
-            settings.name, revision=settings.revision, allow_patterns=[f"*{ending}" for ending in TAKEN]
-        )
-    except (OSError, HfHubHTTPError) as error:
-        raise UserError(
-            f"{settings.name} at {settings.revision}: cannot be fetched from the hub ({_first_line(error)}); "
-            "without a network, give a local copy as `source: folder` with its `path`"
-        ) from error
-    made_by = {"settings": settings.model_dump(mode="json"), "inputs": {}}
-    _take(Path(folder), settings.kind, prompt_format, out, made_by)
-
-
-def _take(folder: Path, kind: Kind, prompt_format: PromptFormat, out: Path, made_by: dict[str, Any]) -> None:
-    """Loads the model once, so that what cannot be used is refused here and not hours later."""
-    tokenizer = load_tokenizer(folder)
-    model = load_policy(folder) if kind == "policy" else load_reward(folder)
-    check_kind(folder, kind)
-    if model.get_input_embeddings().num_embeddings < len(tokenizer):
-        raise UserError(
-            f"{folder}: the tokenizer has {len(tokenizer)} tokens, the model only embeds "
-            f"{model.get_input_embeddings().num_embeddings}: they do not belong together"
-        )
-    if prompt_format == "chat" and not tokenizer.chat_template:
-        raise UserError(f"{folder}: the tokenizer has no chat template; ask this model in format `hh` or `plain`")
-    copy_model(folder, out, kind=kind, prompt_format=prompt_format, parameters=model.num_parameters(), made_by=made_by)
+    if isinstance(settings, Gguf):
+        _take_gguf(settings, prompt_format, out)
+    elif isinstance(settings, Hub):
+        instead = "give a local copy as `source: folder` with its `path`"
+        _take_folder(hub.model_folder(settings.name, settings.revision, TAKEN, instead), settings, prompt_format, out)
+    else:
+        _take_folder(Path(settings.path), settings, prompt_format, out)
     (out / "metrics.jsonl").write_text("", encoding="utf-8")
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+def _take_folder(folder: Path, settings: Hub | Folder, prompt_format: PromptFormat, out: Path) -> None:
+    tokenizer = load_tokenizer(folder)
+    model = load_policy(folder) if settings.kind == "policy" else load_reward(folder)
+    template = _with_arguments(settings, tokenizer)
+    _check(folder, model, tokenizer, prompt_format)
+    copy_model(
+        folder, out, kind=settings.kind, prompt_format=prompt_format, parameters=model.num_parameters(),
+        made_by=_made_by(settings), template=template,
+    )  # fmt: skip
+
+
+def _take_gguf(settings: Gguf, prompt_format: PromptFormat, out: Path) -> None:
+    from trustdag.models.gguf import load_gguf
+
+    model, tokenizer = load_gguf(Path(settings.path), settings.sha256)
+    _with_arguments(settings, tokenizer)
+    _check(Path(settings.path), model, tokenizer, prompt_format)
+    write_model(
+        out, model, tokenizer, kind="policy", prompt_format=prompt_format, made_by=_made_by(settings),
+        facts={"weights": f"a dequantised copy of {Path(settings.path).name}"},
+    )  # fmt: skip
+
+
+def _made_by(settings: Hub | Folder | Gguf) -> dict[str, Any]:
+    return {"settings": settings.model_dump(mode="json"), "inputs": {}}
+
+
+def _with_arguments(settings: Hub | Folder | Gguf, tokenizer: "PreTrainedTokenizerBase") -> str | None:
+    """Fixes `template_arguments` in the tokenizer's chat template; returns the new template, or None without any.
+
+    They become part of the model, so that training, generation and scoring render alike.
+    """
+    if not settings.template_arguments:
+        return None
+    template = tokenizer.chat_template
+    if not isinstance(template, str):
+        raise UserError(f"template_arguments: {tokenizer.name_or_path} has no single chat template to pass them to")
+    unknown = [name for name in settings.template_arguments if name not in template]
+    if unknown:
+        raise UserError(f"template_arguments: the chat template of {tokenizer.name_or_path} reads no {unknown[0]}")
+    values = {name: json.dumps(value) for name, value in settings.template_arguments.items()}
+    tokenizer.chat_template = "".join(f"{{% set {name} = {value} %}}" for name, value in values.items()) + template
+    return tokenizer.chat_template
+
+
+def _check(
+    source: Path, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", prompt_format: PromptFormat
+) -> None:
+    """Raises UserError for what would fail later: tokens beyond the model, no cache, the template, saving."""
+    if model.get_input_embeddings().num_embeddings < len(tokenizer):
+        raise UserError(
+            f"{source}: the tokenizer has {len(tokenizer)} tokens, the model only embeds "
+            f"{model.get_input_embeddings().num_embeddings}: they do not belong together"
+        )
+    if "past_key_values" not in inspect.signature(model.forward).parameters:
+        raise UserError(
+            f"{source}: {type(model).__name__} keeps no key-value cache (a recurrent model), which generation needs; "
+            "take a transformer"
+        )
+    if prompt_format == "chat":
+        check_template(tokenizer)
+    try:
+        with TemporaryDirectory() as folder:
+            model.config.save_pretrained(folder)
+            if model.can_generate():
+                model.generation_config.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{source}: transformers cannot save its configuration or tokenizer again, as training must "
+            f"({first_line(error)})"
+        ) from error

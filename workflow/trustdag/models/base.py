@@ -5,11 +5,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, RootModel
 
+from trustdag.artifacts import read_json
 from trustdag.errors import UserError
+from trustdag.hub import Commit, Repository
 from trustdag.settings import Section
 
 Kind = Literal["policy", "reward"]
 
+ADAPTER = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model"
 TAKEN = (".json", ".safetensors", ".txt", ".model", ".jinja")
 """Endings of the files that make a model: never pickled weights, never code."""
 
@@ -17,37 +21,70 @@ TAKEN = (".json", ".safetensors", ".txt", ".model", ".jinja")
 def model_files(folder: Path) -> list[Path]:
     """The files of a model folder that make the model, by name.
 
-    Raises UserError for what is no model folder, for one without weights, and for one whose weights are pickles, which
-    can run code when they are read.
+    Raises UserError for what is no model folder, for one without weights, for one with an adapter, and for one whose
+    weights are pickles, which can run code when they are read.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such model folder")
+    if (folder / ADAPTER).is_file():
+        if has_weights(folder):
+            raise UserError(
+                f"{folder}: holds full weights and an adapter ({ADAPTER}), which transformers would add to them; if "
+                f"the weights have it already, remove its files, else merge it: `trustdag convert {folder} NEW_FOLDER`"
+            )
+        raise UserError(
+            f"{folder}: an adapter ({ADAPTER}), not a whole model; merge it with its base model by "
+            f"`trustdag convert {folder} NEW_FOLDER --base BASE_FOLDER`"
+        )
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder}: no config.json: not a model folder")
-    if not any(folder.glob("*.safetensors")):
+    if not has_weights(folder):
         pickles = sorted(path.name for end in ("bin", "pt", "pth", "ckpt") for path in folder.glob(f"*.{end}"))
         if pickles:
             raise UserError(
-                f"{folder}: {pickles[0]} is a pickle, which can run code when it is read; convert it to safetensors "
-                "where you trust it: AutoModel.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)"
+                f"{folder}: {pickles[0]} is a pickle, which can run code when it is read; where you trust it, convert "
+                f"it to safetensors in Python: {from_pickle(folder)}"
             )
         raise UserError(f"{folder}: no weights (*.safetensors)")
     return [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix in TAKEN]
 
 
-class Hub(Section):
+def has_weights(folder: Path) -> bool:
+    """Whether the folder holds a model's safetensors, beside those of an adapter."""
+    return any(not path.name.startswith(ADAPTER_WEIGHTS) for path in folder.glob("*.safetensors"))
+
+
+def from_pickle(folder: Path) -> str:
+    """The Python code that writes a folder of pickled weights as NEW_FOLDER, with its head and its tokenizer."""
+    names = read_json(folder / "config.json").get("architectures") or [""]
+    kind = "SequenceClassification" if names[0].endswith("ForSequenceClassification") else "CausalLM"
+    return (
+        f"from transformers import AutoTokenizer, AutoModelFor{kind} as Model; "
+        f"Model.from_pretrained('{folder}').save_pretrained('NEW_FOLDER'); "
+        f"AutoTokenizer.from_pretrained('{folder}').save_pretrained('NEW_FOLDER')"
+    )
+
+
+class Existing(Section):
+    """A model that exists already."""
+
+    template_arguments: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], str | bool | int | float] = {}
+    """Values that the model's chat template reads beside the messages, such as `date_string` or `enable_thinking`."""
+
+
+class Hub(Existing):
     """A model of the Hugging Face hub at one commit. Code that comes with a model is never run."""
 
     source: Literal["hub"] = "hub"
-    name: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
+    name: Repository
     """Repository, such as `EleutherAI/pythia-1.4b`."""
-    revision: str = Field(pattern=r"^[0-9a-f]{40}$")
+    revision: Commit
     """Commit, 40 hexadecimal digits: branches and tags move, results must not."""
     kind: Kind = "policy"
     """What the model is: a language model, or a reward model with one score."""
 
 
-class Folder(Section):
+class Folder(Existing):
     """A model in a local folder: config.json, safetensors weights and the tokenizer."""
 
     source: Literal["folder"] = "folder"
@@ -55,6 +92,16 @@ class Folder(Section):
     """The folder, relative to the working directory or absolute."""
     kind: Kind = "policy"
     """What the model is: a language model, or a reward model with one score."""
+
+
+class Gguf(Existing):
+    """A language model in a GGUF file (llama.cpp's format), whose quantised weights are written out in full."""
+
+    source: Literal["gguf"] = "gguf"
+    path: str
+    """The file, relative to the working directory or absolute."""
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """SHA-256 of the file, 64 hexadecimal digits: another file is refused."""
 
 
 class Scratch(Section):
@@ -99,7 +146,7 @@ class Scratch(Section):
     """Seed of the initial weights and the order of the data."""
 
 
-AnyBase = Annotated[Hub | Folder | Scratch, Field(discriminator="source")]
+AnyBase = Annotated[Hub | Folder | Gguf | Scratch, Field(discriminator="source")]
 """One entry of a study's `models`; `source` says which."""
 
 

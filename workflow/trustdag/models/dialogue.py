@@ -1,15 +1,23 @@
 """How a model is asked: messages to the text that ends where the assistant's reply starts."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from trustdag.data.source import Message as Message
 from trustdag.data.transcript import REPLY, hh_transcript
+from trustdag.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 PromptFormat = Literal["hh", "plain", "chat"]
+WITHOUT_TEMPLATE = "edit its chat template (chat_template.jinja), or ask the model in format `hh` or `plain`"
+PROBE: tuple[Message, Message, Message] = (
+    {"role": "system", "content": "trustdag-system"},
+    {"role": "user", "content": "trustdag-user"},
+    {"role": "assistant", "content": "trustdag-reply"},
+)
+"""A conversation that shows what a template writes around each text."""
 
 
 def render(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerBase", prompt_format: PromptFormat) -> str:
@@ -17,12 +25,68 @@ def render(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerBase", pr
 
     `hh` is Anthropic HH-RLHF's transcript (`\\n\\nHuman: ...\\n\\nAssistant:`; a system text stands before it), `plain`
     joins the contents by a blank line, `chat` is the tokenizer's own template.
+
+    Args:
+        messages: A conversation that waits for the assistant.
+        tokenizer: The model's tokenizer, whose template `chat` uses.
+        prompt_format: How the model is asked.
+
+    Returns:
+        The text.
+
+    Raises:
+        UserError: The template refuses the conversation, or leaves one of its texts out.
     """
     if prompt_format == "chat":
-        return tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        return apply_template(messages, tokenizer, add_generation_prompt=True)
     if prompt_format == "plain":
         return "\n\n".join(message["content"] for message in messages)
     return hh_transcript(messages) + REPLY
+
+
+def apply_template(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerBase", **arguments: Any) -> str:
+    """The conversation as the tokenizer's chat template writes it; `arguments` are those of `apply_chat_template`.
+
+    Raises UserError if the template refuses the conversation, or leaves one of its texts out.
+    """
+    from jinja2 import TemplateError
+
+    name = tokenizer.name_or_path or "the tokenizer"
+    try:
+        text = tokenizer.apply_chat_template(list(messages), tokenize=False, **arguments)
+    except TemplateError as error:
+        roles = ", ".join(message["role"] for message in messages)
+        raise UserError(
+            f"{name}: its chat template refuses a conversation of {roles} ({first_line(error)}); {WITHOUT_TEMPLATE}"
+        ) from error
+    for message in messages:
+        if message["content"].strip() not in text:
+            raise UserError(
+                f"{name}: its chat template leaves out the text of the {message['role']} "
+                f"({message['content'].strip()[:40]!r}); {WITHOUT_TEMPLATE}"
+            )
+    return text
+
+
+def check_template(tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Raises UserError unless the chat template takes what items and training send, on every day alike."""
+    if not tokenizer.chat_template:
+        raise UserError(
+            f"{tokenizer.name_or_path}: the tokenizer has no chat template; ask this model in format `hh` or `plain`"
+        )
+    apply_template(PROBE[:2], tokenizer, add_generation_prompt=True)
+    apply_template(PROBE[1:], tokenizer)
+    template = tokenizer.get_chat_template()
+    # A macro stands in for the function that transformers gives templates for the date.
+    days = [f"{{% macro strftime_now(format) %}}{day}{{% endmacro %}}" for day in ("one day", "another day")]
+    texts = {
+        apply_template(PROBE[:2], tokenizer, add_generation_prompt=True, chat_template=day + template) for day in days
+    }
+    if len(texts) > 1:
+        raise UserError(
+            f"{tokenizer.name_or_path}: its chat template writes today's date into every prompt; fix it in the model's "
+            'entry, such as `template_arguments: {date_string: "26 Jul 2024"}`, by the name that the template uses'
+        )
 
 
 def completion(reply: str, prompt_format: PromptFormat) -> str:

@@ -27,8 +27,15 @@ def write_model(
 ) -> None:
     """Writes `out`/model (safetensors, tokenizer, README.md) and, last, `out`/manifest.json and `out`/digest.txt.
 
-    `made_by` is everything that made the model: settings, digests of the inputs, seed. `facts` are what was found on
-    the way: examples used and dropped, final losses. `state_dict` stands for the model's own weights where given.
+    Args:
+        out: Folder of the new model/ and manifest.json.
+        model: The model.
+        tokenizer: Its tokenizer.
+        kind: What the model is.
+        prompt_format: How the model is asked.
+        made_by: Everything that made the model: settings, digests of the inputs, seed.
+        facts: What was measured on the way: examples used and dropped, final losses.
+        state_dict: Weights in place of the model's own; None: its own.
     """
     made_by = {**made_by, "provenance": provenance()}
     with atomic_folder(out / "model") as partial:
@@ -41,9 +48,26 @@ def write_model(
 
 
 def copy_model(
-    source: Path, out: Path, *, kind: Kind, prompt_format: PromptFormat, parameters: int, made_by: dict[str, Any]
+    source: Path,
+    out: Path,
+    *,
+    kind: Kind,
+    prompt_format: PromptFormat,
+    parameters: int,
+    made_by: dict[str, Any],
+    template: str | None,
 ) -> None:
-    """Makes `out`/model of an existing folder: the weights are linked, everything small is copied."""
+    """Makes `out`/model of an existing folder: the weights are linked, everything small is copied.
+
+    Args:
+        source: The existing model folder.
+        out: Folder of the new model/ and manifest.json.
+        kind: What the model is.
+        prompt_format: How the model is asked.
+        parameters: How many weights it has.
+        made_by: What names the model: its settings.
+        template: A chat template in place of the model's own; None: its own.
+    """
     made_by = {**made_by, "provenance": provenance()}
     with atomic_folder(out / "model") as partial:
         for path in model_files(source):
@@ -51,6 +75,8 @@ def copy_model(
                 (partial / path.name).symlink_to(path.resolve())
             else:
                 shutil.copyfile(path, partial / path.name)
+        if template is not None:
+            (partial / "chat_template.jinja").write_text(template, encoding="utf-8")
         (partial / "README.md").write_text(card(kind, parameters, prompt_format, made_by, {}), encoding="utf-8")
     _write_manifest(out, kind, parameters, prompt_format, made_by, {})
 

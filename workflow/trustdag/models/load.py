@@ -4,8 +4,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from trustdag.artifacts import read_json
-from trustdag.errors import UserError
+from trustdag.errors import UserError, first_line
 from trustdag.models.base import Kind, model_files
+from trustdag.models.weights import (
+    PREFIXES,
+    VALUE_HEAD,
+    Differences,
+    load_complete,
+    load_weights,
+    make_savable,
+    require_complete,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -15,6 +24,10 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 PAD_TOKENS = ("<|padding|>", "<|pad|>", "<pad>", "[PAD]")
 """Padding tokens that a vocabulary may hold without its configuration naming them (Pythia's is the first)."""
+
+CONTEXT = ("max_position_embeddings", "max_seq_len", "seq_length")
+"""Names of the context's length in configurations; MPT has the second, some of Bloom's the third."""
+UNLIMITED = 1 << 30
 
 VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model")
 """Files of which a tokenizer has at least one."""
@@ -34,10 +47,18 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{folder}: no tokenizer can be read here ({_first_line(error)})") from error
+        raise UserError(f"{folder}: no tokenizer can be read here ({first_line(error)})") from error
+    return complete_tokenizer(folder, tokenizer)
+
+
+def complete_tokenizer(source: Path, tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedTokenizerBase":
+    """The tokenizer with a padding token, that pads on the right and leaves lengths to us.
+
+    Raises UserError if it has no end-of-text token: a policy could never stop.
+    """
     if tokenizer.eos_token_id is None:
         raise UserError(
-            f"{folder}: the tokenizer has no end-of-text token; name one as `eos_token` in tokenizer_config.json"
+            f"{source}: the tokenizer has no end-of-text token; name one as `eos_token` in tokenizer_config.json"
         )
     if tokenizer.pad_token_id is None:
         vocabulary = tokenizer.get_vocab()
@@ -48,35 +69,48 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
 
 
 def load_policy(folder: Path, dtype: "torch.dtype | None" = None) -> "PreTrainedModel":
-    """The causal language model of a folder, in fp32 unless `dtype` says otherwise, in evaluation mode."""
+    """The causal language model of a folder, in fp32 unless `dtype` says otherwise, in evaluation mode.
+
+    Raises UserError unless the folder's files hold every weight of the model, and no others.
+    """
     import torch
     from transformers import AutoModelForCausalLM
 
     model_files(folder)
-    return AutoModelForCausalLM.from_pretrained(
-        str(folder), dtype=dtype or torch.float32, local_files_only=True, use_safetensors=True, trust_remote_code=False
-    )
+    check_kind(folder, "policy")
+    model = load_complete(AutoModelForCausalLM, folder, dtype or torch.float32)
+    make_savable(folder, model)
+    return model
 
 
 def load_reward(folder: Path, dtype: "torch.dtype | None" = None) -> "PreTrainedModel":
     """The reward model of a folder: a sequence classifier with one score, in fp32 unless `dtype` says otherwise.
 
-    Raises UserError if the folder holds a language model instead.
+    Raises UserError if the folder holds a language model instead, or does not hold every weight.
     """
     import torch
     from transformers import AutoModelForSequenceClassification
 
     model_files(folder)
     check_kind(folder, "reward")
-    return AutoModelForSequenceClassification.from_pretrained(
-        str(folder), dtype=dtype or torch.float32, local_files_only=True, use_safetensors=True, trust_remote_code=False
-    )
+    return load_complete(AutoModelForSequenceClassification, folder, dtype or torch.float32)
 
 
 def new_reward(folder: Path, tokenizer: "PreTrainedTokenizerBase", seed: int) -> "PreTrainedModel":
     """A reward model on the trunk of the policy in `folder`: in fp32, its score's weights random by `seed`.
 
     The score is read at the last token that is not padding.
+
+    Args:
+        folder: The policy's model folder.
+        tokenizer: The policy's tokenizer, whose padding token the model takes.
+        seed: Seed of the score's weights.
+
+    Returns:
+        The reward model.
+
+    Raises:
+        UserError: The folder holds no policy, or not every weight of the trunk.
     """
     import torch
     from transformers import AutoModelForSequenceClassification, set_seed
@@ -84,14 +118,12 @@ def new_reward(folder: Path, tokenizer: "PreTrainedTokenizerBase", seed: int) ->
     model_files(folder)
     check_kind(folder, "policy")
     set_seed(seed)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        str(folder),
-        num_labels=1,
-        dtype=torch.float32,
-        local_files_only=True,
-        use_safetensors=True,
-        trust_remote_code=False,
-    )
+    model, differences = load_weights(AutoModelForSequenceClassification, folder, torch.float32, num_labels=1)
+    trunk = f"{model.base_model_prefix}."
+    # The new score is missing in the files, the policy's output layer is not needed.
+    missing = tuple(name for name in differences.missing if name.startswith(trunk))
+    needless = tuple(name for name in differences.unexpected if name.startswith((trunk, *PREFIXES, VALUE_HEAD)))
+    require_complete(folder, Differences(missing, needless, differences.mismatched))
     model.config.pad_token_id = tokenizer.pad_token_id
     return model
 
@@ -104,7 +136,7 @@ def load_config(folder: Path) -> "PreTrainedConfig":
     try:
         return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{folder}: no model configuration can be read here ({_first_line(error)})") from error
+        raise UserError(f"{folder}: no model configuration can be read here ({first_line(error)})") from error
 
 
 def check_kind(folder: Path, kind: Kind) -> None:
@@ -120,8 +152,10 @@ def check_kind(folder: Path, kind: Kind) -> None:
 
 
 def context_length(config: "PreTrainedConfig") -> int:
-    """The longest text that a model can read, in tokens."""
-    return int(config.get_text_config().max_position_embeddings)
+    """The longest text that a model can read, in tokens; a recurrent model without a limit has `UNLIMITED`."""
+    text = config.get_text_config()
+    lengths = [getattr(text, name, None) for name in CONTEXT]
+    return next((int(length) for length in lengths if length is not None), UNLIMITED)
 
 
 def check_length(folder: Path, config: "PreTrainedConfig", max_length: int) -> None:
@@ -145,7 +179,3 @@ def choose_bf16(precision: Precision) -> bool:
 def _require_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such model folder")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

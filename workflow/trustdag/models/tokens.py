@@ -1,9 +1,9 @@
 """Prompts and replies to token ids: one way for training, generation and scoring, so that they see the same tokens."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from trustdag.models.dialogue import Message, PromptFormat, completion, render
+from trustdag.models.dialogue import PROBE, Message, PromptFormat, apply_template, completion, render
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -12,8 +12,31 @@ if TYPE_CHECKING:
 def encode_prompts(
     texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", prompt_format: PromptFormat
 ) -> list[list[int]]:
-    """The ids of `render`ed prompts. A chat template writes its special tokens itself; else the tokenizer adds them."""
-    return tokenizer(list(texts), add_special_tokens=prompt_format != "chat")["input_ids"]
+    """The ids of `render`ed prompts.
+
+    A chat template writes its special tokens itself. In the other formats the tokenizer adds those of the start, never
+    those of the end, after which nothing follows; and `<|endoftext|>` in a text is text, not the token.
+
+    Args:
+        texts: The prompts.
+        tokenizer: The model's tokenizer.
+        prompt_format: How the model is asked.
+
+    Returns:
+        The ids of each prompt.
+    """
+    if prompt_format == "chat":
+        return tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    ids = tokenizer(list(texts), split_special_tokens=True)["input_ids"]
+    added = _added_at_the_end(tokenizer)
+    return [row[: len(row) - added] for row in ids] if added else ids
+
+
+def _added_at_the_end(tokenizer: "PreTrainedTokenizerBase") -> int:
+    """How many special tokens the tokenizer adds after a text."""
+    whole, bare = (tokenizer("a", add_special_tokens=added)["input_ids"] for added in (True, False))
+    starts = [start for start in range(len(whole)) if whole[start : start + len(bare)] == bare]
+    return len(whole) - starts[0] - len(bare) if starts else 0
 
 
 def encode_replies(
@@ -21,18 +44,42 @@ def encode_replies(
 ) -> tuple[list[list[int]], list[list[int]]]:
     """The ids of prompts and of the replies (as `completion` writes them) that continue them, without an end-of-text.
 
-    A prompt's ids are those that generation starts from, whatever the reply. A reply's ids are read off the joint text;
-    where its first token would merge with the prompt's last one, the reply is tokenised alone.
+    Args:
+        prompts: Prompts as text.
+        replies: One reply to each prompt.
+        tokenizer: The model's tokenizer.
+        prompt_format: How the model is asked.
+
+    Returns:
+        The ids of each prompt, which are those that generation starts from, whatever the reply; and of each reply.
     """
     prompt_ids = encode_prompts(prompts, tokenizer, prompt_format)
     joint_ids = encode_prompts([p + r for p, r in zip(prompts, replies, strict=True)], tokenizer, prompt_format)
-    reply_ids = []
-    for prompt, joint, reply in zip(prompt_ids, joint_ids, replies, strict=True):
-        if joint[: len(prompt)] == prompt:
-            reply_ids.append(joint[len(prompt) :])
-        else:
-            reply_ids.append(tokenizer(reply, add_special_tokens=False)["input_ids"])
-    return prompt_ids, reply_ids
+    return prompt_ids, [
+        continuation_ids(prompt, joint, reply, tokenizer)
+        for prompt, joint, reply in zip(prompt_ids, joint_ids, replies, strict=True)
+    ]
+
+
+def continuation_ids(
+    prompt: Sequence[int], joint: Sequence[int], reply: str, tokenizer: "PreTrainedTokenizerBase"
+) -> list[int]:
+    """The ids of a text that continues a prompt, read off the joint text, as the model would meet it.
+
+    Where its first token would merge with the prompt's last one, the text is tokenised alone.
+
+    Args:
+        prompt: Ids of the prompt.
+        joint: Ids of prompt and text together.
+        reply: The text.
+        tokenizer: The model's tokenizer.
+
+    Returns:
+        The ids of the text.
+    """
+    if list(joint[: len(prompt)]) == list(prompt):
+        return list(joint[len(prompt) :])
+    return tokenizer(reply, add_special_tokens=False)["input_ids"]
 
 
 def encode_conversations(
@@ -41,8 +88,54 @@ def encode_conversations(
     tokenizer: "PreTrainedTokenizerBase",
     prompt_format: PromptFormat,
 ) -> tuple[list[list[int]], list[list[int]]]:
-    """The ids of conversations that wait for the assistant and of whole replies, each closed by the end-of-text."""
+    """The ids of conversations that wait for the assistant and of whole replies, each closed by its end token.
+
+    Args:
+        conversations: Messages of each conversation.
+        replies: One reply to each conversation.
+        tokenizer: The model's tokenizer.
+        prompt_format: How the model is asked.
+
+    Returns:
+        The ids of each prompt and of each reply.
+    """
     prompts = [render(messages, tokenizer, prompt_format) for messages in conversations]
     texts = [completion(reply, prompt_format) for reply in replies]
     prompt_ids, reply_ids = encode_replies(prompts, texts, tokenizer, prompt_format)
-    return prompt_ids, [[*ids, tokenizer.eos_token_id] for ids in reply_ids]
+    end = end_of_reply(tokenizer, prompt_format)
+    return prompt_ids, [[*ids, end] for ids in reply_ids]
+
+
+def end_of_reply(tokenizer: "PreTrainedTokenizerBase", prompt_format: PromptFormat) -> int:
+    """The token that closes a reply in training: in `chat` what the template writes after an assistant's turn.
+
+    In the other formats, and where the template writes no special token there, the tokenizer's end-of-text.
+    """
+    if prompt_format != "chat" or not tokenizer.chat_template:
+        return tokenizer.eos_token_id
+    text = apply_template(PROBE[1:], tokenizer)
+    after = text[text.rindex(PROBE[2]["content"]) + len(PROBE[2]["content"]) :].strip()
+    ids = tokenizer(after, add_special_tokens=False)["input_ids"]
+    return ids[0] if ids and ids[0] in tokenizer.added_tokens_decoder else tokenizer.eos_token_id
+
+
+def end_tokens(
+    tokenizer: "PreTrainedTokenizerBase", generation_config: Any, prompt_format: PromptFormat
+) -> tuple[int, ...]:
+    """The tokens at which a sampled reply ends.
+
+    Args:
+        tokenizer: The model's tokenizer.
+        generation_config: The model's `GenerationConfig`, whose end tokens count in `chat` if they are special tokens;
+            or None.
+        prompt_format: How the model is asked.
+
+    Returns:
+        Ids without repetition. The first is the one that replies are closed with in training.
+    """
+    if prompt_format != "chat":
+        return (tokenizer.eos_token_id,)
+    configured = getattr(generation_config, "eos_token_id", None)
+    ids = [configured] if isinstance(configured, int) else list(configured or ())
+    special = [token for token in ids if token in tokenizer.added_tokens_decoder]
+    return tuple(dict.fromkeys([end_of_reply(tokenizer, prompt_format), tokenizer.eos_token_id, *special]))

@@ -54,8 +54,19 @@ def check_policy(policy: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase"
             )
 
 
-def check_prompts(prompts: Sequence[Sequence[int]], policy: "PreTrainedModel", settings: PPOSettings) -> None:
-    """Raises UserError if there are no prompts, an empty one, or one that leaves no room for a reply in the context."""
+def check_prompts(
+    prompts: Sequence[Sequence[int]], models: "Sequence[PreTrainedModel | None]", settings: PPOSettings
+) -> None:
+    """Checks that every prompt leaves room for a reply, and for the token that closes it for the reward model.
+
+    Args:
+        prompts: Their ids.
+        models: What reads prompts and replies: the policy, and the reward model where it is one.
+        settings: PPO's settings, with the length of a reply.
+
+    Raises:
+        UserError: There are no prompts, an empty one, or one that is too long for a model's context.
+    """
     if not prompts:
         raise UserError("prompts: there are none to train on")
     empty = [index for index, prompt in enumerate(prompts) if not prompt]
@@ -63,12 +74,13 @@ def check_prompts(prompts: Sequence[Sequence[int]], policy: "PreTrainedModel", s
         raise UserError(
             f"prompts: {len(empty)} of {len(prompts)} have no tokens, the first is number {empty[0]}; drop them"
         )
-    context = context_length(policy.config)
-    too_long = [len(prompt) for prompt in prompts if len(prompt) + settings.max_new_tokens > context]
+    context = min(context_length(model.config) for model in models if model is not None)
+    too_long = [len(prompt) for prompt in prompts if len(prompt) + settings.max_new_tokens + 1 > context]
     if too_long:
         raise UserError(
-            f"prompts: {len(too_long)} of {len(prompts)} do not fit the policy's context of {context} tokens with "
-            f"{settings.max_new_tokens} new ones (the longest has {max(too_long)}); drop them or lower max_new_tokens"
+            f"prompts: {len(too_long)} of {len(prompts)} do not fit a context of {context} tokens with "
+            f"{settings.max_new_tokens} new ones and their end (the longest has {max(too_long)}); drop them or "
+            "lower max_new_tokens"
         )
 
 

@@ -18,15 +18,19 @@ RewardFunction = Callable[[Sequence[Any], Sequence[str]], Sequence[float]]
 
 @torch.no_grad()
 def score_with_model(
-    model: "PreTrainedModel", prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]], end: int, size: int
+    model: "PreTrainedModel",
+    prompts: Sequence[Sequence[int]],
+    replies: Sequence[Sequence[int]],
+    ends: Sequence[int],
+    size: int,
 ) -> Tensor:
-    """The reward model's score of each prompt and reply, closed by the end-of-text token as in its training; (R,).
+    """The reward model's score of each prompt and reply, closed by the first of `ends` as in its training; (R,).
 
     A reply that was cut gets the token too: what an unfinished reply costs is `missing_end_penalty`, not a text of a
     kind that the reward model has never seen. Rows go through in order of length, `size` at a time.
     """
     texts = [
-        [*prompt, *reply, *([] if reply[-1:] == [end] else [end])]
+        [*prompt, *(reply[:-1] if reply and reply[-1] in ends else reply), ends[0]]
         for prompt, reply in zip(prompts, replies, strict=True)
     ]
     order = sorted(range(len(texts)), key=lambda row: len(texts[row]))

@@ -45,11 +45,13 @@ class Rollouts:
         settings: PPOSettings,
         accelerator: "Accelerator",
         log: UpdateLog,
+        end_tokens: tuple[int, ...],
     ) -> None:
         self.model, self.reference, self.reward = model, reference, reward
         self.plain: ActorCritic = accelerator.unwrap_model(model)
         self.tokenizer, self.prompts, self.prompt_ids = tokenizer, prompts, prompt_ids
         self.settings, self.accelerator, self.log = settings, accelerator, log
+        self.end_tokens = end_tokens
         self.exact = accelerator.mixed_precision == "no"
         # As many replies in one forward pass as in learning: what fits there fits here, logits above all.
         share = settings.batch_size // settings.minibatches // accelerator.num_processes
@@ -77,10 +79,11 @@ class Rollouts:
         sharded = is_sharded(self.accelerator)
         rules = SamplingRules(
             self.settings.max_new_tokens,
-            self.tokenizer.eos_token_id,
+            self.end_tokens,
             self.pad_token,
             self.settings.rollout_batch_size,
             partial(any_process, self.accelerator) if sharded else bool,
+            len(self.tokenizer),
         )
         model = self.model if sharded else self.plain
         uniforms = uniforms.to(self.accelerator.device)
@@ -91,9 +94,8 @@ class Rollouts:
         ids = [row[:length].tolist() for row, length in zip(replies.tokens, replies.lengths, strict=True)]
         if isinstance(self.reward, torch.nn.Module):
             prompts = [self.prompt_ids[index] for index in indices]
-            return score_with_model(self.reward, prompts, ids, self.tokenizer.eos_token_id, self.rows)
-        end = self.tokenizer.eos_token_id
-        texts = self.tokenizer.batch_decode([row[:-1] if row[-1:] == [end] else row for row in ids])
+            return score_with_model(self.reward, prompts, ids, self.end_tokens, self.rows)
+        texts = self.tokenizer.batch_decode([row[:-1] if row and row[-1] in self.end_tokens else row for row in ids])
         scores = score_with_function(self.reward, [self.prompts[index] for index in indices], texts)
         return scores.to(self.accelerator.device)
 

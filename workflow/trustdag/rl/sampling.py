@@ -44,23 +44,32 @@ class SamplingRules:
     step together, as each step needs all of them."""
 
     max_new_tokens: int
-    end_token: int
+    end_tokens: tuple[int, ...]
     pad_token: int
     batch_size: int | None = None
     any_process: Callable[[bool], bool] = bool
+    vocabulary: int | None = None
+    """Tokens that may be drawn, the first of the model's: beyond the tokenizer's there is padding. None: all."""
 
 
-def sample(logits: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
+def sample(logits: Tensor, uniforms: Tensor, vocabulary: int | None = None) -> tuple[Tensor, Tensor]:
     """Draws a token of each row by inverting its cumulative distribution at `uniforms`; tokens and log-probabilities.
 
-    logits (b, V), uniforms (b,) in [0, 1) -> (b,), (b,). The draw of a row depends on its own uniform alone, so replies
-    are the same however rows are batched, sorted or spread over processes.
+    Args:
+        logits: (b, V), of the next token.
+        uniforms: (b,), in [0, 1).
+        vocabulary: How many of the first tokens may be drawn; None: all.
+
+    Returns:
+        Tokens (b,) and their log-probabilities (b,) under the whole distribution. The
+        draw of a row depends on its own uniform alone, so replies are the same however rows are batched, sorted or
+        spread over processes.
     """
     logprobs = logits.log_softmax(-1)
-    cumulative = logprobs.double().exp().cumsum(-1)
+    cumulative = logprobs[:, :vocabulary].double().exp().cumsum(-1)
     # right=True skips tokens of probability 0; scaling by the total keeps rounding from passing the last index.
     targets = uniforms.double()[:, None] * cumulative[:, -1:]
-    tokens = torch.searchsorted(cumulative, targets, right=True).clamp_(max=logits.shape[-1] - 1)
+    tokens = torch.searchsorted(cumulative, targets, right=True).clamp_(max=cumulative.shape[-1] - 1)
     return tokens[:, 0], logprobs.gather(-1, tokens)[:, 0]
 
 
@@ -116,15 +125,16 @@ def _write(
         torch.zeros(count, limit, device=device),
         torch.zeros(count, limit, device=device),
     )
+    end_tokens = torch.tensor(rules.end_tokens, device=device)
     rows = torch.arange(count, device=device)  # which replies the batch's rows write
     for step in range(limit):
         logits, values = advance(tokens, present[rows, : width + step] if ragged else None, positions, cache)
-        drawn, logprobs = sample(logits, uniforms[rows, step])
+        drawn, logprobs = sample(logits, uniforms[rows, step], rules.vocabulary)
         writing = ~out.ended[rows]
         out.tokens[rows, step] = torch.where(writing, drawn, rules.pad_token)
         out.logprobs[rows, step] = torch.where(writing, logprobs.float(), 0.0)
         out.values[rows, step] = torch.where(writing, values, 0.0)
-        ends = writing & (drawn == rules.end_token)
+        ends = writing & torch.isin(drawn, end_tokens)
         out.lengths[rows[ends]] = step + 1
         out.ended[rows[ends]] = True
         left = int((~out.ended[rows]).sum())

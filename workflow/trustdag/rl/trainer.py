@@ -12,6 +12,7 @@ from torch import Tensor
 from trustdag.models.cpu import keep_freed_memory, use_onednn
 from trustdag.models.dialogue import PromptFormat
 from trustdag.models.load import choose_bf16
+from trustdag.models.tokens import end_tokens
 from trustdag.rl import checks, losses, state
 from trustdag.rl.batch import Batch, Experience, rows_of, splits
 from trustdag.rl.control import KLController, RunningMoments, shape_scores
@@ -74,7 +75,7 @@ class PPOTrainer:
         self.reward_model: PreTrainedModel | None = reward if isinstance(reward, torch.nn.Module) else None
         checks.check_division(settings, self.accelerator.num_processes)
         checks.check_policy(policy, tokenizer)
-        checks.check_prompts(self.prompt_ids, policy, settings)
+        checks.check_prompts(self.prompt_ids, (policy, self.reward_model), settings)
         if self.reward_model is not None:
             checks.check_reward_model(self.reward_model, reward_tokenizer, policy, tokenizer)
         self._build(policy)
@@ -85,7 +86,7 @@ class PPOTrainer:
         self.log = UpdateLog(folder, settings, self.accelerator)
         self.rollouts = Rollouts(
             self.model, self.reference, reward, tokenizer, self.prompts, self.prompt_ids, settings, self.accelerator,
-            self.log,
+            self.log, end_tokens(tokenizer, policy.generation_config, prompt_format),
         )  # fmt: skip
 
     def _build(self, policy: "PreTrainedModel") -> None:

@@ -8,12 +8,13 @@ import random
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import Field
 
 from trustdag.data.toyworld.benchmarks import ItemSettings as ToySettings
 from trustdag.errors import UserError
+from trustdag.hub import Commit, Repository, dataset_files
 from trustdag.settings import Section
 from trustdag.verticals.base import Protocol
 
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Thing = TypeVar("Thing")
-
-
-Repository = Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
-Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
 
 class ToyItems(ToySettings):
@@ -76,22 +73,8 @@ class HubItems(BenchmarkItems):
 
     def local(self) -> list[Path]:
         """The files in the hub's cache, fetched where they are not there. Raises UserError if they cannot be had."""
-        import httpx2
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
-
-        found = []
-        for file in self.files:
-            try:
-                path = hf_hub_download(self.repository, file, repo_type="dataset", revision=self.revision)
-            except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, httpx2.HTTPError) as error:
-                raise UserError(
-                    f"{self.repository}/{file} at {self.revision}: cannot be fetched from the hub "
-                    f"({str(error).strip().splitlines()[0][:160]}); without a network, give the publisher's file as "
-                    "`source: file` with its `paths`"
-                ) from error
-            found.append(Path(path))
-        return found
+        instead = "give the publisher's file as `source: file` with its `paths`"
+        return dataset_files(self.repository, self.revision, self.files, instead)
 
 
 def read_text(path: Path) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trustdag.errors import UserError
-from trustdag.verticals.sources.base import BenchmarkItems, FileItems, HubItems, Repository, drawn, message, read_csv
+from trustdag.hub import Repository
+from trustdag.verticals.sources.base import BenchmarkItems, FileItems, HubItems, drawn, message, read_csv
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,7 +5,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from trustdag.errors import UserError
-from trustdag.verticals.sources.base import BenchmarkItems, FileItems, HubItems, Repository, drawn, message, read_csv
+from trustdag.hub import Repository
+from trustdag.verticals.sources.base import BenchmarkItems, FileItems, HubItems, drawn, message, read_csv
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,16 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trustdag.errors import UserError
-from trustdag.verticals.sources.base import (
-    BenchmarkItems,
-    Commit,
-    FileItems,
-    HubItems,
-    Repository,
-    drawn,
-    message,
-    read_json_lines,
-)
+from trustdag.hub import Commit, Repository
+from trustdag.verticals.sources.base import BenchmarkItems, FileItems, HubItems, drawn, message, read_json_lines
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,17 +6,9 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trustdag.errors import UserError
-from trustdag.verticals.sources.base import (
-    BenchmarkItems,
-    Commit,
-    FileItems,
-    HubItems,
-    Repository,
-    drawn,
-    message,
-    read_text,
-)
+from trustdag.errors import UserError, first_line
+from trustdag.hub import Commit, Repository
+from trustdag.verticals.sources.base import BenchmarkItems, FileItems, HubItems, drawn, message, read_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -160,4 +152,4 @@ def _parquet(path: Path) -> list[Any]:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except pa.ArrowInvalid as error:
-        raise UserError(f"{path}: not a Parquet file, or cut short ({str(error).splitlines()[0]})") from None
+        raise UserError(f"{path}: not a Parquet file, or cut short ({first_line(error)})") from None

@@ -1,0 +1,64 @@
+"""Chat templates: what refuses or loses a text, or changes with the day, is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support import tokenizers_of_kinds as kinds
+from trustdag.errors import UserError
+from trustdag.models.acquire import acquire
+from trustdag.models.base import Folder
+from trustdag.models.dialogue import Message, check_template, render
+from trustdag.models.load import load_tokenizer
+
+SYSTEM: list[Message] = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hello?"}]
+
+
+def write_chat_model(folder: Path, template: str) -> Path:
+    """A tiny Llama with a tokenizer of that template."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = kinds.byte_level(template)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+        max_position_embeddings=64,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_a_template_that_refuses_a_system_text_is_named_with_the_mend() -> None:
+    with pytest.raises(UserError, match=r"refuses a conversation of system, user \(System role not .* edit its chat"):
+        render(SYSTEM, kinds.byte_level(kinds.WITHOUT_SYSTEM), "chat")
+
+
+def test_a_template_that_leaves_the_system_text_out_is_refused() -> None:
+    with pytest.raises(UserError, match=r"leaves out the text of the system \('Be kind\.'\)"):
+        render(SYSTEM, kinds.byte_level(kinds.DROPS_SYSTEM), "chat")
+
+
+@pytest.mark.parametrize("template", [kinds.WITHOUT_SYSTEM, kinds.DROPS_SYSTEM])
+def test_such_a_model_is_refused_when_it_is_taken_in(tmp_path: Path, template: str) -> None:
+    folder = write_chat_model(tmp_path / "model", template)
+    with pytest.raises(UserError, match="its chat template"):
+        acquire(Folder(path=str(folder)), "chat", tmp_path / "out")
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    acquire(Folder(path=str(folder)), "hh", tmp_path / "out")  # the format `hh` needs no template
+
+
+def test_a_template_that_writes_the_date_is_refused_until_the_date_is_fixed(tmp_path: Path) -> None:
+    folder = write_chat_model(tmp_path / "model", kinds.WITH_DATE)
+    with pytest.raises(UserError, match=r"today's date .* `template_arguments: \{date_string: "):
+        acquire(Folder(path=str(folder)), "chat", tmp_path / "out")
+    fixed = Folder(path=str(folder), template_arguments={"date_string": '26 "July"'})
+    acquire(fixed, "chat", tmp_path / "out")
+    tokenizer = load_tokenizer(tmp_path / "out" / "model")
+    check_template(tokenizer)
+    assert render(SYSTEM, tokenizer, "chat").startswith('Today 26 "July"\n<|im_start|>system\nBe kind.<|im_end|>')
+
+
+def test_template_arguments_that_the_template_does_not_read_are_refused(tmp_path: Path) -> None:
+    folder = write_chat_model(tmp_path / "model", kinds.CHATML)
+    with pytest.raises(UserError, match=r"template_arguments: the chat template of .* reads no enable_thinking"):
+        acquire(Folder(path=str(folder), template_arguments={"enable_thinking": False}), "chat", tmp_path / "out")

@@ -1,0 +1,236 @@
+"""Weights: all of them come from the files, or loading says in one line what is wrong and how to mend it."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.support import tiny_models as tiny
+from trustdag.cli import main
+from trustdag.errors import UserError
+from trustdag.models.load import load_policy, load_reward, load_tokenizer, new_reward
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_base(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture
+def folder(shared: Path, tmp_path: Path) -> Path:
+    """A model folder that a test may damage."""
+    return Path(shutil.copytree(shared, tmp_path / "model"))
+
+
+def rename(folder: Path, name_of: Callable[[str], str]) -> None:
+    """Renames the weights in a folder's file."""
+    weights = load_file(folder / "model.safetensors")
+    save_file(
+        {name_of(name): value for name, value in weights.items()},
+        folder / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+
+
+def split(folder: Path) -> list[Path]:
+    """Writes the folder's weights as several files with an index."""
+    model = load_policy(folder)
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, max_shard_size="30KB")
+    return sorted(folder.glob("model-*.safetensors"))
+
+
+def logits(model: torch.nn.Module) -> torch.Tensor:
+    with torch.no_grad():
+        return model.eval()(input_ids=torch.arange(20)[None]).logits
+
+
+# --- What is missing, or too much, is named ---
+
+
+def test_a_model_without_its_head_is_refused(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    (head,) = (name for name in weights if "embed_out" in name or "lm_head" in name)
+    save_file({n: v for n, v in weights.items() if n != head}, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"1 weights missing, the first is lm_head\.weight; save it again"):
+        load_policy(folder)
+
+
+def test_a_configuration_with_one_layer_more_is_refused(folder: Path) -> None:
+    tiny.edit_json(folder / "config.json", num_hidden_layers=3)
+    for load in (load_policy, lambda path: new_reward(path, load_tokenizer(path), 0)):
+        with pytest.raises(UserError, match=r"\d+ weights missing, the first is gpt_neox\.layers\.2"):
+            load(folder)
+
+
+def test_a_configuration_with_one_layer_less_is_refused(folder: Path) -> None:
+    tiny.edit_json(folder / "config.json", num_hidden_layers=1)
+    with pytest.raises(UserError, match=r"12 weights that the model does not have, the first is gpt_neox\.layers\.1"):
+        load_policy(folder)
+
+
+def test_a_vocabulary_of_another_size_is_refused_with_both_shapes(folder: Path) -> None:
+    tiny.edit_json(folder / "config.json", vocab_size=350)
+    with pytest.raises(UserError, match=r"2 weights of another size .* the first is .* \(333, 32\), not \(350, 32\)"):
+        load_policy(folder)
+
+
+def test_a_reward_model_without_its_score_is_refused(folder: Path, tmp_path: Path) -> None:
+    new_reward(folder, load_tokenizer(folder), 0).save_pretrained(tmp_path / "reward")
+    rename(tmp_path / "reward", lambda name: name.replace("score.", "other."))
+    with pytest.raises(UserError, match=r"1 weights missing, the first is score\.weight"):
+        load_reward(tmp_path / "reward")
+
+
+def test_tied_heads_are_not_missing(tmp_path: Path) -> None:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=300, n_positions=32, n_embd=16, n_layer=1, n_head=2))
+    model.save_pretrained(tmp_path)
+    assert torch.equal(logits(load_policy(tmp_path)), logits(model))
+
+
+# --- The advice in the errors works ---
+
+
+@pytest.mark.parametrize("prefix", ["module.", "base_model.model.", "pretrained_model.", "module._orig_mod."])
+def test_a_wrapped_checkpoint_is_mended_by_the_command_in_the_error(folder: Path, tmp_path: Path, prefix: str) -> None:
+    expected = logits(load_policy(folder))
+    rename(folder, lambda name: prefix + name)
+    with pytest.raises(UserError, match=rf"the first is {re.escape(prefix)}") as error:
+        load_policy(folder)
+    run_advice(str(error.value), tmp_path / "new")
+    assert torch.equal(logits(load_policy(tmp_path / "new")), expected)
+    assert load_tokenizer(tmp_path / "new").eos_token == "<|endoftext|>"
+
+
+def test_a_value_head_is_taken_off_by_the_command_in_the_error(folder: Path, tmp_path: Path) -> None:
+    expected = logits(load_policy(folder))
+    weights = load_file(folder / "model.safetensors") | {"v_head.summary.weight": torch.zeros(1, 32)}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"the first is v_head\.summary\.weight") as error:
+        load_policy(folder)
+    run_advice(str(error.value), tmp_path / "new")
+    assert torch.equal(logits(load_policy(tmp_path / "new")), expected)
+
+
+def test_an_adapter_is_merged_by_the_command_in_the_error(folder: Path, tmp_path: Path) -> None:
+    adapted = with_adapter(folder, tmp_path / "adapter")
+    with pytest.raises(UserError, match=r"an adapter \(adapter_config\.json\), not a whole model") as error:
+        load_policy(tmp_path / "adapter")
+    run_advice(str(error.value).replace("BASE_FOLDER", str(folder)), tmp_path / "new")
+    torch.testing.assert_close(logits(load_policy(tmp_path / "new")), adapted, rtol=1e-4, atol=1e-4)
+    assert load_tokenizer(tmp_path / "new").eos_token == "<|endoftext|>"
+
+
+def test_an_adapter_beside_full_weights_is_never_added_in_silence(folder: Path, tmp_path: Path) -> None:
+    adapted = with_adapter(folder, folder)
+    with pytest.raises(UserError, match=r"holds full weights and an adapter") as error:
+        load_policy(folder)
+    run_advice(str(error.value), tmp_path / "new")
+    torch.testing.assert_close(logits(load_policy(tmp_path / "new")), adapted, rtol=1e-4, atol=1e-4)
+
+
+def test_an_adapter_without_a_base_names_the_base(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_adapter(folder, tmp_path / "adapter")
+    assert main(["convert", str(tmp_path / "adapter"), str(tmp_path / "new")]) == 2
+    assert "the adapter's base model is" in capsys.readouterr().err
+
+
+def test_a_plain_model_has_nothing_to_convert(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", str(folder), str(tmp_path / "new")]) == 2
+    assert "nothing to convert" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("kind", ["policy", "reward"])
+def test_pickled_weights_are_mended_by_the_code_in_the_error(folder: Path, tmp_path: Path, kind: str) -> None:
+    load = load_policy if kind == "policy" else load_reward
+    if kind == "reward":
+        tokenizer = load_tokenizer(folder)
+        new_reward(folder, tokenizer, 0).save_pretrained(folder)
+    expected = logits(load(folder))
+    torch.save(load(folder).state_dict(), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(UserError, match=r"pytorch_model\.bin is a pickle") as error:
+        load(folder)
+    code = str(error.value).split("in Python: ")[1].replace("NEW_FOLDER", str(tmp_path / "new"))
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert torch.equal(logits(load(tmp_path / "new")), expected)
+    assert load_tokenizer(tmp_path / "new").eos_token == "<|endoftext|>"
+
+
+def run_advice(message: str, out: Path) -> None:
+    """Runs the command between backticks in an error."""
+    program, *words = shlex.split(message.split("`")[1].replace("NEW_FOLDER", str(out)))
+    assert program == "trustdag"
+    assert main(words) == 0
+
+
+def with_adapter(folder: Path, out: Path) -> torch.Tensor:
+    """Writes a LoRA adapter of the model in `folder` to `out`; returns the logits of the adapted model."""
+    from peft import LoraConfig, get_peft_model
+
+    model = get_peft_model(load_policy(folder), LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM"))
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.1)
+    model.save_pretrained(out)
+    return logits(model)
+
+
+# --- Damaged folders: one line each ---
+
+
+def test_a_file_that_is_cut_short_is_named(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(UserError, match=r"model\.safetensors: damaged or cut short .*; fetch it again"):
+        load_policy(folder)
+
+
+def test_a_pointer_of_git_lfs_is_no_weights(folder: Path) -> None:
+    (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+    with pytest.raises(UserError, match=r"model\.safetensors: a pointer of git-lfs, not the weights; fetch it again"):
+        load_policy(folder)
+
+
+def test_a_missing_part_of_the_weights_is_named(folder: Path) -> None:
+    parts = split(folder)
+    assert load_policy(folder).num_parameters()
+    parts[1].unlink()
+    with pytest.raises(UserError, match=rf"1 of {len(parts)} weight files are missing, the first is {parts[1].name}"):
+        load_policy(folder)
+
+
+def test_parts_without_their_index_are_refused(folder: Path) -> None:
+    split(folder)
+    (folder / "model.safetensors.index.json").unlink()
+    with pytest.raises(UserError, match=r"stands without model\.safetensors\.index\.json"):
+        load_policy(folder)
+
+
+# --- What cannot be saved again ---
+
+
+def test_sampling_flags_that_cannot_be_saved_are_dropped(folder: Path, tmp_path: Path) -> None:
+    tiny.edit_json(folder / "generation_config.json", do_sample=False, temperature=0.9, top_p=0.6)
+    model = load_policy(folder)
+    model.generation_config.pad_token_id = 1  # as the Trainer does, after which saving is strict
+    model.save_pretrained(tmp_path / "saved")
+    assert load_policy(tmp_path / "saved").generation_config.temperature is None
+
+
+def test_a_generation_configuration_that_makes_no_sense_is_refused_at_once(folder: Path) -> None:
+    tiny.edit_json(folder / "generation_config.json", max_new_tokens=-1)
+    with pytest.raises(UserError, match="`max_new_tokens` must be greater than 0, but is -1"):
+        load_policy(folder)

@@ -1,0 +1,107 @@
+"""Checkpoints of wrappers to model folders: an adapter is merged into its base, prefixes of weights are taken off."""
+
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from trustdag.artifacts import atomic_folder, read_json
+from trustdag.errors import UserError, first_line
+from trustdag.models.base import ADAPTER, ADAPTER_WEIGHTS, TAKEN, has_weights
+from trustdag.models.weights import PREFIXES, VALUE_HEAD, check_weight_files
+
+if TYPE_CHECKING:
+    import torch
+
+
+def convert(folder: Path, out: Path, base: Path | None) -> None:
+    """Writes `folder` as a model folder of safetensors to `out`, with its tokenizer.
+
+    Args:
+        folder: An adapter of peft, or a model whose names of weights a wrapper has changed.
+        out: The new folder.
+        base: Base model of an adapter; the folder itself if it holds full weights, where None.
+
+    Raises:
+        UserError: There is nothing to convert, or what is there cannot be read.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such model folder")
+    if out.exists():
+        raise UserError(f"{out}: exists already; name a new folder")
+    with atomic_folder(out) as partial:
+        if (folder / ADAPTER).is_file():
+            _merge_adapter(folder, partial, base)
+        else:
+            _strip_prefixes(folder, partial)
+
+
+def _merge_adapter(folder: Path, out: Path, base: Path | None) -> None:
+    """Writes the base model with the adapter's changes added to its weights."""
+    from peft import PeftModel
+
+    from trustdag.models.load import load_policy, load_reward
+
+    settings = read_json(folder / ADAPTER)
+    if not (folder / f"{ADAPTER_WEIGHTS}.safetensors").is_file():
+        raise UserError(f"{folder}: no {ADAPTER_WEIGHTS}.safetensors; save the adapter as safetensors")
+    if base is None and not has_weights(folder):
+        raise UserError(
+            f"{folder}: the adapter's base model is {settings.get('base_model_name_or_path')}; give its local folder "
+            "as `--base FOLDER`"
+        )
+    base = base or folder
+    load = load_reward if settings.get("task_type") == "SEQ_CLS" else load_policy
+    with TemporaryDirectory() as name:
+        _link_without_adapter(base, Path(name))
+        model = load(Path(name))
+    try:
+        merged = PeftModel.from_pretrained(model, str(folder)).merge_and_unload(safe_merge=True)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise UserError(f"{folder}: the adapter does not fit {base} ({first_line(error)})") from error
+    merged.save_pretrained(str(out))
+    for source in (folder, base):
+        _copy_small(source, out)
+
+
+def _strip_prefixes(folder: Path, out: Path) -> None:
+    """Writes the model with the names of weights that it has without its wrapper, and without a value head."""
+    from safetensors.torch import load_file, save_file
+
+    check_weight_files(folder)
+    weights: dict[str, torch.Tensor] = {}
+    changed = 0
+    for path in sorted(folder.glob("*.safetensors")):
+        for name, value in load_file(str(path)).items():
+            plain = unwrapped(name)
+            changed += plain != name or plain.startswith(VALUE_HEAD)
+            if not plain.startswith(VALUE_HEAD):
+                weights[plain] = value
+    if not changed:
+        raise UserError(f"{folder}: nothing to convert: no adapter, and no name of a weight starts with a wrapper's")
+    save_file(weights, str(out / "model.safetensors"), metadata={"format": "pt"})
+    _copy_small(folder, out)
+
+
+def unwrapped(name: str) -> str:
+    """A weight's name without what wrappers write before it."""
+    while prefix := next((prefix for prefix in PREFIXES if name.startswith(prefix)), None):
+        name = name.removeprefix(prefix)
+    return name
+
+
+def _link_without_adapter(source: Path, target: Path) -> None:
+    """Links the files of a base model into an empty folder, without an adapter that lies beside them."""
+    if not source.is_dir():
+        raise UserError(f"{source}: no such model folder; correct `--base`")
+    for path in source.iterdir():
+        if path.is_file() and not path.name.startswith("adapter_"):
+            (target / path.name).symlink_to(path.resolve())
+
+
+def _copy_small(source: Path, target: Path) -> None:
+    """Copies tokenizer and configuration, without weights, adapter and index, where `target` has no such file."""
+    for path in sorted(source.iterdir()):
+        small = path.suffix in TAKEN and path.suffix != ".safetensors" and not path.name.endswith(".index.json")
+        if path.is_file() and small and not path.name.startswith("adapter_") and not (target / path.name).exists():
+            shutil.copyfile(path, target / path.name)

@@ -1,0 +1,196 @@
+"""Loading a model's weights: every weight comes from the files, or loading ends in an error that says what is wrong."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trustdag.artifacts import read_json
+from trustdag.errors import UserError, first_line
+from trustdag.models.base import model_files
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+PREFIXES = ("module.", "_orig_mod.", "base_model.model.", "pretrained_model.")
+"""What wrappers write before the names of weights: DistributedDataParallel, torch.compile, peft, TRL's value heads."""
+VALUE_HEAD = "v_head."
+"""Weights of TRL's value head, which no language model has."""
+POINTER = b"version https://git-lfs"
+BEYOND_SAMPLING = ("early_stopping", "length_penalty")
+SAMPLING = ("temperature", "top_p", "top_k", "min_p", "top_h", "typical_p", "epsilon_cutoff", "eta_cutoff")
+"""Flags of generation_config.json that trustdag never uses: a study's own settings say how replies are sampled."""
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Weights that the model and its files do not share. transformers would draw those that are missing at random."""
+
+    missing: tuple[str, ...]
+    """Weights of the model that no file holds."""
+    unexpected: tuple[str, ...]
+    """Weights in the files that the model does not have."""
+    mismatched: tuple[str, ...]
+    """Weights whose shape in the files is not the model's, with both shapes."""
+
+
+def load_weights(
+    auto_class: Any, folder: Path, dtype: "torch.dtype", **options: Any
+) -> "tuple[PreTrainedModel, Differences]":
+    """Loads a model of safetensors alone, without a network and without code from the folder.
+
+    Args:
+        auto_class: A transformers class such as `AutoModelForCausalLM`.
+        folder: The model folder.
+        dtype: Precision of the weights in memory.
+        **options: Further arguments of `from_pretrained`.
+
+    Returns:
+        The model, and how it differs from the files.
+
+    Raises:
+        UserError: The folder cannot be read: a file is missing, damaged, or does not fit the configuration.
+    """
+    check_weight_files(folder)
+    return _load(auto_class, folder, folder, dtype=dtype, use_safetensors=True, **options)
+
+
+def load_file(auto_class: Any, path: Path, dtype: "torch.dtype") -> "tuple[PreTrainedModel, Differences]":
+    """Loads a model from one GGUF file.
+
+    Args:
+        auto_class: A transformers class such as `AutoModelForCausalLM`.
+        path: The file.
+        dtype: Precision of the weights in memory.
+
+    Returns:
+        The model, and how it differs from the file.
+
+    Raises:
+        UserError: The file cannot be read.
+    """
+    from transformers import GgufConfig
+
+    model, differences = _load(
+        auto_class, path, path.parent, dtype=dtype, gguf_file=path.name, quantization_config=GgufConfig(dequantize=True)
+    )
+    # The weights are plain numbers now, but a model with a quantizer cannot be saved.
+    plain = type(model)(model.config)
+    plain.load_state_dict(model.state_dict())
+    if hasattr(plain.config, "quantization_config"):
+        del plain.config.quantization_config
+    plain.generation_config = model.generation_config
+    return plain.to(dtype).eval(), differences
+
+
+def _load(auto_class: Any, source: Path, folder: Path, **options: Any) -> "tuple[PreTrainedModel, Differences]":
+    try:
+        with _no_load_report():
+            model, info = auto_class.from_pretrained(
+                str(folder), local_files_only=True, trust_remote_code=False, output_loading_info=True,
+                ignore_mismatched_sizes=True, **options,
+            )  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as error:
+        raise UserError(f"{source}: the model cannot be loaded ({first_line(error)})") from error
+    shapes = sorted(f"{name} {tuple(stored)}, not {tuple(own)}" for name, stored, own in info["mismatched_keys"])
+    return model, Differences(
+        tuple(sorted(info["missing_keys"])), tuple(sorted(info["unexpected_keys"])), tuple(shapes)
+    )
+
+
+def load_complete(auto_class: Any, folder: Path, dtype: "torch.dtype") -> "PreTrainedModel":
+    """The model of a folder, with all of its weights and no others. Raises UserError if that is not so."""
+    model, differences = load_weights(auto_class, folder, dtype)
+    require_complete(folder, differences)
+    return model
+
+
+def require_complete(folder: Path, differences: Differences) -> None:
+    """Raises UserError that names the first weight of each kind of difference, how many there are, and the mend."""
+    wrapped = [name for name in differences.unexpected if name.startswith((*PREFIXES, VALUE_HEAD))]
+    parts = [
+        f"{len(names)} {what}, the first is {names[0]}"
+        for names, what in (
+            (wrapped, "names of weights that a wrapper has written"),
+            (differences.mismatched, "weights of another size than config.json says"),
+            (differences.missing, "weights missing"),
+            (differences.unexpected, "weights that the model does not have"),
+        )
+        if names
+    ]
+    if not parts:
+        return
+    mend = (
+        f"take the wrapper off with `trustdag convert {folder} NEW_FOLDER`"
+        if wrapped
+        else "save it again with the class that config.json names in `architectures`, or correct config.json"
+    )
+    raise UserError(f"{folder}: the weights do not fit the model: {parts[0]}; {mend}")
+
+
+def check_weight_files(folder: Path) -> None:
+    """Raises UserError unless the folder holds whole safetensors files, and all that its index names."""
+    from safetensors import SafetensorError, safe_open
+
+    weights = [path for path in model_files(folder) if path.suffix == ".safetensors"]
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        needed = sorted(set(read_json(index)["weight_map"].values()))
+        missing = [name for name in needed if not (folder / name).is_file()]
+        if missing:
+            raise UserError(
+                f"{folder}: {len(missing)} of {len(needed)} weight files are missing, the first is {missing[0]}; "
+                "fetch them again"
+            )
+    elif not (folder / "model.safetensors").is_file():
+        raise UserError(
+            f"{folder}: {weights[0].name} stands without model.safetensors.index.json, which says what is in which "
+            "file; fetch it again"
+        )
+    for path in weights:
+        try:
+            with safe_open(str(path), "pt"):
+                pass
+        except (SafetensorError, OSError) as error:
+            with path.open("rb") as file:
+                pointer = file.read(len(POINTER)) == POINTER
+            what = "a pointer of git-lfs, not the weights" if pointer else f"damaged or cut short ({first_line(error)})"
+            raise UserError(f"{path}: {what}; fetch it again (with `git lfs pull`, or from the hub)") from error
+
+
+def make_savable(folder: Path, model: "PreTrainedModel") -> None:
+    """Drops sampling flags from a generation configuration that cannot be saved, as training would end with an error.
+
+    Raises UserError if it cannot be saved without them either.
+    """
+    config = getattr(model, "generation_config", None)
+    if config is None:
+        return
+    try:
+        config.validate(strict=True)
+    except ValueError:
+        for name in (*SAMPLING, *BEYOND_SAMPLING):
+            if getattr(config, name, None) is not None:
+                setattr(config, name, None)
+        try:
+            config.validate(strict=True)
+        except ValueError as error:
+            raise UserError(
+                f"{folder}/generation_config.json: transformers does not save it again ({first_line(error)}); "
+                "correct it or remove the file"
+            ) from error
+
+
+@contextmanager
+def _no_load_report() -> Iterator[None]:
+    """Hides transformers' table of missing weights: what is wrong is raised as one line."""
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
