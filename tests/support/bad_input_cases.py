@@ -254,7 +254,7 @@ MODELS: dict[str, Case] = {
     ),
     "no reward model": (lambda at: at.align("ppo", {}), "--reward: ppo needs a reward model"),
     "a policy in the reward model's place": (
-        lambda at: at.align("ppo", {"max_new_tokens": 8}, "--reward", str(at.models / "policy" / "model")),
+        lambda at: at.align("ppo", {"max_new_tokens": 7}, "--reward", str(at.models / "policy" / "model")),
         "holds a policy model .* where a reward model is needed",
     ),
     "training data that is not there": (
