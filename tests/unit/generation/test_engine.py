@@ -278,7 +278,7 @@ def test_any_other_error_is_not_taken_for_memory(
 
 def test_an_empty_prompt_is_refused(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
     items = make_items(1)
-    items["messages"] = [[{"role": "user", "content": ""}]]
+    items["messages"] = items["messages"].map(lambda _: [{"role": "user", "content": ""}])
     with pytest.raises(UserError, match=r"item000.*no token"):
         replies_of(model, tokenizer, items, GenerateSettings(), tmp_path, "plain")
 
