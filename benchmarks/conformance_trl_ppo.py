@@ -21,7 +21,8 @@ import ppo_models
 import trl_1_12
 from trustdag.rl import losses
 from trustdag.rl.batch import Batch, Experience
-from trustdag.rl.sampling import Replies
+from trustdag.rl.rollout import PromptSet
+from trustdag.rl.sampling import SampledReplies
 from trustdag.rl.settings import PPOSettings
 from trustdag.rl.trainer import PPOTrainer
 
@@ -87,8 +88,8 @@ def our_rollout(trainer: PPOTrainer, theirs: dict[str, Tensor]) -> tuple[Batch, 
     ids = [row[:length].tolist() for row, length in zip(theirs["responses"], lengths, strict=True)]
     ended = torch.tensor([row[-1] == 0 for row in ids])
     prompts = [[token for token in row if token != 1] for row in theirs["queries"].tolist()]
-    trainer.rollouts.prompt_ids = prompts
-    replies = Replies(theirs["responses"], lengths, ended, torch.zeros(mask.shape), torch.zeros(mask.shape))
+    trainer.rollouts.prompts = PromptSet([], prompts)
+    replies = SampledReplies(theirs["responses"], lengths, ended, torch.zeros(mask.shape), torch.zeros(mask.shape))
     rows = list(range(len(ids)))
     scores = torch.where(ended, trainer.rollouts.score(rows, replies), theirs["scores"])
     batch = trainer.rollouts.evaluate(prompts, replies, scores)

@@ -1,4 +1,4 @@
-"""A tiny GPT-NeoX with a tokenizer of its own, and items, for the tests of the engine."""
+"""A tiny GPT-NeoX with its own tokenizer, and items, for the tests of generation."""
 
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def make_items(count: int, options: tuple[str, ...] = (), generate: bool = True)
     """Questions of several lengths, in no order of length."""
     rows = []
     for number in range(count):
-        words = [WORDS[(number * 7 + at * 3) % len(WORDS)] for at in range(1 + (number * 5) % 23)]
+        words = [WORDS[(number * 7 + place * 3) % len(WORDS)] for place in range(1 + (number * 5) % 23)]
         rows.append(
             {
                 "item": f"item{number:03d}",

@@ -1,4 +1,4 @@
-"""A tiny policy, tokenizer and reward for the PPO tests, and a run that can be a process of its own.
+"""A tiny policy, tokenizer and reward for the PPO tests, and a run that can be its own process.
 
 `python ppo_world.py FOLDER [SETTINGS-JSON]` trains in FOLDER and writes FOLDER/final.safetensors, all weights, and
 FOLDER/policy.safetensors, the policy as a stage would write it.
@@ -6,7 +6,9 @@ FOLDER/policy.safetensors, the policy as a stage would write it.
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -15,9 +17,11 @@ from transformers import (
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
     GPTNeoXForSequenceClassification,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
 )
 
+from trustdag.rl.rewards import RewardFunction
 from trustdag.rl.settings import PPOSettings
 from trustdag.rl.trainer import PPOTrainer
 from trustdag.train.checkpoints import exclusive, stop_on_signals
@@ -27,7 +31,7 @@ END, PAD = 0, 1
 CONTEXT = 48
 
 
-def config(**changes) -> GPTNeoXConfig:
+def config(**changes: Any) -> GPTNeoXConfig:
     """A GPT-NeoX with 2 layers of width 16."""
     base = {
         "vocab_size": VOCABULARY,
@@ -44,13 +48,13 @@ def config(**changes) -> GPTNeoXConfig:
     return GPTNeoXConfig(**(base | changes))
 
 
-def policy(seed: int = 0, **changes) -> GPTNeoXForCausalLM:
+def policy(seed: int = 0, **changes: Any) -> GPTNeoXForCausalLM:
     """Random weights, far from uniform."""
     torch.manual_seed(seed)
     return GPTNeoXForCausalLM(config(**changes)).eval()
 
 
-def reward_model(seed: int = 1, **changes) -> GPTNeoXForSequenceClassification:
+def reward_model(seed: int = 1, **changes: Any) -> GPTNeoXForSequenceClassification:
     """Random weights, one score."""
     torch.manual_seed(seed)
     return GPTNeoXForSequenceClassification(config(**({"num_labels": 1} | changes))).eval()
@@ -69,7 +73,7 @@ def prompts(count: int = 24) -> list[str]:
     return [" ".join(f"w{2 + (5 * index + 3 * word) % 30}" for word in range(1 + index % 7)) for index in range(count)]
 
 
-def settings(**changes) -> PPOSettings:
+def settings(**changes: Any) -> PPOSettings:
     """Small, quick, and with every moving part moving."""
     base = {
         "updates": 4,
@@ -88,12 +92,12 @@ def settings(**changes) -> PPOSettings:
     return PPOSettings(**(base | changes))
 
 
-def count_w5(_prompts, completions) -> list[float]:
+def count_w5(_prompts: Sequence[Any], completions: Sequence[str]) -> list[float]:
     """A reward function: how often w5 is said."""
     return [float(text.split().count("w5")) for text in completions]
 
 
-def trainer(folder: Path, reward=count_w5, **changes) -> PPOTrainer:
+def trainer(folder: Path, reward: PreTrainedModel | RewardFunction = count_w5, **changes: Any) -> PPOTrainer:
     """A trainer on the tiny world."""
     return PPOTrainer(policy(), tokenizer(), reward, prompts(), settings(**changes), folder)
 
@@ -103,7 +107,7 @@ def weights(trained: PPOTrainer) -> dict[str, torch.Tensor]:
     return {name: value.detach().clone() for name, value in trained.plain.state_dict().items()}
 
 
-def run_to_the_end(folder: Path, changes: dict) -> None:
+def run_to_the_end(folder: Path, changes: dict[str, Any]) -> None:
     """Trains as a process that may be killed; `reward_model` in `changes` takes a model in place of the function."""
     torch.set_num_threads(1)
     with exclusive(folder), stop_on_signals() as stop:

@@ -8,7 +8,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from functools import partial
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +22,8 @@ from tests.support import ppo_world as world
 from trustdag.artifacts import read_jsonl
 from trustdag.errors import UserError
 from trustdag.jobs.resumable import EXIT_RESUMABLE
+from trustdag.rl.batch import Experience
+from trustdag.rl.trainer import PPOTrainer
 from trustdag.train import checkpoints
 
 ACCELERATE = Path(__file__).parents[3] / "config" / "accelerate"
@@ -27,7 +33,7 @@ FORKS.set_forkserver_preload(
 )
 
 
-def start(folder: Path, changes: dict) -> multiprocessing.Process:
+def start(folder: Path, changes: dict[str, Any]) -> ForkServerProcess:
     """A run as a process of its own."""
     process = FORKS.Process(target=world.run_to_the_end, args=(folder, dict(changes)))
     process.start()
@@ -47,10 +53,11 @@ def assert_identical(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tens
         assert torch.equal(value, theirs[name]), name
 
 
-def run_with_kills(folder: Path, changes: dict, kills: list[tuple[float, int]]) -> list[int]:
+def run_with_kills(folder: Path, changes: dict[str, Any], kills: Sequence[tuple[float, int]]) -> list[int]:
     """Starts a run again until it ends, each time sending the next signal after its delay; returns the exit codes."""
-    codes = []
-    for delay, number in [*kills, (None, 0)]:
+    codes: list[int] = []
+    attempts: list[tuple[float | None, int]] = [*kills, (None, 0)]
+    for delay, number in attempts:
         process = start(folder, changes)
         if delay is not None:
             began = checkpoints_and_partials(folder)
@@ -58,9 +65,10 @@ def run_with_kills(folder: Path, changes: dict, kills: list[tuple[float, int]]) 
             while checkpoints_and_partials(folder) == began and process.is_alive() and time.monotonic() < until:
                 time.sleep(0.002)  # the delay counts from the first checkpoint of this process, so that work is lost
             time.sleep(delay)
-            if process.is_alive():
+            if process.is_alive() and process.pid is not None:
                 os.kill(process.pid, number)
         process.join(timeout=300)
+        assert process.exitcode is not None, "the run does not end"
         codes.append(process.exitcode)
         if process.exitcode == 0:
             break
@@ -73,7 +81,7 @@ def checkpoints_and_partials(folder: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> Path:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of 20 updates that nobody touched."""
     folder = tmp_path_factory.mktemp("undisturbed")
     process = start(folder, {"updates": 20})
@@ -82,7 +90,7 @@ def undisturbed(tmp_path_factory) -> Path:
     return folder
 
 
-def test_kills_do_not_change_the_weights(undisturbed, tmp_path):
+def test_kills_do_not_change_the_weights(undisturbed: Path, tmp_path: Path) -> None:
     # given
     kills = [(0.02, signal.SIGKILL), (0.0, signal.SIGTERM), (0.0, signal.SIGUSR1)]
     # when
@@ -95,9 +103,9 @@ def test_kills_do_not_change_the_weights(undisturbed, tmp_path):
 
 
 @pytest.mark.slow
-def test_thirty_kills_at_random_moments_end_in_the_same_weights(tmp_path):
+def test_thirty_kills_at_random_moments_end_in_the_same_weights(tmp_path: Path) -> None:
     # given
-    changes = {"updates": 60, "reward_model": True, "value": "reward_copy"}
+    changes: dict[str, Any] = {"updates": 60, "reward_model": True, "value": "reward_copy"}
     process = start(tmp_path / "undisturbed", changes)
     process.join()
     draw = random.Random(0)
@@ -110,7 +118,7 @@ def test_thirty_kills_at_random_moments_end_in_the_same_weights(tmp_path):
     assert_identical(final(tmp_path / "killed"), final(tmp_path / "undisturbed"))
 
 
-def test_a_signal_leaves_a_checkpoint_and_the_code_that_says_so(tmp_path):
+def test_a_signal_leaves_a_checkpoint_and_the_code_that_says_so(tmp_path: Path) -> None:
     # given a run that has been asked to stop before its first update
     stop = checkpoints.StopRequest()
     stop.signal = signal.SIGUSR1
@@ -120,15 +128,17 @@ def test_a_signal_leaves_a_checkpoint_and_the_code_that_says_so(tmp_path):
         run.train(stop)
     # then
     assert left.value.code == 75
-    assert checkpoints.latest(tmp_path).name == "checkpoint-1"
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-1"]
 
 
-def test_a_kill_in_the_middle_of_a_checkpoint_leaves_the_previous_one(tmp_path, monkeypatch):
+def test_a_kill_in_the_middle_of_a_checkpoint_leaves_the_previous_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # given a run whose second checkpoint fails half way
     run = world.trainer(tmp_path, updates=4)
     save_state = run.accelerator.save_state
 
-    def failing(folder):
+    def failing(folder: str) -> None:
         save_state(folder)
         if run.update == 2:
             raise KeyboardInterrupt
@@ -136,7 +146,7 @@ def test_a_kill_in_the_middle_of_a_checkpoint_leaves_the_previous_one(tmp_path, 
     monkeypatch.setattr(run.accelerator, "save_state", failing)
     with pytest.raises(KeyboardInterrupt):
         run.train()
-    assert checkpoints.latest(tmp_path).name == "checkpoint-1"
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-1"]
     # when
     again = world.trainer(tmp_path, updates=4)
     again.train()
@@ -155,7 +165,7 @@ def test_a_kill_in_the_middle_of_a_checkpoint_leaves_the_previous_one(tmp_path, 
     ],
     ids=["separate value model", "lora", "top layers"],
 )
-def test_every_kind_of_run_resumes_bit_for_bit(changes, tmp_path):
+def test_every_kind_of_run_resumes_bit_for_bit(changes: dict[str, Any], tmp_path: Path) -> None:
     # given
     whole = world.trainer(tmp_path / "whole", **changes)
     whole.train()
@@ -172,12 +182,12 @@ def test_every_kind_of_run_resumes_bit_for_bit(changes, tmp_path):
     assert resumed.moments == whole.moments
 
 
-def test_a_reward_function_that_draws_numbers_goes_on_where_it_was(tmp_path):
+def test_a_reward_function_that_draws_numbers_goes_on_where_it_was(tmp_path: Path) -> None:
     # given
-    def noisy(_prompts, completions):
+    def noisy(_prompts: Sequence[Any], completions: Sequence[str]) -> list[float]:
         return [random.random() + torch.rand(()).item() for _ in completions]
 
-    def seeded(folder):
+    def seeded(folder: Path) -> PPOTrainer:
         random.seed(3)
         torch.manual_seed(3)
         return world.trainer(folder, noisy)
@@ -198,30 +208,29 @@ def test_a_reward_function_that_draws_numbers_goes_on_where_it_was(tmp_path):
     assert_identical(world.weights(resumed), world.weights(whole))
 
 
-def test_divergence_stops_with_what_and_when_and_keeps_the_checkpoint(tmp_path):
+def test_divergence_stops_with_what_and_when_and_keeps_the_checkpoint(tmp_path: Path) -> None:
     # given a reward that breaks the weights in the third update
-    run = world.trainer(tmp_path, updates=6, kl_limit=None)
-    improve = run.improve
+    class Poisoned(PPOTrainer):
+        def improve(self, minibatch: Experience) -> None:
+            if self.update == 2:
+                minibatch.advantages[0, 0] = torch.nan
+            super().improve(minibatch)
 
-    def poisoned(minibatch):
-        if run.update == 2:
-            minibatch.advantages[0, 0] = torch.nan
-        improve(minibatch)
-
-    run.improve = poisoned
+    settings = world.settings(updates=6, kl_limit=None)
+    run = Poisoned(world.policy(), world.tokenizer(), world.count_w5, world.prompts(), settings, tmp_path)
     # when, then
     with pytest.raises(UserError, match="gradient norm is nan in update 3"):
         run.train()
-    assert checkpoints.latest(tmp_path).name == "checkpoint-2"
+    assert max(path.name for path in tmp_path.glob("checkpoint-*")) == "checkpoint-2"
     assert all(torch.isfinite(value).all() for value in world.weights(run).values())
 
 
-def test_a_kl_beyond_the_limit_stops(tmp_path):
+def test_a_kl_beyond_the_limit_stops(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"KL to the reference is .* in update \d+, above kl_limit 0.001"):
         world.trainer(tmp_path, updates=20, learning_rate=1e-2, kl_limit=0.001).train()
 
 
-def test_a_collapsed_policy_stops(tmp_path):
+def test_a_collapsed_policy_stops(tmp_path: Path) -> None:
     # given a policy that says one thing
     policy = world.policy()
     with torch.no_grad():
@@ -229,7 +238,7 @@ def test_a_collapsed_policy_stops(tmp_path):
         policy.gpt_neox.final_layer_norm.weight.zero_()
         policy.gpt_neox.final_layer_norm.bias.fill_(1.0)
         policy.get_output_embeddings().weight[7].fill_(100.0)
-    run = world.PPOTrainer(
+    run = PPOTrainer(
         policy, world.tokenizer(), world.count_w5, world.prompts(), world.settings(collapse_patience=2), tmp_path
     )
     # when, then
@@ -237,7 +246,7 @@ def test_a_collapsed_policy_stops(tmp_path):
         run.train()
 
 
-def two_processes(configuration: str, script: str, folder: Path, changes: dict) -> None:
+def two_processes(configuration: str, script: str, folder: Path, changes: dict[str, Any]) -> None:
     """Trains in two processes that accelerate starts with one of our configurations."""
     launcher = ["-m", "accelerate.commands.launch", "--config_file", str(ACCELERATE / configuration)]
     ports = ["--main_process_port", "0", "--num_processes", "2"]
@@ -253,7 +262,7 @@ def assert_close(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor])
     """To 1e-5."""
     assert ours.keys() == theirs.keys()
     for name, value in theirs.items():
-        torch.testing.assert_close(ours[name], value, atol=1e-5, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(ours[name], value, atol=1e-5, rtol=0, msg=partial("{}: {}".format, name))
 
 
 @pytest.mark.parametrize(
@@ -263,7 +272,7 @@ def assert_close(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor])
         pytest.param({"device_batch_size": 1, "value": "policy_copy"}, id="accumulating", marks=pytest.mark.slow),
     ],
 )
-def test_two_processes_equal_one_with_the_same_global_batch(changes, tmp_path):
+def test_two_processes_equal_one_with_the_same_global_batch(changes: dict[str, Any], tmp_path: Path) -> None:
     # given
     changes = {"updates": 3, "learning_rate": 1e-4, **changes}
     process = start(tmp_path / "one", changes)
@@ -280,7 +289,7 @@ def test_two_processes_equal_one_with_the_same_global_batch(changes, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"lora": {"rank": 2}}], ids=["all weights", "lora"])
-def test_two_processes_that_share_out_the_weights_equal_one(changes, tmp_path):
+def test_two_processes_that_share_out_the_weights_equal_one(changes: dict[str, Any], tmp_path: Path) -> None:
     assert_two_equal_one("fsdp", changes, tmp_path)
 
 
@@ -288,12 +297,12 @@ def test_two_processes_that_share_out_the_weights_equal_one(changes, tmp_path):
 @pytest.mark.parametrize(
     "changes", [{}, {"device_batch_size": 1, "lora": {"rank": 2}}], ids=["all", "lora, accumulating"]
 )
-def test_two_processes_under_deepspeed_equal_one(changes, tmp_path):
+def test_two_processes_under_deepspeed_equal_one(changes: dict[str, Any], tmp_path: Path) -> None:
     pytest.importorskip("deepspeed")
     assert_two_equal_one("deepspeed", changes, tmp_path)
 
 
-def assert_two_equal_one(sharding, changes, tmp_path):
+def assert_two_equal_one(sharding: str, changes: dict[str, Any], tmp_path: Path) -> None:
     # given
     changes = {"updates": 2, "learning_rate": 1e-4, **changes}
     process = start(tmp_path / "one", changes)

@@ -2,16 +2,19 @@
 
 import io
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from tests.support import ppo_world as world
 from trustdag.artifacts import read_jsonl
-from trustdag.rl.trainer import learning_rate_factor
+from trustdag.rl.rollout import Prompt
+from trustdag.rl.trainer import PPOTrainer, learning_rate_factor
 
 
-def trained(folder, **changes) -> dict[str, torch.Tensor]:
+def trained(folder: Path, **changes: Any) -> dict[str, torch.Tensor]:
     """The weights after two updates; Adam's own rounding, which divides by tiny gradients, kept small."""
     run = world.trainer(folder, updates=2, learning_rate=1e-4, **changes)
     run.train()
@@ -23,19 +26,19 @@ def trained(folder, **changes) -> dict[str, torch.Tensor]:
     [{"device_batch_size": 3}, {"rollout_batch_size": 3}, {"gradient_checkpointing": True}],
     ids=lambda changes: next(iter(changes)),
 )
-def test_what_saves_memory_does_not_change_what_is_learnt(changes, tmp_path):
+def test_what_saves_memory_does_not_change_what_is_learnt(changes: dict[str, Any], tmp_path: Path) -> None:
     plain, lean = trained(tmp_path / "plain"), trained(tmp_path / "lean", **changes)
     for name, value in plain.items():
         torch.testing.assert_close(lean[name], value, atol=1e-5, rtol=0)
 
 
-def test_prompts_may_be_conversations(tmp_path):
+def test_prompts_may_be_conversations(tmp_path: Path) -> None:
     # given the same prompts as texts and as conversations
-    texts = world.prompts()
-    conversations = [[{"role": "user", "content": text}] for text in texts]
+    texts: list[Prompt] = [*world.prompts()]
+    conversations: list[Prompt] = [[{"role": "user", "content": text}] for text in world.prompts()]
     # when
     for name, prompts in (("texts", texts), ("conversations", conversations)):
-        world.PPOTrainer(
+        PPOTrainer(
             world.policy(),
             world.tokenizer(),
             world.count_w5,
@@ -45,11 +48,11 @@ def test_prompts_may_be_conversations(tmp_path):
             prompt_format="plain",
         ).train()
     # then
-    texts, conversations = (read_jsonl(tmp_path / name / "samples.jsonl") for name in ("texts", "conversations"))
-    assert texts == conversations
+    samples = [read_jsonl(tmp_path / name / "samples.jsonl") for name in ("texts", "conversations")]
+    assert samples[0] == samples[1]
 
 
-def test_temperature_is_one_thing_in_sampling_reference_and_learning(tmp_path):
+def test_temperature_is_one_thing_in_sampling_reference_and_learning(tmp_path: Path) -> None:
     # given one optimizer step, so that the policy is compared with itself
     run = world.trainer(tmp_path, updates=1, epochs=1, minibatches=1, temperature=0.6)
     # when
@@ -60,10 +63,11 @@ def test_temperature_is_one_thing_in_sampling_reference_and_learning(tmp_path):
     assert line["approx_kl"] == pytest.approx(0, abs=1e-6)
 
 
-def test_the_references_logits_exist_for_a_minibatch_at_a_time(tmp_path):
+def test_the_references_logits_exist_for_a_minibatch_at_a_time(tmp_path: Path) -> None:
     # given 8 replies of at most 8 tokens in 4 minibatches
     run = world.trainer(tmp_path, minibatches=4)
-    seen = []
+    seen: list[int] = []
+    assert run.reference is not None
     run.reference.get_output_embeddings().register_forward_hook(lambda _module, _args, out: seen.append(len(out)))
     # when
     batch = run.rollout(run.next_prompts())
@@ -73,8 +77,8 @@ def test_the_references_logits_exist_for_a_minibatch_at_a_time(tmp_path):
 
 
 class TestLearningRate:
-    def test_it_rises_and_falls_as_the_schedule_says(self):
-        def factors(schedule):
+    def test_it_rises_and_falls_as_the_schedule_says(self) -> None:
+        def factors(schedule: str) -> list[float]:
             settings = world.settings(updates=6, warmup=0.34, schedule=schedule)
             return [learning_rate_factor(settings, update) for update in range(6)]
 
@@ -82,7 +86,7 @@ class TestLearningRate:
         assert factors("linear") == pytest.approx([1 / 3, 2 / 3, 1, 0.75, 0.5, 0.25])
         assert factors("cosine")[2:] == pytest.approx([1, 0.8535534, 0.5, 0.1464466])
 
-    def test_it_is_what_is_logged(self, tmp_path):
+    def test_it_is_what_is_logged(self, tmp_path: Path) -> None:
         world.trainer(tmp_path, schedule="linear", warmup=0.0, learning_rate=1e-3).train()
         logged = [line["learning_rate"] for line in read_jsonl(tmp_path / "metrics.jsonl")]
         assert logged == pytest.approx([1e-3, 0.75e-3, 0.5e-3, 0.25e-3])
@@ -95,16 +99,19 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_terminal_gets_a_bar_and_a_log_gets_lines(tmp_path, monkeypatch, capsys):
+def test_a_terminal_gets_a_bar_and_a_log_gets_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     # when output goes to a file
     world.trainer(tmp_path / "log").train()
     # then
     assert "ppo 4/4: reward " in capsys.readouterr().out
     # when it goes to a terminal
-    monkeypatch.setattr(sys, "stderr", Terminal())
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
     world.trainer(tmp_path / "terminal").train()
     # then
-    shown = sys.stderr.getvalue()
+    shown = terminal.getvalue()
     assert "ppo: 100%" in shown
     assert "KL " in shown
     assert "ppo 4/4" not in capsys.readouterr().out

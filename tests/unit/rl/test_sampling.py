@@ -4,10 +4,12 @@ import functools
 
 import pytest
 import torch
+from transformers import DynamicCache
 
 from tests.support import ppo_world as world
+from trustdag.generation.decode import DecodingRules
 from trustdag.rl.model import ActorCritic
-from trustdag.rl.sampling import SamplingRules, generate, sample
+from trustdag.rl.sampling import SHRINK_AT, draw_tokens, sample_replies
 
 TEMPERATURE = 0.8
 
@@ -19,9 +21,13 @@ def actor() -> ActorCritic:
     return ActorCritic(world.policy(), None, head, TEMPERATURE).eval()
 
 
-def naive(actor: ActorCritic, prompt: list[int], uniforms: torch.Tensor, limit: int):
+def naive(
+    actor: ActorCritic, prompt: list[int], uniforms: torch.Tensor, limit: int
+) -> tuple[list[int], list[float], list[float]]:
     """Tokens, log-probabilities and values of one reply, without batch, cache or padding."""
-    tokens, logprobs, values = list(prompt), [], []
+    tokens = list(prompt)
+    logprobs: list[float] = []
+    values: list[float] = []
     with torch.no_grad():
         for step in range(limit):
             output = actor.policy(input_ids=torch.tensor([tokens]), output_hidden_states=True)
@@ -44,34 +50,36 @@ PROMPTS = [[5, 6, 7, 8, 9], [3], [4, 9, 2], [11] * 8, [3, 3], [20, 21, 22], [30]
 
 
 @pytest.mark.parametrize("size", [None, 3, 1])
-def test_replies_equal_the_naive_ones_on_ragged_prompts_and_early_ends(actor, size):
+def test_replies_equal_the_naive_ones_on_ragged_prompts_and_early_ends(actor: ActorCritic, size: int | None) -> None:
     # given
     limit = 12
     uniforms = torch.rand(len(PROMPTS), limit, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     # when
     step = functools.partial(actor, "step")
-    rules = SamplingRules(limit, (world.END,), world.PAD, size)
-    found = generate(step, actor.policy.config, PROMPTS, uniforms, rules)
+    rules = DecodingRules(limit, (world.END,), world.PAD, SHRINK_AT)
+    replies = sample_replies(step, actor.policy.config, PROMPTS, uniforms, rules, size)
     # then
-    lengths = found.lengths.tolist()
+    lengths = replies.lengths.tolist()
     assert min(lengths) < limit, "the case has no early end"
-    assert found.tokens.shape[1] == max(lengths)
+    assert replies.tokens.shape[1] == max(lengths)
     for row, prompt in enumerate(PROMPTS):
         tokens, logprobs, values = naive(actor, prompt, uniforms[row], limit)
         length = lengths[row]
-        assert found.tokens[row, :length].tolist() == tokens
-        assert bool(found.ended[row]) == (tokens[-1] == world.END)
-        torch.testing.assert_close(found.logprobs[row, :length], torch.tensor(logprobs), atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(found.values[row, :length], torch.tensor(values), atol=1e-5, rtol=1e-5)
-        assert found.tokens[row, length:].eq(world.PAD).all()
-        assert found.logprobs[row, length:].eq(0).all()
+        assert replies.tokens[row, :length].tolist() == tokens
+        assert bool(replies.ended[row]) == (tokens[-1] == world.END)
+        torch.testing.assert_close(replies.logprobs[row, :length], torch.tensor(logprobs), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(replies.values[row, :length], torch.tensor(values), atol=1e-5, rtol=1e-5)
+        assert replies.tokens[row, length:].eq(world.PAD).all()
+        assert replies.logprobs[row, length:].eq(0).all()
 
 
-def test_generation_stops_when_every_row_has_ended():
+def test_generation_stops_when_every_row_has_ended() -> None:
     # given a policy that always ends at once
-    steps = []
+    steps: list[torch.Size] = []
 
-    def step(tokens, attention_mask, positions, cache):
+    def step(
+        tokens: torch.Tensor, _mask: torch.Tensor | None, _positions: torch.Tensor, _cache: DynamicCache
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         steps.append(tokens.shape)
         logits = torch.full((len(tokens), world.VOCABULARY), -1e9)
         logits[:, world.END] = 0.0
@@ -79,18 +87,21 @@ def test_generation_stops_when_every_row_has_ended():
 
     # when
     uniforms = torch.rand(3, 50, dtype=torch.float64)
-    found = generate(step, world.config(), [[2], [3], [4]], uniforms, SamplingRules(50, (world.END,), world.PAD))
+    rules = DecodingRules(50, (world.END,), world.PAD, SHRINK_AT)
+    replies = sample_replies(step, world.config(), [[2], [3], [4]], uniforms, rules)
     # then
     assert len(steps) == 1
-    assert found.lengths.tolist() == [1, 1, 1]
-    assert found.ended.all()
+    assert replies.lengths.tolist() == [1, 1, 1]
+    assert replies.ended.all()
 
 
-def test_ended_rows_leave_the_batch():
+def test_ended_rows_leave_the_batch() -> None:
     # given a policy under which row i ends after i + 1 tokens
-    sizes = []
+    sizes: list[int] = []
 
-    def step(tokens, attention_mask, positions, cache):
+    def step(
+        tokens: torch.Tensor, _mask: torch.Tensor | None, _positions: torch.Tensor, cache: DynamicCache
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         sizes.append(len(tokens))
         logits = torch.full((len(tokens), world.VOCABULARY), -1e9)
         for row, token in enumerate(tokens[:, -1].tolist()):
@@ -104,29 +115,28 @@ def test_ended_rows_leave_the_batch():
     # when
     prompts = [[3 + row] for row in range(8)]
     uniforms = torch.rand(8, 20, dtype=torch.float64)
-    config = world.config()
-
-    found = generate(step, config, prompts, uniforms, SamplingRules(20, (world.END,), world.PAD))
+    rules = DecodingRules(20, (world.END,), world.PAD, SHRINK_AT)
+    replies = sample_replies(step, world.config(), prompts, uniforms, rules)
     # then
-    assert found.lengths.tolist() == [2 + row for row in range(8)]
+    assert replies.lengths.tolist() == [2 + row for row in range(8)]
     assert sizes[0] == 8
     assert sizes[-1] < 4
 
 
-class TestSample:
-    def test_draws_have_the_probabilities(self):
+class TestDrawTokens:
+    def test_draws_have_the_probabilities(self) -> None:
         # given
         logits = torch.tensor([[0.0, 1.0, 2.0, -1.0]])
         uniforms = (torch.arange(10_000, dtype=torch.float64) + 0.5) / 10_000
         # when
-        tokens, logprobs = sample(logits.expand(10_000, 4), uniforms)
+        tokens, logprobs = draw_tokens(logits.expand(10_000, 4), uniforms)
         # then
         shares = torch.bincount(tokens, minlength=4) / 10_000
         torch.testing.assert_close(shares, logits[0].softmax(-1), atol=2e-4, rtol=0)
         torch.testing.assert_close(logprobs, logits[0].log_softmax(-1)[tokens])
 
-    def test_a_token_of_probability_0_is_never_drawn(self):
+    def test_a_token_of_probability_0_is_never_drawn(self) -> None:
         logits = torch.tensor([[-torch.inf, 0.0, -torch.inf, 0.0, -torch.inf]])
         for uniform in (0.0, 0.5, 1 - 2**-53):
-            tokens, _ = sample(logits, torch.tensor([uniform], dtype=torch.float64))
+            tokens, _ = draw_tokens(logits, torch.tensor([uniform], dtype=torch.float64))
             assert int(tokens) in (1, 3)

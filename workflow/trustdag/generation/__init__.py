@@ -1,1 +1,1 @@
-"""The engines that ask a model: sampling and likelihood, the same for every vertical."""
+"""Generation of replies and likelihoods, the same for every vertical; and the decoding loop that PPO shares."""

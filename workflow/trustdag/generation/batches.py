@@ -1,4 +1,4 @@
-"""Which questions are asked together: a plan that follows from the questions and settings alone."""
+"""The plan of batches: it follows from the requests and settings alone, so a resumed run has the same."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -8,62 +8,68 @@ from typing import Any
 from trustdag.errors import UserError
 from trustdag.generation.prompts import EncodedItem
 
-ALIKE = 16
-"""Where many prompts start with the same tokens, so many, they are asked together and the start is read once."""
-MANY = 32
+PREFIX_TOKENS = 16
+"""Prompts that share their first tokens, this many, are batched together, so that the prefix is computed once..."""
+MIN_GROUP = 32
+"""...if there are at least this many of them."""
 
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """Part of a batch: one question, asked for these replies or its options' likelihood, or both by one reading."""
+    """Part of a batch: one item, and whether its replies, its options' likelihood or both are computed."""
 
-    question: EncodedItem
+    item: EncodedItem
     samples: tuple[int, ...]
+    """The numbers of the replies to sample."""
     likelihood: bool = False
+    """Whether to compute the likelihood of the item's options."""
 
     @property
     def rows(self) -> int:
-        """Rows that it takes in forward passes: its replies."""
-        return len(self.samples) + self.likelihood * len(self.question.options)
+        """Rows of its result: replies and options."""
+        return len(self.samples) + self.likelihood * len(self.item.options)
 
     @property
     def prompt(self) -> tuple[int, ...]:
-        """What is read; where both are asked, a question's prompt and context are the same."""
-        return self.question.prompt if self.samples else self.question.context
+        """What is read. A request for both has one text as prompt and context."""
+        return self.item.prompt if self.samples else self.item.context
 
 
 def plan(requests: Sequence[GenerationRequest], batch_tokens: int, new_tokens: int) -> list[list[GenerationRequest]]:
-    """The batches, longest first: each holds at most `batch_tokens` (rows x length, padding included) or one request.
+    """Divides requests into batches, longest first, so that memory runs out at the start or not at all.
 
-    Longest first, so that memory runs out at the start or not at all.
+    Args:
+        requests: What is to be computed.
+        batch_tokens: The most tokens (rows x length, padding included) in a batch of more than one request.
+        new_tokens: Tokens of the longest reply.
     """
-    starts = Counter(_start(request) for request in requests)
-    common = {start for start, count in starts.items() if count >= MANY}
-    ordered = sorted(
-        requests,
-        key=lambda request: (_start(request) if _start(request) in common else (), -_length(request, new_tokens)),
-    )
+    prefixes = Counter(_prefix(request) for request in requests)
+    common = {prefix for prefix, count in prefixes.items() if count >= MIN_GROUP}
+
+    def group_of(request: GenerationRequest) -> tuple[int, ...]:
+        return _prefix(request) if _prefix(request) in common else ()
+
+    ordered = sorted(requests, key=lambda request: (group_of(request), -_length(request, new_tokens)))
     batches: list[list[GenerationRequest]] = []
     rows, longest, group = 0, 0, None
     for request in ordered:
-        start = _start(request) if _start(request) in common else ()
-        longest = max(longest, _length(request, new_tokens)) if start == group else 0
-        if start == group and (rows + request.rows) * longest <= batch_tokens:
+        longest = max(longest, _length(request, new_tokens)) if group_of(request) == group else 0
+        if group_of(request) == group and (rows + request.rows) * longest <= batch_tokens:
             batches[-1].append(request)
             rows += request.rows
         else:
             batches.append([request])
-            rows, longest, group = request.rows, _length(request, new_tokens), start
+            rows, longest, group = request.rows, _length(request, new_tokens), group_of(request)
     return sorted(batches, key=lambda batch: -max(_length(request, new_tokens) for request in batch))
 
 
-def _start(request: GenerationRequest) -> tuple[int, ...]:
-    return request.prompt[:ALIKE]
+def _prefix(request: GenerationRequest) -> tuple[int, ...]:
+    return request.prompt[:PREFIX_TOKENS]
 
 
 def _length(request: GenerationRequest, new_tokens: int) -> int:
     """Positions of the longest row that the request needs."""
-    longest = max(map(len, request.question.options)) if request.likelihood else 0
+    longest = max(map(len, request.item.options)) if request.likelihood else 0
     return len(request.prompt) + max(new_tokens if request.samples else 0, longest)
 
 
@@ -72,9 +78,18 @@ def run_within_memory(
     run: Callable[[list[GenerationRequest]], list[Any]],
     out_of_memory: Callable[[BaseException], bool],
 ) -> Iterator[list[Any]]:
-    """`run` of the batch or, where memory runs out, of its halves, and of theirs: yields the result of each part.
+    """Runs a batch; where memory runs out, halves it until its parts fit.
 
-    Raises UserError where one row alone does not fit.
+    Args:
+        batch: The batch.
+        run: Computes the replies of a batch.
+        out_of_memory: Whether an error of `run` says that memory ran out.
+
+    Yields:
+        The result of `run` for each part.
+
+    Raises:
+        UserError: One row alone does not fit.
     """
     try:
         result = run(batch)
@@ -83,7 +98,7 @@ def run_within_memory(
             raise
         halves = _halves(batch)
         if halves is None:
-            name = batch[0].question.item
+            name = batch[0].item.item
             raise UserError(f"item {name} does not fit in memory by itself; use a machine with more") from error
     else:
         yield result
@@ -98,10 +113,10 @@ def _halves(batch: list[GenerationRequest]) -> tuple[list[GenerationRequest], li
         return batch[:middle], batch[middle:]
     request = batch[0]
     if request.samples and request.likelihood:
-        return [GenerationRequest(request.question, request.samples)], [GenerationRequest(request.question, (), True)]
+        return [GenerationRequest(request.item, request.samples)], [GenerationRequest(request.item, (), True)]
     if len(request.samples) < 2:
         return None
     middle = len(request.samples) // 2
-    return [GenerationRequest(request.question, request.samples[:middle])], [
-        GenerationRequest(request.question, request.samples[middle:])
+    return [GenerationRequest(request.item, request.samples[:middle])], [
+        GenerationRequest(request.item, request.samples[middle:])
     ]

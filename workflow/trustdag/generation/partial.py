@@ -1,4 +1,4 @@
-"""Replies as they come, in a file beside the output, so that a killed run goes on where it stopped."""
+"""Finished replies in a file beside the output, so that a killed run resumes where it stopped."""
 
 import json
 import os
@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-Reply = dict[str, Any]
+ReplyRow = dict[str, Any]
+"""One reply with the columns of `tables.REPLY_COLUMNS`."""
 
 
 class PartialReplies:
-    """An append-only file of JSON lines: a header with the run's key, then one line a batch of finished replies.
+    """An append-only file of JSON lines: a header with the run's key, then one line for each batch of finished replies.
 
-    A file with another key (other items, model or settings) is begun anew. A line that a kill cut short is dropped.
+    A file with another key (other items, model or settings) is overwritten. A line that a kill cut short is dropped.
     """
 
     def __init__(self, path: Path, key: str) -> None:
         self.path = path
-        self.done: list[Reply] = []
+        self.done: list[ReplyRow] = []
         whole = self._read(key) if path.exists() else 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._handle = path.open("r+b" if whole else "wb")
@@ -27,20 +28,20 @@ class PartialReplies:
             self._write({"key": key})
 
     def _read(self, key: str) -> int:
-        """Loads the finished replies; returns how many bytes of the file are whole, 0 if it is another run's."""
+        """Loads the finished replies. Returns how many bytes of the file are complete, 0 if it is another run's."""
         whole = 0
-        for at, line in enumerate(self.path.read_bytes().splitlines(keepends=True)):
+        for number, line in enumerate(self.path.read_bytes().splitlines(keepends=True)):
             if not line.endswith(b"\n"):
                 break
             value = json.loads(line)
-            if at == 0 and value != {"key": key}:
+            if number == 0 and value != {"key": key}:
                 return 0
-            if at:
+            if number:
                 self.done += value
             whole += len(line)
         return whole
 
-    def add(self, replies: Sequence[Reply]) -> None:
+    def add(self, replies: Sequence[ReplyRow]) -> None:
         """Stores a batch's replies; they are on disk when this returns."""
         self._write(list(replies))
 

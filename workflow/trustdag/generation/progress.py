@@ -1,4 +1,4 @@
-"""How far a run is and how long it still takes, on stderr."""
+"""Progress of a generation run and its remaining time, on stderr."""
 
 import sys
 import time
@@ -7,10 +7,10 @@ from typing import TextIO
 from trustdag.progress import duration
 
 
-class Progress:
-    """Counts replies; at most one line every `interval` seconds, and one at the end.
+class ReplyProgress:
+    """Counts replies and prints at most one line every `interval` seconds, and one at the end.
 
-    Time left is reckoned from tokens, since batches come longest first.
+    The remaining time is estimated from tokens, because batches come longest first.
     """
 
     def __init__(self, name: str, replies: int, work: int, out: TextIO | None = None, interval: float = 5.0) -> None:
@@ -20,7 +20,7 @@ class Progress:
         self.started = self.shown = time.monotonic()
 
     def add(self, replies: int, work: int) -> None:
-        """Notes finished replies and the tokens that they took."""
+        """Adds finished replies and the tokens that they took."""
         self.done += replies
         self.worked += work
         now = time.monotonic()

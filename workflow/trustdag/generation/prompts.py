@@ -1,4 +1,4 @@
-"""Items to token ids: how a question and its options are written for a model, and where a reply ends."""
+"""Items to token ids: how prompts and options are encoded for a model, and where a reply ends."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 SPEAKERS = ("\n\nHuman:", "\n\nAssistant:")
-"""In HH-RLHF's transcript a reply ends where the next turn starts, even if the model has not learnt to end a text."""
+"""In the format `hh` a reply ends where the next turn starts, even if the model has not learned to end a text."""
 
 Ids = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class EncodedItem:
-    """One item as a model is asked it, in token ids."""
+    """One item in token ids."""
 
     item: str
     generate: bool
@@ -36,38 +36,48 @@ class EncodedItem:
 def encode_items(
     items: "pd.DataFrame", tokenizer: "PreTrainedTokenizerBase", prompt_format: PromptFormat
 ) -> list[EncodedItem]:
-    """Every item tokenised, in order.
+    """Tokenizes the items.
 
-    An option's ids are those of prompt and option together less the prompt's, as in lm-evaluation-harness: the text is
-    tokenised as the model would meet it, and white space at the prompt's end belongs to the option.
-    Raises UserError for an item whose prompt or option has no token.
+    An option's ids are those of prompt and option together without the prompt's, as in lm-evaluation-harness: the text
+    is tokenized as a model reads it, and white space at the prompt's end belongs to the option.
+
+    Args:
+        items: A vertical's items, with the columns `tables.ITEM_COLUMNS`.
+        tokenizer: The model's tokenizer.
+        prompt_format: How a prompt is rendered.
+
+    Returns:
+        One encoded item for each row, in order.
+
+    Raises:
+        UserError: The prompt or an option of an item has no token.
     """
     if items.empty:
         return []
     texts = [render(list(messages), tokenizer, prompt_format) for messages in items["messages"]]
-    options = [tuple(several) for several in items["options"]]
+    options = [tuple(item_options) for item_options in items["options"]]
     prompts = encode_prompts(texts, tokenizer, prompt_format)
     bare = [text.rstrip() for text in texts]
     contexts = prompts if bare == texts else encode_prompts(bare, tokenizer, prompt_format)
     joint = [
         text + _continuation(text, option, prompt_format)
-        for text, several in zip(texts, options, strict=True)
-        for option in several
+        for text, item_options in zip(texts, options, strict=True)
+        for option in item_options
     ]
     whole = iter(zip(joint, encode_prompts(joint, tokenizer, prompt_format) if joint else [], strict=True))
     encoded = []
-    for item, generate, prompt, context, start, several in zip(
+    for item, generate, prompt, context, start, item_options in zip(
         items["item"], items["generate"], prompts, contexts, bare, options, strict=True
     ):
         if not context:
-            raise UserError(f"item {item}: its prompt has no token; a model cannot be asked nothing")
+            raise UserError(f"item {item}: its prompt has no token; drop the item or give it a text")
         ids = []
-        for option in several:
+        for option in item_options:
             text, both = next(whole)
             ids.append(tuple(continuation_ids(context, both, text[len(start) :], tokenizer)))
             if not ids[-1]:
                 raise UserError(f"item {item}: its option {option!r} has no token; an option must have a text")
-        encoded.append(EncodedItem(item, bool(generate), tuple(prompt), tuple(context), tuple(ids), several))
+        encoded.append(EncodedItem(item, bool(generate), tuple(prompt), tuple(context), tuple(ids), item_options))
     return encoded
 
 
@@ -79,11 +89,11 @@ def _continuation(prompt: str, option: str, prompt_format: PromptFormat) -> str:
 
 
 def stops(prompt_format: PromptFormat) -> tuple[str, ...]:
-    """Texts that end a reply, beside the model's end tokens."""
+    """Texts that end a reply, in addition to the model's end tokens."""
     return SPEAKERS if prompt_format == "hh" else ()
 
 
 def until_stop(text: str, stop: Sequence[str]) -> int | None:
-    """Where the first of the stop texts starts, or None."""
-    found = [at for at in (text.find(each) for each in stop) if at >= 0]
-    return min(found, default=None)
+    """The index at which the first of the stop texts starts, or None."""
+    starts = [start for start in (text.find(stop_text) for stop_text in stop) if start >= 0]
+    return min(starts, default=None)

@@ -1,4 +1,4 @@
-"""Generation jobs: one vertical's items and a model folder in, replies out."""
+"""A generation job: from one vertical's items and a model folder to replies."""
 
 import sys
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class GenerationTask:
     settings: GenerateSettings
 
     def key(self, model: Path, prompt_format: PromptFormat) -> str:
-        """A digest of all that the replies depend on; `batch_tokens` changes none of them."""
+        """A digest of all that the replies depend on; `batch_tokens` is not part of it."""
         sampling = self.settings.model_dump_json(exclude={"batch_tokens"})
         parts = [sha256_file(self.items), model_digest(model), sampling, prompt_format, code_of("generation.run")]
         return sha256_text(parts)
@@ -35,7 +35,7 @@ class GenerationTask:
 def generate(task: GenerationTask, model: Path, prompt_format: PromptFormat, out: Path) -> None:
     """Generates the model's replies to every item and writes them to `out`, atomically.
 
-    Finished replies are kept in a hidden file beside `out` until then: a killed run goes on where it stopped.
+    Finished replies are kept in a hidden file beside `out` until then: a killed run resumes where it stopped.
 
     Args:
         task: The items and how replies to them are sampled.
@@ -81,6 +81,6 @@ def _load(model: Path, prompt_format: PromptFormat) -> "tuple[PreTrainedModel, P
 
     tokenizer = load_tokenizer(model)
     if prompt_format == "chat" and not tokenizer.chat_template:
-        raise UserError(f"{model}: the tokenizer has no chat template; ask this model in format `hh` or `plain`")
+        raise UserError(f"{model}: the tokenizer has no chat template; set prompt_format to hh or plain")
     policy = load_policy(model, torch.bfloat16 if choose_bf16("auto") else torch.float32)
     return policy.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer

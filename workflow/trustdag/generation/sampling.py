@@ -1,15 +1,19 @@
-"""Chooses the next tokens, and says by how much: where it was close, rounding may have decided. Pure.
+"""Token selection with its margin; a small margin means that rounding may have decided. Pure functions.
 
-Sampling is Gumbel-max (Gumbel 1954; Maddison et al. 2014): the token whose log-probability plus noise of its own is
-highest. Unlike the inverted distribution function, whose steps lie as close as tokens are unlikely, it is seldom close.
+Sampling is Gumbel-max (Gumbel 1954; Maddison et al. 2014): the token whose log-probability plus its own noise is
+highest. Small margins are rare with it; inverting the distribution function has one for every unlikely token.
 """
 
 import hashlib
+from collections.abc import Sequence
 from math import isqrt
 from typing import NamedTuple
 
 import numpy as np
 import torch
+
+from trustdag.generation.decode import Choose, State, TokenChoice
+from trustdag.generation.settings import GenerateSettings
 
 
 class Choice(NamedTuple):
@@ -18,7 +22,7 @@ class Choice(NamedTuple):
     tokens: torch.Tensor
     """(rows,)"""
     margins: torch.Tensor
-    """(rows,), the lead over what would have been chosen else, as a share of the largest logit."""
+    """(rows,), the lead over the second choice, as a share of the largest logit."""
 
 
 def most_likely(logits: torch.Tensor) -> Choice:
@@ -28,10 +32,15 @@ def most_likely(logits: torch.Tensor) -> Choice:
 
 
 def draw(logits: torch.Tensor, noise: torch.Tensor, temperature: float, vocabulary: int | None = None) -> Choice:
-    """A token of each row of `logits` (rows, at most vocabulary), drawn with `noise` (rows, `noise_size(vocabulary)`).
+    """Draws a token for each row in two stages, each Gumbel-max: a block of tokens, then a token of that block.
 
-    In two stages, each Gumbel-max: a block of tokens by its probability, then a token of that block. So a vocabulary of
-    50,000 takes 448 random numbers.
+    So a vocabulary of 50,000 takes 448 random numbers.
+
+    Args:
+        logits: (rows, at most vocabulary).
+        noise: (rows, `noise_size(vocabulary)`) Gumbel noise.
+        temperature: Divides the logits; above 0.
+        vocabulary: Tokens that the noise was made for. None: as many as there are logits.
     """
     scaled = logits / temperature
     blocks, width = _blocks(vocabulary or logits.shape[-1])
@@ -46,7 +55,16 @@ def draw(logits: torch.Tensor, noise: torch.Tensor, temperature: float, vocabula
 
 
 def nucleus(logits: torch.Tensor, top_p: float, temperature: float) -> torch.Tensor:
-    """The logits (rows, vocabulary), minus infinity outside of the smallest set of tokens of probability `top_p`."""
+    """The logits, minus infinity outside the smallest set of tokens with probability `top_p`.
+
+    Args:
+        logits: (rows, vocabulary).
+        top_p: The probability of the set, in (0, 1].
+        temperature: Divides the logits; above 0.
+
+    Returns:
+        (rows, vocabulary).
+    """
     ranked, order = torch.softmax(logits / temperature, -1).sort(dim=-1, descending=True, stable=True)
     before = ranked.cumsum(-1, dtype=torch.float64) - ranked
     outside = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, order, before >= top_p)
@@ -54,9 +72,19 @@ def nucleus(logits: torch.Tensor, top_p: float, temperature: float) -> torch.Ten
 
 
 def noise(seed: int, item: str, sample: int, length: int, vocabulary: int) -> np.ndarray:
-    """The Gumbel noise that a sampled reply is drawn with, shape (length, `noise_size(vocabulary)`).
+    """The Gumbel noise of one sampled reply.
 
     A counter-based generator (Philox) keyed by seed, item and sample: no other reply, batch or order changes it.
+
+    Args:
+        seed: The seed of the sampling.
+        item: The item's name.
+        sample: The number of the reply among the item's.
+        length: Tokens of the longest reply.
+        vocabulary: Tokens of the vocabulary.
+
+    Returns:
+        (length, `noise_size(vocabulary)`), float32.
     """
     key = hashlib.sha256(f"{seed}\0{item}\0{sample}".encode()).digest()[:16]
     generator = np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))
@@ -64,18 +92,18 @@ def noise(seed: int, item: str, sample: int, length: int, vocabulary: int) -> np
 
 
 def noise_size(vocabulary: int) -> int:
-    """Random numbers that one token takes."""
+    """The random numbers that one token takes."""
     return sum(_blocks(vocabulary))
 
 
 def _blocks(vocabulary: int) -> tuple[int, int]:
-    """How many blocks of how many tokens hold the vocabulary, at least two of each: about its square root."""
+    """The number of blocks and their width, both about the vocabulary's square root and at least 2."""
     width = isqrt(max(vocabulary, 2) - 1) + 1
     return max(2, -(-vocabulary // width)), width
 
 
 def _highest(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where each row's highest score lies, and by how much it leads the second: both (rows,)."""
+    """The index of each row's highest score and its lead over the second highest: both (rows,)."""
     values, places = scores.topk(2)
     return places[:, 0], values[:, 0] - values[:, 1]
 
@@ -83,3 +111,36 @@ def _highest(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def _largest(logits: torch.Tensor) -> torch.Tensor:
     """Each row's largest logit in magnitude: (rows,)."""
     return torch.maximum(logits.amax(-1), -logits.amin(-1))
+
+
+def chooser(settings: GenerateSettings, replies: Sequence[tuple[str, int]], logits: torch.Tensor, known: int) -> Choose:
+    """How evaluation chooses tokens: by the settings' temperature and nucleus, with the noise of each reply.
+
+    Log-probabilities are the model's own, at temperature 1 and without a nucleus.
+
+    Args:
+        settings: The sampling settings.
+        replies: Item and sample number of each row of the batch.
+        logits: (rows, vocabulary), logits like those to choose from; for their size and device.
+        known: Tokens of the tokenizer: the output layer's others are padding and are never chosen.
+    """
+    temperature, top_p, length = settings.temperature, settings.top_p, settings.max_new_tokens
+    vocabulary = logits.shape[-1]
+    if temperature == 0:
+        return lambda state, _rows, _step: _with_logprobs(most_likely(state.logits[:, :known]), state.logits)
+    table = np.stack([noise(settings.seed, item, sample, length, vocabulary) for item, sample in replies])
+    noises = torch.from_numpy(table).to(logits.device)
+
+    def choose(state: State, rows: torch.Tensor, step: int) -> TokenChoice:
+        candidates = state.logits[:, :known]
+        if top_p < 1:
+            candidates = nucleus(candidates, top_p, temperature)
+        return _with_logprobs(draw(candidates, noises[rows, step], temperature, vocabulary), state.logits)
+
+    return choose
+
+
+def _with_logprobs(choice: Choice, logits: torch.Tensor) -> TokenChoice:
+    """The choice with the log-probability of its tokens, and its margins to keep."""
+    logprobs = logits.gather(1, choice.tokens[:, None])[:, 0] - logits.logsumexp(-1)
+    return TokenChoice(choice.tokens, logprobs, choice.margins)

@@ -16,11 +16,11 @@ REPLY_COLUMNS = ("item", "kind", "sample", "reply", "logprob", "tokens", "ended"
 
 
 def read_items(path: Path, gold: Iterable[str] = ()) -> "pd.DataFrame":
-    """Items with the contract's columns and these gold columns. Raises UserError if the file is not one of items."""
+    """Items with the contract's columns and these gold columns. Raises UserError if the file is no table of items."""
     items = read_table(path, (*ITEM_COLUMNS, *gold), "items")
     repeated = items["item"][items["item"].duplicated()]
     if len(repeated):
-        raise UserError(f"{path}: item {repeated.iloc[0]} stands {1 + (repeated == repeated.iloc[0]).sum()} times")
+        raise UserError(f"{path}: item {repeated.iloc[0]} occurs {1 + (repeated == repeated.iloc[0]).sum()} times")
     return items
 
 
@@ -36,5 +36,5 @@ def _plain(value: Any) -> Any:
 
 
 def read_replies(path: Path) -> "pd.DataFrame":
-    """Replies with the contract's columns. Raises UserError if the file is not one of replies."""
+    """Replies with the contract's columns. Raises UserError if the file is no table of replies."""
     return read_table(path, REPLY_COLUMNS, "replies")

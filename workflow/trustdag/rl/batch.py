@@ -1,4 +1,4 @@
-"""The replies of one update, of all processes, and all that is known about them."""
+"""The replies of one update, of all processes, with their scores, log-probabilities and values."""
 
 from dataclasses import dataclass, fields, replace
 from typing import TypeVar
@@ -13,7 +13,7 @@ from trustdag.rl.model import Sequences
 class Batch:
     """B replies; (B, T) fields are zero outside `mask`.
 
-    Every process holds the whole batch, which is small beside a model: so statistics over it need no communication.
+    Every process holds the whole batch, which is small compared with a model: statistics need no communication.
     """
 
     tokens: Tensor
@@ -27,7 +27,7 @@ class Batch:
     scores: Tensor
     """(B,) raw rewards."""
     logprobs: Tensor
-    """(B, T) of the policy that wrote the reply."""
+    """(B, T) of the policy that sampled the reply."""
     ref_logprobs: Tensor
     """(B, T) of the reference."""
     values: Tensor
@@ -72,9 +72,18 @@ def scatter(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def splits(lengths: Tensor, parts: int, part: int, size: int | None) -> list[Tensor]:
-    """The rows that process `part` of `parts` takes, in groups of at most `size` and of similar length.
+    """The rows of one process, in groups of similar length.
 
     Rows are dealt out in order of length, so that processes have equal work and groups little padding.
+
+    Args:
+        lengths: (B,) tokens of each row.
+        parts: Number of processes.
+        part: The process, counted from 0.
+        size: The most rows in a group. None: one group.
+
+    Returns:
+        Row numbers, one tensor for each group.
     """
     rows = torch.argsort(lengths, stable=True)[part::parts]
     return list(rows.split(size or len(rows)))

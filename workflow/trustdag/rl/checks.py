@@ -1,4 +1,4 @@
-"""What would go wrong later, found before the first rollout."""
+"""Validates settings, models, tokenizer and prompts before the first rollout."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -23,12 +23,16 @@ def check_division(settings: PPOSettings, processes: int) -> None:
             f"batch_size: {settings.batch_size} replies do not divide into {settings.minibatches} minibatches on "
             f"{processes} processes; take a multiple of {parts}, such as {near}"
         )
+
+
+def check_trained_weights(settings: PPOSettings) -> None:
+    """Raises UserError for a LoRA adapter with dropout, or together with `top_layers`."""
     if settings.lora is not None and settings.lora.dropout > 0:
         raise UserError(
             f"lora.dropout: {settings.lora.dropout} would make pi / pi_old compare two different networks; set it to 0"
         )
     if settings.lora is not None and settings.top_layers is not None:
-        raise UserError("top_layers and lora: both say what trains; leave one of them empty")
+        raise UserError("top_layers and lora: both choose the weights that train; leave one of them empty")
 
 
 def check_policy(policy: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> None:
@@ -90,9 +94,16 @@ def check_reward_model(
     policy: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
 ) -> None:
-    """Raises UserError unless the reward model gives one score and reads the policy's tokens.
+    """Checks that the reward model returns one score and reads the policy's tokens.
 
-    Without its tokenizer the two are told apart by the sizes of their vocabularies alone, which must then be equal.
+    Args:
+        model: The reward model.
+        own_tokenizer: The reward model's tokenizer. None: only the vocabulary sizes are compared, which must be equal.
+        policy: The policy.
+        tokenizer: The policy's tokenizer.
+
+    Raises:
+        UserError: It has several labels, another vocabulary or no padding token.
     """
     name = f"reward model {model.config.name_or_path or type(model).__name__}"
     if model.config.num_labels != 1:
@@ -103,13 +114,13 @@ def check_reward_model(
     if size < len(tokenizer):
         raise UserError(
             f"{name}: reads {size} tokens, the policy's vocabulary has {len(tokenizer)}; train it from the same base "
-            "model, or pass a function of texts that tokenises for itself"
+            "model, or pass a function of texts that tokenizes for itself"
         )
     expected = policy.get_input_embeddings().weight.shape[0]
     if own_tokenizer is None and size != expected:
         raise UserError(
             f"{name}: reads {size} tokens, the policy {expected}; pass its tokenizer as reward_tokenizer, to show that "
-            "they have one vocabulary, or a function of texts that tokenises for itself"
+            "they have one vocabulary, or a function of texts that tokenizes for itself"
         )
     if own_tokenizer is not None:
         ours, theirs = tokenizer.get_vocab(), own_tokenizer.get_vocab()
@@ -124,7 +135,7 @@ def check_reward_model(
 
 
 def check_precision(model: torch.nn.Module) -> None:
-    """Raises UserError for weights that train and are not fp32: steps smaller than their last digit would be lost."""
+    """Raises UserError for weights that train and are not fp32: small steps would be lost by rounding."""
     for parameter in model.parameters():
         if parameter.requires_grad and parameter.dtype != torch.float32:
             raise UserError(

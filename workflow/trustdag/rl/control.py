@@ -1,4 +1,4 @@
-"""What PPO carries from one update to the next beside weights: the KL coefficient and the scale of the rewards."""
+"""PPO's state between updates, besides weights: the KL coefficient and the scale of the rewards."""
 
 import math
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class RunningMoments:
     """Sum of squared differences from the mean."""
 
     def update(self, values: Tensor) -> None:
-        """Takes in more values, of any shape."""
+        """Adds values, of any shape."""
         new = values.double()
         count, mean = new.numel(), new.mean().item()
         delta, total = mean - self.mean, self.count + new.numel()
@@ -45,12 +45,23 @@ class RunningMoments:
 
     @property
     def deviation(self) -> float:
-        """The unbiased standard deviation; 1 until there are two different values to tell it."""
+        """The unbiased standard deviation; 1 until there are two different values."""
         return math.sqrt(self.squares / (self.count - 1)) if self.count > 1 and self.squares > 0 else 1.0
 
 
 def shape_scores(scores: Tensor, ended: Tensor, scale: float, clip: float | None, penalty: float) -> Tensor:
-    """Rewards as PPO learns from them: over `scale`, clipped, less `penalty` for a reply without an end. All (B,)."""
+    """Rewards as PPO learns from them.
+
+    Args:
+        scores: (B,) raw rewards.
+        ended: (B,) bool: whether the reply has an end-of-text token.
+        scale: Divides the rewards.
+        clip: Rewards are clipped to plus and minus this, after scaling. None: never.
+        penalty: Subtracted from the reward of a reply without an end.
+
+    Returns:
+        (B,)
+    """
     scores = scores / scale
     if clip is not None:
         scores = scores.clamp(-clip, clip)

@@ -1,21 +1,18 @@
-"""What differs where several processes train: weights that are spread out, and DeepSpeed, which steps by itself."""
+"""What differs if several processes train: sharded weights, flags and gradient norms over all processes."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from trustdag.errors import UserError
-from trustdag.rl.settings import PPOSettings
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
 def is_sharded(accelerator: "Accelerator") -> bool:
-    """Whether weights are spread over processes (FSDP, DeepSpeed), so that every forward pass needs them all."""
+    """Whether weights are spread over processes (FSDP, DeepSpeed), so that every forward pass needs all of them."""
     from accelerate.utils import DistributedType
 
     return accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED)
@@ -28,43 +25,25 @@ def any_process(accelerator: "Accelerator", flag: bool) -> bool:
     return bool(accelerator.reduce(torch.tensor(float(flag), device=accelerator.device), "sum") > 0)
 
 
-def configure_deepspeed(accelerator: "Accelerator", settings: PPOSettings) -> None:
-    """Tells DeepSpeed, where it is used, what it otherwise reads off a data loader; PPO has none.
-
-    The loss is a sum over the tokens of a whole minibatch, so DeepSpeed must not divide it by passes again.
-    """
-    plugin = accelerator.state.deepspeed_plugin
-    if plugin is None:
-        return
-    share = settings.batch_size // settings.minibatches // accelerator.num_processes
-    plugin.deepspeed_config |= {
-        "train_micro_batch_size_per_gpu": share,
-        "gradient_accumulation_steps": 1,
-        "gradient_clipping": settings.max_grad_norm,
-    }
-
-
-@contextlib.contextmanager
-def accumulating(accelerator: "Accelerator", model: nn.Module, last: bool) -> Iterator[None]:
-    """Around a backward pass: only after the `last` one of a step do processes exchange gradients.
-
-    DeepSpeed also takes its step within that pass.
-    """
-    accelerator.sync_gradients = last
-    with contextlib.nullcontext() if last else accelerator.no_sync(model):
-        yield
-
-
 def clip_gradient(accelerator: "Accelerator", model: nn.Module, limit: float) -> Tensor:
-    """Clips the gradient to a norm of `limit` and returns the norm that it had, over all processes; a scalar.
+    """Clips the gradient.
 
-    Raises UserError if DeepSpeed does not tell the norm: a run that diverges would go unseen.
+    Args:
+        accelerator: Knows all processes.
+        model: The model as accelerate has prepared it.
+        limit: The largest norm that the gradient may have afterwards.
+
+    Returns:
+        The norm before, over all processes; a scalar.
+
+    Raises:
+        UserError: DeepSpeed returns no norm, so a run that diverges could not be noticed.
     """
     norm = accelerator.clip_grad_norm_(model.parameters(), limit)
     if norm is None:
         raise UserError(
-            "accelerate: DeepSpeed tells no gradient norm, by which PPO sees that a run diverges; set zero_stage to "
-            "1, 2 or 3 in the configuration of accelerate, or take ddp"
+            "accelerate: DeepSpeed returns no gradient norm, by which PPO notices that a run diverges; set zero_stage "
+            "to 1, 2 or 3 in the configuration of accelerate, or use ddp"
         )
     if hasattr(norm, "full_tensor"):  # FSDP's is spread over processes
         norm = norm.full_tensor()

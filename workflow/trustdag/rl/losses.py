@@ -48,7 +48,14 @@ def kl_estimate(logprobs: Tensor, ref_logprobs: Tensor, estimator: Literal["k1",
 def token_rewards(scores: Tensor, kl: Tensor, kl_coef: float, mask: Tensor) -> Tensor:
     """r_t = -beta KL_t, and the reply's score on its last token (Ziegler et al. 2019, equation 2).
 
-    scores (B,), kl and mask (B, T) -> (B, T), zero outside the mask.
+    Args:
+        scores: (B,)
+        kl: (B, T) per-token estimates.
+        kl_coef: beta.
+        mask: (B, T)
+
+    Returns:
+        (B, T), zero outside the mask.
     """
     rewards = torch.where(mask, -kl_coef * kl, 0.0)
     last = mask.sum(1) - 1
@@ -63,10 +70,20 @@ class Advantages(NamedTuple):
 
 
 def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, lam: float) -> Advantages:
-    """Generalised advantage estimation (Schulman et al. 2016, equation 16); all (B, T).
+    """Generalized advantage estimation (Schulman et al. 2016, equation 16).
 
     delta_t = r_t + gamma V_(t+1) - V_t,  A_t = delta_t + gamma lambda A_(t+1),  return_t = A_t + V_t,
-    where V and A are 0 after a reply's last token: an episode is over there, whether it ended or was cut.
+    where V and A are 0 after a reply's last token: the episode ends there, whether the reply ended or was cut.
+
+    Args:
+        rewards: (B, T) r_t.
+        values: (B, T) V_t.
+        mask: (B, T)
+        gamma: Discount per token.
+        lam: Lambda.
+
+    Returns:
+        Advantages and returns, both (B, T).
     """
     rewards, values = rewards * mask, torch.where(mask, values, 0.0)
     following = torch.cat([values[:, 1:], torch.zeros_like(values[:, :1])], dim=1)
@@ -105,7 +122,14 @@ class ClippedLoss(NamedTuple):
 def policy_loss(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, clip: float) -> ClippedLoss:
     """max(-A rho, -A clip(rho, 1 - eps, 1 + eps)) with rho = pi / pi_old (Schulman et al. 2017, equation 7).
 
-    All of one shape; the caller takes the mean over its tokens.
+    Args:
+        logprobs: (N,) of the policy that learns.
+        old_logprobs: (N,) of the policy that sampled the tokens.
+        advantages: (N,)
+        clip: eps.
+
+    Returns:
+        The losses (N,) and whether each is clipped (N,); the caller takes the mean over its tokens.
     """
     ratio = torch.exp(logprobs - old_logprobs)
     plain = -advantages * ratio
@@ -116,7 +140,14 @@ def policy_loss(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, clip
 def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, clip: float | None) -> ClippedLoss:
     """1/2 max((V - R)^2, (clip(V, V_old - eps, V_old + eps) - R)^2), the clipped value loss of OpenAI's baselines.
 
-    All of one shape; without `clip` it is half the squared error.
+    Args:
+        values: (N,) of the value model that learns.
+        old_values: (N,) of the rollout.
+        returns: (N,) R.
+        clip: eps. None: half the squared error.
+
+    Returns:
+        The losses (N,) and whether each is clipped (N,).
     """
     plain = (values - returns) ** 2
     if clip is None:
@@ -127,6 +158,15 @@ def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, clip: float 
 
 
 def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> Tensor:
-    """1 - Var(R - V) / Var(R) over the mask: 1 is perfect, 0 no better than a constant; not finite if R is constant."""
+    """1 - Var(R - V) / Var(R): 1 is perfect, 0 no better than a constant.
+
+    Args:
+        values: (B, T) V.
+        returns: (B, T) R.
+        mask: (B, T)
+
+    Returns:
+        A scalar; not finite if R is constant.
+    """
     returns, errors = returns[mask], (returns - values)[mask]
     return 1 - errors.var(correction=0) / returns.var(correction=0)

@@ -1,4 +1,4 @@
-"""Policy and value model as one module, and what is done to models before training."""
+"""Policy and value model as one module, and the preparation of models before training."""
 
 import copy
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trustdag.errors import UserError
+from trustdag.rl.adapters import set_fsdp_layers
 from trustdag.rl.losses import entropy_of, log_softmax, of_tokens, scale
 from trustdag.train.lora import base_of
 
@@ -35,7 +36,7 @@ class Sequences(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """What policy and value model say about the N reply tokens of some sequences; each (N,), in the mask's order."""
+    """Policy and value model at the N reply tokens of some sequences; each (N,), in the mask's order."""
 
     logprobs: Tensor
     entropy: Tensor
@@ -45,7 +46,7 @@ class Evaluation(NamedTuple):
 class ActorCritic(nn.Module):
     """The policy and the value model. Every use goes through `forward`, where DDP, FSDP and DeepSpeed hook in.
 
-    `critic` is a trunk of its own, or None where the value head reads the policy's hidden states. Without
+    `critic` is the value model's own trunk, or None where the value head reads the policy's hidden states. Without
     `learn_entropy` the entropy is for the log alone and has no gradient.
 
     `value_offset` is added to every value. It is a number and no parameter, so that it can be set while FSDP or
@@ -67,11 +68,7 @@ class ActorCritic(nn.Module):
         self.temperature = temperature
         self.learn_entropy = learn_entropy
         self.value_offset = 0.0
-
-    @property
-    def _no_split_modules(self) -> Any:
-        """transformers' name for the layers that FSDP gathers one at a time."""
-        return base_of(self.policy)._no_split_modules
+        set_fsdp_layers(self, base_of(policy))
 
     def forward(self, task: Literal["evaluate", "values", "step"], *inputs: object) -> Any:
         """Runs the method that is named by `task`."""
@@ -89,7 +86,7 @@ class ActorCritic(nn.Module):
         return Evaluation(of_tokens(logprobs, sequences.tokens[rows, columns]), entropy, values)
 
     def values(self, sequences: Sequences) -> Tensor:
-        """The value at every reply token (N,), where the value model has a trunk of its own."""
+        """The value at every reply token (N,), where the value model has its own trunk."""
         rows, columns = sequences.reply_positions()
         assert self.critic is not None
         hidden = self.critic(input_ids=sequences.tokens, use_cache=False).last_hidden_state
@@ -98,8 +95,18 @@ class ActorCritic(nn.Module):
     def step(
         self, tokens: Tensor, attention_mask: Tensor | None, positions: Tensor, cache: "Cache"
     ) -> tuple[Tensor, Tensor]:
-        """One step of generation: logits / temperature (b, V) after the last of `tokens` (b, n), and the value head's
-        value there (b,): NaN where the value model is not the policy's trunk."""
+        """One step of generation, a `trustdag.generation.decode.Step`.
+
+        Args:
+            tokens: (b, n) ids, the next of each row.
+            attention_mask: (b, read so far and n), nonzero where a token is real; None where all are.
+            positions: (b, n), each token's position in its row.
+            cache: Keys and values of what was read before.
+
+        Returns:
+            logits / temperature (b, V) after the last token, and the value head's value there (b,): NaN where the value
+            model has its own trunk.
+        """
         output = self._trunk()(
             input_ids=tokens,
             attention_mask=attention_mask,
@@ -128,9 +135,18 @@ class ActorCritic(nn.Module):
 def build_value(
     kind: ValueKind, policy: "PreTrainedModel", reward_model: "PreTrainedModel | None"
 ) -> tuple[nn.Module | None, nn.Module]:
-    """The value model's trunk (None: the policy's own) and head. A new head is zero: the first values are all 0.
+    """Builds the value model. A new head is zero, so the first values are all 0.
 
-    Raises UserError for `reward_copy` without a reward model to copy.
+    Args:
+        kind: `head` on the policy's trunk, or a copy of the policy or of the reward model.
+        policy: The policy.
+        reward_model: The reward model; None where the reward is a function.
+
+    Returns:
+        The value model's trunk (None: the policy's own) and its head.
+
+    Raises:
+        UserError: `reward_copy` without a reward model to copy.
     """
     if kind == "reward_copy":
         if reward_model is None:
@@ -166,22 +182,12 @@ def train_top_layers(policy: "PreTrainedModel", count: int) -> None:
 
 
 def transformer_layers(policy: "PreTrainedModel") -> nn.ModuleList:
-    """The policy's list of layers: the one nn.ModuleList whose length the configuration names."""
+    """The policy's list of layers: the only nn.ModuleList with as many modules as the configuration has layers."""
     count = policy.config.get_text_config().num_hidden_layers
-    found = [module for module in policy.modules() if isinstance(module, nn.ModuleList) and len(module) == count]
-    if len(found) != 1:
+    lists = [module for module in policy.modules() if isinstance(module, nn.ModuleList) and len(module) == count]
+    if len(lists) != 1:
         raise UserError(f"top_layers: cannot tell the layers of {type(policy).__name__}; leave top_layers empty")
-    return found[0]
-
-
-def disable_dropout(model: nn.Module) -> None:
-    """Sets every dropout to 0: the ratio pi / pi_old means something only if both are the same network."""
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-        for name, value in list(vars(module).items()):
-            if name.endswith("dropout") and isinstance(value, float):
-                setattr(module, name, 0.0)
+    return lists[0]
 
 
 @contextmanager
@@ -192,7 +198,16 @@ def adapter_off(policy: "PreTrainedModel") -> Iterator["PreTrainedModel"]:
 
 
 def reference_logprobs(reference: "PreTrainedModel", sequences: Sequences, temperature: float) -> Tensor:
-    """The reference's log-probability of every reply token, (N,)."""
+    """The reference's log-probability of every reply token.
+
+    Args:
+        reference: The frozen copy, or the policy with its adapter off.
+        sequences: Prompts and replies.
+        temperature: Divides the logits, as for the policy.
+
+    Returns:
+        (N,), in the mask's order.
+    """
     rows, columns = sequences.reply_positions()
     base = base_of(reference)
     hidden = base.base_model(input_ids=sequences.tokens, use_cache=False).last_hidden_state

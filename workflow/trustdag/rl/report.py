@@ -1,11 +1,11 @@
-"""What a run tells: metrics.jsonl, samples.jsonl, a progress bar, and errors when it has gone wrong."""
+"""The output of a run: metrics.jsonl, samples.jsonl, a progress bar, and errors when it has diverged."""
 
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -21,7 +21,8 @@ from trustdag.train.metrics import MetricsLog
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-PHASES = ("generate", "reward", "evaluate", "optimize")
+Phase = Literal["generate", "reward", "evaluate", "optimize"]
+"""The parts of an update whose time is measured: sampling, the reward, the other models, the optimizer steps."""
 SUMS = ("tokens", "policy_loss", "value_loss", "policy_clipped", "value_clipped", "entropy", "approx_kl")
 
 
@@ -45,7 +46,7 @@ class UpdateLog:
         self._began = time.perf_counter()
 
     def start(self, update: int) -> None:
-        """Forgets what was logged after `update` and shows the bar, on a terminal."""
+        """Removes what was logged after `update` and shows the bar, on a terminal."""
         from tqdm import tqdm  # type: ignore[import-untyped]
 
         if self.accelerator.is_main_process:
@@ -55,7 +56,7 @@ class UpdateLog:
         self._reset()
 
     @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
+    def phase(self, name: Phase) -> Iterator[None]:
         """Adds the time spent inside to a phase."""
         began = time.perf_counter()
         yield
@@ -64,7 +65,14 @@ class UpdateLog:
         self._seconds[name] += time.perf_counter() - began
 
     def describe_rollout(self, batch: Batch, rewards: Tensor, returns: Tensor, kl_coef: float) -> None:
-        """Takes in what is known before learning. `kl` is per reply, summed over its tokens; others are per token."""
+        """Adds the numbers that are known before learning.
+
+        Args:
+            batch: The replies.
+            rewards: (B, T) per token, with the KL penalty.
+            returns: (B, T)
+            kl_coef: The weight of the KL penalty.
+        """
         kl = kl_estimate(batch.logprobs, batch.ref_logprobs, self.settings.kl_estimator) * batch.mask
         self.values = {
             "reward": batch.scores.mean().item(),
@@ -81,15 +89,22 @@ class UpdateLog:
         }
 
     @torch.no_grad()
-    def add_tokens(self, judged: Evaluation, old_logprobs: Tensor, policy: ClippedLoss, value: ClippedLoss) -> None:
-        """Takes in the tokens of one forward pass."""
-        approx_kl = kl_estimate(old_logprobs, judged.logprobs, "k3")
-        columns = (policy.losses, value.losses, policy.clipped, value.clipped, judged.entropy, approx_kl)
+    def add_tokens(self, evaluation: Evaluation, old_logprobs: Tensor, policy: ClippedLoss, value: ClippedLoss) -> None:
+        """Adds the tokens of one forward pass.
+
+        Args:
+            evaluation: Policy and value model at the N tokens.
+            old_logprobs: (N,) of the policy that sampled them.
+            policy: The policy's losses.
+            value: The value model's losses.
+        """
+        approx_kl = kl_estimate(old_logprobs, evaluation.logprobs, "k3")
+        columns = (policy.losses, value.losses, policy.clipped, value.clipped, evaluation.entropy, approx_kl)
         sums = torch.stack([torch.ones_like(old_logprobs).sum(), *(column.double().sum() for column in columns)])
         self._sums = self._sums.to(sums.device) + sums
 
     def add_step(self, norm: Tensor) -> None:
-        """Takes in the gradient norm of one optimizer step."""
+        """Adds the gradient norm of one optimizer step."""
         self._norms.append(norm.detach())
 
     def finish(self, update: int, learning_rate: float) -> None:
@@ -107,7 +122,7 @@ class UpdateLog:
             "approx_kl": approx_kl / tokens,
             "grad_norm": torch.stack(self._norms).mean().item(),
             "learning_rate": learning_rate,
-            **{f"seconds_{name}": self._seconds[name] for name in PHASES},
+            **{f"seconds_{name}": self._seconds[name] for name in get_args(Phase)},
             "seconds": seconds,
             "samples_per_second": self.settings.batch_size / seconds,
             "tokens_per_second": self.values.pop("tokens") / seconds,
@@ -143,7 +158,7 @@ class UpdateLog:
 
 
 def finite(values: dict[str, float]) -> dict[str, float | None]:
-    """JSON has no NaN and no infinity: null stands for both."""
+    """The values with null in place of NaN and infinity, which JSON does not have."""
     return {name: value if abs(value) < float("inf") else None for name, value in values.items()}
 
 
@@ -158,7 +173,7 @@ def gradient_is_finite(norm: Tensor, update: int) -> None:
     """Raises UserError for a gradient that is not a number, before it reaches the weights."""
     if not torch.isfinite(norm):
         raise UserError(
-            f"ppo: the gradient norm is {norm.item()} in update {update + 1}; the last checkpoint stands. "
+            f"ppo: the gradient norm is {norm.item()} in update {update + 1}; the last checkpoint is kept. "
             "Lower learning_rate, or look at the rewards in metrics.jsonl"
         )
 
@@ -167,20 +182,20 @@ def check_health(values: dict[str, float], update: int, settings: PPOSettings) -
     """Raises UserError if the numbers of a rollout show that the run has diverged."""
     if values["kl"] != values["kl"] or values["reward"] != values["reward"]:
         raise UserError(
-            f"ppo: KL {values['kl']} and reward {values['reward']} in update {update + 1}; the last checkpoint stands"
+            f"ppo: KL {values['kl']} and reward {values['reward']} in update {update + 1}; the last checkpoint is kept"
         )
     if settings.kl_limit is not None and values["kl"] > settings.kl_limit:
         raise UserError(
             f"ppo: the KL to the reference is {values['kl']:.4g} per reply in update {update + 1}, above kl_limit "
-            f"{settings.kl_limit:g}; the last checkpoint stands. Raise kl_coef, lower learning_rate, or raise kl_limit"
+            f"{settings.kl_limit:g}; the last checkpoint is kept. Raise kl_coef, lower learning_rate, or raise kl_limit"
         )
 
 
 def check_variety(collapsed_updates: int, update: int, settings: PPOSettings) -> None:
-    """Raises UserError if the policy has answered everything with one reply for too long."""
+    """Raises UserError if the policy has given one reply to all prompts in too many updates in a row."""
     if settings.collapse_patience is not None and collapsed_updates >= settings.collapse_patience:
         raise UserError(
             f"ppo: the policy has collapsed: in each of {collapsed_updates} updates up to {update + 1} it gave one "
-            "reply to all prompts; the last checkpoint stands. Raise kl_coef or entropy_coef, or lower "
-            "learning_rate; or make collapse_patience null, if one reply is what the reward asks for"
+            "reply to all prompts; the last checkpoint is kept. Raise kl_coef or entropy_coef, or lower "
+            "learning_rate; or make collapse_patience null, if one reply is what the reward favors"
         )

@@ -24,10 +24,20 @@ def score_with_model(
     ends: Sequence[int],
     size: int,
 ) -> Tensor:
-    """The reward model's score of each prompt and reply, closed by the first of `ends` as in its training; (R,).
+    """The reward model's score of each prompt and reply, closed by the first of `ends` as in its training.
 
-    A reply that was cut gets the token too: what an unfinished reply costs is `missing_end_penalty`, not a text of a
-    kind that the reward model has never seen. Rows go through in order of length, `size` at a time.
+    A reply that was cut gets the token too, because the reward model was trained on closed replies only;
+    `missing_end_penalty` is what an unfinished reply costs. Rows are scored in order of length.
+
+    Args:
+        model: A sequence classifier with one label.
+        prompts: The ids of R prompts.
+        replies: The ids of their replies.
+        ends: The tokens that end a reply; the first closes each text.
+        size: Rows in one forward pass.
+
+    Returns:
+        (R,), float32.
     """
     texts = [
         [*prompt, *(reply[:-1] if reply and reply[-1] in ends else reply), ends[0]]
@@ -43,9 +53,18 @@ def score_with_model(
 
 
 def score_with_function(function: RewardFunction, prompts: Sequence[Any], completions: Sequence[str]) -> Tensor:
-    """The function's rewards, (R,).
+    """The function's rewards.
 
-    Raises UserError if it does not return one finite number for each completion.
+    Args:
+        function: The reward function.
+        prompts: R prompts, as the trainer was given them.
+        completions: The text of their replies.
+
+    Returns:
+        (R,), float32.
+
+    Raises:
+        UserError: It does not return one finite number for each completion.
     """
     rewards = [float(reward) for reward in function(prompts, completions)]
     if len(rewards) != len(completions):
@@ -61,7 +80,16 @@ def score_with_function(function: RewardFunction, prompts: Sequence[Any], comple
 
 
 def pad_right(rows: Sequence[Sequence[int]], pad_token: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Ids (b, w) padded on the right to the longest row, and which of them exist (b, w)."""
+    """Rows of ids as one tensor.
+
+    Args:
+        rows: The ids of b rows.
+        pad_token: Fills shorter rows, on the right.
+        device: Where the tensors are made.
+
+    Returns:
+        Ids (b, w), and a mask (b, w) that is true where an id is no padding.
+    """
     width = max(len(row) for row in rows)
     tokens = torch.tensor([[*row, *[pad_token] * (width - len(row))] for row in rows], device=device)
     lengths = torch.tensor([len(row) for row in rows], device=device)

@@ -1,7 +1,8 @@
-"""A rollout: what the policy replies to prompts, and what reward, reference and value model say about the replies."""
+"""A rollout: the policy's replies to prompts, evaluated with the reward, the reference and the value model."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from trustdag.errors import UserError
+from trustdag.generation.decode import DecodingRules
 from trustdag.models.dialogue import Message, PromptFormat, render
 from trustdag.models.tokens import encode_prompts
 from trustdag.rl.batch import Batch, rows_of, scatter, splits
@@ -16,7 +18,7 @@ from trustdag.rl.distributed import any_process, is_sharded
 from trustdag.rl.model import ActorCritic, adapter_off, reference_logprobs
 from trustdag.rl.report import UpdateLog
 from trustdag.rl.rewards import RewardFunction, pad_right, score_with_function, score_with_model
-from trustdag.rl.sampling import Replies, SamplingRules, generate
+from trustdag.rl.sampling import SHRINK_AT, SampledReplies, sample_replies
 from trustdag.rl.settings import PPOSettings
 from trustdag.train.lora import base_of
 
@@ -27,99 +29,139 @@ if TYPE_CHECKING:
 Prompt = str | Sequence[Message]
 
 
-class Rollouts:
-    """Asks the policy, and everyone else what they think of its replies.
+@dataclass(frozen=True)
+class RolloutModels:
+    """The models of a rollout."""
 
-    `model` is the policy with its value model as accelerate has prepared it. `reference` is the frozen copy, or None
-    where the reference is the policy with its adapter off.
-    """
+    model: torch.nn.Module
+    """The policy with its value model, as accelerate has prepared it."""
+    reference: "PreTrainedModel | None"
+    """The frozen copy, or None where the reference is the policy with its adapter off."""
+    reward: "PreTrainedModel | RewardFunction"
+    tokenizer: "PreTrainedTokenizerBase"
+    end_tokens: tuple[int, ...]
+    """End a reply."""
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """All prompts of a run."""
+
+    originals: list[Prompt]
+    """As the trainer was given them."""
+    ids: list[list[int]]
+
+
+class Rollouts:
+    """Samples replies and evaluates them with the reward, reference and value models."""
 
     def __init__(
         self,
-        model: torch.nn.Module,
-        reference: "PreTrainedModel | None",
-        reward: "PreTrainedModel | RewardFunction",
-        tokenizer: "PreTrainedTokenizerBase",
-        prompts: list[Prompt],
-        prompt_ids: list[list[int]],
+        models: RolloutModels,
+        prompts: PromptSet,
         settings: PPOSettings,
         accelerator: "Accelerator",
         log: UpdateLog,
-        end_tokens: tuple[int, ...],
     ) -> None:
-        self.model, self.reference, self.reward = model, reference, reward
-        self.plain: ActorCritic = accelerator.unwrap_model(model)
-        self.tokenizer, self.prompts, self.prompt_ids = tokenizer, prompts, prompt_ids
-        self.settings, self.accelerator, self.log = settings, accelerator, log
-        self.end_tokens = end_tokens
+        """Prepares rollouts.
+
+        Args:
+            models: The models.
+            prompts: All prompts.
+            settings: The run's settings.
+            accelerator: Knows the processes, the device and the precision.
+            log: Measures the time of each phase.
+        """
+        self.models, self.prompts, self.settings = models, prompts, settings
+        self.accelerator, self.log = accelerator, log
+        self.plain: ActorCritic = accelerator.unwrap_model(models.model)
         self.exact = accelerator.mixed_precision == "no"
         # As many replies in one forward pass as in learning: what fits there fits here, logits above all.
         share = settings.batch_size // settings.minibatches // accelerator.num_processes
         self.rows = settings.device_batch_size or share
 
     def collect(self, chosen: list[int], uniforms: Tensor) -> Batch:
-        """The replies of all processes to prompts `chosen` (B,), drawn with `uniforms` (B, max_new_tokens)."""
-        lengths = torch.tensor([len(self.prompt_ids[index]) for index in chosen])
+        """One rollout, over all processes.
+
+        Args:
+            chosen: The numbers of B prompts.
+            uniforms: (B, max_new_tokens), all the randomness of the replies.
+
+        Returns:
+            The replies of all processes, in the order of `chosen`.
+        """
+        lengths = torch.tensor([len(self.prompts.ids[index]) for index in chosen])
         parts = self.accelerator.num_processes
         shares = [splits(lengths, parts, part, None)[0] for part in range(parts)]
         own = shares[self.accelerator.process_index]
         indices = [chosen[row] for row in own]
-        prompts = [self.prompt_ids[index] for index in indices]
+        prompts = [self.prompts.ids[index] for index in indices]
         self.plain.eval()
         with self.log.phase("generate"), self.accelerator.autocast():
-            replies = self.write(prompts, uniforms[own])
+            replies = self.sample(prompts, uniforms[own])
         with self.log.phase("reward"), self.accelerator.autocast():
             scores = self.score(indices, replies)
         with self.log.phase("evaluate"), self.accelerator.autocast():
             batch = self.evaluate(prompts, replies, scores)
         return self.gather(batch, torch.cat(shares))
 
-    def write(self, prompts: list[list[int]], uniforms: Tensor) -> Replies:
-        """The policy's replies to this process's prompts."""
+    def sample(self, prompts: list[list[int]], uniforms: Tensor) -> SampledReplies:
+        """The policy's replies to this process's prompts, drawn with `uniforms` (R, max_new_tokens)."""
         sharded = is_sharded(self.accelerator)
-        rules = SamplingRules(
+        rules = DecodingRules(
             self.settings.max_new_tokens,
-            self.end_tokens,
+            self.models.end_tokens,
             self.pad_token,
-            self.settings.rollout_batch_size,
-            partial(any_process, self.accelerator) if sharded else bool,
-            len(self.tokenizer),
+            SHRINK_AT,
+            any_process=partial(any_process, self.accelerator) if sharded else bool,
         )
-        model = self.model if sharded else self.plain
+        step = partial(self.models.model if sharded else self.plain, "step")
+        config = base_of(self.plain.policy).config
         uniforms = uniforms.to(self.accelerator.device)
-        return generate(partial(model, "step"), base_of(self.plain.policy).config, prompts, uniforms, rules)
+        size, known = self.settings.rollout_batch_size, len(self.models.tokenizer)
+        return sample_replies(step, config, prompts, uniforms, rules, batch_size=size, known=known)
 
-    def score(self, indices: list[int], replies: Replies) -> Tensor:
-        """The raw reward of each reply, (R,)."""
+    def score(self, indices: list[int], replies: SampledReplies) -> Tensor:
+        """The raw reward of each reply, (R,); `indices` are the numbers of their prompts."""
         ids = [row[:length].tolist() for row, length in zip(replies.tokens, replies.lengths, strict=True)]
-        if isinstance(self.reward, torch.nn.Module):
-            prompts = [self.prompt_ids[index] for index in indices]
-            return score_with_model(self.reward, prompts, ids, self.end_tokens, self.rows)
-        texts = self.tokenizer.batch_decode([row[:-1] if row and row[-1] in self.end_tokens else row for row in ids])
-        scores = score_with_function(self.reward, [self.prompts[index] for index in indices], texts)
+        reward = self.models.reward
+        if isinstance(reward, torch.nn.Module):
+            prompts = [self.prompts.ids[index] for index in indices]
+            return score_with_model(reward, prompts, ids, self.models.end_tokens, self.rows)
+        without_end = [row[:-1] if row and row[-1] in self.models.end_tokens else row for row in ids]
+        texts = self.models.tokenizer.batch_decode(without_end)
+        scores = score_with_function(reward, [self.prompts.originals[index] for index in indices], texts)
         return scores.to(self.accelerator.device)
 
     @torch.no_grad()
-    def evaluate(self, prompts: list[list[int]], replies: Replies, scores: Tensor) -> Batch:
-        """Log-probabilities of policy and reference, and values. What generation found is used where it is exact: in
-        fp32. In bf16 a step with a cache and a whole forward pass round differently, and the ratio must start at 1."""
-        batch = joined(prompts, replies, scores, self.pad_token)
+    def evaluate(self, prompts: list[list[int]], replies: SampledReplies, scores: Tensor) -> Batch:
+        """Computes log-probabilities of policy and reference, and values.
+
+        In fp32 those of the sampling are used. In bf16 a step with a cache and a whole forward pass round differently,
+        so they are computed again: the ratio must start at 1.
+
+        Args:
+            prompts: The ids of R prompts.
+            replies: Their replies.
+            scores: (R,) raw rewards.
+        """
+        batch = batch_of(prompts, replies, scores, self.pad_token)
         for part in splits(batch.prompt_lengths + batch.lengths, 1, 0, self.rows):
             group = rows_of(batch, part)
             where = (part[:, None], torch.arange(group.mask.shape[1], device=part.device))
             with self.reference_policy() as reference:
-                found = reference_logprobs(reference, group.sequences, self.settings.temperature)
-            batch.ref_logprobs[where] = scatter(found, group.mask)
+                logprobs = reference_logprobs(reference, group.sequences, self.settings.temperature)
+            batch.ref_logprobs[where] = scatter(logprobs, group.mask)
             if not self.exact:
-                judged = self.model("evaluate", group.sequences)
-                batch.logprobs[where] = scatter(judged.logprobs, group.mask)
-                batch.values[where] = scatter(judged.values, group.mask)
+                evaluation = self.models.model("evaluate", group.sequences)
+                batch.logprobs[where] = scatter(evaluation.logprobs, group.mask)
+                batch.values[where] = scatter(evaluation.values, group.mask)
             elif self.settings.value != "head":
-                batch.values[where] = scatter(self.model("values", group.sequences), group.mask)
+                batch.values[where] = scatter(self.models.model("values", group.sequences), group.mask)
         return batch
 
     def gather(self, batch: Batch, order: Tensor) -> Batch:
-        """The batch of all processes, back in the order of the prompts; `order` (B,) is where each row came from."""
+        """The batch of all processes in the order of the prompts; `order` (B,) is the place of each gathered row."""
         accelerator = self.accelerator
         if accelerator.num_processes == 1:
             gathered = vars(batch)
@@ -134,20 +176,28 @@ class Rollouts:
     @contextlib.contextmanager
     def reference_policy(self) -> Iterator["PreTrainedModel"]:
         """The reference: the frozen copy, or the policy with its adapter off."""
-        if self.reference is not None:
-            yield self.reference
+        if self.models.reference is not None:
+            yield self.models.reference
         else:
             with adapter_off(self.plain.policy) as policy:
                 yield policy
 
     @property
     def pad_token(self) -> int:
-        """Fills rows; never read, as lengths are known."""
-        return self.tokenizer.eos_token_id if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id
+        """Fills rows; never read, because lengths are known."""
+        tokenizer = self.models.tokenizer
+        return tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
 
 
-def joined(prompts: list[list[int]], replies: Replies, scores: Tensor, pad_token: int) -> Batch:
-    """Prompts with their replies and scores; what the reference says is still to come."""
+def batch_of(prompts: list[list[int]], replies: SampledReplies, scores: Tensor, pad_token: int) -> Batch:
+    """The batch of prompts and replies, the reference's log-probabilities still 0.
+
+    Args:
+        prompts: The ids of B prompts.
+        replies: Their replies.
+        scores: (B,) raw rewards.
+        pad_token: Fills shorter rows.
+    """
     device = replies.tokens.device
     rows = [
         [*prompt, *reply[:length].tolist()]
@@ -169,9 +219,18 @@ def joined(prompts: list[list[int]], replies: Replies, scores: Tensor, pad_token
 def encode(
     prompts: Sequence[Prompt], tokenizer: "PreTrainedTokenizerBase", prompt_format: PromptFormat
 ) -> list[list[int]]:
-    """The ids of prompts: texts as they are, conversations as `prompt_format` renders them.
+    """Tokenizes prompts.
 
-    Raises UserError for conversations in the prompt_format `chat` if the tokenizer has no template.
+    Args:
+        prompts: Texts, which are encoded as they are, or conversations.
+        tokenizer: The policy's tokenizer.
+        prompt_format: How a conversation is rendered.
+
+    Returns:
+        The ids of each prompt.
+
+    Raises:
+        UserError: The format of conversations is `chat` and the tokenizer has no template.
     """
     ids: list[list[int]] = []
     for prompt in prompts:

@@ -59,13 +59,13 @@ def load(accelerator: "Accelerator", folder: Path) -> dict[str, Any] | None:
 
 
 def random_state() -> dict[str, Any]:
-    """This process's random states as JSON can hold them. A reward function may draw from any of them."""
+    """This process's random states in types that JSON has. A reward function may draw from any of them."""
     name, keys, *rest = cast(tuple[Any, ...], numpy.random.get_state(legacy=True))
     return {
         "python": random.getstate(),
         "numpy": [name, keys.tolist(), *rest],
         "torch": torch.get_rng_state().tolist(),
-        "cuda": [each.tolist() for each in torch.cuda.get_rng_state_all()] if torch.cuda.is_available() else [],
+        "cuda": [state.tolist() for state in torch.cuda.get_rng_state_all()] if torch.cuda.is_available() else [],
     }
 
 
@@ -77,4 +77,4 @@ def set_random_state(states: dict[str, Any]) -> None:
     numpy.random.set_state((name, numpy.array(keys, dtype=numpy.uint32), *rest))
     torch.set_rng_state(torch.tensor(states["torch"], dtype=torch.uint8))
     if states["cuda"]:
-        torch.cuda.set_rng_state_all([torch.tensor(each, dtype=torch.uint8) for each in states["cuda"]])
+        torch.cuda.set_rng_state_all([torch.tensor(values, dtype=torch.uint8) for values in states["cuda"]])

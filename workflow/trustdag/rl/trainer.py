@@ -1,4 +1,4 @@
-"""PPO for language models: sample, score, learn."""
+"""The PPO trainer: sample replies, score them, learn from them."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -14,19 +14,19 @@ from trustdag.models.dialogue import PromptFormat
 from trustdag.models.load import choose_bf16
 from trustdag.models.tokens import end_tokens
 from trustdag.rl import checks, losses, state
+from trustdag.rl.adapters import accumulating, configure_deepspeed, disable_dropout
 from trustdag.rl.batch import Batch, Experience, rows_of, splits
 from trustdag.rl.control import KLController, RunningMoments, shape_scores
-from trustdag.rl.distributed import accumulating, any_process, clip_gradient, configure_deepspeed, is_sharded
+from trustdag.rl.distributed import any_process, clip_gradient, is_sharded
 from trustdag.rl.model import (
     ActorCritic,
     build_value,
     copy_reference,
-    disable_dropout,
     train_top_layers,
 )
 from trustdag.rl.report import UpdateLog, check_health, check_variety, gradient_is_finite
 from trustdag.rl.rewards import RewardFunction
-from trustdag.rl.rollout import Prompt, Rollouts, encode
+from trustdag.rl.rollout import Prompt, PromptSet, RolloutModels, Rollouts, encode
 from trustdag.rl.settings import PPOSettings
 from trustdag.train.checkpoints import StopRequest
 from trustdag.train.lora import add_adapter, base_of, merged
@@ -39,13 +39,8 @@ if TYPE_CHECKING:
 class PPOTrainer:
     """Proximal policy optimization (Schulman et al. 2017) with a KL penalty to the policy that it starts from.
 
-    `reward` is a sequence classifier with one label that reads the policy's tokens, or any function of (prompts,
-    completions) -> floats. `prompts` are texts, or conversations that `prompt_format` renders.
-    `reward_tokenizer` is the reward model's, to check that it reads the same tokens. Checkpoints, metrics.jsonl and
-    samples.jsonl are kept in `folder`, and a run goes on from what it finds there.
-
     Everything random is a function of the seed and the update's number, so a run is the same however often it is
-    interrupted and over however many processes it is spread. Raises UserError for input that cannot work.
+    interrupted and over however many processes it is spread.
     """
 
     def __init__(
@@ -61,6 +56,23 @@ class PPOTrainer:
         prompt_format: PromptFormat = "chat",
         reward_tokenizer: "PreTrainedTokenizerBase | None" = None,
     ) -> None:
+        """Checks and prepares everything for training.
+
+        Args:
+            policy: The policy, in fp32.
+            tokenizer: The policy's tokenizer.
+            reward: A sequence classifier with one label that reads the policy's tokens, or any function of (prompts,
+                completions) -> floats.
+            prompts: Texts, or conversations.
+            settings: The settings.
+            folder: Keeps checkpoints, metrics.jsonl and samples.jsonl; a run continues from its last checkpoint.
+            seed: The seed of everything random.
+            prompt_format: How conversations are rendered.
+            reward_tokenizer: The reward model's tokenizer, to check that it reads the same tokens.
+
+        Raises:
+            UserError: The input cannot work.
+        """
         from accelerate import Accelerator, DistributedDataParallelKwargs
 
         self.settings, self.tokenizer, self.folder, self.seed = settings, tokenizer, folder, seed
@@ -70,27 +82,29 @@ class PPOTrainer:
             mixed_precision="bf16" if self.bf16 else "no",
             kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
         )
-        self.prompts = list(prompts)
-        self.prompt_ids = encode(self.prompts, tokenizer, prompt_format)
+        self.prompts = PromptSet(list(prompts), encode(prompts, tokenizer, prompt_format))
         self.reward_model: PreTrainedModel | None = reward if isinstance(reward, torch.nn.Module) else None
-        checks.check_division(settings, self.accelerator.num_processes)
-        checks.check_policy(policy, tokenizer)
-        checks.check_prompts(self.prompt_ids, (policy, self.reward_model), settings)
-        if self.reward_model is not None:
-            checks.check_reward_model(self.reward_model, reward_tokenizer, policy, tokenizer)
+        self._check(policy, reward_tokenizer)
         self._build(policy)
         self.kl = KLController(settings.kl_coef, settings.kl_target, settings.kl_horizon)
         self.moments = RunningMoments()
         self.update = 0
         self.collapsed_updates = 0
         self.log = UpdateLog(folder, settings, self.accelerator)
-        self.rollouts = Rollouts(
-            self.model, self.reference, reward, tokenizer, self.prompts, self.prompt_ids, settings, self.accelerator,
-            self.log, end_tokens(tokenizer, policy.generation_config, prompt_format),
-        )  # fmt: skip
+        ends = end_tokens(tokenizer, policy.generation_config, prompt_format)
+        models = RolloutModels(self.model, self.reference, reward, tokenizer, ends)
+        self.rollouts = Rollouts(models, self.prompts, settings, self.accelerator, self.log)
+
+    def _check(self, policy: "PreTrainedModel", reward_tokenizer: "PreTrainedTokenizerBase | None") -> None:
+        checks.check_division(self.settings, self.accelerator.num_processes)
+        checks.check_trained_weights(self.settings)
+        checks.check_policy(policy, self.tokenizer)
+        checks.check_prompts(self.prompts.ids, (policy, self.reward_model), self.settings)
+        if self.reward_model is not None:
+            checks.check_reward_model(self.reward_model, reward_tokenizer, policy, self.tokenizer)
 
     def _build(self, policy: "PreTrainedModel") -> None:
-        """Reference, value model, optimizer; each on its device."""
+        """Builds reference, value model and optimizer, each on its device."""
         settings, accelerator = self.settings, self.accelerator
         frozen = {"device": accelerator.device, "dtype": torch.bfloat16 if self.bf16 else None}
         if self.reward_model is not None:
@@ -116,8 +130,8 @@ class PPOTrainer:
         if accelerator.device.type == "cpu":
             keep_freed_memory()
         if not self.bf16:
-            for each in filter(None, (self.plain, self.reference, self.reward_model)):
-                use_onednn(each)
+            for module in filter(None, (self.plain, self.reference, self.reward_model)):
+                use_onednn(module)
 
     # --- The algorithm ---
 
@@ -125,7 +139,7 @@ class PPOTrainer:
         """Trains to the last update, from the last checkpoint if there is one.
 
         Exits with `EXIT_RESUMABLE` after a checkpoint when `stop` is set. Raises UserError when the run has diverged;
-        the last checkpoint then stands.
+        the last checkpoint is kept.
         """
         stop = StopRequest() if stop is None else stop  # a request without a signal yet is false
         self.restore()
@@ -141,8 +155,8 @@ class PPOTrainer:
         self.log.close()
 
     def next_prompts(self) -> list[int]:
-        """Which prompts this update asks, (B,): every prompt once in random order, then all again in another order."""
-        count, start = len(self.prompts), self.update * self.settings.batch_size
+        """The prompts of this update, (B,): every prompt once in random order, then all again in another order."""
+        count, start = len(self.prompts.ids), self.update * self.settings.batch_size
         chosen: list[int] = []
         for position in range(start, start + self.settings.batch_size):
             if not chosen or position % count == 0:
@@ -151,7 +165,7 @@ class PPOTrainer:
         return chosen
 
     def rollout(self, chosen: list[int]) -> Batch:
-        """Asks the policy, and everyone else what they think of its replies; all processes get the whole batch."""
+        """Samples replies and evaluates them; all processes get the whole batch."""
         shape = (len(chosen), self.settings.max_new_tokens)
         uniforms = torch.rand(shape, generator=self.stream("replies", self.update), dtype=torch.float64)
         return self.rollouts.collect(chosen, uniforms)
@@ -166,7 +180,7 @@ class PPOTrainer:
             batch.scores, batch.ended, self.moments.deviation, settings.reward_clip, settings.missing_end_penalty
         )
         if self.update == 0 and self.settings.value != "reward_copy":
-            batch = self.centre_values(batch, scores.mean())
+            batch = self.center_values(batch, scores.mean())
         rewards = losses.token_rewards(scores, kl, self.kl.coef, batch.mask)
         advantages, returns = losses.gae(rewards, batch.values, batch.mask, settings.gamma, settings.gae_lambda)
         self.log.describe_rollout(batch, rewards, returns, self.kl.coef)
@@ -177,7 +191,7 @@ class PPOTrainer:
             advantages = losses.whiten(advantages, batch.mask)
         return Experience(**vars(batch), advantages=advantages, returns=returns)
 
-    def centre_values(self, batch: Batch, mean: Tensor) -> Batch:
+    def center_values(self, batch: Batch, mean: Tensor) -> Batch:
         """A new value head starts at the mean reward of the first rollout.
 
         From 0, the last tokens would have the largest advantages whatever the reward is (A_t = R lambda^(T - 1 - t)),
@@ -217,20 +231,20 @@ class PPOTrainer:
         """L = sum over tokens of L_policy + c_V L_value - c_H H (Schulman et al. 2017, equation 9)."""
         settings, mask = self.settings, group.mask
         with self.accelerator.autocast():
-            judged = self.model("evaluate", group.sequences)
+            evaluation = self.model("evaluate", group.sequences)
         old_logprobs, advantages = group.logprobs[mask], group.advantages[mask]
-        policy = losses.policy_loss(judged.logprobs, old_logprobs, advantages, settings.policy_clip)
-        value = losses.value_loss(judged.values, group.values[mask], group.returns[mask], settings.value_clip)
-        self.log.add_tokens(judged, old_logprobs, policy, value)
+        policy = losses.policy_loss(evaluation.logprobs, old_logprobs, advantages, settings.policy_clip)
+        value = losses.value_loss(evaluation.values, group.values[mask], group.returns[mask], settings.value_clip)
+        self.log.add_tokens(evaluation, old_logprobs, policy, value)
         loss = policy.losses + settings.value_coef * value.losses
         if settings.entropy_coef:
-            loss = loss - settings.entropy_coef * judged.entropy
+            loss = loss - settings.entropy_coef * evaluation.entropy
         return loss.sum()
 
     # --- The ends of an update ---
 
     def finish_update(self, experience: Experience, stop: StopRequest) -> None:
-        """Logs, checks, saves, and leaves if a signal asks for it."""
+        """Logs, saves, and exits if a signal asks for it."""
         settings = self.settings
         self.log.finish(self.update, learning_rate_factor(settings, self.update - 1) * settings.learning_rate)
         if self.update % settings.samples_every == 0 or self.update == 1:
@@ -258,14 +272,14 @@ class PPOTrainer:
         return records
 
     def restore(self) -> None:
-        """Takes up the last checkpoint, if there is one."""
+        """Loads the last checkpoint, if there is one."""
         saved = state.load(self.accelerator, self.folder)
         if saved is not None:
             self.load_state_dict(saved)
         self.log.start(self.update)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs beside model, optimizer and random states, as JSON can hold it."""
+        """What a resumed run needs besides model, optimizer and random states, in types that JSON has."""
         return {
             "kl_coef": self.kl.coef,
             "value_offset": self.plain.value_offset,
@@ -282,9 +296,11 @@ class PPOTrainer:
         self.collapsed_updates = saved["collapsed_updates"]
 
     def trained_policy(self) -> "tuple[PreTrainedModel, dict[str, Tensor] | None]":
-        """The policy with its adapter merged, and its weights where they are spread over processes, else None.
+        """The result of the training.
 
-        Where they are, the first process alone is sure to get them.
+        Returns:
+            The policy with its adapter merged, and its weights where they are spread over processes, else None. Only
+            the first process is sure to get them.
         """
         policy, lora = self.plain.policy, self.settings.lora
         if not is_sharded(self.accelerator):
@@ -302,7 +318,7 @@ class PPOTrainer:
     # --- Small parts ---
 
     def stream(self, name: str, *numbers: int) -> torch.Generator:
-        """A random stream of its own for each purpose and number."""
+        """A separate random stream for each purpose and number."""
         digest = hashlib.sha256(repr((self.seed, name, *numbers)).encode()).digest()
         return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big", signed=True))
 
