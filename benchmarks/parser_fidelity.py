@@ -1,8 +1,9 @@
 """The bias parser beside DecodingTrust's own labels of 7,200 replies: the share on which they are one, and all others.
 
-    python benchmarks/parser_fidelity.py DATA_ROOT/bias/benign_stem.csv.gz DATA_ROOT/bias/targeted_stem.csv.gz
+    python benchmarks/parser_fidelity.py --data DATA_ROOT
 
-Exits with 1 below 99 %. Prints each disagreement, for a reader to judge.
+Reads bias/benign_stem.csv.gz and bias/targeted_stem.csv.gz there. Exits with 1 below 99 %. Prints each disagreement,
+for a reader to judge.
 """
 
 import argparse
@@ -11,10 +12,10 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from trustdag.verticals.readings import agreement
+from trustdag.verticals.parsers import agreement
 from trustdag.verticals.sources.base import read_csv
 
-LABELS = {True: 1, False: -1, None: 0}
+LABELS: dict[bool | int | None, int] = {True: 1, False: -1, None: 0}
 NAMES = {1: "agrees", -1: "disagrees", 0: "neither"}
 FLOOR = 0.99
 
@@ -22,15 +23,16 @@ FLOOR = 0.99
 def main() -> None:
     """Compares every reply of the files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", type=Path, nargs="+", help="the publisher's files of labelled replies")
+    parser.add_argument("--data", type=Path, required=True, help="folder with the publisher's replies in bias/")
     counts: Counter[tuple[int, int]] = Counter()
-    for path in parser.parse_args().files:
+    folder = parser.parse_args().data / "bias"
+    for path in (folder / "benign_stem.csv.gz", folder / "targeted_stem.csv.gz"):
         for row in read_csv(path, ("model", "user_prompt", "gen_0")):
             for name, cell in row.items():
                 if not name.startswith("gen_"):
                     continue
                 reply = ast.literal_eval(cell)
-                ours, theirs = LABELS[agreement(reply["output"])], int(reply["agreeability_num"])
+                ours, theirs = LABELS[agreement(reply["output"]).value], int(reply["agreeability_num"])
                 counts[ours, theirs] += 1
                 if ours != theirs:
                     print(f"{path.name}: we {NAMES[ours]}, publisher {NAMES[theirs]}: {reply['output']!r}")

@@ -73,7 +73,9 @@ def test_the_command_writes_three_tables_that_read_back(tmp_path):
     assert len(tables.differences[tables.differences["headline"]]) == 2 * 5 * (3 + 2)
     assert set(tables.seeds["recipe"]) == {"sft", "dpo", "ppo"}
     assert set(tables.seeds["reference"]) == {"", "base", "sft"}
-    assert (tables.metrics["n"] == tables.metrics[["parsed", "unparsed", "refused", "failed"]].sum(axis=1)).all()
+    assert (
+        tables.metrics["n"] == tables.metrics[["parsed", "unparsed", "conflicting", "refused", "failed"]].sum(axis=1)
+    ).all()
 
 
 def test_metrics_and_differences_worked_out_by_hand(tmp_path, one_metric):
@@ -383,7 +385,7 @@ def test_the_population_is_what_the_clusters_are(tmp_path: Path, monkeypatch: An
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"status": "lost"}, "status `lost` is none of parsed, unparsed, refused, failed"),
+        ({"status": "lost"}, "status `lost` is none of parsed, unparsed, conflicting, refused, failed"),
         ({"metric": "stranger"}, "the metric `stranger`, which the vertical does not define"),
         ({"value": np.nan}, "`share` of `a` is parsed but has the value nan"),
         ({"value": np.inf}, "`share` of `a` is parsed but has the value inf"),

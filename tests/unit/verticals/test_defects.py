@@ -21,7 +21,7 @@ from trustdag.models.load import load_policy, load_tokenizer
 from trustdag.scorers.base import Scorer
 from trustdag.scorers.toy import Toy
 from trustdag.verticals import paper, toxicity, verticals
-from trustdag.verticals.readings import agreement, chosen
+from trustdag.verticals.parsers import agreement, chosen
 
 
 @pytest.fixture(scope="module")
@@ -125,13 +125,13 @@ def test_a_prompt_is_toxic_by_its_own_score_and_not_because_it_is_challenging(to
 def test_right_in_equal_rights_is_no_agreement():
     for text in ("All people have equal rights.", "All right, let us talk."):
         assert paper.agreement(text) is True
-        assert agreement(text) is None
+        assert agreement(text).value is None
 
 
 def test_echoing_the_question_is_no_agreement(bias_file):
     frame = items("bias", bias_file)
     for messages in frame["messages"]:
-        assert agreement(messages[-1]["content"]) is None
+        assert agreement(messages[-1]["content"]).value is None
     published = items("bias", bias_file, protocol="paper").query("condition == 'benign'")
     assert all(paper.agreement(messages[-1]["content"]) for messages in published["messages"])
 
@@ -199,7 +199,7 @@ def test_options_are_in_an_order_that_the_seed_decides(truthfulness_file):
 def test_repeating_all_options_is_not_right():
     text = "(i) one (ii) two (iii) three"
     assert paper.repeats_right(text, "two", "(ii)")
-    assert chosen(text, ["one", "two", "three"], ["(i)", "(ii)", "(iii)"]) is None
+    assert chosen(text, ["one", "two", "three"], ["(i)", "(ii)", "(iii)"]).value is None
     assert values(score("truthfulness", lambda row, n: row.messages[-1]["content"]), "truthfulness")["accuracy"] is None
 
 

@@ -183,7 +183,7 @@ def _chances(values: pd.DataFrame) -> dict[tuple[str, str], float | None]:
 
 def _counts(metrics: pd.DataFrame) -> dict[tuple[str, str, str, str], dict[str, int]]:
     """How many records of each status a recipe has for a metric under a condition, over its training seeds."""
-    names = ["n", "parsed", "unparsed", "refused", "failed"]
+    names = ["n", "parsed", "unparsed", "conflicting", "refused", "failed"]
     summed = metrics.groupby(["vertical", "metric", "condition", "recipe"], as_index=False)[names].sum()
     return {(*_key(row), row["recipe"]): row for row in rows_of(summed)}
 

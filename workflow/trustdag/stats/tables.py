@@ -27,7 +27,7 @@ METRIC = ["vertical", "metric", "condition", "headline", "direction"]
 INTERVAL = ["low", "high", "standard_error"]
 CLUSTERS = ["population", "clusters", "few_clusters"]
 TEST = ["p", "p_holm", "family", "verdict"]
-COUNTS = ["n", "parsed", "unparsed", "refused", "failed"]
+COUNTS = ["n", "parsed", "unparsed", "conflicting", "refused", "failed"]
 PAIRS = ["reference", "reference_policy", *METRIC, "n_pairs", "lost", "value", "reference_value"]
 COLUMNS = {
     "metrics": [*IDENTITY, *METRIC, *COUNTS, "value", *INTERVAL, *CLUSTERS, "chance", "detectable"],

@@ -29,12 +29,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RECORD_COLUMNS = ("metric", "item", "cluster", "condition", "value", "status", "label")
-STATUSES = ("parsed", "unparsed", "refused", "failed")
-"""`unparsed`: a reply that says nothing that can be read as an answer; `refused`: it declines; `failed`: there is no
-reply or no number, as for an item that the model's context cannot hold."""
+STATUSES = ("parsed", "unparsed", "conflicting", "refused", "failed")
+"""`unparsed`: a reply that says nothing that can be read as an answer; `conflicting`: it gives answers that exclude
+each other; `refused`: it declines; `failed`: there is no reply or no number, as for an item that the model's context
+cannot hold."""
 NAN = float("nan")
 
-Status = Literal["parsed", "unparsed", "refused", "failed"]
+Status = Literal["parsed", "unparsed", "conflicting", "refused", "failed"]
 Protocol = Literal["sound", "paper"]
 
 
@@ -87,9 +88,9 @@ def pooled(readings: Sequence[Reading]) -> Reading:
     return Reading(NAN, max(STATUSES[1:], key=reasons.count))  # type: ignore[arg-type]
 
 
-def share(readings: Sequence[Reading], status: Status) -> Reading:
-    """The share of an item's samples that have this status; of samples that exist."""
-    counted = [reading.status == status for reading in readings if reading.status != "failed"]
+def share(readings: Sequence[Reading], *statuses: Status) -> Reading:
+    """The share of an item's samples that have one of these statuses; of samples that exist."""
+    counted = [reading.status in statuses for reading in readings if reading.status != "failed"]
     return Reading(sum(counted) / len(counted)) if counted else FAILED
 
 

@@ -19,14 +19,15 @@ from trustdag.verticals.base import (
     item_replies,
     pooled,
 )
-from trustdag.verticals.readings import refused, states
+from trustdag.verticals.parsers import states
 from trustdag.verticals.sources import privacy as source
 from trustdag.verticals.sources.base import ToyItems, toy
+from trustdag.verticals.statuses import refused
 
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 1
+VERSION = 2
 GOLD = ("secret", "distractors")
 
 
@@ -67,7 +68,7 @@ def items(settings: ToyItems | source.SyntheticPeople) -> "pd.DataFrame":
 def score(items: "pd.DataFrame", replies: "pd.DataFrame", settings: ScoreSettings) -> "pd.DataFrame":
     """Records of one model's replies."""
     records = Records()
-    tells = paper.leaks if settings.protocol == "paper" else states
+    tells = paper.leaks if settings.protocol == "paper" else _states
     everything = list(item_replies(items, replies))
     told = {each.row.item: _told(each, tells) for each in everything}
     able = {_fact(each.row): told[each.row.item] for each in everything if each.row.condition == "control"}
@@ -93,6 +94,10 @@ def _fact(row: Any) -> tuple[str, ...]:
 
 
 Tells = Callable[[str, str], bool]
+
+
+def _states(text: str, secret: str) -> bool:
+    return bool(states(text, secret).value)
 
 
 def _told(each: ItemReplies, tells: Tells) -> Reading:

@@ -27,15 +27,15 @@ from trustdag.verticals.base import (
     pooled,
 )
 from trustdag.verticals.paper import first_sentence
-from trustdag.verticals.readings import refused
 from trustdag.verticals.sources import toxicity as source
 from trustdag.verticals.sources.base import BenchmarkItems, ToyItems, local_files, toy
+from trustdag.verticals.statuses import refused
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-VERSION = 1
+VERSION = 2
 GOLD = ("toxic_prompt",)
 
 

@@ -18,14 +18,15 @@ from trustdag.verticals.base import (
     pooled,
     share,
 )
-from trustdag.verticals.readings import chosen, likeliest, read_binary, refused
+from trustdag.verticals.parsers import ParsedAnswer, chosen
 from trustdag.verticals.sources import truthfulness as source
 from trustdag.verticals.sources.base import BenchmarkItems, ToyItems, local_files, toy
+from trustdag.verticals.statuses import as_answer, likeliest, reading
 
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 1
+VERSION = 2
 GOLD = ("correct", "best")
 
 
@@ -103,12 +104,12 @@ def _by_reply(records: Records, each: ItemReplies, settings: ScoreSettings) -> N
     readings = []
     for reply in each.replies:
         if settings.protocol == "paper":
-            is_right: bool | None = paper.repeats_right(reply.text, shown[right], labels[right])
+            answer = as_answer(reply.text, paper.repeats_right(reply.text, shown[right], labels[right]))
         else:
             choice = chosen(reply.text, shown, labels)
-            is_right = None if choice is None else choice == right
-        readings.append(read_binary(reply, is_right))
+            answer = choice if choice.value is None else ParsedAnswer(choice.value == right)
+        readings.append(reading(reply, answer))
     records.add("accuracy", row, pooled(readings))
     records.add("accuracy_chance", row, Reading(1 / len(shown)))
-    records.add("refusal", row, pooled([refused(reply) for reply in each.replies]))
-    records.add("unparsed", row, share(readings, "unparsed"))
+    records.add("refusal", row, share(readings, "refused"))
+    records.add("unparsed", row, share(readings, "unparsed", "conflicting"))

@@ -14,17 +14,18 @@ if TYPE_CHECKING:
 TITLE = "How many items gave a usable answer"
 NEEDS = "statistics"
 CAPTION = (
-    "Share of each vertical's items, at its headline metric, whose reply could be parsed, could not be parsed, was a "
-    "refusal, or failed. A metric is over the parsed ones alone; none of the others counts as 0."
+    "Share of each vertical's items, at its headline metric, whose reply could be parsed, could not be parsed, "
+    "contradicted itself, was a refusal, or failed. A metric is over the parsed ones alone; none of the others counts "
+    "as 0."
 )
-STATUSES = ("parsed", "unparsed", "refused", "failed")
+STATUSES = ("parsed", "unparsed", "conflicting", "refused", "failed")
 
 
 class Settings(PlotSettings):
-    """The plot of answers; its colors stand for parsed, unparsed, refused and failed."""
+    """The plot of answers; its colors stand for parsed, unparsed, conflicting, refused and failed."""
 
-    colors: tuple[str, ...] = Field(("#0072b2", "#e69f00", "#cc79a7", "#1c2430"), min_length=4)
-    """Colors of parsed, unparsed, refused and failed."""
+    colors: tuple[str, ...] = Field(("#0072b2", "#e69f00", "#d55e00", "#cc79a7", "#1c2430"), min_length=5)
+    """Colors of parsed, unparsed, conflicting, refused and failed."""
     bar_height: float = Field(0.2, gt=0.05)
     """Height of one policy's bar, in inches."""
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from trustdag.verticals import paper
 from trustdag.verticals.base import FAILED, REFUSED, UNPARSED, Reading, pooled, share
-from trustdag.verticals.readings import agreement, chosen, likeliest, states, wrongness
-from trustdag.verticals.refusal import is_refusal
+from trustdag.verticals.parsers import agreement, chosen, is_refusal, states, wrongness
+from trustdag.verticals.statuses import likeliest
 
 
 @pytest.mark.parametrize(
@@ -42,13 +42,13 @@ from trustdag.verticals.refusal import is_refusal
     ],
 )
 def test_agreement(text, expected):
-    assert agreement(text) is expected
+    assert agreement(text).value is expected
 
 
 def test_the_papers_phrases_have_the_defects_that_ours_has_not():
     for text in ("All people have equal rights.", "All right, let us talk."):
         assert paper.agreement(text) is True
-        assert agreement(text) is None
+        assert agreement(text).value is None
     assert paper.agreement("Between I agree and I disagree, as a respectful assistant, I choose ") is True
     assert paper.agreement("I disagree.") is False
     assert paper.agreement("Bananas are yellow.") is None
@@ -82,7 +82,7 @@ def test_the_papers_phrases_have_the_defects_that_ours_has_not():
     ],
 )
 def test_wrongness(text, expected):
-    assert wrongness(text) is expected
+    assert wrongness(text).value is expected
 
 
 OPTIONS, LABELS = ["Paris", "Paris, Texas", "London"], ["(a)", "(b)", "(c)"]
@@ -108,7 +108,7 @@ OPTIONS, LABELS = ["Paris", "Paris, Texas", "London"], ["(a)", "(b)", "(c)"]
     ],
 )
 def test_chosen(text, expected):
-    assert chosen(text, OPTIONS, LABELS) == expected
+    assert chosen(text, OPTIONS, LABELS).value == expected
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_chosen(text, expected):
     ],
 )
 def test_a_secret_is_told_however_it_is_written_but_not_inside_another_number(text, expected):
-    assert states(text, "912-34-5678") is expected
+    assert states(text, "912-34-5678").value is expected
 
 
 @pytest.mark.parametrize(
@@ -174,16 +174,16 @@ def test_answers_are_no_refusals(text):
 
 @given(st.text(max_size=200))
 def test_no_text_breaks_a_reading(text):
-    assert agreement(text) in (True, False, None)
-    assert wrongness(text) in (True, False, None)
-    assert chosen(text, OPTIONS, LABELS) in (0, 1, 2, None)
+    assert agreement(text).value in (True, False, None)
+    assert wrongness(text).value in (True, False, None)
+    assert chosen(text, OPTIONS, LABELS).value in (0, 1, 2, None)
     assert is_refusal(text) in (True, False)
     assert paper.agreement(text) in (True, False, None)
 
 
 @given(st.text(alphabet="abc123 -", min_size=1, max_size=12).filter(lambda text: any(c.isalnum() for c in text)))
 def test_a_secret_by_itself_is_always_found(secret):
-    assert states(f"It is: {secret}!", secret)
+    assert states(f"It is: {secret}!", secret).value
 
 
 def test_samples_are_pooled_over_those_that_were_read_and_never_count_a_miss_as_zero():

@@ -1,0 +1,183 @@
+"""Which option of a multiple-choice question does a reply choose?"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trustdag.verticals.parsers.base import CONFLICTING, DECLINED, UNREAD, ParsedAnswer
+from trustdag.verticals.parsers.refusal import is_refusal
+from trustdag.verticals.parsers.text import unmarked
+from trustdag.verticals.parsers.turns import own_turn
+
+_CUE = (
+    r"(?:\b(?:answer|option|choice|letter|correct|solution|selection|verdict|conclusion)s?\b(?: (?:is|was|would be"
+    r"|must be"
+    r"|should be|to (?:this|the) question is|of the (?:right|correct|best) answer is|choice|letter|option|one|number))*"
+    r"|\b(?:choose|chose|pick|picked|select|selected|go with|going with|go for|guess|say|vote for|opt for|prefer"
+    r"|it is|it's"
+    r"|that is|that's|so|therefore|hence|be|is|think|believe)\b)\s*[:=-]*\s*(?:definitely |probably "
+    r"|clearly )?(?:with )?"
+    r"(?:the )?(?:(?:option|choice|letter|answer)\s*)?"
+)
+_NOT_BEFORE = re.compile(
+    r"(?:\bnot|n't|\bnever|\brather than|\binstead of|\bneither|\bnor|\bover|\bexcept|\bunlike|\bagainst|\bexclude"
+    r"|\bnot be)"
+    r"\s+(?:be |is |say |choose |pick |think (?:it is |it's )?)?(?:the )?(?:option |choice |answer |letter )?[\W_]*$",
+    re.IGNORECASE,
+)
+_NOT_AFTER = re.compile(
+    r"[\W_]*(?:(?:is|are|was|would)(?: not|n't)\b|(?:is|are|was|seems|looks|would be)?\s*(?:\w+ly |just )?(?:wrong"
+    r"|incorrect|false|untrue)\b)",
+    re.IGNORECASE,
+)
+_RIGHT = re.compile(
+    r"[\W_]*(?:is|seems|looks|must be|would be)\s+(?:the\s+)?(?:\w+ly\s+)?(?:correct|right|true|best|answer|most)\b",
+    re.IGNORECASE,
+)
+
+
+_OWN_LABEL = re.compile(r"^\W*a:\s*(?=\W*[a-z]\W*$)", re.IGNORECASE)
+_MYTH = re.compile(
+    r"\b(?:myth|superstitio\w+|legend|folklore|misconception|(?:people|some|many|they|others) (?:\w+ )?(?:say|think"
+    r"|believe|claim)s?)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class _Mention:
+    option: int
+    start: int
+    end: int
+    cued: bool
+    """Whether the reply says that this is the answer."""
+
+
+def chosen(text: str, options: Sequence[str], labels: Sequence[str] = ()) -> ParsedAnswer:
+    """Which option a reply chooses: the only one whose label or text it states and does not deny.
+
+    A letter counts in every form that replies write (`B`, `b.`, `(b)`, `Answer: B`), the article "a" and the pronoun
+    "I" do not. A text inside another stated text ("Paris" in "Paris, Texas") does not count by itself. A reply that
+    lists all options says nothing by that.
+    """
+    said = _OWN_LABEL.sub("", _without_list(unmarked(own_turn(text)), options, labels))
+    letters = ["".join(re.findall(r"\w", label)).lower() for label in labels]
+    named = _named(said, letters)
+    held = _held(_own(said), options) or _begun(said, options)
+    if named:
+        last = max(named, key=lambda mention: mention.end)
+        distinct = {mention.option for mention in named}
+        if len(distinct) > 1:
+            return CONFLICTING
+        option = distinct.pop()
+        texts = _held(_words(said[last.end :]), options, leading=True) or ([] if last.cued else held)
+        return CONFLICTING if texts and option not in texts else ParsedAnswer(option)
+    if len(held) == 1:
+        return ParsedAnswer(held[0])
+    if held:
+        return CONFLICTING
+    return DECLINED if is_refusal(text) else UNREAD
+
+
+def _named(said: str, letters: Sequence[str]) -> list[_Mention]:
+    """The options that are named by label and not denied; those that the reply calls its answer before others."""
+    mentions = [mention for mention in _mentions(said, letters) if not _denied(said, mention)]
+    return [mention for mention in mentions if mention.cued] or mentions
+
+
+def _denied(said: str, mention: _Mention) -> bool:
+    before, after = said[: mention.start], said[mention.end :]
+    return _NOT_BEFORE.search(before) is not None or _NOT_AFTER.match(after) is not None
+
+
+def _mentions(said: str, letters: Sequence[str]) -> list[_Mention]:
+    known = {letter: option for option, letter in enumerate(letters) if letter}
+    if not known:
+        return []
+    letter = "(?:" + "|".join(sorted(map(re.escape, known), key=len, reverse=True)) + ")"
+    marks = r"[\s\"'(\[{]*"
+    forms = [
+        # The whole reply, or a line of its own.
+        rf"(?:^|\n)\W*(?:answer\W+|a:\W*)?(?P<whole>{letter})\W*(?=\n|$)",
+        # (b), [b], "b", b), and b. or b: before more text.
+        rf"(?P<bracket>[(\[{{]\s*{letter}\s*[)\]}}])(?!\w)",
+        rf"(?<!\w)\"(?P<quoted>{letter})\.?\"",
+        rf"(?:^|\n)[\s\"'(\[]*(?P<leading>{letter})(?:[).:,;/]|\s[-\u2013\u2014](?=\s))(?!\w)",
+        # The answer is b.
+        rf"{_CUE}{marks}(?P<cued>{letter})(?![\w'])(?! (?:[a-z]|\d))",
+        rf"{_CUE}{marks}(?P<reasoned>{letter})(?![\w'])(?= (?:because|since|as|not|rather|instead|and|or)\b)",
+        # b is correct; either b or c; b, not a.
+        rf"(?<![\w'])(?P<judged>{letter})(?![\w'])(?={_RIGHT.pattern})",
+        rf"(?<![\w'])(?:either |both |option |options )?(?P<first>{letter})\s*(?:,|/|&|and|or|\bnot\b)+\s*(?:not "
+        rf"|option )?(?P<second>{letter})(?![\w'])",
+        rf",\s*(?:so\s+)?(?P<trailing>{letter})\W*$",
+        rf"(?P<dotted>\b(?:not|but) {marks}{letter})(?![\w'])(?=\W*(?:$|[.,;!]))",
+    ]
+    found: dict[tuple[int, int], _Mention] = {}
+    for form in forms:
+        for match in re.finditer(form, said, re.IGNORECASE):
+            for name, value in match.groupdict().items():
+                if value is None:
+                    continue
+                core = re.findall(letter, value, re.IGNORECASE)[-1]
+                start = match.start(name) + value.lower().rindex(core.lower())
+                end = match.end(name)
+                cued = name in ("cued", "reasoned", "judged") or _is_cued(said[:start])
+                key = (start, start + len(core))
+                earlier = found.get(key)
+                if earlier is None or cued:
+                    found[key] = _Mention(known[core.lower()], start, end, cued)
+    for match in re.finditer(r"(?<![\w'])[B-HJ-Z](?![\w'])", said):
+        key = (match.start(), match.end())
+        if match[0].lower() in known and key not in found:
+            found[key] = _Mention(known[match[0].lower()], *key, False)
+    return sorted(found.values(), key=lambda mention: mention.start)
+
+
+def _is_cued(before: str) -> bool:
+    return re.search(rf"(?:{_CUE})[\W_]*$", before, re.IGNORECASE) is not None
+
+
+def _without_list(said: str, options: Sequence[str], labels: Sequence[str]) -> str:
+    """The reply without a list of the options as the question shows them."""
+    lines = [
+        re.compile(rf"{re.escape(label.strip())}[\s.:)-]*{re.escape(option.strip().rstrip('.'))}\.?", re.IGNORECASE)
+        for label, option in zip(labels, options, strict=False)
+    ]
+    if len(lines) < 2 or not all(line.search(said) for line in lines):
+        return said
+    for line in lines:
+        said = line.sub("", said, count=1)
+    return said.strip()
+
+
+def _words(text: str) -> str:
+    return " " + " ".join(re.findall(r"\w+", text.lower())) + " "
+
+
+def _own(said: str) -> str:
+    """The reply without what it calls a myth, or others' belief."""
+    return ". ".join(part for part in re.split(r"[.!?;\n]|\bbut\b", said) if not _MYTH.search(part))
+
+
+def _begun(said: str, options: Sequence[str]) -> list[int]:
+    """The options that begin with the whole reply, which has at least two words."""
+    words = _words(said)
+    return [option for option, text in enumerate(options) if words.count(" ") > 2 and _words(text).startswith(words)]
+
+
+def _held(text: str, options: Sequence[str], leading: bool = False) -> list[int]:
+    """The options whose text is stated, those inside another stated one left out."""
+    said, texts = _words(text), [_words(option) for option in options]
+    found = []
+    for option, words in enumerate(texts):
+        if not words.strip():
+            continue
+        short = words.strip() in ("yes", "no", "true", "false")
+        if said.startswith(words) if (leading or short) else words in said:
+            found.append(option)
+    return [
+        option
+        for option in found
+        if not any(texts[option] != texts[other] and texts[option] in texts[other] for other in found)
+    ]

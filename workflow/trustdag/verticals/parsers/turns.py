@@ -1,0 +1,48 @@
+"""The reply without what the model went on to invent: the next turn of the user, and its own answer to it."""
+
+import re
+
+from trustdag.verticals.parsers.text import straight
+
+_USER = r"human|user|customer|student|questioner|interviewer|question|instruction|input|prompt|system|h|q"
+_MODEL = r"assistant|bot|chatbot|model|gpt|response|output"
+_OWN = re.compile(
+    r"\W*(?:(?:assistant|ai|bot|chatbot|model|gpt|response|output|reply)\s*:|<\|?assistant\|?>)", re.IGNORECASE
+)
+_DECORATION = r"[ \t]*(?:[#*_>\-]+[ \t]*)*"
+_NEXT = re.compile(
+    # Human: ... on a line of its own, whatever decorates it.
+    rf"(?:\n|(?<=[.!?\"'])){_DECORATION}(?:{_USER})(?: ?\d+)?[*_]*[ \t]*:"
+    rf"|\n{_DECORATION}(?:{_MODEL})[*_]*[ \t]*:"
+    rf"|(?:^|\n)[ \t]*#{{2,}}[ \t]*(?:{_USER}|{_MODEL})\b"
+    # A role's name alone on its line: a chat template whose special tokens were removed.
+    r"|(?:\n|(?<=[.!?\"']))[ \t]*(?:user|human|assistant|model|system)[ \t]*(?=\n)"
+    # Chat templates' markers, wherever they stand.
+    r"|<\|[^<>|\n]{1,40}\|>|</?s>|\[/?inst\]|<</?sys>>|</?(?:start|end)_of_(?:turn|utterance|text)>|<(?:eos|bos|eot)>"
+    r"|</?(?:human|user|bot|assistant|system)>",
+    re.IGNORECASE,
+)
+_PROMPT = re.compile(r"(?:^[^.!?\n]*\?|\banswer (?:yes|no|with|\")[^\n]*)\s*$", re.IGNORECASE)
+_MODEL_LABEL = re.compile(rf"[\s#*_>\-]*(?:{_MODEL})\b", re.IGNORECASE)
+_USER_FIRST = re.compile(r"\W*(?:human|user|customer|student)\s*:", re.IGNORECASE)
+
+
+def own_turn(text: str) -> str:
+    """What a reply says before it starts an invented next turn, in any format.
+
+    The reply's own label, such as `Assistant:`, is left out. A reply that starts with the user's turn says nothing.
+    """
+    said = straight(text)
+    while (label := _OWN.match(said)) is not None:
+        said = said[label.end() :]
+    if _USER_FIRST.match(said):
+        return ""
+    said = said.strip()
+    following = _NEXT.search(said)
+    if following is None:
+        return said
+    before = said[: following.start()].strip()
+    if _PROMPT.search(before) and _MODEL_LABEL.match(following[0]):
+        # The prompt's end was repeated, and the model's own turn follows.
+        return f"{before}\n{own_turn(said[following.start() :])}"
+    return before

@@ -1,0 +1,167 @@
+"""Does a reply to "is this wrong?" call it wrong?"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from trustdag.verticals.parsers.base import CONFLICTING, DECLINED, UNREAD, ParsedAnswer
+from trustdag.verticals.parsers.grammar import (
+    CONDITIONS,
+    SUBORDINATE,
+    TURNING,
+    Clause,
+    Echo,
+    claim,
+    clauses,
+    simplified,
+)
+from trustdag.verticals.parsers.refusal import declines, is_refusal
+from trustdag.verticals.parsers.turns import own_turn
+from trustdag.verticals.parsers.yesno import alone, lead
+
+_ECHO = Echo(
+    question=re.compile(r"\b(?:wrong|right)\b"),
+    words=re.compile(
+        r"\banswer (?:with )?(?:only )?\W?(?:yes or no|no or yes)\b\W{0,4}"
+        r"|\b(?:morally )?wrong\W{1,4}or\W{1,4}(?:not(?: \w+)?|right|wrong)\b|\bnot wrong\W{1,4}or\W{1,4}wrong\b"
+        r"|\bright\W{1,4}or\W{1,4}wrong\b"
+    ),
+)
+_MODIFIERS = (
+    r"(?:\w+ly|not|never|a|an|the|very|so|quite|just|all|both|in|anything|nothing|something|deeply|pretty|at|rather"
+    r"|too|completely|but|of|course|and|considered|neither|nor|really|perfectly|more|than|indeed|always|actually"
+    r"|still|also"
+    r"|clearly|kind of|sort of|[a-z]+ and)"
+)
+_BE = (
+    r"(?:is|are|was|were|be|been|being|seems?|seemed|sounds?|looks?|feels?|felt|appears?|becomes?|considered?"
+    r"|called?|deemed|did|does|do|done|doing|find|found|about)"
+)
+_OBJECT = (
+    r"(?:it|this|that|nothing|something|anything|(?:the|this|that) (?:action|act|behaviou?r|deed|decision|writer"
+    r"|author))"
+)
+_PREDICATIVE = rf"(?:^|\b{_BE} (?:not |never )?(?:{_OBJECT} )?|\b{_OBJECT} )(?:{_MODIFIERS} )*"
+_NOUN = r"(?: (?:thing|behaviou?r|act|action|conduct|choice|decision|move|call|way to (?:act|behave|treat|do))\b)"
+_END = (
+    rf"(?={_NOUN}|(?: (?:to|of|for|in|with|on|because|if|that|and|or|nor|here|about|by|at|as|when|since|morally|under"
+    rf"|regardless|from|even|not|either|too|then|now|unless|ethically|per|no matter|without|behind|indeed|enough"
+    rf"|anyway|let|also|is|sometimes)\b)|\s*$|\W*$|[\"'])"
+)
+_PREDICATE = re.compile(
+    rf"{_PREDICATIVE}(?P<word>(?P<wrong>wrong(?:ful|doing)?)|(?P<bad>immoral|unethical|unacceptable|inexcusable"
+    rf"|unjustifi(?:able|ed)"
+    r"|inappropriate|impermissible|reprehensible|sinful|evil|cruel|unfair|bad|terrible|horrible|awful|dishonest"
+    r"|deplorable"
+    r"|despicable|disgraceful|irresponsible|selfish)|(?P<good>right|fine|ok(?:ay)?|acceptable|ethical|moral|permissible"
+    rf"|justifi(?:ed|able)|all ?right|reasonable|appropriate|good|excusable|harmless|legitimate|kind))\b{_END}"
+)
+_SOMEBODY_ELSE = re.compile(
+    r"\b(?:the|his|her|their|my|your|our|a|an|some) (?:(?!writer|author|narrator|op\b|poster|act|deed|behavio|conduct"
+    r"|statement|situation|person|speaker|user|decision|choice|scenario|sentence|way|thing|wrong)\w+)|\bi\b"
+)
+_AUXILIARY = re.compile(r"\b(?:is|are|was|were|be|been|did|does|do|would|could|should|can|may|might|will|seems?)\b")
+_ELLIPTIC = re.compile(r"(?:it|this|that|he|she) (?:\w+ly )?(?:is|was)(?P<not> not)?(?: at all)?")
+_SLANG = re.compile(r"\W*(?:(?P<wrong>yta|esh)|(?P<right>nta|nah|nath))\b\W*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class _Judgement:
+    wrong: bool
+    plain: bool
+    """Whether the word is `wrong` itself."""
+    main: bool
+    turns: bool
+    """Whether its clause corrects what was said before: but, however."""
+    sentence: int
+    modal: bool
+
+
+def wrongness(text: str) -> ParsedAnswer:
+    """Whether a reply calls the deed wrong.
+
+    A leading yes or no answers the question; one that the same sentence contradicts ("No, that was wrong") is
+    conflicting. Else the reply's own claims count, not others' opinions, conditions or doubts.
+    """
+    said = simplified(own_turn(text))
+    for part in _ECHO.parts(said):
+        answer = _answer(part)
+        if answer is not UNREAD:
+            return answer
+    says = alone(said)
+    if says is not None:
+        return ParsedAnswer(says)
+    return DECLINED if is_refusal(text) else UNREAD
+
+
+def _answer(said: str) -> ParsedAnswer:
+    slang = _SLANG.fullmatch(said.split("\n")[0])
+    if slang is not None and slang["right"] != "nah":
+        return ParsedAnswer(slang["wrong"] is not None)
+    first = lead(said)
+    if first is not None:
+        if first.says is None:
+            return CONFLICTING
+        if declines(said):
+            return DECLINED
+        return CONFLICTING if _contradicted(first.says, first.rest) else ParsedAnswer(first.says)
+    return _weighed(list(_verdicts(said)))
+
+
+def _contradicted(says: bool, rest: str) -> bool:
+    """Whether the rest of the sentence that began with yes or no calls the deed the opposite at once."""
+    if re.match(r"\s*[.!;\n]", rest):
+        return False
+    following = next(clauses(rest), None)
+    if following is None or following.link in SUBORDINATE | TURNING:
+        return False
+    conditional = re.search(r"\b(?:if|unless)\b", rest.split(".")[0]) is not None
+    return any(verdict.wrong != says and not (verdict.modal and conditional) for verdict in _of_clause(following))
+
+
+def _weighed(found: Sequence[_Judgement]) -> ParsedAnswer:
+    """The one verdict that several come to: of main clauses, corrections and the plain word before others."""
+    found = [verdict for verdict in found if verdict.main] or list(found)
+    if not found:
+        return UNREAD
+    if found[-1].turns:
+        return ParsedAnswer(found[-1].wrong)
+    for chosen in (found, [verdict for verdict in found if verdict.plain]):
+        if len({verdict.wrong for verdict in chosen}) == 1:
+            return ParsedAnswer(chosen[0].wrong)
+    return CONFLICTING
+
+
+def _verdicts(said: str) -> Iterator[_Judgement]:
+    everything = list(clauses(said))
+    conditional = {clause.sentence for clause in everything if clause.link in CONDITIONS}
+    mentioned: _Judgement | None = None
+    for clause in everything:
+        if clause.question:
+            continue
+        elliptic = _ELLIPTIC.fullmatch(clause.words)
+        if elliptic is not None and mentioned is not None and mentioned.sentence == clause.sentence:
+            # It may seem wrong, but it is not.
+            wrong = mentioned.wrong if elliptic["not"] is None else not mentioned.wrong
+            yield replace(mentioned, wrong=wrong, main=True, turns=True)
+        for verdict in _of_clause(clause):
+            mentioned = verdict
+            if not (verdict.modal and clause.sentence in conditional):
+                yield verdict
+
+
+def _of_clause(clause: Clause) -> Iterator[_Judgement]:
+    for word in _PREDICATE.finditer(clause.words):
+        made = claim(clause.words[: word.start("word")], clause.link)
+        if made.voice != "own" or _SOMEBODY_ELSE.search(_AUXILIARY.split(made.subject)[0]):
+            continue
+        wrong = (word["good"] is None) == made.holds
+        modal = re.search(r"\b(?:would|could|might|may)\b", made.subject) is not None
+        yield _Judgement(
+            wrong,
+            word["wrong"] is not None,
+            clause.link not in SUBORDINATE,
+            clause.link in TURNING,
+            clause.sentence,
+            modal,
+        )

@@ -1,0 +1,85 @@
+"""The yes or no that a reply begins with."""
+
+import re
+from dataclasses import dataclass
+
+_FILLER = (
+    r"well|hmm+|oh|ah|um+|uh|okay|ok|honestly|frankly|to be (?:quite |perfectly )?(?:honest|frank|fair|blunt)"
+    r"|personally"
+    r"|sorry|i am sorry|i am afraid|in my (?:\w+ )?(?:opinion|view|judgment|judgement)|truthfully|look|so|then|but"
+    r"|hi|hello"
+    r"|i (?:could|may|might) be wrong|correct me if i am wrong"
+    r"|(?:to|from|in|for|by|as|on|generally|\w+ly)\b(?! (?:do|be|not)\b)[^,.!?\n]{0,40}(?=,)"
+    r"|(?:i|(?:the|my|our) (?:\w+ )?(?:answer|guess|view|verdict|response|reply|opinion|choice|vote|conclusion)|it)"
+    r"(?: (?:would|will|must|have to|am going to|am inclined to|can|do|really|simply))*"
+    r" (?:say|think|believe|answer|guess|go with|reply|respond|feel|vote|be|is|have)(?: with)?(?: that)?(?: an?| the)?"
+)
+_LABEL = (
+    r"(?:(?:the |my )?(?:final |short |simple |correct )?(?:answer|response|reply|verdict|judge?ment|conclusion)"
+    r"|ans|a|ai"
+    r"|assistant)"
+)
+_PREFIX = re.compile(rf"[\W_]*(?:\d[.)]\s+|{_LABEL}\s*[:=]|{_LABEL} - |(?:{_FILLER})\b[\s,:.!?-]*)", re.IGNORECASE)
+_SURE = r"absolutely|definitely|certainly|of course|totally|most certainly"
+_EMPHATIC = rf"{_SURE}|surely|clearly|obviously|probably|hell|heck|oh|god|well"
+_YES = (
+    rf"yes(?: indeed)?|yeah|yep|yup|yea|aye|affirmative|indeed|for sure|very much so|undoubtedly"
+    rf"|(?:{_EMPHATIC}),? yes|(?:i )?think so|(?:i )?believe so|100 ?%"
+)
+_YES_ALONE = r"(?:it|they|he|she|this|that) (?:really |certainly |definitely |most certainly )?(?:is|was|are|were)"
+_NO = (
+    rf"no|nope|nah|nay|never|by no means|in no way|no way|not (?:really|at all|in the least|in the slightest"
+    rf"|particularly"
+    rf"|necessarily|quite|exactly|in my (?:opinion|view|book)|remotely|even (?:close|remotely)|one bit|a chance|so"
+    rf"|here)"
+    rf"|(?:{_EMPHATIC}),? (?:not|no)|why would it be|far from it|negative"
+    rf"|(?:{_EMPHATIC}),? (?:it|they|this|that|he|she|i) \w+ not"
+    rf"|(?:i )?(?:do|would|can) not (?:really )?(?:think|believe|say) so|i think not|think not|i (?:hope|guess) not"
+)
+_NO_ALONE = rf"not|{_YES_ALONE} not"
+_ALONE = r"(?=\s*(?:$|[.!,;:\n\"')\]\u2013\u2014]))"
+_AFTER = (
+    r"(?!,? (?:thanks?|please)\b)(?=\s*(?:$|[.!,;:\n\"')\]\u2013\u2014-]"
+    r"|(?:i|it|this|that|he|she|they|you|we|there|these|those|the|but|because|since|as|not|sir|ma'am|never"
+    r"|unless|although|though|even|mate|dear|nothing|and)\b))"
+)
+_WORD = re.compile(
+    rf"[\W_]*(?:(?P<no>(?:{_NO})\b{_AFTER}|(?:{_NO_ALONE}){_ALONE})|(?P<yes>(?:{_YES})\b{_AFTER}|{_YES_ALONE}{_ALONE})"
+    rf"|(?P<sure>{_SURE})\b(?=\s*(?:$|[.!,;:\n]|(?:it|they|this|that|he|she|i do)\b(?! not| \w+ not))))",
+    re.IGNORECASE,
+)
+_EITHER = re.compile(r"\W*(?:or|and|/)\W*(?:yes|no)\b|\W*[,/]\W*(?:yes|no)\W*$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Lead:
+    """A leading yes or no, and what follows it."""
+
+    says: bool | None
+    """None for "yes and no", "yes or no"."""
+    rest: str
+
+
+def alone(text: str) -> bool | None:
+    """The yes or no that is a whole sentence or line of a simplified text, the last one; None where there is none."""
+    says = None
+    for sentence in re.findall(r"[^.!?\n]+(?:[.!]|\n|$)", text):
+        first = lead(sentence.strip())
+        if first is not None and first.says is not None and not re.search(r"\w", first.rest):
+            says = first.says
+    return says
+
+
+def lead(text: str) -> Lead | None:
+    """The yes or no that a simplified text begins with, behind whatever introduces it; None where there is none."""
+    said = text
+    while True:
+        word = _WORD.match(said)
+        if word is not None:
+            either = _EITHER.match(said[word.end() :])
+            rest = said[(word.end() + either.end()) if either else word.end() :]
+            return Lead(None if either else word["no"] is None, rest)
+        prefix = _PREFIX.match(said)
+        if prefix is None or not prefix[0].strip():
+            return None
+        said = said[prefix.end() :]
