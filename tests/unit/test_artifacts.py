@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from trustdag.artifacts import atomic_file, atomic_folder, manifest, model_folder, read_json, sha256_text, write_json
+from trustdag.artifacts import (
+    atomic_file,
+    atomic_folder,
+    manifest,
+    model_digest,
+    model_folder,
+    read_json,
+    sha256_text,
+    write_json,
+)
 from trustdag.errors import UserError
 
 
@@ -45,6 +54,8 @@ def test_a_manifest_changes_with_the_weights_but_not_with_the_card(tmp_path: Pat
     first = manifest(tmp_path, kind="policy")
     (tmp_path / "README.md").write_text("made on Tuesday")
     assert manifest(tmp_path)["sha256"] == first["sha256"]
+    (tmp_path / ".snakemake_timestamp").touch()
+    assert manifest(tmp_path)["sha256"] == model_digest(tmp_path) == first["sha256"]
     (tmp_path / "model.safetensors").write_bytes(b"2")
     assert manifest(tmp_path)["sha256"] != first["sha256"]
 

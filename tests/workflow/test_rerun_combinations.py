@@ -69,7 +69,7 @@ def test_what_an_earlier_run_made_is_followed_by_all_that_depends_on_it(
 ) -> None:
     configfile = written(changes, tmp_path / "smoke.yaml")
     owner = study / "results" / "smoke" / ".configuration"
-    owner.unlink()
+    owner.unlink(missing_ok=True)
     done = snakemake(study, *options, configfile=configfile)
     assert done.returncode == 0, done.stdout + done.stderr
     assert would_run(study, ROOT, configfile) == expected | {"configuration", "report"}
@@ -81,7 +81,7 @@ def test_one_run_after_partial_ones_ends_like_a_fresh_run(number: int, study: Pa
     # Given several edits, of which a part of the study was run with the first
     changes, _ = drawn(1000 + number)
     first = written(dict(list(changes.items())[:1]), tmp_path / "smoke.yaml")
-    (study / "results" / "smoke" / ".configuration").unlink()
+    (study / "results" / "smoke" / ".configuration").unlink(missing_ok=True)
     partial = random.Random(number).choice([["fetch"], ["--until", "sft"], ["--until", "generate"], ["tiny"]])
     assert snakemake(study, *partial, configfile=first).returncode == 0
     # When the study is run once with all of them

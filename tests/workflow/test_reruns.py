@@ -360,8 +360,8 @@ def test_touched_data_of_any_size_runs_nothing(study: Path) -> None:
     results = study / "results" / "smoke"
     for path in [*results.glob("data/*/*"), *results.glob("items/*"), *results.glob("models/**/digest.txt")]:
         os.utime(path)
-    # Then nothing is due: what follows depends on small files of digests
-    assert would_run(study, ROOT, SMOKE, "--max-checksum-file-size", "200") == NOTHING
+    # Then no result is due: what follows depends on small files of digests; the page reads cards and items themselves
+    assert would_run(study, ROOT, SMOKE, "--max-checksum-file-size", "200") <= {"report"}
 
 
 # --- Data and models of the user's own ---

@@ -160,7 +160,9 @@ def manifest(folder: Path, **facts: Any) -> dict[str, Any]:
     What follows a model in the DAG depends on the first digest alone, which lies in `digest.txt` beside the manifest:
     a model that is made again and is identical re-runs nothing.
     """
-    files = {str(path.relative_to(folder)): sha256_file(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    # Hidden files are not the model's: Snakemake puts its `.snakemake_timestamp` into a folder when it is done.
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
+    files = {str(path.relative_to(folder)): sha256_file(path) for path in paths}
     weights = [f"{name} {digest}" for name, digest in files.items() if not name.endswith(".md")]
     return {"sha256": sha256_text(weights), "files": files, **facts}
 
