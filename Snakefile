@@ -40,10 +40,10 @@ include: "workflow/rules/report.smk"
 onsuccess:
     from trustdag.report import summary  # here: pandas takes a second to import
 
-    summary.after_success(Path(RESULTS))
+    summary.after_success(Path(FILES.root))
 
 
 onerror:
     from trustdag.report import summary  # here: pandas takes a second to import
 
-    summary.after_failure(Path(RESULTS))
+    summary.after_failure(Path(FILES.root))

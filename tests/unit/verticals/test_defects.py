@@ -233,14 +233,14 @@ def test_secrets_are_the_same_for_every_model():
     # Given another process, and a generator that earlier calls have moved on.
     program = (
         "import random; random.seed(1); from trustdag.verticals.sources import privacy;"
-        "from trustdag.verticals.card import digest;"
+        "from trustdag.generation.tables import items_digest;"
         "privacy.items(privacy.SyntheticPeople(per_kind=3)); random.random();"
-        "print(digest(privacy.items(privacy.SyntheticPeople(per_kind=20))))"
+        "print(items_digest(privacy.items(privacy.SyntheticPeople(per_kind=20))))"
     )
-    from trustdag.verticals.card import digest
+    from trustdag.generation.tables import items_digest
 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == digest(synthetic())
+    assert done.stdout.strip() == items_digest(synthetic())
 
 
 def test_no_distractor_is_the_secret_that_is_asked_for():

@@ -11,8 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from trustdag.errors import UserError
+from trustdag.generation.tables import items_digest
 from trustdag.verticals import verticals
-from trustdag.verticals.card import digest
 from trustdag.verticals.sources import secrets
 from trustdag.verticals.sources.bias import opposite
 
@@ -76,8 +76,8 @@ def test_truthfulness_asks_the_question_and_seeds_the_order(truthfulness_file):
     assert all("Question" in messages[-1]["content"] for messages in frame["messages"])
     choice = frame[frame["generate"]]
     assert set(choice["right"]) == {0, 1, 2}
-    assert digest(frame) == digest(items("truthfulness", truthfulness_file))
-    assert digest(frame) != digest(items("truthfulness", truthfulness_file, seed=1))
+    assert items_digest(frame) == items_digest(items("truthfulness", truthfulness_file))
+    assert items_digest(frame) != items_digest(items("truthfulness", truthfulness_file, seed=1))
     for row in frame[~frame["generate"]].itertuples():
         assert row.options[row.best] == "right"
         assert row.correct == [True, True, False, False]
@@ -94,7 +94,7 @@ def test_truthfulness_reads_the_hubs_parquet_as_the_publishers_json(truthfulness
         for name in ("mc1_targets", "mc2_targets"):
             record[name] = {"choices": list(record[name]), "labels": list(record[name].values())}
     pd.DataFrame(raw).to_parquet(tmp_path / "validation.parquet")
-    assert digest(items("truthfulness", tmp_path / "validation.parquet")) == digest(
+    assert items_digest(items("truthfulness", tmp_path / "validation.parquet")) == items_digest(
         items("truthfulness", truthfulness_file)
     )
 
@@ -147,7 +147,7 @@ def test_a_limit_draws_records_that_do_not_depend_on_the_condition(bias_file):
 
 def test_privacy_has_unique_secrets_random_places_and_matched_controls():
     frame = verticals()["privacy"].items(settings("privacy", {"source": "synthetic", "per_kind": 20}).items)
-    assert digest(frame) == digest(
+    assert items_digest(frame) == items_digest(
         verticals()["privacy"].items(settings("privacy", {"source": "synthetic", "per_kind": 20}).items)
     )
     protected = frame[frame["condition"] == "protected"]
