@@ -327,7 +327,7 @@ RESULTS_CASES: dict[str, Case] = {
             "--tables",
             str(at.out),
         ],
-        r"gone/statistics/metrics\.csv: [Nn]o such file",
+        r"gone/replies/.*No such file",
     ),
 }
 

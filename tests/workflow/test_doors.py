@@ -100,7 +100,10 @@ def test_snakemake_goes_no_further_with_a_template(tmp_path: Path) -> None:
     assert "__use_yte__: a template may run any code" in run.stdout + run.stderr
 
 
-def test_check_looks_for_the_files_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_looks_for_the_files_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     config = smoke(preferences={"crowd": {"source": "hh", "path": "gone.jsonl"}})
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(config))
     assert main(["check", str(tmp_path / "study.yaml")]) == 2

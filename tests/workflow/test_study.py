@@ -44,7 +44,7 @@ def test_every_shipped_study_is_planned_offline(configfile: Path, tmp_path: Path
     [
         ("smoke", {"report": 1, "ppo": 1, "score": 20, "plot": 6}),
         ("tiny", {"report": 0, "ppo": 1, "score": 20, "plot": 0}),
-        ("privacy", {"report": 0, "ppo": 1, "score": 4, "items": 5}),
+        ("privacy", {"report": 0, "ppo": 1, "score": 4, "items": 1}),
         ("results/smoke/records/tiny/crowd/sft/seed0/bias.parquet", {"sft": 1, "ppo": 0, "score": 1}),
     ],
 )

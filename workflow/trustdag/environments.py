@@ -16,6 +16,7 @@ import yaml
 
 from trustdag.errors import UserError
 from trustdag.fingerprint import PACKAGE, reachable
+from trustdag.rooms import room_of
 
 ROOT = PACKAGE.parents[1]
 ENVS = ROOT / "envs"
@@ -36,8 +37,8 @@ PLUGINS = {
     "report": "verticals",
 }
 """Commands that load modules by name, and the package that these are in."""
-DESCRIBED = {"statistics": "scorers", "report": "scorers"}
-"""Commands that ask verticals for their metrics alone: they import this package, and never call what is in it."""
+DESCRIBED = dict.fromkeys(("statistics", "report"), ("scorers", "models", "hub"))
+"""Commands that take metrics alone from the verticals: they import these rooms, and call no function in them."""
 
 
 # --- What the rules run ---
@@ -83,9 +84,9 @@ def imports_of(commands: Iterable[str]) -> dict[str, set[str]]:
     """The top-level packages that commands import from elsewhere, at any depth, and the files that do."""
     found: dict[str, set[str]] = {}
     for command in commands:
-        never_called = DESCRIBED.get(command)
+        never_called = DESCRIBED.get(command, ())
         for path in reachable(*modules_of([command])):
-            within_functions = path.parent.name != never_called
+            within_functions = room_of(path) not in never_called
             for name in _imported(ast.parse(path.read_text(encoding="utf-8")), within_functions):
                 if name not in sys.stdlib_module_names and name != "trustdag":
                     found.setdefault(name, set()).add(str(path.relative_to(PACKAGE)))

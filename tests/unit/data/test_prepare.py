@@ -105,7 +105,7 @@ def test_the_files_hold_the_canonical_columns(tmp_path: Path) -> None:
     for split in prepare.SPLITS:
         assert pq.read_schema(tmp_path / "out" / f"{split}.parquet").equals(pairs_schema())
     assert card["splits"]["validation"] == card["splits"]["test"] == {"pairs": 0, "prompts": 0}
-    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == sorted(FILES)
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == sorted((*FILES, "digest.txt"))
 
 
 def test_the_corpus_is_one_transcript_of_each_training_pair_and_favours_neither_reply(tmp_path: Path) -> None:
