@@ -105,7 +105,7 @@ class Workflow:
         assert self.process is not None
         return self.process.wait(seconds)
 
-    def write_outputs(self) -> str:
+    def finish(self) -> str:
         """Waits for the end, which has to be a good one; what Snakemake said."""
         code = self.wait()
         assert code == 0, self.said.read_text()[-3000:]
