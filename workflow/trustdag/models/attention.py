@@ -13,6 +13,8 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from trustdag.models.adapters import uses_sdpa
+
 NAME = "trustdag_blocks"
 BLOCK = 64
 """Queries at a time: many enough for fast matrix products, few enough that little is computed in vain."""
@@ -20,7 +22,7 @@ BLOCK = 64
 
 def use_blocks(model: PreTrainedModel) -> None:
     """Lets a causal model that attends by PyTorch's `scaled_dot_product_attention` read prompts in blocks."""
-    if model.config._attn_implementation == "sdpa":
+    if uses_sdpa(model):
         AttentionInterface.register(NAME, attend)
         AttentionMaskInterface.register(NAME, sdpa_mask)
         model.set_attn_implementation(NAME)

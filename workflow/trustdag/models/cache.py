@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
+from trustdag.models.adapters import replace_growing_layers
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -108,5 +110,5 @@ def joined(
 def growing_cache(config: "PreTrainedConfig", capacity: int) -> DynamicCache:
     """An empty cache for a model of this configuration: full attention grows in place, the rest is transformers'."""
     cache = DynamicCache(config=config)
-    cache.layers = [GrowingLayer(capacity) if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    replace_growing_layers(cache, lambda: GrowingLayer(capacity))
     return cache

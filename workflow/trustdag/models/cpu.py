@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from trustdag.models.adapters import become, onednn_linear
+
 FEW = 1 << 20
 """Products of no more multiplications than this stay with MKL: oneDNN takes 10 µs to start one."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
@@ -38,7 +40,7 @@ def use_onednn(model: nn.Module) -> None:
         return
     for module in model.modules():
         if type(module) is nn.Linear and module.weight.device.type == "cpu" and module.weight.dtype == torch.float32:
-            module.__class__ = OneDNNLinear
+            become(module, OneDNNLinear)
 
 
 def mkl_is_slow() -> bool:
@@ -91,4 +93,4 @@ def _weight_gradient(grad: Tensor, x: Tensor) -> Tensor:
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x (..., in) times weight (out, in) transposed, plus bias (out,)."""
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return onednn_linear(x, weight, bias)
