@@ -96,7 +96,8 @@ def test_the_study_ends_as_without_failures_and_no_finished_job_runs_twice(tmp_p
     assert finished_jobs(study) - finished_jobs(calm) == Counter()
     logs = study.results / "logs"
     attempts = {path.relative_to(logs): headlines(path) for path in logs.rglob("*.log")}
-    calm_ones = {path for path, lines in attempts.items() if path.parts[0] in ("data", "items", "records", "replies")}
+    # Replies are not among them: they are generated on the node that is killed, and while the main process is.
+    calm_ones = {path for path, lines in attempts.items() if path.parts[0] in ("data", "items", "records")}
     assert calm_ones
     assert all(len(attempts[path]) == 1 for path in calm_ones), "a job that did not fail ran again"
     given = [int(line.split(" MB")[0].split()[-1]) for line in attempts[Path("statistics.log")]]
