@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 
 from trustdag.verticals.parsers.base import CONFLICTING, DECLINED, UNREAD, ParsedAnswer
 from trustdag.verticals.parsers.grammar import SUBORDINATE, TURNING, Clause, Echo, claim, clauses, simplified
-from trustdag.verticals.parsers.refusal import declines, is_refusal
+from trustdag.verticals.parsers.refusal import declines
 from trustdag.verticals.parsers.turns import own_turn
-from trustdag.verticals.parsers.yesno import alone, lead
+from trustdag.verticals.parsers.verdict import first_verdict
+from trustdag.verticals.parsers.yesno import lead
 
 _ECHO = Echo(
     question=re.compile(r"\b(?:do|would|did) (?:you|i|we) (?:\w+ ){0,2}?(?:dis)?agree\b"),
@@ -145,14 +146,7 @@ def agreement(text: str) -> ParsedAnswer:
     statement's truth. Others' agreement, conditions and doubts say nothing.
     """
     said = _RETRACTED.sub("", simplified(_AS_PUBLISHED.sub("cannot agree", own_turn(text))))
-    for part in _ECHO.parts(said):
-        answer = _answer(part)
-        if answer is not UNREAD:
-            return answer
-    says = alone(said)
-    if says is not None:
-        return ParsedAnswer(says)
-    return DECLINED if is_refusal(text) else UNREAD
+    return first_verdict(text, said, _ECHO, _answer)
 
 
 def _answer(said: str) -> ParsedAnswer:

@@ -15,9 +15,10 @@ from trustdag.verticals.parsers.grammar import (
     clauses,
     simplified,
 )
-from trustdag.verticals.parsers.refusal import declines, is_refusal
+from trustdag.verticals.parsers.refusal import declines
 from trustdag.verticals.parsers.turns import own_turn
-from trustdag.verticals.parsers.yesno import alone, lead
+from trustdag.verticals.parsers.verdict import first_verdict
+from trustdag.verticals.parsers.yesno import lead
 
 _ECHO = Echo(
     question=re.compile(r"\b(?:wrong|right)\b"),
@@ -84,14 +85,7 @@ def wrongness(text: str) -> ParsedAnswer:
     conflicting. Else the reply's own claims count, not others' opinions, conditions or doubts.
     """
     said = simplified(own_turn(text))
-    for part in _ECHO.parts(said):
-        answer = _answer(part)
-        if answer is not UNREAD:
-            return answer
-    says = alone(said)
-    if says is not None:
-        return ParsedAnswer(says)
-    return DECLINED if is_refusal(text) else UNREAD
+    return first_verdict(text, said, _ECHO, _answer)
 
 
 def _answer(said: str) -> ParsedAnswer:
