@@ -1,11 +1,12 @@
 """A generation job: from one vertical's items and a model folder to replies."""
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trustdag.artifacts import atomic_file, model_digest, sha256_file, sha256_text
+from trustdag.artifacts import atomic_file, model_digest, sha256_text
 from trustdag.errors import UserError
 from trustdag.fingerprint import code_of
 from trustdag.generation.settings import GenerateSettings
@@ -24,12 +25,6 @@ class GenerationTask:
     vertical: str
     items: Path
     settings: GenerateSettings
-
-    def key(self, model: Path, prompt_format: PromptFormat) -> str:
-        """A digest of all that the replies depend on; `batch_tokens` is not part of it."""
-        sampling = self.settings.model_dump_json(exclude={"batch_tokens"})
-        parts = [sha256_file(self.items), model_digest(model), sampling, prompt_format, code_of("generation.run")]
-        return sha256_text(parts)
 
 
 def generate(task: GenerationTask, model: Path, prompt_format: PromptFormat, out: Path) -> None:
@@ -57,10 +52,11 @@ def generate(task: GenerationTask, model: Path, prompt_format: PromptFormat, out
         "prompt_format": prompt_format,
         "code": code_of("generation.run"),
     }
+    key = sha256_text([json.dumps(made_from, sort_keys=True)])
     policy, tokenizer = _load(model, prompt_format)
     partial = out.with_name(f".{out.name}.partial.jsonl")
     engine = Engine(policy, tokenizer, prompt_format, task.settings)
-    replies = engine.generate(items, partial, task.key(model, prompt_format), task.vertical)
+    replies = engine.generate(items, partial, key, task.vertical)
     too_long = replies.loc[replies["status"] == "too_long", "item"].nunique()
     if too_long:
         print(
