@@ -2,7 +2,7 @@
 
 import pytest
 
-from trustdag.progress import ProgressLines, duration
+from trustdag.progress import Progress, ProgressLines, duration
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,27 @@ def test_a_line_is_printed_only_when_the_last_one_is_old(capsys: pytest.CaptureF
 
     seldom.show()
     assert capsys.readouterr().err == "later\n"
+
+
+@pytest.mark.parametrize(
+    ("progress", "line"),
+    [
+        (Progress("dpo train", 10, 40, "steps"), "dpo train: 10 of 40 steps"),
+        (
+            Progress("dpo train", 10, 40, "steps", "loss 0.5, grad_norm 1e-05", "3 min 20 s"),
+            "dpo train: 10 of 40 steps, loss 0.5, grad_norm 1e-05, about 3 min 20 s left",
+        ),
+        (Progress("bias", 100, 100, "replies", "0.5/s"), "bias: 100 of 100 replies, 0.5/s"),
+        (Progress("bias", 1, 100, "replies", left="1 h 02 min"), "bias: 1 of 100 replies, about 1 h 02 min left"),
+    ],
+)
+def test_a_line_of_progress_is_read_back_as_it_was_written(progress: Progress, line: str) -> None:
+    assert str(progress) == line
+    assert Progress.parse(line) == progress
+
+
+@pytest.mark.parametrize(
+    "line", ["", "Loading weights: 100%|##| 28/28", "bias: some of 40 replies", "written to x: 1,2 train"]
+)
+def test_any_other_line_is_no_progress(line: str) -> None:
+    assert Progress.parse(line) is None

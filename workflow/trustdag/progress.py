@@ -1,8 +1,16 @@
-"""How long something takes, in words, and lines of progress that are not too many."""
+"""How long something takes, in words; the one form of a line of progress; and lines that are not too many."""
 
+import re
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+LINE = re.compile(
+    r"(?P<name>[^:]+): (?P<done>\d+) of (?P<total>\d+) (?P<unit>[a-z]+)"
+    r"(?:, (?P<details>.*?))??(?:, about (?P<left>[\d.]+ (?:s|min|h)(?: \d+ (?:s|min))?) left)?$"
+)
 
 
 def duration(seconds: float) -> str:
@@ -15,6 +23,38 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a command has come. Every long command prints it in this form; `terminal` reads it back from its log."""
+
+    name: str
+    """What works: `dpo train`, or a vertical."""
+    done: int
+    total: int
+    unit: str
+    """What is counted, in the plural: `steps`, `replies`."""
+    details: str = ""
+    """Losses or rates, for people."""
+    left: str = ""
+    """The remaining time in the words of `duration`; empty if it is not known or nothing remains."""
+
+    def __str__(self) -> str:
+        """The line of progress: `dpo train: 10 of 40 steps, loss 0.5, about 42 s left`."""
+        parts = [f"{self.name}: {self.done} of {self.total} {self.unit}"]
+        parts += [self.details] if self.details else []
+        parts += [f"about {self.left} left"] if self.left else []
+        return ", ".join(parts)
+
+    @classmethod
+    def parse(cls, line: str) -> Self | None:
+        """The progress that the line tells, or None for any other line."""
+        found = LINE.match(line)
+        if found is None:
+            return None
+        name, done, total, unit, details, left = found.groups(default="")
+        return cls(name, int(done), int(total), unit, details, left)
 
 
 class ProgressLines:

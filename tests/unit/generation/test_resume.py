@@ -65,7 +65,7 @@ def test_a_run_that_is_killed_resumes_without_repeating_finished_items(study: Pa
     # Then only the rest is generated, and the result is the one of a whole run.
     replies = pd.read_parquet(out)
     pd.testing.assert_frame_equal(replies, pd.read_parquet(study / "whole.parquet"))
-    generated_again = int(done.stderr.split("bias: ")[-1].split(" replies")[0])
+    generated_again = int(done.stderr.split("bias: ")[-1].split(" of ")[0])
     assert generated_again == len(replies) - sum(len(line) for line in finished)
     assert not partial.exists()
 
@@ -149,6 +149,6 @@ def test_a_model_without_a_chat_template_cannot_be_asked_in_chat(study: Path, tm
 def test_progress_says_how_far_and_how_long() -> None:
     progress = ReplyProgress("bias", 100, 1000)
     progress.done, progress.worked = 25, 500
-    assert progress.line(50.0) == "bias: 25 of 100 replies (0.5/s), about 50 s left"
+    assert str(progress.after(50.0)) == "bias: 25 of 100 replies, 0.5/s, about 50 s left"
     progress.done = 100
-    assert progress.line(200.0) == "bias: 100 replies in 3 min 20 s (0.5/s)"
+    assert str(progress.after(200.0)) == "bias: 100 of 100 replies, 0.5/s"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trustdag.artifacts import append_jsonl, atomic_file, read_jsonl
+from trustdag.progress import Progress, duration
 
 
 class MetricsLog:
@@ -42,7 +43,7 @@ class MetricsLog:
         """
         finite = {name: value if abs(value) < float("inf") else None for name, value in values.items()}
         append_jsonl(self.path, {"step": step, "split": split, **finite})
-        print(self._progress(step, split, values), file=sys.stderr, flush=True)
+        print(self.progress(step, split, values), file=sys.stderr, flush=True)
 
     def last(self, split: str) -> dict[str, Any] | None:
         """The newest line of a split, or None."""
@@ -54,9 +55,16 @@ class MetricsLog:
         with atomic_file(path) as partial:
             shutil.copyfile(self.path, partial)
 
-    def _progress(self, step: int, split: str, values: dict[str, Any]) -> str:
-        shown = [f"{name} {value:.4g}" for name, value in values.items()]
-        if self._start and split == "train" and step > self._start[0]:
-            seconds = (time.monotonic() - self._start[1]) / (step - self._start[0]) * (self.steps - step)
-            shown.append(f"{seconds:.0f} s left")
-        return f"{self.name} {split} {step}/{self.steps}: {', '.join(shown)}"
+    def progress(self, step: int, split: str, values: dict[str, float]) -> Progress:
+        """How far the run is, with the remaining time where it has trained since it was started.
+
+        Args:
+            step: Optimizer steps that are done.
+            split: `train` or `validation`.
+            values: Metrics by name.
+        """
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+        left = ""
+        if self._start and split == "train" and self._start[0] < step < self.steps:
+            left = duration((time.monotonic() - self._start[1]) / (step - self._start[0]) * (self.steps - step))
+        return Progress(f"{self.name} {split}", step, self.steps, "steps", shown, left)
