@@ -26,7 +26,7 @@ $(STAMP): requirements.lock pyproject.toml
 
 .PHONY: demo
 demo: setup  ## Run the embedded toy study to results/demo/report.html
-	@snakemake demo --cores all --quiet progress reason host
+	@snakemake demo --cores all --logger trustdag
 
 .PHONY: lint
 lint: setup  ## Formatting, lint and types

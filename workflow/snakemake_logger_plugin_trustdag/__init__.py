@@ -1,56 +1,59 @@
-"""A Snakemake logger that writes each job of a dry run as a line of JSON: `snakemake -n --logger trustdag`.
+"""The logger `snakemake --logger trustdag`: rules as rows with progress on a terminal, plain lines elsewhere.
 
-`trustdag pending` starts it; the file is named by TRUSTDAG_DRY_RUN. Snakemake finds the plugin by this module's name.
+Snakemake finds the plugin by this module's name. A dry run keeps Snakemake's own output.
 """
 
-import json
-import os
 import sys
 from logging import LogRecord
-from pathlib import Path
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
-from snakemake_interface_logger_plugins.common import LogEvent
+
+from trustdag.terminal.events import Display, Events
+from trustdag.terminal.lines import PlainLines
+from trustdag.terminal.live import LiveTable
+from trustdag.terminal.run import StudyRun
 
 
 class LogHandler(LogHandlerBase):
-    """Writes JOB_INFO events, and nothing else, to a file."""
+    """Shows the run while it goes on."""
 
     def __post_init__(self) -> None:
-        self._path = Path(os.environ["TRUSTDAG_DRY_RUN"])
-        # Snakemake asks a logger that writes to a file for the file's name.
-        self.baseFilename = str(self._path)
+        self._display: Display | None = None
+        self._events: Events | None = None
+        if not self.common_settings.dryrun:
+            run = StudyRun()
+            self._display = self._display_of(run)
+            self._events = Events(run, self._display)
+
+    def _display_of(self, run: StudyRun) -> Display:
+        stream = sys.stdout if self.common_settings.stdout else sys.stderr
+        if not stream.isatty():
+            return PlainLines(run, stream)
+        from rich.console import Console
+
+        return LiveTable(run, Console(file=stream, no_color=self.common_settings.nocolor or None))
 
     def emit(self, record: LogRecord) -> None:
-        """Appends one job."""
-        if getattr(record, "event", None) != LogEvent.JOB_INFO:
-            return
-        job = {
-            "id": record.jobid,  # type: ignore[attr-defined]
-            "rule": record.rule_name,  # type: ignore[attr-defined]
-            "message": record.rule_msg,  # type: ignore[attr-defined]
-            "wildcards": dict(record.wildcards or {}),  # type: ignore[attr-defined]
-            "inputs": list(map(str, record.input or [])),  # type: ignore[attr-defined]
-            "outputs": list(map(str, record.output or [])),  # type: ignore[attr-defined]
-            "resources": {name: value for name, value in record.resources.items() if isinstance(value, int | str)},  # type: ignore[attr-defined]
-            "threads": record.threads,  # type: ignore[attr-defined]
-            "reason": record.reason,  # type: ignore[attr-defined]
-        }
-        if not self._path.exists():
-            # The workflow's own copy of the package, which Snakemake has imported by now, knows its fingerprints.
-            sys.modules["trustdag.fingerprint"].write_fingerprint_index(self._path.with_name("code.json"))
-        with self._path.open("a", encoding="utf-8") as handle:
-            handle.write(json.dumps(job, default=str) + "\n")
+        """Shows one record of Snakemake's."""
+        if self._events is not None:
+            self._events.take(record)
+
+    def close(self) -> None:
+        """Ends the display, once."""
+        display, self._display = self._display, None
+        if display is not None:
+            display.close()
+        super().close()
 
     @property
     def writes_to_stream(self) -> bool:
-        """It leaves the terminal alone."""
-        return False
+        """Whether it takes the place of Snakemake's own output."""
+        return not self.common_settings.dryrun
 
     @property
     def writes_to_file(self) -> bool:
-        """It writes to a file."""
-        return True
+        """It writes to no file."""
+        return False
 
     @property
     def has_filter(self) -> bool:
@@ -59,10 +62,10 @@ class LogHandler(LogHandlerBase):
 
     @property
     def has_formatter(self) -> bool:
-        """It needs no text."""
+        """It words events itself."""
         return True
 
     @property
     def needs_rulegraph(self) -> bool:
-        """The graph follows from the jobs' files."""
+        """Rules stand in the order in which Snakemake counts them."""
         return False

@@ -8,7 +8,7 @@ from trustdag.fingerprint import PACKAGE, imports_of
 ORDER = (
     ("ground", ("errors", "progress", "settings", "discovery", "artifacts", "stamps", "hub")),
     ("the package", ("fingerprint", "rooms", "layout")),
-    ("what a job is", ("jobs",)),
+    ("what a job is", ("jobs", "terminal")),
     ("data and models", ("data", "models")),
     ("replies", ("generation",)),
     ("training", ("train", "rl", "align")),

@@ -65,7 +65,17 @@ def dry_run(options: Sequence[str]) -> DryRun:
         jobs = Path(folder) / "jobs.jsonl"
         paths = os.pathsep.join(filter(None, (str(WORKFLOW), os.environ.get("PYTHONPATH"))))
         environment = os.environ | {VARIABLE: str(jobs), "PYTHONPATH": paths}
-        command = [sys.executable, "-m", "snakemake", "--dry-run", "--logger", "trustdag", "--quiet", "all", *options]
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--dry-run",
+            "--logger",
+            "trustdag-jobs",
+            "--quiet",
+            "all",
+            *options,
+        ]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             raise UserError(f"the dry run failed:\n{_message(done.stderr + done.stdout)}")

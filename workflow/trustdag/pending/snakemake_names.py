@@ -26,7 +26,7 @@ USED = (
     Use(
         "snakemake_interface_logger_plugins.common",
         "LogEvent.JOB_INFO",
-        "snakemake_logger_plugin_trustdag writes the jobs of a dry run",
+        "snakemake_logger_plugin_trustdag_jobs writes the jobs of a dry run",
     ),
 )
 """Each name, once."""

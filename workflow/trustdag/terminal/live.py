@@ -1,0 +1,115 @@
+"""A table that changes in place: a row for each rule, and the jobs that run with their progress. For terminals."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from trustdag.progress import duration
+from trustdag.terminal.look import Look, look_at
+from trustdag.terminal.run import StartedJob, StudyRun
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+SHOWN = 12
+"""Running jobs that are shown; of more, the number."""
+PER_SECOND = 2.0
+"""How often the table is drawn."""
+
+
+class LiveTable:
+    """Shows a run on a terminal until it is closed; what is printed meanwhile appears above the table."""
+
+    def __init__(self, run: StudyRun, console: "Console") -> None:
+        from rich.live import Live
+
+        self.run, self.console = run, console
+        self._live = Live(
+            get_renderable=self.draw, console=console, refresh_per_second=PER_SECOND, transient=True, screen=False
+        )
+        self._live.start()
+
+    def say(self, text: str, style: str = "") -> None:
+        """Prints a line above the table."""
+        self.console.print(text, style=style or None, markup=False, highlight=False, soft_wrap=True)
+
+    def started(self, job: StartedJob) -> None:
+        """The table shows it."""
+
+    def finished(self, job: StartedJob) -> None:
+        """The table shows it."""
+
+    def close(self) -> None:
+        """Removes the table and prints what became of the run."""
+        self._live.stop()
+        if self.run.total:
+            self.say(closing(self.run))
+
+    def draw(self) -> "RenderableType":
+        """The table as it is now."""
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        if not self.run.total:
+            return Text("Reading the study ...", style="dim")
+        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+        table.add_column(no_wrap=True)
+        table.add_column(justify="right", no_wrap=True)
+        table.add_column(width=12)
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        for rule, count in self.run.planned.items():
+            done, failed = self.run.finished[rule], self.run.failed[rule]
+            active = any(job.rule == rule for job in self.run.running.values())
+            style = "red" if failed else "bold" if active else "green" if done == count else "dim"
+            note = f"{failed} failed attempts" if failed > 1 else "1 failed attempt" if failed else ""
+            table.add_row(
+                Text(rule, style), Text(f"{done} of {count}", style), ProgressBar(count, done, width=12), Text(note)
+            )
+        return Group(Text(""), Text(heading(self.run), style="bold"), table, *self._running(), Text(""))
+
+    def _running(self) -> "Iterator[RenderableType]":
+        """A line for each running job, and one for those that are too many."""
+        from rich.text import Text
+
+        jobs = list(self.run.running.values())
+        for job in jobs[:SHOWN]:
+            text = Text("  ", no_wrap=True, overflow="ellipsis")
+            text.append(job.title, "bold cyan").append(f"  {described(job, look_at(job), self.run)}")
+            yield text
+        if len(jobs) > SHOWN:
+            yield Text(f"  and {len(jobs) - SHOWN} more", style="dim")
+
+
+def heading(run: StudyRun) -> str:
+    """Jobs done, the time that passed and the time that remains."""
+    left = run.left()
+    remaining = f", about {duration(left)} left" if left is not None and run.done < run.total else ""
+    return f"{run.done} of {run.total} jobs, {duration(run.elapsed)}{remaining}"
+
+
+def closing(run: StudyRun) -> str:
+    """The last line of a run."""
+    failed = run.failed.total()
+    attempts = f", {failed} failed {'attempt' if failed == 1 else 'attempts'}" if failed else ""
+    return f"{run.done} of {run.total} jobs done in {duration(run.elapsed)}{attempts}"
+
+
+def described(job: StartedJob, look: Look, run: StudyRun) -> str:
+    """How far a job is, in one line: progress, details, time left, memory.
+
+    Args:
+        job: The job.
+        look: What it tells now.
+        run: The run, for its clock.
+    """
+    if look.waits:
+        return f"waits for {duration(run.clock() - job.since)}"
+    parts = [duration(run.clock() - job.since)]
+    if look.progress is not None:
+        progress = look.progress
+        parts.append(f"{progress.done} of {progress.total} {progress.unit}")
+        parts += [f"about {progress.left} left"] if progress.left else []
+    parts += [f"{look.memory_mb:,.0f} MB"] if look.memory_mb else []
+    parts += [look.progress.details] if look.progress is not None and look.progress.details else []
+    return ", ".join(parts)
