@@ -41,7 +41,7 @@ def replaced(tree: ast.Module) -> Iterator[tuple[int, str]]:
         if isinstance(target, ast.Constant):
             owner, _, name = str(target.value).rpartition(".")
         else:
-            owner, name = ast.unparse(target), ast.literal_eval(ast.unparse(node.args[1]))
+            owner, name = ast.unparse(target), ast.unparse(node.args[1]).strip("'")
         if owner.split(".")[0] in ours | {"trustdag"} and not name.isupper():
             yield node.lineno, f"{owner}.{name}"
 
