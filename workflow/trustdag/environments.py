@@ -167,7 +167,13 @@ def package_closure(packages: Iterable[str], versions: Mapping[str, str]) -> dic
 
 
 def text_of(name: str, commands: Iterable[str], versions: Mapping[str, str]) -> str:
-    """One environment file."""
+    """One environment file.
+
+    Args:
+        name: the environment's name.
+        commands: the commands that run in it.
+        versions: locked versions by package.
+    """
     direct = packages_of(imports_of(commands)) | set(WITHOUT_IMPORT.get(name, ()))
     pinned = package_closure(direct, versions)
     lines = [
