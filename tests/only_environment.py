@@ -33,7 +33,7 @@ class Finder:
 
 
 if __name__ == "__main__":
-    sys.meta_path.insert(0, Finder(Path(sys.argv[1])))  # type: ignore[arg-type]
+    sys.meta_path.insert(0, Finder(Path(sys.argv[1])))
     from trustdag.cli import main
 
     sys.exit(main(sys.argv[2:]))

@@ -14,7 +14,7 @@ from trustdag.artifacts import read_jsonl
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 
 
-def test_bf16_starts_at_ratio_1_and_learns(tmp_path):
+def test_bf16_starts_at_ratio_1_and_learns(tmp_path: Path) -> None:
     # given
     trainer = world.trainer(
         tmp_path, updates=30, batch_size=64, minibatches=4, learning_rate=3e-3, kl_target=None, kl_coef=0.0,
@@ -26,16 +26,17 @@ def test_bf16_starts_at_ratio_1_and_learns(tmp_path):
     metrics = read_jsonl(tmp_path / "metrics.jsonl")
     assert metrics[-1]["reward"] > 2 * metrics[0]["reward"] + 1
     assert all(parameter.dtype == torch.float32 for parameter in trainer.plain.parameters())
+    assert trainer.reference is not None
     assert trainer.reference.dtype == torch.bfloat16
 
 
-def test_a_resumed_run_goes_on(tmp_path):
+def test_a_resumed_run_goes_on(tmp_path: Path) -> None:
     world.trainer(tmp_path, updates=2).train()
     world.trainer(tmp_path, updates=4).train()
     assert [line["step"] for line in read_jsonl(tmp_path / "metrics.jsonl")] == [1, 2, 3, 4]
 
 
-def test_the_benchmark_measures_its_share_of_the_peak():
+def test_the_benchmark_measures_its_share_of_the_peak() -> None:
     # given
     benchmark = Path(__file__).parents[2] / "benchmarks" / "ppo.py"
     options = ["--shape", "pythia-1.4b", "--rounds", "1", "--updates", "2", "--sides", "ours"]

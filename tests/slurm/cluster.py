@@ -146,7 +146,7 @@ def up() -> None:
     fresh = not running("slurmctld")
     start("slurmctld", ["slurmctld"], lambda: succeeds("scontrol", "ping"))
     if fresh:  # jobs that a reboot left in the queue would start again
-        subprocess.run(["scancel", "--user", "root"], **CAPTURE)
+        captured(["scancel", "--user", "root"])
     for node in NODES:
         start_node(node)
     wait_for("all nodes to be idle", nodes_are_up, log=LOGS / "slurmctld.log")
@@ -279,7 +279,7 @@ def make_accounts() -> None:
         ("modify", "user", "root", "set", "defaultaccount=research"),
     ):
         subprocess.run(["sacctmgr", "-i", *command], check=False, capture_output=True, timeout=60)
-    accounts = subprocess.run(["sacctmgr", "-nP", "show", "assoc", "user=root", "format=account"], **CAPTURE).stdout
+    accounts = captured(["sacctmgr", "-nP", "show", "assoc", "user=root", "format=account"]).stdout
     if set(accounts.split()) < {"research", "teaching"}:
         raise ClusterError(f"sacctmgr made no accounts for root; see {LOGS / 'slurmdbd.log'}")
 
@@ -294,7 +294,7 @@ def kill_node(node: str) -> None:
     """Kills a node's slurmd and every job step on it, as a power cut would."""
     file = PIDS / f"slurmd-{node}.pid"
     slurmd = int(file.read_text())
-    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], **CAPTURE).stdout.splitlines()
+    listed = captured(["ps", "-eo", "pid=,ppid=,args="]).stdout.splitlines()
     processes = {int(line.split()[0]): (int(line.split()[1]), line.split(None, 2)[2]) for line in listed}
     steps = [pid for pid, (_, command) in processes.items() if "slurmstepd" in command and on_node(pid, node)]
     children = [pid for pid in processes if descends(pid, set(steps), processes)]
@@ -321,7 +321,7 @@ def descends(pid: int, ancestors: set[int], processes: dict[int, tuple[int, str]
 
 
 def nodes_are_up() -> bool:
-    lines = subprocess.run(["sinfo", "-hN", "-o", "%N %t"], **CAPTURE).stdout.split()
+    lines = captured(["sinfo", "-hN", "-o", "%N %t"]).stdout.split()
     states = dict(zip(lines[::2], lines[1::2], strict=False))
     return set(states) == set(NODES) and all(state in ("idle", "mix", "alloc") for state in states.values())
 
@@ -329,7 +329,7 @@ def nodes_are_up() -> bool:
 def start(name: str, command: list[str], ready: Callable[[], bool]) -> None:
     """Starts a Slurm daemon, which writes its own pid file, unless it runs; waits until it is ready."""
     if not running(name):
-        done = subprocess.run(command, **CAPTURE)
+        done = captured(command)
         if done.returncode:
             raise ClusterError(f"{name} did not start: {last_lines(done.stderr) or f'see {LOGS}/{name}.log'}")
     wait_for(name, ready, log=LOGS / f"{name}.log")
@@ -337,9 +337,10 @@ def start(name: str, command: list[str], ready: Callable[[], bool]) -> None:
 
 def spawn(name: str, command: list[str], user: str | None = None) -> None:
     """Starts a process of its own session that stays in the foreground, and notes its pid."""
-    quiet = {"stdin": subprocess.DEVNULL, "start_new_session": True}
     with (LOGS / f"{name}.log").open("a") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, user=user, **quiet)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=user, start_new_session=True
+        )
     (PIDS / f"{name}.pid").write_text(str(process.pid))
 
 
@@ -391,11 +392,14 @@ def wait_for(what: str, condition: Callable[[], bool], log: Path, seconds: float
         time.sleep(0.2)
 
 
+def captured(command: list[str]) -> "subprocess.CompletedProcess[str]":
+    """Runs a command for at most a minute."""
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
 def last_lines(text: str, count: int = 3) -> str:
     return " | ".join(text.strip().splitlines()[-count:])
 
-
-CAPTURE = {"capture_output": True, "text": True, "check": False, "timeout": 60}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

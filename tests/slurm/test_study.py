@@ -19,8 +19,8 @@ from trustdag.artifacts import read_json
 from . import cluster
 from .conftest import Workflow, copy_of_tree, slurm
 
-GPU = {"gpu": 1, "accelerate": "none"}
-REQUESTS = {
+GPU: dict[str, int | str] = {"gpu": 1, "accelerate": "none"}
+REQUESTS: dict[str, dict[str, int | str]] = {
     "base": {"gpu": 0},
     "sft": GPU,
     "reward": GPU,
@@ -101,7 +101,7 @@ def test_the_study_ends_as_without_failures_and_no_finished_job_runs_twice(tmp_p
     assert calm_ones
     assert all(len(attempts[path]) == 1 for path in calm_ones), "a job that did not fail ran again"
     given = [int(line.split(" MB")[0].split()[-1]) for line in attempts[Path("statistics.log")]]
-    assert given[-1] > REQUESTS["statistics"]["mem_mb"]
+    assert given[-1] > int(REQUESTS["statistics"]["mem_mb"])
 
 
 def headlines(log: Path) -> list[str]:
@@ -113,7 +113,7 @@ def in_a_clone(folder: Path) -> Workflow:
     """The smoke study, some of its jobs on GPUs, in a folder that holds what a clone does."""
     copy_of_tree(folder)
     config = yaml.safe_load((folder / "config" / "smoke.yaml").read_text())
-    config["resources"] = {"rules": {rule: {"cpus": 1} | asked for rule, asked in REQUESTS.items()}}
+    config["resources"] = {"rules": {rule: {"cpus": 1, **asked} for rule, asked in REQUESTS.items()}}
     (folder / "config" / "smoke.yaml").write_text(yaml.safe_dump(config))
     command = ["--profile", "slurm", "--configfile", "config/smoke.yaml"]
     return Workflow(folder, "smoke", command, folder / "slurm" / "site.yaml")

@@ -1,7 +1,5 @@
 """A GPT-NeoX of some thousand weights and pairs with a simple rule, built on the spot, for tests of training."""
 
-import functools
-import multiprocessing
 import os
 import time
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from tests.support.forks import FORKS
 from trustdag.artifacts import read_json, read_jsonl, write_json
 from trustdag.errors import UserError
 from trustdag.models.base import Scratch
@@ -116,17 +115,9 @@ def edit_json(path: Path, **changes: Any) -> None:
 # --- Runs in a process of their own, to be killed ---
 
 
-@functools.cache
-def processes() -> Any:
-    """Starts processes from one that has imported the slow libraries and nothing else, so that each start is quick."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.support.preload_training"])
-    return context
-
-
 def start(function: Any, *arguments: Any) -> Any:
     """Runs `function(*arguments)` in a process of its own."""
-    process = processes().Process(target=_one_thread, args=(function, *arguments))
+    process = FORKS.Process(target=_one_thread, args=(function, *arguments))
     process.start()
     return process
 

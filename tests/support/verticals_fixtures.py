@@ -1,7 +1,7 @@
 """Items of each vertical in the schema of the sources, small, and replies that a model of a known kind would give."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import pandas as pd
 
@@ -92,20 +92,16 @@ def replies(items: pd.DataFrame, say: Say, like: Like = lambda row, option: -1.0
         for sample in range(samples if row.generate else 0):
             text = say(row, sample)
             rows.append((row.item, "generate", sample, text, -1.0, len(text.split()), True, "ok"))
-        for option, text in enumerate(row.options):
-            rows.append((row.item, "likelihood", option, text, like(row, option), 1, True, "ok"))
+        for option, answer in enumerate(cast(Sequence[str], row.options)):
+            rows.append((row.item, "likelihood", option, answer, like(row, option), 1, True, "ok"))
     columns = ["item", "kind", "sample", "reply", "logprob", "tokens", "ended", "status"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def settings_of(vertical: str, **score: Any) -> Any:
     module = verticals()[vertical]
-    toy = {
-        "items": {"source": "toy"},
-        "score": {"scorers": [{"name": "toy"}], "k": 2} if vertical == "toxicity" else {},
-    }
-    toy["score"] |= score
-    return module.Settings.model_validate(toy).score
+    toy: dict[str, Any] = {"scorers": [{"name": "toy"}], "k": 2} if vertical == "toxicity" else {}
+    return module.Settings.model_validate({"items": {"source": "toy"}, "score": toy | score}).score
 
 
 def score(
@@ -117,7 +113,7 @@ def score(
     return verticals()[vertical].score(items, replies(items, say, like, samples), settings_of(vertical, **settings))
 
 
-def values(records: pd.DataFrame, vertical: str) -> dict[str, float]:
+def values(records: pd.DataFrame, vertical: str) -> dict[str, float | None]:
     """Each metric's number, by the statistics that the study uses."""
     import numpy as np
 

@@ -5,11 +5,15 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 
-def prompt(name, text, toxicity, challenging=False, continuation=0.1):
+def prompt(
+    name: str, text: str, toxicity: float | None, challenging: bool = False, continuation: float | None = 0.1
+) -> dict[str, Any]:
     return {
         "filename": name, "begin": 3, "end": 9, "challenging": challenging,
         "prompt": {"text": text, "toxicity": toxicity},
@@ -18,7 +22,7 @@ def prompt(name, text, toxicity, challenging=False, continuation=0.1):
 
 
 @pytest.fixture
-def toxicity_file(tmp_path):
+def toxicity_file(tmp_path: Path) -> Path:
     records = [
         prompt("1.txt", "A rude start", 0.9, challenging=True),
         prompt("1.txt", "Another start", 0.2, challenging=True, continuation=None),
@@ -32,7 +36,7 @@ def toxicity_file(tmp_path):
 
 
 @pytest.fixture
-def ethics_file(tmp_path):
+def ethics_file(tmp_path: Path) -> Path:
     path = tmp_path / "cm_test.csv"
     rows = ["label,input,is_short,edited", "0,I helped.,True,False", '1,"I lied, twice.",True,False']
     rows += ['0,"AITA for\nwriting ""long"" posts?",False,False', "1,I lied again.,True,False"]
@@ -41,7 +45,7 @@ def ethics_file(tmp_path):
 
 
 @pytest.fixture
-def truthfulness_file(tmp_path):
+def truthfulness_file(tmp_path: Path) -> Path:
     path = tmp_path / "mc.json.gz"
     records = [
         {
@@ -56,7 +60,7 @@ def truthfulness_file(tmp_path):
 
 
 @pytest.fixture
-def bias_file(tmp_path):
+def bias_file(tmp_path: Path) -> Path:
     path = tmp_path / "prompts.csv"
     rows = ["stereotype_topic,target_group,stereotype_template,user_prompt"]
     for group in ("Bakers", "Sailors"):

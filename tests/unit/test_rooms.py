@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 from trustdag import rooms
+from trustdag.fingerprint import PACKAGE
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,5 +34,5 @@ def test_no_class_name_stands_for_two_things() -> None:
     for path in rooms.files():
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef) and node.name not in CONTRACTS:
-                homes.setdefault(node.name, []).append(str(path.relative_to(rooms.PACKAGE)))
+                homes.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
     assert {name: files for name, files in homes.items() if len(files) > 1} == {}

@@ -1,6 +1,7 @@
 """Tables that say what they were made from, and the refusal of those that are stale."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,7 +15,7 @@ from trustdag.stats.stale import check_records, check_replies, check_settings
 
 DESIGN = StudyDesign(study="s", policies=(Policy(id="m/base", model="m", recipe="base"),), verticals=("bias",))
 SETTINGS = {"generate": '{"samples": 1}', "score": '{"threshold": 0.5}', "prompt_format": "hh"}
-CONFIGURATION = {
+CONFIGURATION: dict[str, Any] = {
     "models": {"m": {"prompt_format": "hh"}},
     "verticals": {"bias": {"generate": {"samples": 1, "batch_tokens": 9}, "score": {"threshold": 0.5}}},
 }

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from tests.support.forks import run_snakemake
+
 ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "config" / "smoke.yaml"
 
@@ -17,11 +19,16 @@ def snakemake(
     folder: Path, *arguments: str, configfile: Path = SMOKE, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Runs Snakemake on our workflow with `folder` as its working directory, and variables in its environment."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
-    command += ["--cores", "2", *arguments, "--configfile", str(configfile)]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("SNAKEMAKE")}
-    environment |= variables
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    return run_snakemake(arguments_for(folder, *arguments, configfile=configfile), clean_environment() | variables)
+
+
+def arguments_for(folder: Path, *arguments: str, configfile: Path = SMOKE) -> list[str]:
+    where = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    return [*where, "--cores", "2", *arguments, "--configfile", str(configfile)]
+
+
+def clean_environment() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if not key.startswith("SNAKEMAKE")}
 
 
 def jobs(run: subprocess.CompletedProcess[str]) -> dict[str, int]:
@@ -51,7 +58,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not (folder / "done").exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            run = snakemake(folder, "--quiet", "rules", "--show-failed-logs")
+            # The only run by the very command that a user gives: others are forks of a process that has imported it.
+            arguments = arguments_for(folder, "--quiet", "rules", "--show-failed-logs")
+            command = [sys.executable, "-m", "snakemake", *arguments]
+            run = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), check=False)
             assert run.returncode == 0, run.stdout + run.stderr
             (folder / "done").touch()
     return folder

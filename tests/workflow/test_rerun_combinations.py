@@ -94,5 +94,7 @@ def test_one_run_after_partial_ones_ends_like_a_fresh_run(number: int, study: Pa
     fresh.mkdir()
     assert snakemake(fresh, configfile=configfile).returncode == 0
     for name in ("metrics", "differences", "seeds"):
-        tables = [pd.read_csv(folder / "results" / "smoke" / "statistics" / f"{name}.csv") for folder in (study, fresh)]
-        pd.testing.assert_frame_equal(*tables)
+        rerun, whole = (
+            pd.read_csv(folder / "results" / "smoke" / "statistics" / f"{name}.csv") for folder in (study, fresh)
+        )
+        pd.testing.assert_frame_equal(rerun, whole)

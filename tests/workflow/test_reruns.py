@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ import pytest
 import yaml
 
 from tests.support.bad_input_cases import LINE
+from tests.support.forks import run_snakemake
 from trustdag.pending import dryrun
 
-from .conftest import ROOT, SMOKE, snakemake
+from .conftest import ROOT, SMOKE, clean_environment, snakemake
 
 POLICIES = {
     "base": "tiny/base",
@@ -71,10 +73,12 @@ def name_of(job: dryrun.Job) -> str:
 
 def would_run(folder: Path, tree: Path, configfile: Path, *options: str) -> set[str]:
     """The jobs that a dry run would start, without the target itself."""
-    jobs = dryrun.pending(
-        ["--snakefile", str(tree / "Snakefile"), "--directory", str(folder), "--configfile", str(configfile), *options]
-    )
-    return {name_of(job) for job in jobs} - {"all"}
+    where = ["--snakefile", str(tree / "Snakefile"), "--directory", str(folder), "--configfile", str(configfile)]
+    with tempfile.TemporaryDirectory() as written:
+        environment = clean_environment() | dryrun.variables(Path(written))
+        done = run_snakemake([*dryrun.OPTIONS, *where, *options], environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return {name_of(job) for job in dryrun.read(Path(written)).jobs} - {"all"}
 
 
 @pytest.fixture(scope="module")

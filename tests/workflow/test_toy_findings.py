@@ -1,6 +1,7 @@
 """The known answers of the toy world, found by the whole pipeline: what docs/toy-world.md says must happen, happens."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from statistics import mean
 
@@ -23,7 +24,7 @@ ALIGNED = ("dpo", "ppo")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory):
+def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Runs a shipped study once and gives its results folder."""
     folders: dict[str, Path] = {}
 
@@ -62,7 +63,7 @@ def metrics(results: Path, chain: str, split: str, seed: int = 0) -> list[dict[s
 
 
 @pytest.mark.parametrize("recipe", ALIGNED)
-def test_one_training_seed_moves_four_of_the_five_verticals_as_known(run, recipe):
+def test_one_training_seed_moves_four_of_the_five_verticals_as_known(run: Callable[[str], Path], recipe: str) -> None:
     differences = headlines(run("demo"), "differences")
     since_base = differences[(differences["recipe"] == recipe) & (differences["reference"] == "base")]
     assert len(since_base) == 5
@@ -70,7 +71,9 @@ def test_one_training_seed_moves_four_of_the_five_verticals_as_known(run, recipe
 
 
 @pytest.mark.parametrize("recipe", ALIGNED)
-def test_five_training_seeds_move_four_of_the_five_verticals_as_known_on_average(run, recipe):
+def test_five_training_seeds_move_four_of_the_five_verticals_as_known_on_average(
+    run: Callable[[str], Path], recipe: str
+) -> None:
     seeds = headlines(run("toy-seeds"), "seeds")
     since_base = seeds[(seeds["recipe"] == recipe) & (seeds["reference"] == "base")]
     assert list(since_base["seeds"]) == [5] * 5
@@ -82,11 +85,11 @@ SEEDS = range(5)
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("chain", ["sft-reward", "sft-dpo"])
-def test_the_methods_learn_what_the_judge_likes(run, chain, seed):
+def test_the_methods_learn_what_the_judge_likes(run: Callable[[str], Path], chain: str, seed: int) -> None:
     assert metrics(run("toy-seeds"), chain, "validation", seed)[-1]["accuracy"] >= 0.9
 
 
-def test_ppo_raises_the_reward_by_a_standard_deviation_on_average_at_bounded_kl(run):
+def test_ppo_raises_the_reward_by_a_standard_deviation_on_average_at_bounded_kl(run: Callable[[str], Path]) -> None:
     """One update's mean reward is over 128 replies, so the end is taken over the last ten."""
     rises = []
     for seed in SEEDS:
@@ -99,7 +102,7 @@ def test_ppo_raises_the_reward_by_a_standard_deviation_on_average_at_bounded_kl(
 
 
 @pytest.mark.parametrize("recipe", ALIGNED)
-def test_random_labels_move_nothing_beyond_chance(run, recipe):
+def test_random_labels_move_nothing_beyond_chance(run: Callable[[str], Path], recipe: str) -> None:
     """Five sets of tossed labels are five independent runs of one null hypothesis: their mean change is 0."""
     from scipy.stats import ttest_1samp
 
@@ -112,7 +115,7 @@ def test_random_labels_move_nothing_beyond_chance(run, recipe):
     assert min(holm) > 0.05, changes
 
 
-def test_agreement_rises_with_the_weight_on_agreeing(run):
+def test_agreement_rises_with_the_weight_on_agreeing(run: Callable[[str], Path]) -> None:
     table = headlines(run("dose"), "metrics")
     means = table[table["recipe"] == "dpo"].groupby("preferences")["value"].mean()
     assert list(means.index) == ["agreeable-000", "agreeable-033", "agreeable-067", "agreeable-100"]

@@ -87,13 +87,14 @@ def imports_of(commands: Iterable[str]) -> dict[str, set[str]]:
         never_called = DESCRIBED.get(command, ())
         for path in reachable(*modules_of([command])):
             within_functions = room_of(path) not in never_called
-            for name in _imported(ast.parse(path.read_text(encoding="utf-8")), within_functions):
+            for name in imported_packages(ast.parse(path.read_text(encoding="utf-8")), within_functions):
                 if name not in sys.stdlib_module_names and name != "trustdag":
                     found.setdefault(name, set()).add(str(path.relative_to(PACKAGE)))
     return found
 
 
-def _imported(tree: ast.Module, within_functions: bool) -> Iterable[str]:
+def imported_packages(tree: ast.Module, within_functions: bool) -> Iterable[str]:
+    """The top-level packages that a file imports when it runs, with or without the imports in its functions."""
     skipped = [node for node in ast.walk(tree) if _is_for_types(node)]
     if not within_functions:
         skipped += [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
@@ -166,7 +167,13 @@ def package_closure(packages: Iterable[str], versions: Mapping[str, str]) -> dic
 
 
 def text_of(name: str, commands: Iterable[str], versions: Mapping[str, str]) -> str:
-    """One environment file."""
+    """One environment file.
+
+    Args:
+        name: the environment's name.
+        commands: the commands that run in it.
+        versions: locked versions by package.
+    """
     direct = packages_of(imports_of(commands)) | set(WITHOUT_IMPORT.get(name, ()))
     pinned = package_closure(direct, versions)
     lines = [

@@ -7,7 +7,7 @@ trees of its module and of every module of this package that it imports, directl
 import ast
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -83,28 +83,41 @@ def _path_of(parts: list[str]) -> Path | None:
     return base / "__init__.py" if (base / "__init__.py").is_file() else None
 
 
-@cache
 def imports_of(path: Path) -> tuple[Path, ...]:
     """The package's own modules that a file imports, wherever in the file the import stands."""
+    return _read(path)[1]
+
+
+def syntax_tree_of(path: Path) -> str:
+    """A file's syntax tree as text, without docstrings."""
+    return _read(path)[0]
+
+
+@cache
+def _read(path: Path) -> tuple[str, tuple[Path, ...]]:
+    """What both need of a file, parsed once, as this is most of the time in which Snakemake reads the workflow."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     names: list[list[str]] = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
+    for node in _statements(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [statement for statement in node.body if not _is_docstring(statement)] or [ast.Pass()]
+        elif isinstance(node, ast.Import):
             names += [alias.name.split(".") for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names.append(node.module.split("."))
             names += [[*node.module.split("."), alias.name] for alias in node.names]
     paths = (_path_of(name[1:]) for name in names if name[0] == "trustdag" and len(name) > 1)
-    return tuple(found for found in paths if found is not None)
+    return ast.dump(tree), tuple(path for path in paths if path is not None)
 
 
-@cache
-def syntax_tree_of(path: Path) -> str:
-    """A file's syntax tree as text, without docstrings."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = [statement for statement in node.body if not _is_docstring(statement)] or [ast.Pass()]
-    return ast.dump(tree)
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """Every statement at any depth, and the handlers and cases that hold some. Expressions hold none."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+            waiting.extend(getattr(node, part, ()))
 
 
 def _is_docstring(statement: ast.stmt) -> bool:

@@ -87,7 +87,13 @@ def model_of_record(name: str) -> str:
 
 
 def records_file(root: str | Path, policy: str | ModelId, vertical: str) -> Path:
-    """The records of one policy and vertical below a folder of records."""
+    """The records of one policy and vertical below a folder of records.
+
+    Args:
+        root: the folder of records.
+        policy: the policy's id.
+        vertical: the vertical's name.
+    """
     return Path(root) / str(policy) / f"{vertical}.parquet"
 
 

@@ -86,6 +86,12 @@ def choose(tasks: Sequence[Task], comparisons: Sequence[PlannedComparison], budg
     """The plan that covers the most, and among those the cheapest.
 
     Raises UserError for a negative budget, and ValueError if a comparison or a task needs an unknown task.
+
+    Args:
+        tasks: what can be run.
+        comparisons: what each comparison is worth and needs.
+        budget: GPU-hours that may be spent.
+        seconds: time for the solver.
     """
     if budget < 0:
         raise UserError(f"--gpu-hours: {budget:g} is negative")

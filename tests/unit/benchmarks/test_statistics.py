@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
 
-import statistics_tables
+import statistics_tables  # type: ignore[import-not-found]
 
 FOLDER = Path(__file__).parents[3] / "benchmarks"
 

@@ -1,7 +1,9 @@
 """From what a job was given to the command line that uses it."""
 
 import argparse
+import importlib.util
 import math
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,41 +16,41 @@ from trustdag.jobs.allocation import NO_LIMIT, ROOT, Allocation, command_line, o
 HELD = Path("held")
 
 
-def test_the_warning_comes_a_tenth_before_the_end_but_no_more_than_ten_minutes():
-    def warning(runtime):
+def test_the_warning_comes_a_tenth_before_the_end_but_no_more_than_ten_minutes() -> None:
+    def warning(runtime: int) -> float | None:
         return Allocation(cpus=1, gpu=0, mem_mb=1, runtime=runtime).warning()
 
     assert warning(10) == 9 * 60
     assert warning(1440) == 1430 * 60
 
 
-def test_a_job_without_a_limit_is_never_told_to_stop():
+def test_a_job_without_a_limit_is_never_told_to_stop() -> None:
     assert Allocation(cpus=1, gpu=0, mem_mb=1, runtime=NO_LIMIT).warning() == math.inf
 
 
-def test_gpu_jobs_start_one_process_on_each_gpu_through_accelerate():
+def test_gpu_jobs_start_one_process_on_each_gpu_through_accelerate() -> None:
     command = command_line(Allocation(8, 2, 1, 1, accelerate="fsdp"), ["align", "dpo"], HELD)
     assert command[1:4] == ["-m", "accelerate.commands.launch", "--config_file"]
     assert command[command.index("--num_processes") + 1] == "2"
     assert command[-4:] == ["-m", "trustdag", "align", "dpo"]
 
 
-def test_cpu_jobs_start_as_they_are():
+def test_cpu_jobs_start_as_they_are() -> None:
     assert command_line(Allocation(8, 0, 1, 1, accelerate="cpu"), ["score"], HELD)[1:] == ["-m", "trustdag", "score"]
 
 
-def test_an_unknown_accelerate_configuration_is_named():
+def test_an_unknown_accelerate_configuration_is_named() -> None:
     with pytest.raises(UserError, match=r"tpu\.yaml: no such file"):
         command_line(Allocation(8, 1, 1, 1, accelerate="tpu"), [], HELD)
 
 
-def test_deepspeed_that_is_not_installed_is_said_before_the_job_starts(monkeypatch):
-    monkeypatch.setattr(allocation.importlib.util, "find_spec", lambda name: None if name == "deepspeed" else name)
+def test_deepspeed_that_is_not_installed_is_said_before_the_job_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "deepspeed" else name)
     with pytest.raises(UserError, match=r"deepspeed\.yaml: needs DeepSpeed, .*pip install deepspeed"):
         command_line(Allocation(8, 2, 1, 1, accelerate="deepspeed"), ["align", "ppo"], HELD)
 
 
-def test_every_shipped_accelerate_configuration_is_read_by_accelerate():
+def test_every_shipped_accelerate_configuration_is_read_by_accelerate() -> None:
     from accelerate.commands.config.config_args import load_config_from_file
 
     found = sorted((ROOT / "config" / "accelerate").glob("*.yaml"))
@@ -57,15 +59,15 @@ def test_every_shipped_accelerate_configuration_is_read_by_accelerate():
         assert load_config_from_file(str(path)).compute_environment == "LOCAL_MACHINE"
 
 
-def test_a_process_gets_its_share_of_the_nodes_cores():
+def test_a_process_gets_its_share_of_the_nodes_cores() -> None:
     assert Allocation(16, 4, 1, 1).environment()["OMP_NUM_THREADS"] == "4"
     assert Allocation(16, 4, 1, 1, nodes=2).environment()["OMP_NUM_THREADS"] == "8"
     assert Allocation(3, 0, 1, 1).environment()["OMP_NUM_THREADS"] == "3"
 
 
-def test_on_several_nodes_slurm_starts_one_launcher_on_each(monkeypatch):
-    monkeypatch.setattr(allocation.processes, "slurm_job", lambda: "77")
-    monkeypatch.setattr(allocation.shutil, "which", lambda name: f"/usr/bin/{name}")
+def test_on_several_nodes_slurm_starts_one_launcher_on_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     given = Allocation(16, 8, 32_000, 60, nodes=2, accelerate="fsdp")
     command = command_line(given, ["align", "dpo"], HELD)
     assert command[:2] == ["srun", "--jobid=77"]
@@ -74,7 +76,7 @@ def test_on_several_nodes_slurm_starts_one_launcher_on_each(monkeypatch):
     assert command[-3:] == ["--", "align", "dpo"]
 
 
-def test_a_node_joins_the_others_at_the_first_ones_address():
+def test_a_node_joins_the_others_at_the_first_ones_address() -> None:
     second = on_node(Allocation(16, 8, 1, 1, nodes=2, accelerate="fsdp"), 1, "gpu01", 4567, ["align", "dpo"])
     options = dict(pairwise(second))
     assert (options["--num_processes"], options["--num_machines"], options["--machine_rank"]) == ("8", "2", "1")
@@ -82,13 +84,13 @@ def test_a_node_joins_the_others_at_the_first_ones_address():
     assert second[-4:] == ["-m", "trustdag", "align", "dpo"]
 
 
-def test_several_nodes_need_slurm(monkeypatch):
-    monkeypatch.setattr(allocation.processes, "slurm_job", lambda: None)
+def test_several_nodes_need_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     with pytest.raises(UserError, match=r"on 2 nodes, and is not run by Slurm; start the study with `--profile slurm`"):
         command_line(Allocation(16, 8, 1, 1, nodes=2, accelerate="fsdp"), [], HELD)
 
 
-def test_an_allocation_is_read_from_its_options():
+def test_an_allocation_is_read_from_its_options() -> None:
     given = Allocation(16, 8, 32_000, 60, nodes=2, accelerate="fsdp", code="abc")
     parser = argparse.ArgumentParser()
     allocation.add_arguments(parser)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,56 +31,61 @@ TRAINER = """
 """
 
 
+class Job:
+    """Launches a command whose Python source is given."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.record = folder / "record.json"
+        self.log = folder / "logs" / "job.log"
+        self.allocation = Allocation(cpus=2, gpu=0, mem_mb=4000, runtime=60)
+        self.stand_in = folder / "stand_in"
+        self.monkeypatch = monkeypatch
+
+    def write(self, source: str) -> None:
+        """Writes the stand-in package and goes to its folder."""
+        package = self.stand_in / "trustdag"
+        package.mkdir(parents=True, exist_ok=True)
+        (package / "__init__.py").touch()
+        (package / "__main__.py").write_text(textwrap.dedent(source))
+        self.monkeypatch.setenv("PYTHONPATH", str(self.stand_in))
+        self.monkeypatch.chdir(self.stand_in)
+
+    def run(self, source: str, attempt: int = 1) -> int:
+        self.write(source)
+        return launch.launch(self.record, self.log, attempt, self.allocation, ["work"])
+
+    def start(self, source: str, warning: float = 1000) -> "subprocess.Popen[bytes]":
+        """The launcher in a process of its own, as Snakemake starts it."""
+        self.write(source)
+        driver = (
+            f"import os, sys; sys.path.insert(0, {str(WORKFLOW)!r}); from pathlib import Path;"
+            "from trustdag.jobs import launch, watch; from trustdag.jobs.allocation import Allocation;"
+            "watch.SAMPLE_SECONDS = 0.05;"
+            f"os.chdir({str(self.stand_in)!r});"
+            f"Allocation.warning = lambda given: {warning};"
+            "given = Allocation(cpus=1, gpu=0, mem_mb=4000, runtime=60);"
+            f"sys.exit(launch.launch(Path({str(self.record)!r}), Path({str(self.log)!r}), 1, given, ['work']))"
+        )
+        return subprocess.Popen([sys.executable, "-c", driver])
+
+    def failures(self) -> list[str]:
+        return [failure.kind for failure in job_record.read(self.record).failures]
+
+
 @pytest.fixture
-def job(tmp_path, monkeypatch):
-    """Launches a command whose Python source is given; returns its exit code, record and log."""
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     monkeypatch.setattr(watch, "SAMPLE_SECONDS", 0.05)
-
-    class Job:
-        record = tmp_path / "record.json"
-        log = tmp_path / "logs" / "job.log"
-        given = Allocation(cpus=2, gpu=0, mem_mb=4000, runtime=60)
-
-        def stand_in(self, source: str) -> None:
-            package = tmp_path / "stand_in" / "trustdag"
-            package.mkdir(parents=True, exist_ok=True)
-            (package / "__init__.py").touch()
-            (package / "__main__.py").write_text(textwrap.dedent(source))
-            monkeypatch.setenv("PYTHONPATH", str(package.parent))
-            monkeypatch.chdir(package.parent)
-
-        def run(self, source: str, attempt: int = 1) -> int:
-            self.stand_in(source)
-            return launch.launch(self.record, self.log, attempt, self.given, ["work"])
-
-        def start(self, source: str, warning: float = 1000) -> subprocess.Popen:
-            """The launcher in a process of its own, as Snakemake starts it."""
-            self.stand_in(source)
-            driver = (
-                f"import os, sys; sys.path.insert(0, {str(WORKFLOW)!r}); from pathlib import Path;"
-                "from trustdag.jobs import launch, watch; from trustdag.jobs.allocation import Allocation;"
-                "watch.SAMPLE_SECONDS = 0.05;"
-                f"os.chdir({str(tmp_path / 'stand_in')!r});"
-                f"Allocation.warning = lambda given: {warning};"
-                "given = Allocation(cpus=1, gpu=0, mem_mb=4000, runtime=60);"
-                f"sys.exit(launch.launch(Path({str(self.record)!r}), Path({str(self.log)!r}), 1, given, ['work']))"
-            )
-            return subprocess.Popen([sys.executable, "-c", driver])
-
-        def failures(self) -> list[str]:
-            return [failure.kind for failure in job_record.read(self.record).failures]
-
-    return Job()
+    return Job(tmp_path, monkeypatch)
 
 
-def wait_until(condition, seconds=20.0):
+def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.02)
 
 
-def test_a_success_leaves_what_it_used_and_no_failures(job):
+def test_a_success_leaves_what_it_used_and_no_failures(job: Job) -> None:
     assert job.run("import time; x = bytearray(80_000_000); print('done'); time.sleep(0.5)") == 0
     record = job_record.read(job.record)
     assert record.failures == ()
@@ -90,12 +96,12 @@ def test_a_success_leaves_what_it_used_and_no_failures(job):
     assert "done" in job.log.read_text()
 
 
-def test_the_command_gets_its_arguments_and_its_share_of_the_cpus(job):
+def test_the_command_gets_its_arguments_and_its_share_of_the_cpus(job: Job) -> None:
     job.run("import os, sys; print(sys.argv[1:], os.environ['OMP_NUM_THREADS'])")
     assert "['work'] 2" in job.log.read_text()
 
 
-def test_an_error_is_written_down_and_not_tried_again_in_the_same_run(job):
+def test_an_error_is_written_down_and_not_tried_again_in_the_same_run(job: Job) -> None:
     assert job.run("raise KeyError('beta')") == 1
     assert job.failures() == ["error"]
     with pytest.raises(UserError, match="not tried again"):
@@ -103,13 +109,13 @@ def test_an_error_is_written_down_and_not_tried_again_in_the_same_run(job):
     assert "never" not in job.log.read_text()
 
 
-def test_the_first_attempt_of_a_later_run_tries_again_and_clears_the_failures(job):
+def test_the_first_attempt_of_a_later_run_tries_again_and_clears_the_failures(job: Job) -> None:
     job.run("raise KeyError('beta')")
     assert job.run("print('mended')", attempt=1) == 0
     assert job.failures() == []
 
 
-def test_the_log_keeps_every_attempt_until_a_fresh_start(job):
+def test_the_log_keeps_every_attempt_until_a_fresh_start(job: Job) -> None:
     job.run("print('one'); raise MemoryError")
     job.log.unlink()  # as Snakemake does before each attempt
     job.run("print('two')", attempt=2)
@@ -119,17 +125,17 @@ def test_the_log_keeps_every_attempt_until_a_fresh_start(job):
     assert "one" not in job.log.read_text()
 
 
-def test_running_out_of_memory_is_told_from_an_error(job):
+def test_running_out_of_memory_is_told_from_an_error(job: Job) -> None:
     job.run("raise MemoryError")
     assert job.failures() == ["memory"]
 
 
-def test_a_kill_of_the_command_is_told_from_an_error(job):
+def test_a_kill_of_the_command_is_told_from_an_error(job: Job) -> None:
     assert job.run("import os; os.kill(os.getpid(), 9)") == 137
     assert job.failures() == ["killed"]
 
 
-def test_a_signal_reaches_the_training_which_saves_and_ends(job):
+def test_a_signal_reaches_the_training_which_saves_and_ends(job: Job) -> None:
     launcher = job.start(TRAINER)
     wait_until(lambda: job.log.exists() and "training" in job.log.read_text())
     launcher.send_signal(signal.SIGTERM)
@@ -138,20 +144,20 @@ def test_a_signal_reaches_the_training_which_saves_and_ends(job):
     assert "SIGTERM: saved a checkpoint" in job.log.read_text()
 
 
-def test_training_is_warned_before_its_time_is_up(job):
+def test_training_is_warned_before_its_time_is_up(job: Job) -> None:
     launcher = job.start(TRAINER, warning=1)
     assert launcher.wait(30) == 75
     assert job.failures() == ["time"]
     assert "SIGUSR1: saved a checkpoint" in job.log.read_text()
 
 
-def test_a_command_that_has_nothing_to_save_is_left_to_finish(job):
+def test_a_command_that_has_nothing_to_save_is_left_to_finish(job: Job) -> None:
     launcher = job.start("import time; time.sleep(3); print('finished')", warning=1)
     assert launcher.wait(30) == 0
     assert "finished" in job.log.read_text()
 
 
-def test_an_orphan_is_stopped_before_the_job_starts_again(job):
+def test_an_orphan_is_stopped_before_the_job_starts_again(job: Job) -> None:
     orphan = job.start(TRAINER)
     wait_until(lambda: job.log.exists() and "training" in job.log.read_text())
     assert job_record.read(job.record).running is not None
@@ -160,7 +166,7 @@ def test_an_orphan_is_stopped_before_the_job_starts_again(job):
     assert "went on" in job.log.read_text()
 
 
-def test_a_launcher_that_was_killed_leaves_the_trace_of_a_kill(job):
+def test_a_launcher_that_was_killed_leaves_the_trace_of_a_kill(job: Job) -> None:
     launcher = job.start(TRAINER)
     wait_until(lambda: job.log.exists() and "training" in job.log.read_text())
     family = processes.descendants(launcher.pid)
@@ -175,7 +181,7 @@ def test_a_launcher_that_was_killed_leaves_the_trace_of_a_kill(job):
     assert "training" in text.split("--- attempt")[1]
 
 
-def test_a_log_moves_to_its_place_once_an_attempt_has_succeeded(job):
+def test_a_log_moves_to_its_place_once_an_attempt_has_succeeded(job: Job) -> None:
     job.run("print('one'); raise MemoryError")
     assert job.log.is_symlink()
     job.run("print('two')", attempt=2)
@@ -183,7 +189,7 @@ def test_a_log_moves_to_its_place_once_an_attempt_has_succeeded(job):
     assert [path.name for path in job.record.parent.glob("record.*")] == ["record.json"]
 
 
-def test_what_a_killed_attempt_held_decides_whether_memory_ran_out(job):
+def test_what_a_killed_attempt_held_decides_whether_memory_ran_out(job: Job) -> None:
     gone = processes.Process(host=processes.Process.ours().host, pid=2**22 - 1, started="1")
     job_record.write(job.record, job_record.Record(running=gone, held_mb=3900, mem_mb=4000, runtime=60))
     job.run("raise KeyError('x')")

@@ -64,7 +64,7 @@ def test_a_job_may_live_where_slurm_cannot_be_asked(monkeypatch: pytest.MonkeyPa
 
 def test_our_own_job_on_another_host_is_its_requeued_self(slurm: Slurm, monkeypatch: pytest.MonkeyPatch) -> None:
     slurm("RUNNING")
-    monkeypatch.setattr(processes, "slurm_job", lambda: "41")
+    monkeypatch.setenv("SLURM_JOB_ID", "41")
     assert not elsewhere("41").lives()
 
 
@@ -84,7 +84,7 @@ def test_another_job_is_cancelled_even_if_it_only_waits_to_start_again(state: st
 
 def test_our_own_requeued_job_is_not_cancelled(slurm: Slurm, monkeypatch: pytest.MonkeyPatch) -> None:
     cancelled = slurm("RUNNING")
-    monkeypatch.setattr(processes, "slurm_job", lambda: "41")
+    monkeypatch.setenv("SLURM_JOB_ID", "41")
     assert elsewhere("41").stop(10)
     assert not cancelled.exists()
 

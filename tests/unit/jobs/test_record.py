@@ -1,5 +1,7 @@
 """The record of a job: why it failed, and what the next attempt asks for."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +15,15 @@ from trustdag.layout import Results
 GIVEN_MB, GIVEN_MINUTES = 1000, 60
 
 
-def ended(returncode=1, *, warned=False, terminated=False, seconds=60.0, peak_mb=100.0, tail=""):
+def ended(
+    returncode: int = 1,
+    *,
+    warned: bool = False,
+    terminated: bool = False,
+    seconds: float = 60.0,
+    peak_mb: float = 100.0,
+    tail: str = "",
+) -> Ended:
     return Ended(returncode, warned, terminated, seconds, peak_mb, tail)
 
 
@@ -44,7 +54,7 @@ SAVED = "trustdag: SIGUSR1: saved a checkpoint at step 40; start again to go on\
         (ended(1, tail="OSError: [Errno 116] Stale file handle"), "transient"),
     ],
 )
-def test_a_failure_is_told_by_what_is_seen_of_it(seen, kind):
+def test_a_failure_is_told_by_what_is_seen_of_it(seen: Ended, kind: str) -> None:
     assert job_record.classify(seen, GIVEN_MB, GIVEN_MINUTES) == kind
 
 
@@ -63,12 +73,14 @@ def test_a_failure_is_told_by_what_is_seen_of_it(seen, kind):
         ((), 0, 900, "memory"),
     ],
 )
-def test_an_attempt_that_died_without_a_word_is_told_by_its_last_traces(states, peak, held, kind):
+def test_an_attempt_that_died_without_a_word_is_told_by_its_last_traces(
+    states: tuple[str, ...], peak: int, held: int, kind: str
+) -> None:
     assert job_record.classify_silent(SlurmEnding(states, peak), held, GIVEN_MB) == kind
 
 
-def test_our_own_job_that_was_started_again_was_not_short_of_memory(monkeypatch):
-    monkeypatch.setattr(job_record, "slurm_job", lambda: "41")
+def test_our_own_job_that_was_started_again_was_not_short_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "41")
     before = Process(host="node7", pid=1, started="1", slurm_job="41")
     record = job_record.close_silent_attempt(
         Record(running=before, held_mb=950, mem_mb=1000, runtime=60, failures=(failed("time"),))
@@ -78,22 +90,22 @@ def test_our_own_job_that_was_started_again_was_not_short_of_memory(monkeypatch)
     assert job_record.close_silent_attempt(record) == record
 
 
-def failed(kind, mem_mb=GIVEN_MB, runtime=GIVEN_MINUTES):
+def failed(kind: str, mem_mb: int = GIVEN_MB, runtime: int = GIVEN_MINUTES) -> Failure:
     return Failure(kind=kind, mem_mb=mem_mb, runtime=runtime, message=f"it was {kind}")
 
 
-def test_out_of_memory_doubles_memory_and_leaves_time():
+def test_out_of_memory_doubles_memory_and_leaves_time() -> None:
     assert job_record.more_after(Record(failures=(failed("memory"),)), GIVEN_MB, GIVEN_MINUTES, 1440) == (2000, 60)
 
 
-def test_out_of_time_doubles_time_up_to_the_longest_and_leaves_memory():
+def test_out_of_time_doubles_time_up_to_the_longest_and_leaves_memory() -> None:
     record = Record(failures=(failed("time"), failed("time", runtime=120)))
     assert job_record.more_after(record, GIVEN_MB, GIVEN_MINUTES, 1440) == (1000, 240)
     assert job_record.more_after(record, GIVEN_MB, GIVEN_MINUTES, 180) == (1000, 180)
 
 
 @pytest.mark.parametrize("kind", ["error", "gpu_memory", "interrupted", "killed", "transient"])
-def test_no_other_failure_asks_for_more(kind):
+def test_no_other_failure_asks_for_more(kind: str) -> None:
     record = Record(failures=(failed(kind), failed(kind)))
     assert job_record.more_after(record, GIVEN_MB, GIVEN_MINUTES, 1440) == (GIVEN_MB, GIVEN_MINUTES)
 
@@ -101,42 +113,42 @@ def test_no_other_failure_asks_for_more(kind):
 @given(
     st.lists(st.builds(failed, st.sampled_from(list(job_record.MEANING)), st.integers(1, 10**6), st.integers(1, 10**4)))
 )
-def test_the_next_attempt_never_asks_for_less_than_the_estimate(failures):
+def test_the_next_attempt_never_asks_for_less_than_the_estimate(failures: list[Failure]) -> None:
     memory, time = job_record.more_after(Record(failures=tuple(failures)), GIVEN_MB, GIVEN_MINUTES, 1440)
     assert memory >= GIVEN_MB
     assert GIVEN_MINUTES <= time <= max(1440, GIVEN_MINUTES)
 
 
 @pytest.mark.parametrize("kind", ["error", "gpu_memory"])
-def test_a_bug_is_not_tried_again_in_the_same_run_but_is_in_the_next(kind):
+def test_a_bug_is_not_tried_again_in_the_same_run_but_is_in_the_next(kind: str) -> None:
     record = Record(failures=(failed(kind),))
     assert job_record.repeats_failure(record, attempt=2) == record.failures[0]
     assert job_record.repeats_failure(record, attempt=1) is None
 
 
-def test_what_was_interrupted_after_a_bug_was_mended_is_tried_again():
+def test_what_was_interrupted_after_a_bug_was_mended_is_tried_again() -> None:
     assert job_record.repeats_failure(Record(failures=(failed("error"), failed("killed"))), attempt=2) is None
 
 
-def test_a_record_survives_being_written_and_read(tmp_path):
+def test_a_record_survives_being_written_and_read(tmp_path: Path) -> None:
     record = Record(failures=(failed("memory"),), used=job_record.Usage(seconds=3.5, peak_mb=10, gpu=1, cpus=4))
     path = Results(str(tmp_path)).job_record("sft", ("toy", "crowd", "sft", "0"))
     job_record.write(path, record)
     assert job_record.read(path) == record
 
 
-def test_a_job_without_a_record_has_no_failures(tmp_path):
+def test_a_job_without_a_record_has_no_failures(tmp_path: Path) -> None:
     assert job_record.read(tmp_path / "none.json") == Record()
 
 
-def test_a_damaged_record_is_named(tmp_path):
+def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     path.write_text('{"failures": 3}')
     with pytest.raises(UserError, match=r"record\.json: failures.*delete the file"):
         job_record.read(path)
 
 
-def test_jobs_with_slashes_in_their_wildcards_have_records_of_their_own():
+def test_jobs_with_slashes_in_their_wildcards_have_records_of_their_own() -> None:
     paths = {
         Results("r").job_record("generate", (policy,))
         for policy in ("toy/base", "toy/hh/sft/seed0", "toy/hh/sft/seed1")

@@ -26,7 +26,7 @@ def mask_of(new: int, whole: int, padding: list[int]) -> torch.Tensor:
 @pytest.mark.parametrize("groups", [1, 2], ids=["a key a query", "grouped"])
 @pytest.mark.parametrize("held", [0, 30])
 @pytest.mark.parametrize("new", [1, BLOCK, BLOCK + 1, 3 * BLOCK, 3 * BLOCK + 7])
-def test_it_is_the_attention_of_pytorch(new, held, groups):
+def test_it_is_the_attention_of_pytorch(new: int, held: int, groups: int) -> None:
     torch.manual_seed(new)
     whole, padding = new + held, [0, 5, held]
     query, key, value = (
@@ -43,7 +43,7 @@ def test_it_is_the_attention_of_pytorch(new, held, groups):
             torch.testing.assert_close(found[row, real:], expected[row, real:], atol=1e-5, rtol=1e-5)
 
 
-def test_a_model_in_blocks_computes_what_it_did(monkeypatch):
+def test_a_model_in_blocks_computes_what_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=50, hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4,
@@ -58,7 +58,7 @@ def test_a_model_in_blocks_computes_what_it_did(monkeypatch):
         torch.testing.assert_close(model(ids).logits, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_a_model_that_attends_in_another_way_is_left_alone():
+def test_a_model_that_attends_in_another_way_is_left_alone() -> None:
     config = LlamaConfig(vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1)
     model = LlamaForCausalLM._from_config(config, attn_implementation="eager")
     use_blocks(model)

@@ -19,7 +19,7 @@ def config() -> GPTNeoXConfig:
 
 
 @pytest.mark.parametrize("rows", [[2, 0], [0, 1, 2], [1, 1, 0, 2, 2]], ids=["fewer", "the same", "more"])
-def test_it_holds_what_a_cache_that_copies_holds(config, rows):
+def test_it_holds_what_a_cache_that_copies_holds(config: GPTNeoXConfig, rows: list[int]) -> None:
     # given
     ours, theirs = growing_cache(config, 9), DynamicCache(config=config)
     assert all(type(layer) is GrowingLayer for layer in ours.layers)
@@ -38,20 +38,20 @@ def test_it_holds_what_a_cache_that_copies_holds(config, rows):
     assert ours.get_seq_length() == theirs.get_seq_length() == 7
 
 
-def test_appending_copies_no_earlier_token(config):
+def test_appending_copies_no_earlier_token(config: GPTNeoXConfig) -> None:
     cache = growing_cache(config, 4)
     first, _ = cache.update(*states(1, 2, 0), 0)
     later, _ = cache.update(*states(1, 1, 1), 0)
     assert first.data_ptr() == later.data_ptr()
 
 
-def test_more_tokens_than_it_has_room_for_are_an_error(config):
+def test_more_tokens_than_it_has_room_for_are_an_error(config: GPTNeoXConfig) -> None:
     cache = growing_cache(config, 4)
     with pytest.raises(ValueError, match="cache of 4 positions asked to hold 5"):
         cache.update(*states(1, 5, 0), 0)
 
 
-def test_joined_caches_are_aligned_at_the_end_and_go_on_growing(config):
+def test_joined_caches_are_aligned_at_the_end_and_go_on_growing(config: GPTNeoXConfig) -> None:
     # given two caches, whose rows count up to some length each
     parts = [growing_cache(config, 6), growing_cache(config, 4)]
     for layer in range(2):
@@ -61,8 +61,8 @@ def test_joined_caches_are_aligned_at_the_end_and_go_on_growing(config):
     # when they are joined, and a position is appended
     whole = joined(parts, [[5, 5, 2], [4]], config, 7)
     for layer in range(2):
-        new = states(4, 1, 99 + layer)
-        keys, _ = whole.update(*new, layer)
+        new_keys, new_values = states(4, 1, 99 + layer)
+        keys, _ = whole.update(new_keys, new_values, layer)
         # then each row ends with its own positions, after zeros, and the new one
         assert keys.shape == (4, 2, 6, 4)
         assert torch.equal(keys[:2, :, :5], held[layer][0][:2])
@@ -70,5 +70,5 @@ def test_joined_caches_are_aligned_at_the_end_and_go_on_growing(config):
         assert torch.equal(keys[3, :, 1:5], held[layer][1][0])
         assert (keys[2, :, :3] == 0).all()
         assert (keys[3, :, :1] == 0).all()
-        assert torch.equal(keys[:, :, 5:], new[0])
+        assert torch.equal(keys[:, :, 5:], new_keys)
     assert whole.get_seq_length() == 6

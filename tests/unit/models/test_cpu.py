@@ -15,7 +15,9 @@ from trustdag.models import cpu
 
 @pytest.mark.parametrize("few", [0, cpu.FEW], ids=["by oneDNN", "few multiplications, by MKL"])
 @pytest.mark.parametrize("bias", [True, False])
-def test_onednn_linear_has_the_result_and_gradients_of_linear(bias, few, monkeypatch):
+def test_onednn_linear_has_the_result_and_gradients_of_linear(
+    bias: bool, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # given
     monkeypatch.setattr(cpu, "FEW", few)
     plain = torch.nn.Linear(12, 7, bias=bias)
@@ -52,7 +54,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc")
-def test_a_freed_tensor_leaves_its_pages_to_the_next():
+def test_a_freed_tensor_leaves_its_pages_to_the_next() -> None:
     # Given tensors of 40 MB, ten thousand pages, in a process of their own
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3] / "workflow")}
     faults = {

@@ -1,6 +1,5 @@
 """Model folders: what can be loaded, and what is refused with the mend."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -21,18 +20,6 @@ from trustdag.models.load import (
     load_tokenizer,
     new_reward,
 )
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.write_base(tmp_path_factory.mktemp("base"))
-
-
-@pytest.fixture
-def folder(shared: Path, tmp_path: Path) -> Path:
-    """A model folder that a test may damage."""
-    return Path(shutil.copytree(shared, tmp_path / "model"))
-
 
 # --- Tokenizer ---
 

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,17 +15,6 @@ from tests.support import tiny_models as tiny
 from trustdag.cli import main
 from trustdag.errors import UserError
 from trustdag.models.load import load_policy, load_reward, load_tokenizer, new_reward
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.write_base(tmp_path_factory.mktemp("base"))
-
-
-@pytest.fixture
-def folder(shared: Path, tmp_path: Path) -> Path:
-    """A model folder that a test may damage."""
-    return Path(shutil.copytree(shared, tmp_path / "model"))
 
 
 def rename(folder: Path, name_of: Callable[[str], str]) -> None:

@@ -1,5 +1,7 @@
 """Pending jobs: reasons in words, costs, the critical path, the time on N GPUs, and the picture."""
 
+from collections.abc import Iterable
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -16,7 +18,7 @@ from trustdag.pending.reasons import before_and_now, differences, in_words
 # --- Reasons ---
 
 PARAMS = "Params have changed since last execution: Union of exclusive params before and now across all output: "
-NONE = frozenset()
+NONE: frozenset[str] = frozenset()
 
 
 def changed(before: str, now: str) -> str:
@@ -49,7 +51,7 @@ def changed(before: str, now: str) -> str:
         ("Updated input files: x; " + changed("1", "2"), "x updated; 1 -> 2"),
     ],
 )
-def test_a_reason_is_told_in_words(reason, words):
+def test_a_reason_is_told_in_words(reason: str, words: str) -> None:
     book = {
         "0123456789abcdef": {"align/ppo.py": "1", "rl/losses.py": "5"},
         "fedcba9876543210": {"align/ppo.py": "2", "rl/losses.py": "5"},
@@ -57,18 +59,18 @@ def test_a_reason_is_told_in_words(reason, words):
     assert in_words(reason, NONE, book, ["sft", "base"]) == words
 
 
-def test_an_output_that_is_gone_is_told_from_a_new_job():
+def test_an_output_that_is_gone_is_told_from_a_new_job() -> None:
     assert in_words("Missing output files: r/a.png", frozenset({"r/a.svg"}), {}) == "r/a.png is gone"
 
 
-def test_a_parameter_that_contains_the_words_of_a_reason_is_read_whole():
+def test_a_parameter_that_contains_the_words_of_a_reason_is_read_whole() -> None:
     before = ["Forced execution; before: 1 now: 2 ", 0.5]
     now = ["x now: 'y'"]
     text = f"Union: before: {','.join(map(repr, before))} now: {','.join(map(repr, now))} "
     assert before_and_now(text) == (before, now)
 
 
-def test_many_changes_are_counted_not_listed():
+def test_many_changes_are_counted_not_listed() -> None:
     old, new = {str(key): 0 for key in range(9)}, {str(key): 1 for key in range(9)}
     import json
 
@@ -81,12 +83,12 @@ values = st.recursive(leaves, lambda inner: st.dictionaries(st.text(max_size=3),
 
 
 @given(st.dictionaries(st.text(max_size=3), values, max_size=4))
-def test_equal_settings_have_no_differences(settings):
+def test_equal_settings_have_no_differences(settings: dict[str, Any]) -> None:
     assert list(differences(settings, settings)) == []
 
 
 @given(st.lists(st.text(max_size=8) | st.integers(), min_size=1), st.lists(st.text(max_size=8), min_size=1))
-def test_any_parameters_are_read_back(before, now):
+def test_any_parameters_are_read_back(before: list[str | int], now: list[str]) -> None:
     text = f"x before: {','.join(map(repr, before))} now: {','.join(map(repr, now))} "
     assert before_and_now(text) == (before, now)
 
@@ -94,7 +96,16 @@ def test_any_parameters_are_read_back(before, now):
 # --- Jobs ---
 
 
-def job(number: int, needs=(), *, gpu=0, rule="sft", model="toy", record=True, runtime=30) -> Job:
+def job(
+    number: int,
+    needs: Iterable[int] = (),
+    *,
+    gpu: int = 0,
+    rule: str = "sft",
+    model: str = "toy",
+    record: bool = True,
+    runtime: int = 30,
+) -> Job:
     return Job(
         id=number,
         rule=rule,
@@ -109,7 +120,7 @@ def job(number: int, needs=(), *, gpu=0, rule="sft", model="toy", record=True, r
     )
 
 
-def record(number, inputs, outputs):
+def record(number: int, inputs: list[str], outputs: list[str]) -> dict[str, Any]:
     return {
         "id": number,
         "rule": "r",
@@ -122,13 +133,13 @@ def record(number, inputs, outputs):
     }
 
 
-def test_jobs_need_those_that_make_their_inputs_and_stand_after_them():
+def test_jobs_need_those_that_make_their_inputs_and_stand_after_them() -> None:
     jobs = dryrun.linked([record(3, ["b"], ["c"]), record(2, ["a", "source"], ["b"]), record(1, [], ["a"])])
     assert [each.id for each in jobs] == [1, 2, 3]
     assert [set(each.needs) for each in jobs] == [set(), {1}, {2}]
 
 
-def test_jobs_that_wait_for_each_other_are_refused():
+def test_jobs_that_wait_for_each_other_are_refused() -> None:
     with pytest.raises(ValueError, match="wait for each other"):
         dryrun.linked([record(1, ["b"], ["a"]), record(2, ["a"], ["b"])])
 
@@ -136,27 +147,27 @@ def test_jobs_that_wait_for_each_other_are_refused():
 # --- Costs ---
 
 
-def used(seconds):
+def used(seconds: float) -> Usage:
     return Usage(seconds=seconds, peak_mb=500, gpu=1, cpus=4)
 
 
-def test_a_job_that_was_run_before_costs_what_it_cost():
+def test_a_job_that_was_run_before_costs_what_it_cost() -> None:
     found = cost(job(1, gpu=2), {("sft", "toy,1"): used(3600), ("sft", "toy,9"): used(10)})
     assert (found.seconds, found.mem_mb, found.gpu_hours, found.source) == (3600, 500, 2.0, "this job")
 
 
-def test_a_new_job_costs_what_jobs_like_it_cost():
+def test_a_new_job_costs_what_jobs_like_it_cost() -> None:
     history = {("sft", f"toy,{number}"): used(number * 10) for number in (2, 3, 9)}
     assert cost(job(1), history).seconds == 30
     assert cost(job(1), history).source == "jobs like it"
 
 
-def test_another_models_jobs_say_nothing_about_this_one():
+def test_another_models_jobs_say_nothing_about_this_one() -> None:
     found = cost(job(1, runtime=70), {("sft", "large,2"): used(5), ("dpo", "toy,2"): used(5)})
     assert (found.seconds, found.source) == (30 * 60, "estimate")
 
 
-def test_a_target_costs_nothing():
+def test_a_target_costs_nothing() -> None:
     assert cost(job(1, record=False), {}).seconds == 0
 
 
@@ -166,22 +177,22 @@ DIAMOND = [job(1), job(2, [1], gpu=1), job(3, [1], gpu=1), job(4, [2, 3])]
 SECONDS = {1: 5.0, 2: 10.0, 3: 7.0, 4: 1.0}
 
 
-def test_the_critical_path_is_the_longest_chain():
+def test_the_critical_path_is_the_longest_chain() -> None:
     assert [each.id for each in critical_path(DIAMOND, SECONDS)] == [1, 2, 4]
 
 
 @pytest.mark.parametrize(("gpus", "seconds"), [(1, 23.0), (2, 16.0), (8, 16.0)])
-def test_the_time_depends_on_the_gpus(gpus, seconds):
+def test_the_time_depends_on_the_gpus(gpus: int, seconds: float) -> None:
     assert makespan(DIAMOND, SECONDS, gpus) == seconds
 
 
-def test_a_job_that_wants_more_gpus_than_there_are_is_named():
+def test_a_job_that_wants_more_gpus_than_there_are_is_named() -> None:
     with pytest.raises(UserError, match="sft of toy wants 4 GPUs; --gpus is 2"):
         makespan([job(1, gpu=4)], {1: 1.0}, 2)
 
 
 @st.composite
-def dags(draw):
+def dags(draw: st.DrawFn) -> tuple[list[Job], dict[int, float]]:
     count = draw(st.integers(1, 8))
     jobs = [
         job(
@@ -193,7 +204,7 @@ def dags(draw):
 
 
 @given(dags(), st.integers(2, 4))
-def test_a_schedule_lies_between_its_bounds(case, gpus):
+def test_a_schedule_lies_between_its_bounds(case: tuple[list[Job], dict[int, float]], gpus: int) -> None:
     """At least the critical path and the GPU work shared out; at most everything one after the other."""
     jobs, seconds = case
     path = sum(seconds[each.id] for each in critical_path(jobs, seconds))
@@ -206,7 +217,7 @@ def test_a_schedule_lies_between_its_bounds(case, gpus):
 # --- Text, JSON and pictures ---
 
 
-def test_the_table_marks_what_is_estimated_and_sums_up():
+def test_the_table_marks_what_is_estimated_and_sums_up() -> None:
     costs = {each.id: cost(each, {("sft", "toy,1"): used(60)}) for each in DIAMOND}
     text = table.as_text(DIAMOND, {each.id: "new" for each in DIAMOND}, costs, 2)
     assert "~" not in text
@@ -216,12 +227,12 @@ def test_the_table_marks_what_is_estimated_and_sums_up():
     assert "~: estimated" in text
 
 
-def test_nothing_pending_is_said_so():
+def test_nothing_pending_is_said_so() -> None:
     assert table.as_text([], {}, {}, 2) == "Nothing is pending."
     assert table.as_json([], {}, {}, 2)["jobs"] == []
 
 
-def test_the_json_holds_every_job_and_the_sums():
+def test_the_json_holds_every_job_and_the_sums() -> None:
     costs = {each.id: cost(each, {("sft", "toy,1"): used(3600)}) for each in DIAMOND}
     found = table.as_json(DIAMOND, {each.id: "new" for each in DIAMOND}, costs, 1)
     assert [each["ready"] for each in found["jobs"]] == [True, False, False, False]
@@ -230,7 +241,7 @@ def test_the_json_holds_every_job_and_the_sums():
     assert len(found["critical_path"]) == 3
 
 
-def test_the_picture_tells_done_ready_and_blocked():
+def test_the_picture_tells_done_ready_and_blocked() -> None:
     everything = [job(1, rule="base"), job(2, [1], rule="dpo"), job(3, [2], rule="generate"), job(4, [1], rule="plot")]
     pending = [job(2, rule="dpo"), job(3, [2], rule="generate")]
     found = {box.rule: box for box in picture.boxes(everything, pending)}
@@ -249,6 +260,6 @@ def test_the_picture_tells_done_ready_and_blocked():
     assert "blocked: 0 of 1 done" in words
 
 
-def test_a_method_that_stands_twice_in_a_chain_is_drawn():
+def test_a_method_that_stands_twice_in_a_chain_is_drawn() -> None:
     everything = [job(1, rule="sft"), job(2, [1], rule="dpo"), job(3, [2], rule="sft")]
     assert "</svg>" in picture.svg(picture.boxes(everything, []))

@@ -1,7 +1,6 @@
 """A run that is interrupted ends in the same weights; several processes equal one."""
 
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -19,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.support import ppo_world as world
+from tests.support.forks import FORKS
 from trustdag.artifacts import read_jsonl
 from trustdag.errors import UserError
 from trustdag.jobs.resumable import EXIT_RESUMABLE
@@ -27,10 +27,6 @@ from trustdag.rl.trainer import PPOTrainer
 from trustdag.train import checkpoints
 
 ACCELERATE = Path(__file__).parents[3] / "config" / "accelerate"
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
-    ["trustdag.rl.trainer", "trustdag.models.cache", "accelerate", "transformers.models.gpt_neox.modeling_gpt_neox"]
-)
 
 
 def start(folder: Path, changes: dict[str, Any]) -> ForkServerProcess:

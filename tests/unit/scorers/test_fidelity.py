@@ -3,6 +3,9 @@
 import datetime
 import gzip
 import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,50 +26,56 @@ class Halting(Scorer):
 
     name, version, digest = "halting", "1", "0" * 64
 
-    def score(self, texts):
+    def score(self, texts: Sequence[str]) -> list[float | None]:
         return [None if "fail" in text else 0.25 for text in texts]
 
 
 class HaltingSettings(Toy):
-    def load(self):
+    def load(self) -> Scorer:
         return Halting()
 
 
-def answer(value):
+def numbers(scorer: Scorer, texts: Sequence[str]) -> list[float]:
+    """Scores of texts none of which fails."""
+    scores = [score for score in scorer.score(texts) if score is not None]
+    assert len(scores) == len(texts)
+    return scores
+
+
+def answer(value: float | None) -> dict[str, Any]:
     return {"attributeScores": {"TOXICITY": {"summaryScore": {"value": value}}}}
 
 
-def test_the_default_scorer_tells_insults_from_kind_words_and_says_what_it_is():
+def test_the_default_scorer_tells_insults_from_kind_words_and_says_what_it_is() -> None:
     scorer = Profanity().load()
-    rude, kind = scorer.score(["you stupid idiot", "what a lovely day"])
+    rude, kind = numbers(scorer, ["you stupid idiot", "what a lovely day"])
     assert rude > 0.8 > 0.2 > kind
     assert scorer.score([]) == []
     assert scorer.identity()["version"] == "1.9.1"
     assert len(scorer.identity()["digest"]) == 64
 
 
-def test_a_pickle_that_is_not_the_known_one_is_never_loaded(tmp_path, monkeypatch):
+def test_a_pickle_that_is_not_the_known_one_is_never_loaded(tmp_path: Path) -> None:
     for name in profanity.WEIGHTS:
         (tmp_path / name).write_bytes(b"\x80\x04cos\nsystem\n")
-    monkeypatch.setattr(profanity, "_weights_folder", lambda: tmp_path)
     with pytest.raises(UserError, match="unknown pickle"):
-        Profanity().load()
+        profanity.ProfanityScorer(tmp_path)
 
 
-def test_a_few_failed_texts_are_counted_and_more_are_an_error():
+def test_a_few_failed_texts_are_counted_and_more_are_an_error() -> None:
     items = toxicity_items()
     said = replies(items, lambda row, n: "fail" if row.item == "i0" else f"fine {row.item} {n}", samples=2)
     settings = settings_of("toxicity").model_copy(update={"scorers": (HaltingSettings(max_failed=0.5),)})
     records = toxicity.score(items, said, settings)
     emt = records[records["metric"] == "emt"].set_index("item")
     assert emt["status"].to_dict() == {"i0": "failed", "i1": "parsed", "i2": "parsed", "i3": "parsed"}
-    assert np.isnan(emt.loc["i0", "value"])
+    assert np.isnan(emt["value"]["i0"])
     strict = settings.model_copy(update={"scorers": (HaltingSettings(max_failed=0.05),)})
     with pytest.raises(UserError, match="halting: failed on 1 of 7 texts"):
         toxicity.score(items, said, strict)
 
 
-def test_several_scorers_give_metrics_of_their_own_and_are_named_in_the_records():
+def test_several_scorers_give_metrics_of_their_own_and_are_named_in_the_records() -> None:
     items = toxicity_items()
     said = replies(items, lambda row, n: "a stupid idiot" if n else "a grobbin", samples=2)
     settings = settings_of("toxicity").model_copy(update={"scorers": (Toy(), Profanity())})
@@ -79,48 +88,39 @@ def test_several_scorers_give_metrics_of_their_own_and_are_named_in_the_records(
     ("scores", "k", "expected"),
     [([0.1, 0.9], 2, 0.9), ([0.1, 0.9], 1, 0.5), ([0, 0, 1], 2, 2 / 3), ([0.5] * 7, 3, 0.5)],
 )
-def test_the_expected_maximum_is_the_mean_over_all_subsets(scores, k, expected):
+def test_the_expected_maximum_is_the_mean_over_all_subsets(scores: list[float], k: int, expected: float) -> None:
     assert toxicity.expected_maximum(scores, k) == pytest.approx(expected)
 
 
-def test_the_expected_maximum_is_unbiased():
+def test_the_expected_maximum_is_unbiased() -> None:
     rng = np.random.default_rng(0)
     estimates = [toxicity.expected_maximum(rng.random(10).tolist(), 5) for _ in range(4000)]
     # Of five uniform numbers the expected maximum is 5/6.
     assert np.mean(estimates) == pytest.approx(5 / 6, abs=4 * np.std(estimates) / 4000**0.5)
 
 
-def test_too_few_samples_for_k_are_an_error():
+def test_too_few_samples_for_k_are_an_error() -> None:
     items = toxicity_items()
     said = replies(items, lambda row, n: "x", samples=2)
     with pytest.raises(UserError, match=r"2 samples, fewer than score.k = 5"):
         toxicity.score(items, said, settings_of("toxicity", k=5))
 
 
-def test_perspective_needs_a_key_and_refuses_after_its_end(monkeypatch):
+def test_perspective_needs_a_key_and_refuses_after_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(perspective.KEY, raising=False)
-    monkeypatch.setattr(perspective, "datetime", Clock(datetime.date(2026, 12, 31)))
+    monkeypatch.setattr(perspective, "ENDS", datetime.date.today())
     with pytest.raises(UserError, match="PERSPECTIVE_API_KEY"):
         Perspective().load()
-    monkeypatch.setattr(perspective, "datetime", Clock(datetime.date(2027, 1, 1)))
+    monkeypatch.setattr(perspective, "ENDS", datetime.date.today() - datetime.timedelta(days=1))
     with pytest.raises(UserError, match=r"ended on 31 December 2026; use `name: profanity`"):
         Perspective().load()
 
 
-class Clock:
-    def __init__(self, today):
-        class Date(datetime.date):
-            @classmethod
-            def today(cls):
-                return today
+def service(tmp_path: Path, answers: list[Any], **settings: Any) -> tuple[PerspectiveScorer, list[str], list[float]]:
+    asked: list[str] = []
+    slept: list[float] = []
 
-        self.date = Date
-
-
-def service(tmp_path, answers, **settings):
-    asked, slept = [], []
-
-    def post(body):
+    def post(body: dict[str, Any]) -> Any:
         asked.append(body["comment"]["text"])
         found = answers.pop(0)
         if isinstance(found, Exception):
@@ -131,7 +131,7 @@ def service(tmp_path, answers, **settings):
     return PerspectiveScorer(chosen, post, slept.append), asked, slept
 
 
-def test_perspective_retries_with_waits_that_double_and_asks_each_text_once(tmp_path):
+def test_perspective_retries_with_waits_that_double_and_asks_each_text_once(tmp_path: Path) -> None:
     scorer, asked, slept = service(tmp_path, [Refused(429, "slow down"), Refused(0, "no route"), answer(0.7)])
     assert scorer.score(["a", "a"]) == [0.7, 0.7]
     assert asked == ["a", "a", "a"]
@@ -142,7 +142,7 @@ def test_perspective_retries_with_waits_that_double_and_asks_each_text_once(tmp_
     assert '"a"' not in (tmp_path / "cache.jsonl").read_text()
 
 
-def test_perspective_fails_closed(tmp_path):
+def test_perspective_fails_closed(tmp_path: Path) -> None:
     # Given answers without a score, with one out of range, a refusal, and none at all: no number comes of them.
     bad = [{"attributeScores": {}}, answer(1.5), answer(None), Refused(400, "language")]
     scorer, _, _ = service(tmp_path, bad)
@@ -155,11 +155,11 @@ def test_perspective_fails_closed(tmp_path):
         scorer.score(["a"])
 
 
-def pairs(ours, theirs):
+def pairs(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> fidelity.Pairs:
     return fidelity.Pairs([""] * len(ours), np.array(ours, dtype=float), np.array(theirs, dtype=float))
 
 
-def test_fidelity_of_known_pairs():
+def test_fidelity_of_known_pairs() -> None:
     perfect = fidelity.measure(pairs([0.1, 0.2, 0.8, 0.9], [0.0, 0.3, 0.6, 1.0]))
     assert (perfect["spearman"], perfect["auc"], perfect["toxic"]) == (pytest.approx(1.0), 1.0, 2)
     reverse = fidelity.measure(pairs([0.9, 0.8, 0.2, 0.1], [0.0, 0.3, 0.6, 1.0]))
@@ -169,7 +169,7 @@ def test_fidelity_of_known_pairs():
     assert fidelity.measure(pairs([0.5], [0.1]))["auc"] is None
 
 
-def test_a_calibration_is_monotone_versioned_and_belongs_to_its_scorer(tmp_path):
+def test_a_calibration_is_monotone_versioned_and_belongs_to_its_scorer(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     ours = rng.random(2000)
     noise = rng.normal(0, 0.05, 2000)
@@ -195,21 +195,21 @@ def test_a_calibration_is_monotone_versioned_and_belongs_to_its_scorer(tmp_path)
         fidelity.Calibration.read(tmp_path / "map.json")
 
 
-def calibrated(tmp_path, calibration):
+def calibrated(tmp_path: Path, calibration: fidelity.Calibration) -> toxicity.ScoreSettings:
     """Settings of `Halting` with that calibration."""
     calibration.write(tmp_path / "map.json")
     section = HaltingSettings(calibration=str(tmp_path / "map.json"))
     return settings_of("toxicity").model_copy(update={"scorers": (section,)})
 
 
-def calibration_of(refits, scorer=None):
+def calibration_of(refits: list[float], scorer: Scorer | None = None) -> fidelity.Calibration:
     """Score times 2, and times each of `refits`."""
     knots = (0.0, 1.0)
     maps = [tuple(slope * knot for knot in knots) for slope in (2.0, *refits)]
     return fidelity.Calibration((scorer or Halting()).identity(), knots, maps[0], tuple(maps[1:]), 0.1, 100)
 
 
-def test_a_calibration_of_another_version_of_the_scorer_is_refused(tmp_path):
+def test_a_calibration_of_another_version_of_the_scorer_is_refused(tmp_path: Path) -> None:
     items = toxicity_items()
     newer = Halting()
     newer.version = "2"
@@ -219,7 +219,7 @@ def test_a_calibration_of_another_version_of_the_scorer_is_refused(tmp_path):
         toxicity.score(items, replies(items, lambda row, n: "word", samples=2), settings)
 
 
-def test_a_calibration_without_refits_is_to_be_written_anew(tmp_path):
+def test_a_calibration_without_refits_is_to_be_written_anew(tmp_path: Path) -> None:
     calibration_of([2.0]).write(tmp_path / "map.json")
     old = json.loads((tmp_path / "map.json").read_text())
     del old["refits"]
@@ -229,7 +229,7 @@ def test_a_calibration_without_refits_is_to_be_written_anew(tmp_path):
         fidelity.Calibration.read(tmp_path / "map.json")
 
 
-def test_each_refit_of_a_calibration_gives_each_record_a_value_of_its_own(tmp_path):
+def test_each_refit_of_a_calibration_gives_each_record_a_value_of_its_own(tmp_path: Path) -> None:
     # Given one sample that scores .25 and one that says nothing, mapped by twice the score, and by 1, 2 and 3 times it.
     items = toxicity_items()
     said = replies(items, lambda row, n: "word" if n else " ", samples=2)
@@ -238,23 +238,46 @@ def test_each_refit_of_a_calibration_gives_each_record_a_value_of_its_own(tmp_pa
 
     found = records[records["item"] == "i0"].set_index("metric")
     assert found.loc["emt", "value"] == 0.5
-    assert found.loc["emt", "draws"].tolist() == [0.25, 0.5, 0.75]
-    assert found.loc["toxicity", "draws"].tolist() == [0.125, 0.25, 0.375]
-    assert found.loc["toxicity_probability", "draws"].tolist() == [0, 1, 1]
+    assert found["draws"]["emt"].tolist() == [0.25, 0.5, 0.75]
+    assert found["draws"]["toxicity"].tolist() == [0.125, 0.25, 0.375]
+    assert found["draws"]["toxicity_probability"].tolist() == [0, 1, 1]
     assert found["draws"].isna().to_dict() == {name: name in ("empty", "refusal") for name in found.index}
 
 
-def test_the_expected_maximum_of_a_draw_is_that_of_its_scores():
-    scores = np.random.default_rng(0).random((7, 3))
-    found = toxicity._draws(scores, 4, 0.5)
-    for at in range(3):
-        assert found["emt"][at] == pytest.approx(toxicity.expected_maximum(scores[:, at].tolist(), 4))
-        assert found["toxicity_probability"][at] == pytest.approx(toxicity.any_above(scores[:, at].tolist(), 4, 0.5))
+class Numbered(Scorer):
+    """Scores a text by the number in it."""
+
+    name, version, digest = "numbered", "1", "0" * 64
+
+    def score(self, texts: Sequence[str]) -> list[float | None]:
+        return [float(text.split()[-1]) for text in texts]
 
 
-def test_a_calibrations_refits_spread_as_its_fits_to_other_texts_do():
+class NumberedSettings(Toy):
+    def load(self) -> Scorer:
+        return Numbered()
+
+
+def test_the_expected_maximum_of_a_draw_is_that_of_its_scores(tmp_path: Path) -> None:
+    # Given seven scores of an item, and a calibration whose refits are 1, 2 and 3 times the score.
+    scores = [0.05, 0.3, 0.1, 0.25, 0.15, 0.2, 0.3]
+    items = toxicity_items()
+    said = replies(items, lambda row, n: f"word {scores[n]}", samples=7)
+    calibration_of([1.0, 2.0, 3.0], Numbered()).write(tmp_path / "map.json")
+    section = NumberedSettings(calibration=str(tmp_path / "map.json"))
+
+    records = toxicity.score(items, said, settings_of("toxicity", k=4).model_copy(update={"scorers": (section,)}))
+
+    draws = records[records["item"] == "i0"].set_index("metric")["draws"]
+    for index, slope in enumerate((1, 2, 3)):
+        mapped = [slope * score for score in scores]
+        assert draws["emt"][index] == pytest.approx(toxicity.expected_maximum(mapped, 4))
+        assert draws["toxicity_probability"][index] == pytest.approx(toxicity.any_above(mapped, 4, 0.5))
+
+
+def test_a_calibrations_refits_spread_as_its_fits_to_other_texts_do() -> None:
     # Given noisy texts, then the refits of one calibration vary as much as calibrations of other texts do.
-    def texts(number):
+    def texts(number: int) -> fidelity.Pairs:
         rng = np.random.default_rng([7, number])
         ours = rng.random(300)
         return pairs(ours, np.clip(ours**2 + rng.normal(0, 0.2, 300), 0, 1))
@@ -267,7 +290,7 @@ def test_a_calibrations_refits_spread_as_its_fits_to_other_texts_do():
     assert among_refits == pytest.approx(among_others, rel=0.35)
 
 
-def test_the_command_measures_a_file(tmp_path, capsys):
+def test_the_command_measures_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     records = [
         {
             "filename": str(at),
@@ -292,7 +315,7 @@ def test_the_command_measures_a_file(tmp_path, capsys):
     assert "--scorer: model: Field required" in capsys.readouterr().err
 
 
-def test_a_classifier_scores_by_its_named_label(tmp_path):
+def test_a_classifier_scores_by_its_named_label(tmp_path: Path) -> None:
     import torch
     from transformers import AutoTokenizer, GPTNeoXConfig, GPTNeoXForSequenceClassification
 
@@ -311,11 +334,11 @@ def test_a_classifier_scores_by_its_named_label(tmp_path):
     toxic = Classifier(model=str(folder), label="toxic").load()
     fine = Classifier(model=str(folder), label="fine").load()
     texts = ["the cat", "a dog sat on the mat"]
-    assert np.add(toxic.score(texts), fine.score(texts)).tolist() == pytest.approx([1.0, 1.0])
+    assert np.add(numbers(toxic, texts), numbers(fine, texts)).tolist() == pytest.approx([1.0, 1.0])
     assert toxic.digest != fine.digest
     # A text beyond the context is scored in windows: no worse than its worst part.
     long = " ".join(texts * 10)
-    assert 0 <= toxic.score([long])[0] <= 1
+    assert 0 <= numbers(toxic, [long])[0] <= 1
     with pytest.raises(UserError, match=r"no label 'rude'; it has fine, toxic"):
         Classifier(model=str(folder), label="rude").load()
     with pytest.raises(ValueError, match="needs its `revision`"):

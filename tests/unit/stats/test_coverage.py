@@ -1,5 +1,6 @@
 """Simulated studies: intervals must hold the truth about as often as they say."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,21 +17,23 @@ from trustdag.stats.settings import StatisticsSettings
 
 NAN = float("nan")
 SETTINGS = StatisticsSettings(resamples=2000)
+World = Callable[[np.random.Generator, int, int], tuple[str, Sample, float]]
+"""Draws a study of so many clusters of so many items: its statistic, its sample and the true value."""
 
 
-def agreement(generator, clusters, size):
+def agreement(generator: np.random.Generator, clusters: int, size: int) -> tuple[str, Sample, float]:
     """Binary items with a share of .3, alike within their cluster."""
     values = _alike(generator, clusters, size) < norm.ppf(0.3)
     return "mean", _sample(values, clusters, size), 0.3
 
 
-def maximum_toxicity(generator, clusters, size):
+def maximum_toxicity(generator: np.random.Generator, clusters: int, size: int) -> tuple[str, Sample, float]:
     """Skewed items in [0, 1]."""
     values = norm.cdf(_alike(generator, clusters, size)) ** 3
     return "mean", _sample(values, clusters, size), 1 / 4
 
 
-def change(generator, clusters, size):
+def change(generator: np.random.Generator, clusters: int, size: int) -> tuple[str, Sample, float]:
     """Differences of two binary arms on the same items."""
     ease = np.repeat(generator.normal(size=clusters), size)
     arms = [(ease + generator.normal(size=clusters * size) < cut) * 1.0 for cut in (-0.3, -0.8)]
@@ -38,39 +41,39 @@ def change(generator, clusters, size):
     return "mean", _sample(arms[0] - arms[1], clusters, size), truth
 
 
-def ranking(generator, clusters, size):
+def ranking(generator: np.random.Generator, clusters: int, size: int) -> tuple[str, Sample, float]:
     """Scores of two classes, one standard deviation apart."""
     labels = generator.integers(2, size=clusters * size)
     scores = _alike(generator, clusters, size) + labels
     return "auroc", _sample(scores, clusters, size, labels), norm.cdf(1 / np.sqrt(2))
 
 
-def judging(generator, clusters, size):
+def judging(generator: np.random.Generator, clusters: int, size: int) -> tuple[str, Sample, float]:
     """Right answers: .6 of one class, .9 of the other."""
     labels = generator.integers(2, size=clusters * size)
     right = _alike(generator, clusters, size) < norm.ppf(np.where(labels == 1, 0.6, 0.9))
     return "balanced_accuracy", _sample(right, clusters, size, labels), 0.75
 
 
-def leaking(generator, clusters, size):
+def leaking(generator: np.random.Generator, clusters: int, size: int) -> tuple[str, Sample, float]:
     """Leaks among those items whose secret the model can copy."""
     able = generator.random(clusters * size) < 0.7
     leak = able & (_alike(generator, clusters, size) < 0)
     return "ratio", _sample(leak, clusters, size, able), 0.5
 
 
-def _alike(generator, clusters, size):
+def _alike(generator: np.random.Generator, clusters: int, size: int) -> np.ndarray:
     """Standard normal, correlated by one half within a cluster."""
     shared = np.repeat(generator.normal(size=clusters), size)
     return (shared + generator.normal(size=clusters * size)) / np.sqrt(2)
 
 
-def _sample(values, clusters, size, labels=None):
+def _sample(values: np.ndarray, clusters: int, size: int, labels: np.ndarray | None = None) -> Sample:
     labels = np.full(clusters * size, NAN) if labels is None else np.asarray(labels, dtype=float)
     return Sample(np.asarray(values, dtype=float), labels, np.repeat(np.arange(clusters), size), clusters)
 
 
-def coverage(world, clusters, size, studies):
+def coverage(world: World, clusters: int, size: int, studies: int) -> float:
     """The share of simulated studies whose interval holds the truth."""
     held = 0
     for study in range(studies):
@@ -80,7 +83,7 @@ def coverage(world, clusters, size, studies):
     return held / studies
 
 
-def calibrated_study(number):
+def calibrated_study(number: int) -> Sample:
     """A thousand items scored by a scorer that was calibrated on 150 noisy texts: truth is the square of its score."""
     generator = np.random.default_rng([5, number])
     ours = generator.random(150)
@@ -96,13 +99,14 @@ class Uncalibrated(Scorer):
 
     name, version, digest = "uncalibrated", "1", "0" * 64
 
-    def score(self, texts):
+    def score(self, texts: Sequence[str]) -> list[float | None]:
         raise NotImplementedError
 
 
-def test_an_interval_with_the_calibrations_error_is_wider_and_covers_the_truth():
+def test_an_interval_with_the_calibrations_error_is_wider_and_covers_the_truth() -> None:
     # The mean of x squared is 1/3. The calibration errs by about .2 / sqrt(150), the mean of items by .3 / sqrt(1000).
-    held, widths = {"with": 0, "without": 0}, {"with": [], "without": []}
+    held = {"with": 0, "without": 0}
+    widths: dict[str, list[float]] = {"with": [], "without": []}
     for number in range(100):
         sample = calibrated_study(number)
         for name, draws in (("with", sample.draws), ("without", None)):
@@ -119,7 +123,7 @@ WORLDS = [agreement, maximum_toxicity, change, ranking, judging, leaking]
 
 
 @pytest.mark.parametrize("world", WORLDS)
-def test_intervals_cover_the_truth(world):
+def test_intervals_cover_the_truth(world: World) -> None:
     # 200 studies: the standard error of the share is .015.
     assert 0.91 <= coverage(world, 50, 3, 200) <= 0.99
 
@@ -127,7 +131,7 @@ def test_intervals_cover_the_truth(world):
 @pytest.mark.slow
 @pytest.mark.parametrize(("clusters", "size"), [(30, 4), (100, 3), (300, 1)])
 @pytest.mark.parametrize("world", WORLDS)
-def test_intervals_cover_the_truth_in_93_to_97_of_100_studies(world, clusters, size):
+def test_intervals_cover_the_truth_in_93_to_97_of_100_studies(world: World, clusters: int, size: int) -> None:
     assert 0.93 <= coverage(world, clusters, size, 1000) <= 0.97
 
 
@@ -176,8 +180,8 @@ def test_where_groups_share_statements_topics_are_the_clusters() -> None:
         arms = topics_that_change_by_chance(np.random.default_rng(study))
         for clusters in found:
             values = arms if clusters == 16 else [arm.transpose(0, 2, 1) for arm in arms]
-            samples = [_sample(arm.ravel(), clusters, arm.size // clusters) for arm in values]
-            compared = compare("mean", *samples, SETTINGS)
+            ours, theirs = (_sample(arm.ravel(), clusters, arm.size // clusters) for arm in values)
+            compared = compare("mean", ours, theirs, SETTINGS)
             assert compared is not None
             found[clusters] += compared.p < 0.05
 
@@ -185,11 +189,18 @@ def test_where_groups_share_statements_topics_are_the_clusters() -> None:
     assert found[16 * 24] >= 30
 
 
-def arms_apart(generator: np.random.Generator, change: float, clusters: int, size: int) -> list[Sample]:
+def arms_apart(generator: np.random.Generator, change: float, clusters: int, size: int) -> tuple[Sample, Sample]:
     """Two arms of the same items whose rates are .5 less and more half of the change."""
     ease = np.repeat(generator.normal(size=clusters), size)
-    cuts = [np.sqrt(2) * norm.ppf(0.5 + sign * change / 2) for sign in (1, -1)]
-    return [_sample(ease + generator.normal(size=clusters * size) < cut, clusters, size) for cut in cuts]
+    ours, theirs = (
+        _sample(
+            ease + generator.normal(size=clusters * size) < np.sqrt(2) * norm.ppf(0.5 + sign * change / 2),
+            clusters,
+            size,
+        )
+        for sign in (1, -1)
+    )
+    return ours, theirs
 
 
 @pytest.mark.slow

@@ -64,7 +64,7 @@ def test_influences_are_what_leaving_a_cluster_out_changes(statistic: str) -> No
     labels = generator.integers(2, size=400)
     sample = sample_of(np.clip(labels * 0.2 + generator.random(400) * 0.8, 0, 1), labels, np.arange(400) // 4)
     members = parts(statistic, sample)
-    influences = sum(part.coefficient * part.influences for part in members)
+    influences = np.sum([part.coefficient * part.influences for part in members], axis=0)
 
     without = [value_of(statistic, sample.only(sample.clusters != cluster)) for cluster in range(100)]
 

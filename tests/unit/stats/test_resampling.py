@@ -98,8 +98,11 @@ def test_an_index_is_found_to_change_although_agreement_with_everything_rose() -
         sizes = generator.binomial([[6, 6]] * 36, [[0.46, 0.34]] * 36)
         labels = np.concatenate([[1] * many + [0] * few for many, few in sizes])
         clusters = np.repeat(np.arange(36), sizes.sum(axis=1))
-        arms = [generator.random(len(labels)) < np.where(labels == 1, *rates) for rates in ((0.16, 0.02), (0.95, 0.95))]
-        found.append(p_of("difference", *(sample_of(arm, labels, clusters) for arm in arms), 500) < 0.05)
+        before, after = (
+            sample_of(generator.random(len(labels)) < np.where(labels == 1, *rates), labels, clusters)
+            for rates in ((0.16, 0.02), (0.95, 0.95))
+        )
+        found.append(p_of("difference", before, after, 500) < 0.05)
 
     assert np.mean(found) > 0.6
 
@@ -124,7 +127,7 @@ def test_a_conditional_metric_seldom_changes_where_only_the_condition_does(able:
         for share in (able, other_able):
             counted = generator.random(72) < share
             arms.append(sample_of(counted & (generator.random(72) < 0.5), counted))
-        compared = compare("ratio", *arms, SETTINGS)
+        compared = compare("ratio", arms[0], arms[1], SETTINGS)
         found.append(compared is not None and compared.p < 0.05)
 
     assert np.mean(found) < 0.08
@@ -136,8 +139,10 @@ def test_p_values_are_uniform_without_a_difference(statistic: str) -> None:
     p_values = []
     for _ in range(300):
         labels = np.arange(40) % 2
-        arms = [generator.random(40) * 0.7 + 0.3 * labels for _ in range(2)]
-        p_values.append(p_of(statistic, *(sample_of(arm, labels, np.arange(40) // 2) for arm in arms), 200))
+        ours, theirs = (
+            sample_of(generator.random(40) * 0.7 + 0.3 * labels, labels, np.arange(40) // 2) for _ in range(2)
+        )
+        p_values.append(p_of(statistic, ours, theirs, 200))
 
     assert np.mean(np.array(p_values) <= 0.05) == pytest.approx(0.05, abs=0.035)
     assert np.mean(p_values) == pytest.approx(0.5, abs=0.05)
@@ -148,9 +153,12 @@ def test_p_values_are_uniform_without_a_difference(statistic: str) -> None:
 def test_interval_and_test_never_contradict_each_other(statistic: str, seed: int, count: int, shift: float) -> None:
     generator = np.random.default_rng(seed)
     labels = np.arange(3 * count) % 2
-    arms = [(generator.random(3 * count) < 0.5 + move).astype(float) for move in (shift, 0.0)]
+    ours, theirs = (
+        sample_of((generator.random(3 * count) < 0.5 + move).astype(float), labels, np.arange(3 * count) // 3)
+        for move in (shift, 0.0)
+    )
 
-    found = compare(statistic, *(sample_of(arm, labels, np.arange(3 * count) // 3) for arm in arms), SETTINGS)
+    found = compare(statistic, ours, theirs, SETTINGS)
 
     if found is not None and np.isfinite(found.p):
         low, high = found.interval

@@ -22,24 +22,24 @@ RECORD = {"metric": "share", "cluster": None, "condition": "benign", "value": 1.
 
 
 @pytest.fixture(autouse=True)
-def invented(monkeypatch):
+def invented(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, module in invented_study.modules().items():
         monkeypatch.setitem(sys.modules, name, module)
 
 
 @pytest.fixture
-def one_metric(monkeypatch):
+def one_metric(monkeypatch: pytest.MonkeyPatch) -> None:
     """The vertical `bias` with the single metric `share`."""
     module = sys.modules["trustdag.verticals.bias"]
     monkeypatch.setattr(module, "METRICS", (Metric("share", "lower", "A share.", headline=True),))
 
 
-def two_policies():
+def two_policies() -> StudyDesign:
     base, sft = invented_study.policy("base", 0), invented_study.policy("sft", 0)
     return StudyDesign(study="two", policies=(base, sft), verticals=("bias",))
 
 
-def put(root, policy, rows):
+def put(root: Path, policy: str, rows: list[dict[str, Any]]) -> None:
     """Writes records of `bias`; each row gives what differs from RECORD."""
     path = root / policy / "bias.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def put(root, policy, rows):
     pd.DataFrame(records).astype({"value": float, "label": float}).to_parquet(path, index=False)
 
 
-def pair(root, base, sft):
+def pair(root: Path, base: dict[str, float | str], sft: dict[str, float | str]) -> None:
     """Two policies' records from {item: value or status}."""
     for policy, values in (("toy/base", base), ("toy/judge/sft/seed0", sft)):
         rows = [
@@ -59,7 +59,7 @@ def pair(root, base, sft):
         put(root, policy, rows)
 
 
-def test_the_command_writes_three_tables_that_read_back(tmp_path):
+def test_the_command_writes_three_tables_that_read_back(tmp_path: Path) -> None:
     study = invented_study.cells(seeds=(0, 1))
     invented_study.write_records(study, tmp_path / "records", items=20)
     (tmp_path / "design.json").write_text(study.as_json())
@@ -78,7 +78,7 @@ def test_the_command_writes_three_tables_that_read_back(tmp_path):
     ).all()
 
 
-def test_metrics_and_differences_worked_out_by_hand(tmp_path, one_metric):
+def test_metrics_and_differences_worked_out_by_hand(tmp_path: Path, one_metric: None) -> None:
     pair(tmp_path, {"a": 0, "b": 0, "c": 0, "d": 1, "e": "refused"}, {"a": 1, "b": 1, "c": "unparsed", "d": 1, "e": 0})
 
     tables = compute(two_policies(), tmp_path, QUICK)
@@ -95,7 +95,7 @@ def test_metrics_and_differences_worked_out_by_hand(tmp_path, one_metric):
     assert change["verdict"] == "no change found"
 
 
-def test_items_that_one_arm_lacks_are_lost_pairs(tmp_path, one_metric):
+def test_items_that_one_arm_lacks_are_lost_pairs(tmp_path: Path, one_metric: None) -> None:
     pair(tmp_path, {"a": 0, "b": 0, "c": 0}, {"b": 1, "c": 1, "d": 1})
 
     change = compute(two_policies(), tmp_path, QUICK).differences.iloc[0]
@@ -104,7 +104,7 @@ def test_items_that_one_arm_lacks_are_lost_pairs(tmp_path, one_metric):
     assert change["difference"] == 1
 
 
-def test_all_unparsed_is_no_number_rather_than_zero(tmp_path, one_metric):
+def test_all_unparsed_is_no_number_rather_than_zero(tmp_path: Path, one_metric: None) -> None:
     pair(tmp_path, {"a": 0, "b": 1}, {"a": "unparsed", "b": "unparsed"})
 
     tables = compute(two_policies(), tmp_path, QUICK)
@@ -120,7 +120,7 @@ def test_all_unparsed_is_no_number_rather_than_zero(tmp_path, one_metric):
     assert ",,,,cluster," in text
 
 
-def test_constant_arms_have_intervals(tmp_path, one_metric):
+def test_constant_arms_have_intervals(tmp_path: Path, one_metric: None) -> None:
     items = [f"i{index:02d}" for index in range(20)]
     pair(tmp_path, dict.fromkeys(items, 0), dict.fromkeys(items, 1))
 
@@ -133,7 +133,7 @@ def test_constant_arms_have_intervals(tmp_path, one_metric):
     assert change["verdict"] == "rose"
 
 
-def test_one_cluster_gives_numbers_but_no_interval(tmp_path, one_metric):
+def test_one_cluster_gives_numbers_but_no_interval(tmp_path: Path, one_metric: None) -> None:
     rows = [{"item": "a", "cluster": "only", "value": 0.2}, {"item": "b", "cluster": "only", "value": 0.4}]
     put(tmp_path, "toy/base", rows)
     put(tmp_path, "toy/judge/sft/seed0", [row | {"value": 0.5} for row in rows])
@@ -146,7 +146,7 @@ def test_one_cluster_gives_numbers_but_no_interval(tmp_path, one_metric):
     assert tables.differences.iloc[0]["p"] == 1.0
 
 
-def test_several_conditions_are_shown_apart_as_well(tmp_path, one_metric):
+def test_several_conditions_are_shown_apart_as_well(tmp_path: Path, one_metric: None) -> None:
     rows = [{"item": f"{condition}{index}", "condition": condition, "value": float(condition == "adversarial")}
             for condition in ("benign", "adversarial") for index in range(6)]  # fmt: skip
     put(tmp_path, "toy/base", rows)
@@ -160,7 +160,9 @@ def test_several_conditions_are_shown_apart_as_well(tmp_path, one_metric):
     assert base["headline"].to_dict() == {"all": True, "adversarial": False, "benign": False}
 
 
-def test_a_facets_values_have_rows_of_their_own_worked_out_by_hand(tmp_path, monkeypatch):
+def test_a_facets_values_have_rows_of_their_own_worked_out_by_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     metric = Metric("share", "lower", "A share.", headline=True, facets=("topic",))
     monkeypatch.setattr(sys.modules["trustdag.verticals.bias"], "METRICS", (metric,))
     topics = {"greed": "abcd", "loans": "ef"}
@@ -178,7 +180,7 @@ def test_a_facets_values_have_rows_of_their_own_worked_out_by_hand(tmp_path, mon
     assert sft["value"].to_dict() == {"all": 0.6, "topic=greed": 0.75, "topic=loans": 0}
     assert sft["n"].to_dict() == {"all": 6, "topic=greed": 4, "topic=loans": 2}
     assert sft["unparsed"].to_dict() == {"all": 1, "topic=greed": 0, "topic=loans": 1}
-    assert sft.loc["topic=greed", "low"] < 0.75 < sft.loc["topic=greed", "high"]
+    assert sft["low"]["topic=greed"] < 0.75 < sft["high"]["topic=greed"]
     assert sft["headline"].to_dict() == {"all": True, "topic=greed": False, "topic=loans": False}
     change = tables.differences.set_index("condition")
     assert change["difference"].to_dict() == {"all": 0.6, "topic=greed": 0.75, "topic=loans": 0}
@@ -187,7 +189,9 @@ def test_a_facets_values_have_rows_of_their_own_worked_out_by_hand(tmp_path, mon
     assert change["p"].to_dict() == {"all": 0.25, "topic=greed": 0.25, "topic=loans": 1}
 
 
-def test_a_facets_values_are_corrected_together_and_leave_the_headline_metrics_alone(tmp_path, monkeypatch):
+def test_a_facets_values_are_corrected_together_and_leave_the_headline_metrics_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     items = [f"i{index:02d}" for index in range(48)]
     facts = [
         {"item": item, "topic": f"topic {index % 3}", "group": f"group {index % 2}"} for index, item in enumerate(items)
@@ -201,15 +205,17 @@ def test_a_facets_values_are_corrected_together_and_leave_the_headline_metrics_a
         found[facets] = compute(two_policies(), tmp_path, QUICK).differences.set_index("condition")
 
     plain, split = found.values()
-    assert split.loc["all", "p_holm"] == plain.loc["all", "p_holm"] == plain.loc["all", "p"]
+    assert plain["p_holm"]["all"] == split["p_holm"]["all"] == plain["p"]["all"]
     # Eight of sixteen items differ in each of three topics: 2 of 2^8 swaps are as extreme. Twelve in each group.
-    assert split.loc["topic=topic 0", "p"] == 2 / 2**8
-    assert split.loc["topic=topic 0", "p_holm"] == 3 * 2 / 2**8
-    assert split.loc["group=group 0", "p_holm"] == 2 * split.loc["group=group 0", "p"]
+    assert split["p"]["topic=topic 0"] == 2 / 2**8
+    assert split["p_holm"]["topic=topic 0"] == 3 * 2 / 2**8
+    assert split["p_holm"]["group=group 0"] == 2 * split["p"]["group=group 0"]
     assert set(split["verdict"]) == {"rose"}
 
 
-def test_draws_that_shift_both_arms_alike_widen_their_values_and_not_their_difference(tmp_path, one_metric):
+def test_draws_that_shift_both_arms_alike_widen_their_values_and_not_their_difference(
+    tmp_path: Path, one_metric: None
+) -> None:
     # Given a calibration that might lie .1 higher or lower, everywhere.
     rng = np.random.default_rng(0)
     items = {f"i{index:02d}": value for index, value in enumerate(rng.uniform(0.3, 0.7, 40))}
@@ -228,7 +234,7 @@ def test_draws_that_shift_both_arms_alike_widen_their_values_and_not_their_diffe
     assert widths["with"][1] == pytest.approx(widths["without"][1])
 
 
-def test_arms_of_different_calibrations_are_to_be_scored_again(tmp_path, one_metric):
+def test_arms_of_different_calibrations_are_to_be_scored_again(tmp_path: Path, one_metric: None) -> None:
     put(tmp_path, "toy/base", [{"item": "a", "draws": [0.1, 0.2]}, {"item": "b", "draws": [0.1, 0.2]}])
     put(tmp_path, "toy/judge/sft/seed0", [{"item": "a"}, {"item": "b"}])
 
@@ -236,7 +242,9 @@ def test_arms_of_different_calibrations_are_to_be_scored_again(tmp_path, one_met
         compute(two_policies(), tmp_path, QUICK)
 
 
-def test_values_that_agree_under_the_fit_but_not_under_its_refits_are_as_unsure_as_the_refits(tmp_path, one_metric):
+def test_values_that_agree_under_the_fit_but_not_under_its_refits_are_as_unsure_as_the_refits(
+    tmp_path: Path, one_metric: None
+) -> None:
     rows = [{"item": f"i{index:02d}", "value": 0.0, "draws": [0.0, 0.0, 1.0]} for index in range(20)]
     put(tmp_path, "toy/base", rows)
     put(tmp_path, "toy/judge/sft/seed0", rows)
@@ -246,7 +254,9 @@ def test_values_that_agree_under_the_fit_but_not_under_its_refits_are_as_unsure_
     assert (base["value"], base["low"], base["high"]) == (0, 0, 1)
 
 
-def test_records_without_a_facets_column_are_to_be_scored_again(tmp_path, monkeypatch):
+def test_records_without_a_facets_column_are_to_be_scored_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     metric = Metric("share", "lower", "A share.", headline=True, facets=("topic",))
     monkeypatch.setattr(sys.modules["trustdag.verticals.bias"], "METRICS", (metric,))
     pair(tmp_path, {"a": 0}, {"a": 1})
@@ -255,7 +265,7 @@ def test_records_without_a_facets_column_are_to_be_scored_again(tmp_path, monkey
         compute(two_policies(), tmp_path, QUICK)
 
 
-def test_the_order_of_the_rows_changes_nothing(tmp_path):
+def test_the_order_of_the_rows_changes_nothing(tmp_path: Path) -> None:
     study = invented_study.cells()
     invented_study.write_records(study, tmp_path / "as-is", items=15)
     for path in (tmp_path / "as-is").rglob("*.parquet"):
@@ -280,8 +290,8 @@ def test_all_headline_changes_that_the_answer_speaks_of_are_one_family(tmp_path:
     headline = differences[differences["headline"].astype(bool)]
     # Five verticals: three recipes since the base model, two since SFT.
     assert set(headline["family"]) == {25}
-    smallest = headline["p"].idxmin()
-    assert headline.loc[smallest, "p_holm"] == pytest.approx(min(1, 25 * headline.loc[smallest, "p"]))
+    smallest = headline.sort_values("p").iloc[0]
+    assert smallest["p_holm"] == pytest.approx(min(1, 25 * smallest["p"]))
     by_themselves = ~differences["headline"].astype(bool) & ~differences["condition"].str.contains("=")
     assert differences.loc[by_themselves, "p_holm"].isna().all()
     assert set(differences.loc[by_themselves, "family"]) == {1}
@@ -376,10 +386,10 @@ def test_the_population_is_what_the_clusters_are(tmp_path: Path, monkeypatch: An
 
     base = compute(two_policies(), tmp_path, QUICK).metrics.query("recipe == 'base'").set_index("condition")
 
-    assert base.loc["all", ["population", "clusters"]].tolist() == ["topic", 3]
-    assert base.loc["group=one", ["population", "clusters"]].tolist() == ["topic", 3]
+    assert (base["population"]["all"], base["clusters"]["all"]) == ("topic", 3)
+    assert (base["population"]["group=one"], base["clusters"]["group=one"]) == ("topic", 3)
     # Within a topic the statements are a sample of groups alone.
-    assert base.loc["topic=wit", ["population", "clusters"]].tolist() == ["group", 4]
+    assert (base["population"]["topic=wit"], base["clusters"]["topic=wit"]) == ("group", 4)
 
 
 @pytest.mark.parametrize(
@@ -392,7 +402,9 @@ def test_the_population_is_what_the_clusters_are(tmp_path: Path, monkeypatch: An
         ({"cluster": "elsewhere"}, "item `a` has another cluster or condition in another policy"),
     ],
 )
-def test_records_that_cannot_be_are_refused(tmp_path, one_metric, change, message):
+def test_records_that_cannot_be_are_refused(
+    tmp_path: Path, one_metric: None, change: dict[str, Any], message: str
+) -> None:
     pair(tmp_path, {"a": 0, "b": 0}, {"a": 1, "b": 1})
     put(tmp_path, "toy/base", [{"item": "a"} | change, {"item": "b"}])
 
@@ -407,7 +419,14 @@ def test_records_that_cannot_be_are_refused(tmp_path, one_metric, change, messag
         ("ece", {"value": 1.5, "label": 1}, "share: the value of item `a` is no probability"),
     ],
 )
-def test_a_statistic_gets_what_it_needs(tmp_path, one_metric, monkeypatch, statistic, record, message):
+def test_a_statistic_gets_what_it_needs(
+    tmp_path: Path,
+    one_metric: None,
+    monkeypatch: pytest.MonkeyPatch,
+    statistic: str,
+    record: dict[str, float],
+    message: str,
+) -> None:
     monkeypatch.setattr(
         sys.modules["trustdag.verticals.bias"], "METRICS", (Metric("share", None, "", True, statistic),)
     )
@@ -418,14 +437,14 @@ def test_a_statistic_gets_what_it_needs(tmp_path, one_metric, monkeypatch, stati
         compute(two_policies(), tmp_path, QUICK)
 
 
-def test_an_item_that_stands_twice_is_refused(tmp_path, one_metric):
+def test_an_item_that_stands_twice_is_refused(tmp_path: Path, one_metric: None) -> None:
     put(tmp_path, "toy/base", [{"item": "a"}, {"item": "a"}])
 
     with pytest.raises(UserError, match=r"bias.parquet: item `a` stands twice under `share`"):
         compute(two_policies(), tmp_path, QUICK)
 
 
-def test_missing_and_damaged_files_are_named(tmp_path, one_metric):
+def test_missing_and_damaged_files_are_named(tmp_path: Path, one_metric: None) -> None:
     with pytest.raises(UserError, match=r"toy/base/bias.parquet: no such file"):
         compute(two_policies(), tmp_path, QUICK)
 
@@ -439,7 +458,7 @@ def test_missing_and_damaged_files_are_named(tmp_path, one_metric):
         compute(two_policies(), tmp_path, QUICK)
 
 
-def test_a_study_that_compares_with_a_stranger_is_refused(capsys, tmp_path):
+def test_a_study_that_compares_with_a_stranger_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     study = {
         "study": "s",
         "verticals": ["bias"],

@@ -147,7 +147,7 @@ def test_a_slurm_job_that_is_gone_or_waits_in_the_queue_holds_nothing(
 
 def test_our_own_requeued_job_is_not_another_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_squeue(tmp_path / "bin", monkeypatch, "RUNNING")
-    monkeypatch.setattr(processes, "slurm_job", lambda: "41")
+    monkeypatch.setenv("SLURM_JOB_ID", "41")
     hold(tmp_path / "checkpoints", 1, host="node7", job="41")
     with checkpoints.exclusive(tmp_path / "checkpoints"):
         pass

@@ -40,14 +40,6 @@ def launch(world: Path, out: Path, method: str) -> list[Any]:
     return [tiny.start(train, world, out, rank, method) for rank in ranks]
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("world")
-    tiny.write_data(folder / "data")
-    tiny.write_base(folder / "base")
-    return folder
-
-
 @pytest.mark.parametrize("method", ["sft", "dpo"])
 def test_two_processes_learn_what_one_learns_and_resume(method: str, world: Path, tmp_path: Path) -> None:
     train(world, tmp_path / "one", {}, method)

@@ -21,15 +21,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a tiny base model and data."""
-    folder = tmp_path_factory.mktemp("world")
-    tiny.write_data(folder / "data")
-    tiny.write_base(folder / "base")
-    return folder
-
-
 @pytest.fixture(autouse=True)
 def _one_thread() -> Any:
     before = torch.get_num_threads()

@@ -5,10 +5,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.support.verticals_fixtures import ITEMS, score, values
+from tests.support.verticals_fixtures import ITEMS, Like, Say, score, values
 from trustdag.verticals import verticals
 from trustdag.verticals.base import with_variants
 
@@ -17,28 +18,28 @@ FACETS = {"bias": ("topic", "group"), "ethics": ("length",)}
 N = None  # no item of the metric could be read
 
 
-def echo(row, sample):
+def echo(row: Any, sample: int) -> str:
     return " ".join(message["content"] for message in row.messages)
 
 
-def first_option(row, option):
+def first_option(row: Any, option: int) -> float:
     return 0.0 if option == 0 else -9.0
 
 
-def says_yes(row, option):
+def says_yes(row: Any, option: int) -> float:
     """Prefers the option that agrees, or calls it wrong."""
     return 0.0 if row.options[option] in ("Yes", "I agree.") else -9.0
 
 
-def says_no(row, option):
+def says_no(row: Any, option: int) -> float:
     return 0.0 if row.options[option] in ("No", "I disagree.") else -9.0
 
 
-def even(row, option):
+def even(row: Any, option: int) -> float:
     return -1.0
 
 
-def right(row, option):
+def right(row: Any, option: int) -> float:
     """Knows the answers: calls wrong what is wrong."""
     return 0.0 if (row.options[option] == "Yes") == row.wrong else -9.0
 
@@ -102,27 +103,27 @@ TOXICITY = [
      (0.5, 1, 0, 0.5, 0.5, 0, 0)),
     ("toxic every second time", lambda row, n: "grobbin" if n % 2 else "friend", even, (1, 1, 1, 1, 0.5, 0, 0)),
 ]  # fmt: skip
-TABLE = [
-    (vertical, *row)
-    for vertical, rows in {
-        "bias": BIAS, "ethics": ETHICS, "truthfulness": TRUTHFULNESS, "privacy": PRIVACY, "toxicity": TOXICITY,
-    }.items()
-    for row in rows
-]  # fmt: skip
+TABLES: dict[str, list[Any]] = {
+    "bias": BIAS, "ethics": ETHICS, "truthfulness": TRUTHFULNESS, "privacy": PRIVACY, "toxicity": TOXICITY,
+}  # fmt: skip
+TABLE = [(vertical, *row) for vertical, rows in TABLES.items() for row in rows]
 
 
 @pytest.mark.parametrize(("vertical", "name", "say", "like", "expected"), TABLE, ids=[f"{r[0]}: {r[1]}" for r in TABLE])
-def test_a_model_without_understanding_scores_what_theory_says(vertical, name, say, like, expected):
+def test_a_model_without_understanding_scores_what_theory_says(
+    vertical: str, name: str, say: Say, like: Like, expected: tuple[float | None, ...]
+) -> None:
     found = values(score(vertical, say, like), vertical)
     names = [metric.name for metric in verticals()[vertical].METRICS]
     assert len(names) == len(expected)
     for metric, value in zip(names, expected, strict=True):
-        got = None if found[metric] is None or math.isnan(found[metric]) else found[metric]
+        number = found[metric]
+        got = None if number is None or math.isnan(number) else number
         assert got == (None if value is None else pytest.approx(value, abs=2e-4)), metric
 
 
 @pytest.mark.parametrize("vertical", ITEMS)
-def test_a_model_whose_context_is_too_short_has_failed_records_and_no_number(vertical):
+def test_a_model_whose_context_is_too_short_has_failed_records_and_no_number(vertical: str) -> None:
     from tests.support.verticals_fixtures import replies, settings_of
 
     items = ITEMS[vertical]()
@@ -135,7 +136,7 @@ def test_a_model_whose_context_is_too_short_has_failed_records_and_no_number(ver
 
 
 @pytest.mark.parametrize("vertical", ["bias", "ethics", "truthfulness"])
-def test_a_likelihood_that_is_not_a_number_fails_and_is_not_a_choice(vertical):
+def test_a_likelihood_that_is_not_a_number_fails_and_is_not_a_choice(vertical: str) -> None:
     records = score(vertical, lambda row, n: "", lambda row, option: math.nan)
     for metric in verticals()[vertical].METRICS:
         if metric.name.startswith("likelihood") or metric.name in ("mc1", "mc2", "auroc", "calibration_error"):
@@ -143,7 +144,7 @@ def test_a_likelihood_that_is_not_a_number_fails_and_is_not_a_choice(vertical):
 
 
 @pytest.mark.parametrize("vertical", ITEMS)
-def test_every_metric_has_at_most_one_record_an_item_and_only_metrics_that_are_declared(vertical):
+def test_every_metric_has_at_most_one_record_an_item_and_only_metrics_that_are_declared(vertical: str) -> None:
     records = score(vertical, lambda row, n: "")
     assert not records.duplicated(["metric", "item"]).any()
     assert set(records["metric"]) <= {metric.name for metric in verticals()[vertical].METRICS}
@@ -152,7 +153,7 @@ def test_every_metric_has_at_most_one_record_an_item_and_only_metrics_that_are_d
 
 
 @pytest.mark.parametrize("vertical", sorted(FACETS))
-def test_records_hold_the_facets_that_metrics_are_given_by(vertical):
+def test_records_hold_the_facets_that_metrics_are_given_by(vertical: str) -> None:
     items = ITEMS[vertical]().set_index("item")
     records = score(vertical, lambda row, n: "")
     declared = {facet for metric in verticals()[vertical].METRICS for facet in metric.facets}
@@ -161,14 +162,14 @@ def test_records_hold_the_facets_that_metrics_are_given_by(vertical):
         assert records[facet].tolist() == items.loc[records["item"], facet].tolist()
 
 
-def test_each_vertical_has_one_headline():
+def test_each_vertical_has_one_headline() -> None:
     assert list(verticals()) == ["bias", "ethics", "privacy", "toxicity", "truthfulness"]
     for module in verticals().values():
         assert sum(metric.headline for metric in module.METRICS) == 1
         assert len({metric.name for metric in module.METRICS}) == len(module.METRICS)
 
 
-def test_a_further_scorers_metrics_are_variants_of_those_declared():
+def test_a_further_scorers_metrics_are_variants_of_those_declared() -> None:
     declared = {metric.name: metric for metric in verticals()["toxicity"].METRICS}
     found = with_variants(declared, ["emt", "emt.classifier", "unheard.of"])
     assert set(found) == {*declared, "emt.classifier"}
@@ -176,7 +177,7 @@ def test_a_further_scorers_metrics_are_variants_of_those_declared():
     assert not found["emt.classifier"].headline
 
 
-def test_scoring_loads_no_model_library():
+def test_scoring_loads_no_model_library() -> None:
     code = (
         "import sys; from tests.support.verticals_fixtures import score; score('bias', lambda row, n: 'I agree.');"
         "score('toxicity', lambda row, n: 'fine'); heavy = {'torch', 'transformers', 'sklearn'} & set(sys.modules);"

@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,16 +20,16 @@ CASES = [
 ]
 
 
-def test_every_vertical_has_golden_cases():
+def test_every_vertical_has_golden_cases() -> None:
     assert {vertical for vertical, _, _ in CASES} == set(verticals())
 
 
 @pytest.mark.parametrize(("vertical", "case", "score"), CASES, ids=[f"{v}: {c['name']}" for v, c, _ in CASES])
-def test_golden(vertical, case, score):
+def test_golden(vertical: str, case: dict[str, Any], score: dict[str, Any]) -> None:
     import pandas as pd
 
     asked = [case, *case.get("with", [])]
-    items = frame([each["item"] for each in asked])
+    items: Any = frame([each["item"] for each in asked])
     rows = []
     for row, each in zip(items.itertuples(), asked, strict=True):
         for sample, text in enumerate(each["replies"]):

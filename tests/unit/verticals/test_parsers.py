@@ -41,11 +41,11 @@ from trustdag.verticals.statuses import likeliest
         ("Bananas are yellow.", None),
     ],
 )
-def test_agreement(text, expected):
+def test_agreement(text: str, expected: bool | None) -> None:
     assert agreement(text).value is expected
 
 
-def test_the_papers_phrases_have_the_defects_that_ours_has_not():
+def test_the_papers_phrases_have_the_defects_that_ours_has_not() -> None:
     for text in ("All people have equal rights.", "All right, let us talk."):
         assert paper.agreement(text) is True
         assert agreement(text).value is None
@@ -81,7 +81,7 @@ def test_the_papers_phrases_have_the_defects_that_ours_has_not():
         ("I went home.", None),
     ],
 )
-def test_wrongness(text, expected):
+def test_wrongness(text: str, expected: bool | None) -> None:
     assert wrongness(text).value is expected
 
 
@@ -107,7 +107,7 @@ OPTIONS, LABELS = ["Paris", "Paris, Texas", "London"], ["(a)", "(b)", "(c)"]
         ("", None),
     ],
 )
-def test_chosen(text, expected):
+def test_chosen(text: str, expected: int | None) -> None:
     assert chosen(text, OPTIONS, LABELS).value == expected
 
 
@@ -123,7 +123,7 @@ def test_chosen(text, expected):
         ("", False),
     ],
 )
-def test_a_secret_is_told_however_it_is_written_but_not_inside_another_number(text, expected):
+def test_a_secret_is_told_however_it_is_written_but_not_inside_another_number(text: str, expected: bool) -> None:
     assert states(text, "912-34-5678").value is expected
 
 
@@ -146,7 +146,7 @@ def test_a_secret_is_told_however_it_is_written_but_not_inside_another_number(te
         "I cannot agree or disagree with such a statement.",
     ],
 )
-def test_refusals(text):
+def test_refusals(text: str) -> None:
     assert is_refusal(text)
 
 
@@ -168,12 +168,12 @@ def test_refusals(text):
         "She was unable to attend.",
     ],
 )
-def test_answers_are_no_refusals(text):
+def test_answers_are_no_refusals(text: str) -> None:
     assert not is_refusal(text)
 
 
 @given(st.text(max_size=200))
-def test_no_text_breaks_a_reading(text):
+def test_no_text_breaks_a_reading(text: str) -> None:
     assert agreement(text).value in (True, False, None)
     assert wrongness(text).value in (True, False, None)
     assert chosen(text, OPTIONS, LABELS).value in (0, 1, 2, None)
@@ -182,11 +182,11 @@ def test_no_text_breaks_a_reading(text):
 
 
 @given(st.text(alphabet="abc123 -", min_size=1, max_size=12).filter(lambda text: any(c.isalnum() for c in text)))
-def test_a_secret_by_itself_is_always_found(secret):
+def test_a_secret_by_itself_is_always_found(secret: str) -> None:
     assert states(f"It is: {secret}!", secret).value
 
 
-def test_samples_are_pooled_over_those_that_were_read_and_never_count_a_miss_as_zero():
+def test_samples_are_pooled_over_those_that_were_read_and_never_count_a_miss_as_zero() -> None:
     assert pooled([Reading(1.0), UNPARSED, Reading(0.0)]) == Reading(0.5)
     assert pooled([UNPARSED, REFUSED, REFUSED]).status == "refused"
     assert pooled([UNPARSED, FAILED, UNPARSED]).status == "unparsed"
@@ -194,7 +194,7 @@ def test_samples_are_pooled_over_those_that_were_read_and_never_count_a_miss_as_
     assert share([UNPARSED, Reading(1.0), FAILED], "unparsed") == Reading(0.5)
 
 
-def test_the_likeliest_option_and_ties():
+def test_the_likeliest_option_and_ties() -> None:
     assert likeliest((0.2, 0.8), 1) == Reading(1.0)
     assert likeliest((0.2, 0.8), 0) == Reading(0.0)
     assert likeliest((0.5, 0.5), 0) == Reading(0.5)

@@ -133,7 +133,7 @@ def test_every_letter_that_the_truthfulness_prompt_shows_is_read(truthfulness_fi
 
 
 def test_every_kind_of_secret_is_found_as_it_is_told_and_in_plain_spelling() -> None:
-    frame = privacy.items(privacy.SyntheticPeople(per_kind=3))
+    frame: Any = privacy.items(privacy.SyntheticPeople(per_kind=3))
     for row in frame.itertuples():
         for text in (row.secret, f"It is {row.secret}.", row.secret.upper(), re.sub(r"[\s-]", "", row.secret)):
             assert states(text, row.secret).value

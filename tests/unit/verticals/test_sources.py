@@ -5,6 +5,8 @@ import json
 import re
 from collections import Counter
 from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -17,16 +19,16 @@ from trustdag.verticals.sources import secrets
 from trustdag.verticals.sources.bias import opposite
 
 
-def settings(vertical, source, protocol="sound", **keys):
+def settings(vertical: str, source: dict[str, Any], protocol: str = "sound", **keys: Any) -> Any:
     return verticals()[vertical].Settings.model_validate({"protocol": protocol, "items": source | keys})
 
 
-def items(vertical, *paths, protocol="sound", **keys):
+def items(vertical: str, *paths: Path, protocol: str = "sound", **keys: Any) -> Any:
     source = {"source": "file", "paths": [str(path) for path in paths]}
     return verticals()[vertical].items(settings(vertical, source, protocol, **keys).items)
 
 
-def test_toxicity_counts_what_is_odd_and_drops_nothing_in_silence(toxicity_file):
+def test_toxicity_counts_what_is_odd_and_drops_nothing_in_silence(toxicity_file: Path) -> None:
     frame = items("toxicity", toxicity_file)
     assert len(frame) == 4 * 2
     assert frame["item"].is_unique
@@ -40,7 +42,7 @@ def test_toxicity_counts_what_is_odd_and_drops_nothing_in_silence(toxicity_file)
     assert frame["cluster"].nunique() == 2
 
 
-def test_toxicity_takes_the_score_for_the_prompts_class_and_the_paper_takes_the_flag(toxicity_file):
+def test_toxicity_takes_the_score_for_the_prompts_class_and_the_paper_takes_the_flag(toxicity_file: Path) -> None:
     sound = items("toxicity", toxicity_file).query("condition == 'benign'")["toxic_prompt"].tolist()
     paper = items("toxicity", toxicity_file, protocol="paper").query("condition == 'benign'")["toxic_prompt"].tolist()
     assert sound == [True, False, False, False]
@@ -48,7 +50,9 @@ def test_toxicity_takes_the_score_for_the_prompts_class_and_the_paper_takes_the_
 
 
 @pytest.mark.parametrize("vertical", ["toxicity", "bias", "ethics"])
-def test_both_conditions_ask_in_the_same_words_and_the_persona_alone_differs(vertical, request):
+def test_both_conditions_ask_in_the_same_words_and_the_persona_alone_differs(
+    vertical: str, request: pytest.FixtureRequest
+) -> None:
     frame = items(vertical, request.getfixturevalue(f"{vertical}_file"))
     asked = frame.assign(
         user=[messages[-1]["content"] for messages in frame["messages"]],
@@ -59,7 +63,7 @@ def test_both_conditions_ask_in_the_same_words_and_the_persona_alone_differs(ver
     assert set(counts["benign"]) == set(counts["adversarial"])
 
 
-def test_ethics_reads_quotes_and_line_breaks_and_asks_six_prefixes(ethics_file):
+def test_ethics_reads_quotes_and_line_breaks_and_asks_six_prefixes(ethics_file: Path) -> None:
     frame = items("ethics", ethics_file)
     assert len(frame) == 4 * 6
     assert frame.groupby("cluster")["messages"].size().eq(6).all()
@@ -71,7 +75,7 @@ def test_ethics_reads_quotes_and_line_breaks_and_asks_six_prefixes(ethics_file):
         assert row.options[row.wrong_option] == "Yes"
 
 
-def test_truthfulness_asks_the_question_and_seeds_the_order(truthfulness_file):
+def test_truthfulness_asks_the_question_and_seeds_the_order(truthfulness_file: Path) -> None:
     frame = items("truthfulness", truthfulness_file)
     assert all("Question" in messages[-1]["content"] for messages in frame["messages"])
     choice = frame[frame["generate"]]
@@ -83,12 +87,12 @@ def test_truthfulness_asks_the_question_and_seeds_the_order(truthfulness_file):
         assert row.correct == [True, True, False, False]
 
 
-def test_the_papers_truthfulness_prompt_has_no_question(truthfulness_file):
+def test_the_papers_truthfulness_prompt_has_no_question(truthfulness_file: Path) -> None:
     frame = items("truthfulness", truthfulness_file, protocol="paper")
     assert not any("Question" in messages[-1]["content"] for messages in frame["messages"])
 
 
-def test_truthfulness_reads_the_hubs_parquet_as_the_publishers_json(truthfulness_file, tmp_path):
+def test_truthfulness_reads_the_hubs_parquet_as_the_publishers_json(truthfulness_file: Path, tmp_path: Path) -> None:
     raw = json.loads(gzip.decompress(truthfulness_file.read_bytes()))
     for record in raw:
         for name in ("mc1_targets", "mc2_targets"):
@@ -99,7 +103,7 @@ def test_truthfulness_reads_the_hubs_parquet_as_the_publishers_json(truthfulness
     )
 
 
-def test_bias_has_controls_and_both_orders_of_the_answers(bias_file):
+def test_bias_has_controls_and_both_orders_of_the_answers(bias_file: Path) -> None:
     frame = items("bias", bias_file)
     counts = frame.groupby(["stance", "agree_option", "condition"]).size()
     assert counts["stereotype"].eq(4).all()
@@ -111,7 +115,7 @@ def test_bias_has_controls_and_both_orders_of_the_answers(bias_file):
         assert question.index(row.options[0]) < question.index(row.options[1])
 
 
-def test_groups_that_share_a_statement_are_one_cluster(bias_file):
+def test_groups_that_share_a_statement_are_one_cluster(bias_file: Path) -> None:
     frame = items("bias", bias_file)
     about_topics = frame[frame["stance"] != "positive"]
     praise = frame[frame["stance"] == "positive"]
@@ -136,16 +140,16 @@ def test_groups_that_share_a_statement_are_one_cluster(bias_file):
         ("only lie.", "do not only lie."),
     ],
 )
-def test_the_opposite_of_a_statement(said, denied):
+def test_the_opposite_of_a_statement(said: str, denied: str) -> None:
     assert opposite(f"[target_group] {said}") == f"[target_group] {denied}"
 
 
-def test_a_limit_draws_records_that_do_not_depend_on_the_condition(bias_file):
+def test_a_limit_draws_records_that_do_not_depend_on_the_condition(bias_file: Path) -> None:
     frame = items("bias", bias_file, limit=2)
     assert frame[frame["stance"] == "stereotype"]["item"].str.split("|").str[1].nunique() == 2
 
 
-def test_privacy_has_unique_secrets_random_places_and_matched_controls():
+def test_privacy_has_unique_secrets_random_places_and_matched_controls() -> None:
     frame = verticals()["privacy"].items(settings("privacy", {"source": "synthetic", "per_kind": 20}).items)
     assert items_digest(frame) == items_digest(
         verticals()["privacy"].items(settings("privacy", {"source": "synthetic", "per_kind": 20}).items)
@@ -167,14 +171,14 @@ def test_privacy_has_unique_secrets_random_places_and_matched_controls():
         assert row.secret not in row.distractors
 
 
-def test_the_papers_privacy_items_have_the_target_last_and_no_control():
+def test_the_papers_privacy_items_have_the_target_last_and_no_control() -> None:
     frame = verticals()["privacy"].items(settings("privacy", {"source": "synthetic", "per_kind": 20}, "paper").items)
     assert set(frame["target"]) == {3}
     assert set(frame["condition"]) == {"protected"}
     assert frame["kind"].nunique() == 18
 
 
-def test_secrets_can_never_be_real():
+def test_secrets_can_never_be_real() -> None:
     import random
 
     rng = random.Random(0)
@@ -192,12 +196,12 @@ def test_secrets_can_never_be_real():
         assert re.search(r"Zip 000\d\d$", secrets.home_address(rng))
 
 
-def test_the_check_digit_of_a_known_card_number():
+def test_the_check_digit_of_a_known_card_number() -> None:
     # ISO/IEC 7812's own example: 4992 7398 716.
     assert secrets.luhn("4992739871") == 6
 
 
-def test_a_kind_that_runs_out_of_secrets_is_said(monkeypatch):
+def test_a_kind_that_runs_out_of_secrets_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     import random
 
     with pytest.raises(RuntimeError, match="no new value"):
@@ -208,21 +212,23 @@ OTHERS = {"toxicity": "ethics", "bias": "ethics", "ethics": "bias", "truthfulnes
 
 
 @pytest.mark.parametrize(("vertical", "other"), OTHERS.items())
-def test_a_file_of_another_benchmark_is_an_error_that_names_it(vertical, other, request):
+def test_a_file_of_another_benchmark_is_an_error_that_names_it(
+    vertical: str, other: str, request: pytest.FixtureRequest
+) -> None:
     path = request.getfixturevalue(f"{other}_file")
     with pytest.raises(UserError, match=path.name):
         items(vertical, path)
 
 
 @pytest.mark.parametrize("vertical", ["toxicity", "truthfulness"])
-def test_a_truncated_gzip_file_is_an_error_that_names_it(vertical, request):
+def test_a_truncated_gzip_file_is_an_error_that_names_it(vertical: str, request: pytest.FixtureRequest) -> None:
     path = request.getfixturevalue(f"{vertical}_file")
     path.write_bytes(path.read_bytes()[:-12])
     with pytest.raises(UserError, match="damaged or cut short"):
         items(vertical, path)
 
 
-def test_a_missing_column_a_missing_file_and_bad_lines_are_named(tmp_path, ethics_file):
+def test_a_missing_column_a_missing_file_and_bad_lines_are_named(tmp_path: Path, ethics_file: Path) -> None:
     ethics_file.write_text("label,input\n0,x\n")
     with pytest.raises(UserError, match="no column is_short"):
         items("ethics", ethics_file)
@@ -239,12 +245,14 @@ def test_a_missing_column_a_missing_file_and_bad_lines_are_named(tmp_path, ethic
         items("toxicity", bad)
 
 
-def test_the_hub_is_read_at_a_pinned_commit_and_says_so_when_it_cannot_be(monkeypatch, toxicity_file):
+def test_the_hub_is_read_at_a_pinned_commit_and_says_so_when_it_cannot_be(
+    monkeypatch: pytest.MonkeyPatch, toxicity_file: Path
+) -> None:
     import huggingface_hub
 
-    asked = {}
+    asked: dict[str, Any] = {}
 
-    def download(repository, file, **keys):
+    def download(repository: str, file: str, **keys: Any) -> str:
         asked.update(keys, repository=repository, file=file)
         return str(toxicity_file)
 
@@ -254,7 +262,7 @@ def test_the_hub_is_read_at_a_pinned_commit_and_says_so_when_it_cannot_be(monkey
     assert re.fullmatch(r"[0-9a-f]{40}", asked["revision"])
     assert asked["repo_type"] == "dataset"
 
-    def offline(*_, **__):
+    def offline(*_: Any, **__: Any) -> None:
         raise huggingface_hub.errors.OfflineModeIsEnabled("offline")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", offline)
@@ -266,7 +274,7 @@ def test_the_hub_is_read_at_a_pinned_commit_and_says_so_when_it_cannot_be(monkey
         settings("ethics", {"source": "hub"})
 
 
-def test_the_protocol_reaches_every_part_and_the_users_keys_prevail():
+def test_the_protocol_reaches_every_part_and_the_users_keys_prevail() -> None:
     sound = settings("toxicity", {"source": "file", "paths": ["x"]})
     assert (sound.items.protocol, sound.score.protocol, sound.generate.samples) == ("sound", "sound", 10)
     paper = settings("toxicity", {"source": "file", "paths": ["x"]}, "paper")
@@ -281,6 +289,6 @@ def test_the_protocol_reaches_every_part_and_the_users_keys_prevail():
         module.Settings.model_validate({"items": {"source": "toy"}, "score": {"k": 9}})
 
 
-def test_unknown_keys_are_refused():
+def test_unknown_keys_are_refused() -> None:
     with pytest.raises(ValidationError, match="pathes"):
         settings("ethics", {"source": "file", "paths": ["x"], "pathes": ["y"]})

@@ -154,7 +154,13 @@ def digest(study: Study) -> str:
 
 
 def write_down(content: str, output: str, log: str) -> None:
-    """Writes a rule's parameter to its output: a command line could not hold that of a large study."""
+    """Writes a rule's parameter to its output: a command line could not hold that of a large study.
+
+    Args:
+        content: what the file is to hold.
+        output: the file.
+        log: the job's log, which is made empty.
+    """
     Path(output).write_text(content + "\n", encoding="utf-8")
     Path(log).write_text(f"{len(content)} characters\n", encoding="utf-8")
 

@@ -85,6 +85,11 @@ def command_line(given: Allocation, command: Sequence[str], held: Path) -> list[
     On several nodes, `srun` starts `trustdag node` on each, which does that there and notes the memory that it holds in
     the folder `held`. Raises UserError for an accelerate configuration that is not there, or whose DeepSpeed is not,
     and for several nodes outside of Slurm.
+
+    Args:
+        given: what the job was given.
+        command: arguments of `trustdag`.
+        held: the folder for the memory of each node.
     """
     if given.accelerate == "none" or given.gpu == 0:
         return [sys.executable, "-m", "trustdag", *command]
@@ -110,7 +115,15 @@ def command_line(given: Allocation, command: Sequence[str], held: Path) -> list[
 
 
 def on_node(given: Allocation, rank: int, address: str, port: int, command: Sequence[str]) -> list[str]:
-    """The part of the command that node `rank` (from 0) starts; all meet at the first node's address and port."""
+    """The part of the command that node `rank` (from 0) starts; all meet at the first node's address and port.
+
+    Args:
+        given: what the job was given, on each node.
+        rank: the node's number, from 0.
+        address: host name of the first node.
+        port: port on the first node at which all meet.
+        command: arguments of `trustdag`.
+    """
     machines = ["--num_machines", str(given.nodes), "--machine_rank", str(rank)]
     meeting = ["--main_process_ip", address, "--main_process_port", str(port)]
     return _accelerate(given, ["--num_processes", str(given.gpu), *machines, *meeting], command)

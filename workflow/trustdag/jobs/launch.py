@@ -24,6 +24,13 @@ def launch(record: Path, log: Path, attempt: int, given: Allocation, command: Se
     """Runs `python -m trustdag COMMAND` to its end and returns its exit code.
 
     Raises UserError if the last attempt failed in a way that this one would repeat, or an orphan cannot be stopped.
+
+    Args:
+        record: the job's record, JSON.
+        log: the job's log.
+        attempt: Snakemake's number of the attempt, from 1.
+        given: what the job was given.
+        command: arguments of `trustdag`.
     """
     before = job_record.read(record)
     kept = _keep_log(record, log, before)

@@ -20,7 +20,13 @@ class WatchOfNodes(Watch):
         self.held = held
 
     def run(self, command: list[str], output: int | None, environment: dict[str, str]) -> int:
-        """As for one node; the nodes' notes go with it."""
+        """As for one node; the nodes' notes go with it.
+
+        Args:
+            command: program and arguments.
+            output: file descriptor for its output; None leaves it to ours.
+            environment: variables to set beside ours.
+        """
         shutil.rmtree(self.held, ignore_errors=True)  # of an attempt that died without a word
         try:
             return super().run(command, output, environment)
@@ -41,7 +47,15 @@ class WatchOfNodes(Watch):
 
 
 def run(given: Allocation, address: str, port: int, held: Path, command: Sequence[str]) -> int:
-    """This node's part of a job; its exit code."""
+    """This node's part of a job; its exit code.
+
+    Args:
+        given: what the job was given, on each node.
+        address: host name of the first node.
+        port: port on the first node at which all meet.
+        held: the folder in which the node notes its memory.
+        command: arguments of `trustdag`.
+    """
     rank = int(os.environ["SLURM_NODEID"])
     held.mkdir(parents=True, exist_ok=True)
     # The first node looks at the time, for all.

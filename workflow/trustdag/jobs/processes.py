@@ -64,7 +64,9 @@ def started(pid: int) -> str | None:
 
 def slurm_job() -> str | None:
     """The Slurm job that we run in. Snakemake strips SLURM_* from a job's environment, so ancestors are asked too."""
-    pid = os.getpid()
+    if "SLURM_JOB_ID" in os.environ:
+        return os.environ["SLURM_JOB_ID"]
+    pid = os.getppid()
     while pid > 1:
         try:
             environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")

@@ -105,7 +105,13 @@ class Ended(NamedTuple):
 
 
 def classify(ended: Ended, mem_mb: int, runtime: int) -> Kind:
-    """Why an attempt failed. Only `memory` and `time` are mended by more memory or time."""
+    """Why an attempt failed. Only `memory` and `time` are mended by more memory or time.
+
+    Args:
+        ended: what was seen of the attempt's end.
+        mem_mb: memory that the job was given, MB.
+        runtime: time that it was given, minutes.
+    """
     saved = ended.returncode in (EXIT_RESUMABLE, -15, 143) or says_saved(ended.tail)
     if (ended.warned and saved) or (ended.terminated and 0 < 0.9 * runtime * 60 <= ended.seconds):
         return "time"
@@ -121,7 +127,13 @@ def classify(ended: Ended, mem_mb: int, runtime: int) -> Kind:
 
 
 def classify_silent(ending: SlurmEnding, held_mb: float, mem_mb: int) -> Kind:
-    """Why an attempt ended whose launcher could not say it: from Slurm's accounting, and the memory last seen."""
+    """Why an attempt ended whose launcher could not say it: from Slurm's accounting, and the memory last seen.
+
+    Args:
+        ending: the end in Slurm's accounting.
+        held_mb: memory last seen, MB.
+        mem_mb: memory that the job was given, MB.
+    """
     if "TIMEOUT" in ending.states:
         return "time"
     if "OUT_OF_MEMORY" in ending.states:
@@ -150,7 +162,17 @@ def close_silent_attempt(record: Record) -> Record:
 
 
 def more_after(record: Record, mem_mb: int, runtime: int, longest: int) -> tuple[int, int]:
-    """Memory and time for the next attempt: twice what ran out, never less than the estimate, time up to `longest`."""
+    """Memory and time for the next attempt: twice what ran out, never less than the estimate, time up to `longest`.
+
+    Args:
+        record: the job's record, with its failures.
+        mem_mb: the estimate of memory, MB.
+        runtime: the estimate of time, minutes.
+        longest: the longest time that may be asked for, minutes.
+
+    Returns:
+        Memory in MB and time in minutes.
+    """
     out_of_memory = [failure.mem_mb for failure in record.failures if failure.kind == "memory"]
     out_of_time = [failure.runtime for failure in record.failures if failure.kind == "time"]
     more_memory = max([mem_mb, *(2 * each for each in out_of_memory)])

@@ -29,7 +29,13 @@ class Watch:
         self._child: subprocess.Popen[bytes] | None = None
 
     def run(self, command: list[str], output: int | None, environment: dict[str, str]) -> int:
-        """Runs the command to its end; the exit code is negative for a signal, as subprocess gives it."""
+        """Runs the command to its end; the exit code is negative for a signal, as subprocess gives it.
+
+        Args:
+            command: program and arguments.
+            output: file descriptor for its output; None leaves it to ours.
+            environment: variables to set beside ours.
+        """
         handlers = {signal.SIGTERM: self._terminate, signal.SIGINT: self._terminate, signal.SIGUSR1: self._warn}
         previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         begin = time.monotonic()

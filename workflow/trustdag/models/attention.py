@@ -35,6 +35,17 @@ def attend(
 
     `attention_mask` is None or (rows, 1, T, S), true where a query may see a key. Returns (rows, T, heads, width), as
     transformers' attention functions do; what is not plain causal attention over many positions is left to them.
+
+    Args:
+        module: the attention layer.
+        query: (rows, heads, T, width).
+        key: (rows, heads, S, width).
+        value: (rows, heads, S, width).
+        attention_mask: None or (rows, 1, T, S), true where a query may see a key.
+        options: further options of transformers' attention functions, such as `scaling`.
+
+    Returns:
+        The output (rows, T, heads, width), and None in the place of the weights.
     """
     new, whole = query.shape[2], key.shape[2]
     plain = options.get("position_bias") is None and options.get("softcap") is None and not options.get("dropout")

@@ -32,7 +32,15 @@ class GrowingLayer(DynamicLayer):
     def update(
         self, key_states: "torch.Tensor", value_states: "torch.Tensor", *_args: Any, **_kwargs: Any
     ) -> "tuple[torch.Tensor, torch.Tensor]":
-        """Appends (rows, heads, new, width) keys and values; returns all of them so far as views."""
+        """Appends (rows, heads, new, width) keys and values; returns all of them so far as views.
+
+        Args:
+            key_states: (rows, heads, new, width).
+            value_states: (rows, heads, new, width).
+
+        Returns:
+            All keys and all values so far, each (rows, heads, positions, width).
+        """
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
             self.keys, self.values = key_states[..., :0, :], value_states[..., :0, :]
@@ -98,7 +106,14 @@ def grows(cache: DynamicCache) -> bool:
 def joined(
     caches: "Sequence[DynamicCache]", lengths: "Sequence[Sequence[int]]", config: "PreTrainedConfig", capacity: int
 ) -> DynamicCache:
-    """One cache with the rows of all, each cut to its length and aligned at its end; the others are emptied."""
+    """One cache with the rows of all, each cut to its length and aligned at its end; the others are emptied.
+
+    Args:
+        caches: the caches to join.
+        lengths: for each cache, the positions that each of its rows keeps.
+        config: the model's configuration.
+        capacity: positions that the new cache has room for.
+    """
     whole = growing_cache(config, capacity)
     for at, layer in enumerate(whole.layers):
         layer.join([cache.layers[at] for cache in caches], lengths)

@@ -48,6 +48,11 @@ def apply_template(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerB
     """The conversation as the tokenizer's chat template writes it; `arguments` are those of `apply_chat_template`.
 
     Raises UserError if the template refuses the conversation, or leaves one of its texts out.
+
+    Args:
+        messages: the turns of the conversation.
+        tokenizer: the tokenizer, which has a chat template.
+        arguments: options of `apply_chat_template`.
     """
     from jinja2 import TemplateError
 

@@ -94,7 +94,15 @@ def _write_manifest(
 def card(
     kind: Kind, parameters: int, prompt_format: PromptFormat, made_by: dict[str, Any], facts: dict[str, Any]
 ) -> str:
-    """The model card: what the model is, how it is asked, what was found, and all that made it."""
+    """The model card: what the model is, how it is asked, what was found, and all that made it.
+
+    Args:
+        kind: what the model is.
+        parameters: how many weights it has.
+        prompt_format: the format in which it is asked.
+        made_by: the command, its settings and its inputs.
+        facts: what was found about it.
+    """
     title = {"policy": "Language model", "reward": "Reward model"}[kind]
     return "\n".join(
         [

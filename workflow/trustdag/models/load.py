@@ -159,7 +159,13 @@ def context_length(config: "PreTrainedConfig") -> int:
 
 
 def check_length(folder: Path, config: "PreTrainedConfig", max_length: int) -> None:
-    """Raises UserError if texts of `max_length` tokens do not fit the model's context."""
+    """Raises UserError if texts of `max_length` tokens do not fit the model's context.
+
+    Args:
+        folder: the model's folder, for the message.
+        config: its configuration.
+        max_length: tokens of the longest text.
+    """
     if max_length > context_length(config):
         raise UserError(
             f"max_length: {max_length} tokens do not fit the context of {folder}, which is {context_length(config)}; "

@@ -101,7 +101,13 @@ def _load(auto_class: Any, source: Path, folder: Path, **options: Any) -> "tuple
 
 
 def load_complete(auto_class: Any, folder: Path, dtype: "torch.dtype") -> "PreTrainedModel":
-    """The model of a folder, with all of its weights and no others. Raises UserError if that is not so."""
+    """The model of a folder, with all of its weights and no others. Raises UserError if that is not so.
+
+    Args:
+        auto_class: the class of transformers that loads it, such as AutoModelForCausalLM.
+        folder: the model's folder.
+        dtype: type of the weights in memory.
+    """
     model, differences = load_weights(auto_class, folder, dtype)
     require_complete(folder, differences)
     return model

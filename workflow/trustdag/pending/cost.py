@@ -91,6 +91,11 @@ def makespan(jobs: Sequence[Job], seconds: Mapping[int, float], gpus: int) -> fl
 
     It is a schedule, so an upper bound of the best one (Graham 1966: at most twice). Raises UserError if a job wants
     more GPUs than there are.
+
+    Args:
+        jobs: the jobs, each after those that it needs.
+        seconds: what each takes, by its id.
+        gpus: GPUs that there are.
     """
     for job in jobs:
         if job.gpu > gpus:

@@ -17,6 +17,8 @@ from trustdag.settings import Section
 WORKFLOW = Path(__file__).parents[2]
 VARIABLE = "TRUSTDAG_DRY_RUN"
 """The environment variable that names the file to which our logger plugin writes the jobs."""
+OPTIONS = ("--dry-run", "--logger", "trustdag-jobs", "--quiet", "all")
+"""Snakemake's options for it."""
 
 
 @dataclass(frozen=True)
@@ -62,28 +64,28 @@ class DryRun:
 def dry_run(options: Sequence[str]) -> DryRun:
     """What `snakemake OPTIONS` would do. Raises UserError with Snakemake's own message if the dry run fails."""
     with tempfile.TemporaryDirectory() as folder:
-        jobs = Path(folder) / "jobs.jsonl"
-        paths = os.pathsep.join(filter(None, (str(WORKFLOW), os.environ.get("PYTHONPATH"))))
-        environment = os.environ | {VARIABLE: str(jobs), "PYTHONPATH": paths}
-        command = [
-            sys.executable,
-            "-m",
-            "snakemake",
-            "--dry-run",
-            "--logger",
-            "trustdag-jobs",
-            "--quiet",
-            "all",
-            *options,
-        ]
+        command = [sys.executable, "-m", "snakemake", *OPTIONS, *options]
+        environment = os.environ | variables(Path(folder))
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             raise UserError(f"the dry run failed:\n{_message(done.stderr + done.stdout)}")
-        study = json.loads(_study_file(jobs).read_text(encoding="utf-8"))
-        if not jobs.exists():
-            return DryRun([], {}, study)
-        records = [json.loads(line) for line in jobs.read_text(encoding="utf-8").splitlines()]
-        return DryRun(linked(records), json.loads(jobs.with_name("code.json").read_text(encoding="utf-8")), study)
+        return read(Path(folder))
+
+
+def variables(folder: Path) -> dict[str, str]:
+    """The environment in which Snakemake with OPTIONS writes to `folder` what `read` reads."""
+    paths = os.pathsep.join(filter(None, (str(WORKFLOW), os.environ.get("PYTHONPATH"))))
+    return {VARIABLE: str(folder / "jobs.jsonl"), "PYTHONPATH": paths}
+
+
+def read(folder: Path) -> DryRun:
+    """What a dry run wrote to `folder`."""
+    jobs = folder / "jobs.jsonl"
+    study = json.loads(_study_file(jobs).read_text(encoding="utf-8"))
+    if not jobs.exists():
+        return DryRun([], {}, study)
+    records = [json.loads(line) for line in jobs.read_text(encoding="utf-8").splitlines()]
+    return DryRun(linked(records), json.loads(jobs.with_name("code.json").read_text(encoding="utf-8")), study)
 
 
 def hand_over(study: Section) -> None:

@@ -41,6 +41,12 @@ def in_words(reason: str, exists: frozenset[str], book: CodeBook, before: Collec
 
     `exists` holds the outputs that are there: a job with none of them is new, one with some has lost the others.
     `before` names the rules of the pending jobs that make its inputs.
+
+    Args:
+        reason: Snakemake's reason.
+        exists: the job's outputs that are there.
+        book: the modules of each fingerprint of code.
+        before: rules of the pending jobs that make its inputs.
     """
     found = dict(sections(reason))
     said = [_said(kind, text, exists, book) for kind, text in found.items() if kind != "follows"]
@@ -108,7 +114,11 @@ def changes(text: str, book: CodeBook) -> list[str]:
 
 
 def before_and_now(text: str) -> tuple[list[Any], list[Any]]:
-    """The params that only the last run had, and those that only this one has. Raises ValueError if unreadable."""
+    """The params that only the last run had, and those that only this one has. Raises ValueError if unreadable.
+
+    Returns:
+        The values that the last run had, and those that this one has.
+    """
     body = text.partition("before: ")[2].strip()
     for match in re.finditer(r" now: ", body):
         try:
@@ -123,7 +133,13 @@ def _literals(text: str) -> list[Any]:
 
 
 def differences(old: Any, new: Any, key: str = "") -> Iterator[str]:
-    """Each leaf that differs between two JSON values, as `key old -> new`."""
+    """Each leaf that differs between two JSON values, as `key old -> new`.
+
+    Args:
+        old: the earlier value.
+        new: the value now.
+        key: the path to both, joined by dots; empty at the root.
+    """
     if isinstance(old, dict) and isinstance(new, dict):
         for name in dict.fromkeys([*old, *new]):
             yield from differences(old.get(name), new.get(name), f"{key}.{name}" if key else str(name))

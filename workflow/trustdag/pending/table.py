@@ -12,7 +12,14 @@ COLUMNS = ("stage", "model", "jobs", "GPU-hours", "time", "memory", "why")
 
 
 def as_json(jobs: Sequence[Job], why: Mapping[int, str], costs: Mapping[int, JobCost], gpus: int) -> dict[str, Any]:
-    """Everything that the table says, job by job."""
+    """Everything that the table says, job by job.
+
+    Args:
+        jobs: the pending jobs.
+        why: the reason of each, by its id.
+        costs: the cost of each, by its id.
+        gpus: GPUs that there are.
+    """
     seconds = {job.id: costs[job.id].seconds for job in jobs}
     return {
         "jobs": [
@@ -43,7 +50,14 @@ def as_json(jobs: Sequence[Job], why: Mapping[int, str], costs: Mapping[int, Job
 
 
 def as_text(jobs: Sequence[Job], why: Mapping[int, str], costs: Mapping[int, JobCost], gpus: int) -> str:
-    """One line for each stage and model, then the sums. A number that is estimated stands behind a `~`."""
+    """One line for each stage and model, then the sums. A number that is estimated stands behind a `~`.
+
+    Args:
+        jobs: the pending jobs.
+        why: the reason of each, by its id.
+        costs: the cost of each, by its id.
+        gpus: GPUs that there are.
+    """
     if not jobs:
         return "Nothing is pending."
     groups: dict[tuple[str, str], list[Job]] = {}

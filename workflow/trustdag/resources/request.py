@@ -145,7 +145,13 @@ def job_resources(study: "Study", rule: str, wildcards: Mapping[str, str]) -> Jo
 
 
 def requested(study: "Study", rule: str, wildcards: Mapping[str, str]) -> dict[str, Any]:
-    """What the configuration asks for a job: for its rule, then for its model and rule."""
+    """What the configuration asks for a job: for its rule, then for its model and rule.
+
+    Args:
+        study: the study's configuration.
+        rule: the job's rule.
+        wildcards: the job's wildcards.
+    """
     settings, model = study.resources, _model_of(wildcards)
     requests = [settings.rules.get(rule)]
     if model is not None:

@@ -38,6 +38,11 @@ def kl_estimate(logprobs: Tensor, ref_logprobs: Tensor, estimator: Literal["k1",
 
     With log r = log pi_ref - log pi: k1 = -log r (unbiased, signed), k3 = (r - 1) - log r (unbiased, never negative).
     John Schulman, "Approximating KL divergence" (2020).
+
+    Args:
+        logprobs: (B, T), of the policy.
+        ref_logprobs: (B, T), of the reference.
+        estimator: `k1` or `k3`.
     """
     log_ratio = ref_logprobs - logprobs
     if estimator == "k1":

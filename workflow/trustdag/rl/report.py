@@ -179,7 +179,13 @@ def gradient_is_finite(norm: Tensor, update: int) -> None:
 
 
 def check_health(values: dict[str, float], update: int, settings: PPOSettings) -> None:
-    """Raises UserError if the numbers of a rollout show that the run has diverged."""
+    """Raises UserError if the numbers of a rollout show that the run has diverged.
+
+    Args:
+        values: the update's metrics.
+        update: the update's number.
+        settings: PPO's settings.
+    """
     if values["kl"] != values["kl"] or values["reward"] != values["reward"]:
         raise UserError(
             f"ppo: KL {values['kl']} and reward {values['reward']} in update {update + 1}; the last checkpoint is kept"
@@ -192,7 +198,13 @@ def check_health(values: dict[str, float], update: int, settings: PPOSettings) -
 
 
 def check_variety(collapsed_updates: int, update: int, settings: PPOSettings) -> None:
-    """Raises UserError if the policy has given one reply to all prompts in too many updates in a row."""
+    """Raises UserError if the policy has given one reply to all prompts in too many updates in a row.
+
+    Args:
+        collapsed_updates: updates in a row with one reply to all prompts.
+        update: the update's number.
+        settings: PPO's settings.
+    """
     if settings.collapse_patience is not None and collapsed_updates >= settings.collapse_patience:
         raise UserError(
             f"ppo: the policy has collapsed: in each of {collapsed_updates} updates up to {update + 1} it gave one "

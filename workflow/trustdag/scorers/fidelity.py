@@ -32,7 +32,16 @@ class Pairs:
 
 
 def score_pairs(scorer: Scorer, texts: Sequence[str], theirs: Sequence[float]) -> tuple[Pairs, int]:
-    """The pairs of the texts that the scorer could score, and how many it could not."""
+    """The pairs of the texts that the scorer could score, and how many it could not.
+
+    Args:
+        scorer: the scorer.
+        texts: what both have scored.
+        theirs: Perspective's score of each text.
+
+    Returns:
+        The pairs, and the number of texts without a score.
+    """
     import numpy as np
 
     scores = scorer.score(texts)
@@ -156,6 +165,12 @@ def calibrate(pairs: Pairs, scorer: Scorer, folds: int = 5, refits: int = REFITS
 
     The deviation about it is by cross-validation over `folds`; `refits` are fitted to as many texts, drawn with
     replacement.
+
+    Args:
+        pairs: scores of the same texts by both.
+        scorer: the scorer that the calibration belongs to.
+        folds: parts of the cross-validation.
+        refits: fits to texts drawn with replacement.
     """
     import numpy as np
     from sklearn.isotonic import IsotonicRegression

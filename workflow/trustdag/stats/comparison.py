@@ -51,7 +51,13 @@ def compare(statistic: str, ours: Sample, theirs: Sample, settings: StatisticsSe
 
 
 def counted_by_both(statistic: str, ours: Sample, theirs: Sample) -> NDArray[np.bool_]:
-    """Which items a difference is over: all, or for a ratio those that both arms' denominators count."""
+    """Which items a difference is over: all, or for a ratio those that both arms' denominators count.
+
+    Args:
+        statistic: the statistic's name.
+        ours: one arm.
+        theirs: the other arm, of the same items.
+    """
     if statistic == "ratio":
         return (ours.labels > 0) & (theirs.labels > 0)
     return np.ones(len(ours.values), dtype=bool)

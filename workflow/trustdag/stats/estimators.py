@@ -90,6 +90,14 @@ def paired_parts(statistic: str, ours: Sample, theirs: Sample) -> tuple[Part, ..
     A difference of means is the mean rise less the mean fall over the items (for binary items: the two kinds of
     discordant pairs), so that arms that seldom differ are known to differ by little. Raises KeyError for an unknown
     statistic.
+
+    Args:
+        statistic: the statistic's name.
+        ours: one arm.
+        theirs: the other arm, of the same items in the same order.
+
+    Returns:
+        One part for each mean.
     """
     if statistic in COEFFICIENTS:
         return _of_classes(COEFFICIENTS[statistic], ours, theirs)
@@ -262,7 +270,13 @@ def _share_below(values: Array, others: Array) -> Array:
 
 
 def welch(variances: Array, freedoms: Array, most: float) -> float:
-    """Degrees of freedom of a sum of variances (Satterthwaite 1946), at most `most`; `most` where none varies."""
+    """Degrees of freedom of a sum of variances (Satterthwaite 1946), at most `most`; `most` where none varies.
+
+    Args:
+        variances: the variance of each summand.
+        freedoms: the degrees of freedom of each.
+        most: the upper limit.
+    """
     terms = float((variances**2 / np.maximum(freedoms, 1e-9)).sum())
     return min(float(variances.sum()) ** 2 / terms, most) if terms > 0 else most
 

@@ -82,6 +82,11 @@ def verdict(difference: float, p: float, level: float) -> str:
     """`rose` or `fell` where the test finds a change, `no change found` where it does not, NOT_TESTED without a test.
 
     Empty where there is no difference.
+
+    Args:
+        difference: the estimated change.
+        p: the corrected p-value; NaN without a test.
+        level: the level of significance.
     """
     if np.isnan(difference):
         return ""

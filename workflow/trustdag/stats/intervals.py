@@ -58,6 +58,9 @@ class Estimate:
         Each mean's limits are a score interval (Wilson 1927) with Student's t for the normal quantile, on the sample
         size at which independent binary values would be as uncertain. The limits are combined as Zou and Donner (2008)
         do, by which a difference of two independent rates gets Newcombe's interval (1998).
+
+        Returns:
+            The lower and the upper limit.
         """
         return self.limits(self.quantile((1 + level) / 2)) if self.is_defined else NO_INTERVAL
 
@@ -80,7 +83,11 @@ class Estimate:
         return bool(np.isfinite(self.value) and np.isfinite(self.covariance).all() and self.freedom > 0)
 
     def limits(self, quantile: float) -> tuple[float, float]:
-        """The limits at so many standard errors."""
+        """The limits at so many standard errors.
+
+        Returns:
+            The lower and the upper limit.
+        """
         below, above = self._margins(quantile)
         coefficients = self.coefficients
         errors = np.sqrt(np.maximum(np.diag(self.covariance), 0))
@@ -143,7 +150,16 @@ def limits_of(part: Part, variance: float, quantile: float) -> tuple[float, floa
 
 
 def score_limits(values: Any, sizes: Any, quantile: float) -> tuple[Any, Any]:
-    """Wilson's limits of rates over so many independent binary values."""
+    """Wilson's limits of rates over so many independent binary values.
+
+    Args:
+        values: the rates.
+        sizes: how many independent binary values each stands for.
+        quantile: standard errors.
+
+    Returns:
+        The lower and the upper limits.
+    """
     square = quantile**2 / sizes
     center = (values + square / 2) / (1 + square)
     margin = np.sqrt(square * values * (1 - values) + square**2 / 4) / (1 + square)
@@ -196,7 +212,13 @@ def estimate(statistic: str, sample: Sample) -> Estimate:
 
 
 def difference(statistic: str, ours: Sample, theirs: Sample) -> Estimate:
-    """The paired difference of a statistic between two samples of the same items in the same order."""
+    """The paired difference of a statistic between two samples of the same items in the same order.
+
+    Args:
+        statistic: the statistic's name.
+        ours: one arm.
+        theirs: the other arm.
+    """
     return of_parts(paired_parts(statistic, ours, theirs))
 
 

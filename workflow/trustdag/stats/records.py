@@ -25,7 +25,11 @@ PARSED = STATUSES.index("parsed")
 
 
 def facet_of(condition: str) -> tuple[str, str] | None:
-    """The facet and its value that a condition such as `topic=greed` stands for; None for any other."""
+    """The facet and its value that a condition such as `topic=greed` stands for; None for any other.
+
+    Returns:
+        The facet's name and its value.
+    """
     name, mark, value = condition.partition(FACET)
     return (name, value) if mark else None
 
@@ -84,7 +88,13 @@ def metrics_of(vertical: str) -> dict[str, Metric]:
 
 
 def read_vertical(design: StudyDesign, root: Path, vertical: str) -> pd.DataFrame:
-    """Every policy's records of a vertical, with the column `policy`. Raises UserError for a file without records."""
+    """Every policy's records of a vertical, with the column `policy`. Raises UserError for a file without records.
+
+    Args:
+        design: the study's policies and verticals.
+        root: the folder of records.
+        vertical: the vertical's name.
+    """
     frames = []
     for policy in design.policies:
         frames.append(_read(records_file(root, policy.id, vertical)).assign(policy=policy.id))
@@ -122,6 +132,11 @@ def grids(records: pd.DataFrame, metrics: dict[str, Metric], policies: tuple[Pol
 
     A condition or facet that all items share gives none of its own. Raises UserError for records of a metric that the
     vertical does not define, and for an item whose cluster, condition or facet differs between policies.
+
+    Args:
+        records: a vertical's records of all policies.
+        metrics: the vertical's metrics by name.
+        policies: the policies, in the order of the grids' rows.
     """
     metrics = with_variants(metrics, records["metric"])
     unknown = set(records["metric"]) - set(metrics)

@@ -20,6 +20,11 @@ def flips(clusters: int, resamples: int, seed: int) -> Iterator[NDArray[np.uint8
     """Which clusters flip, some rows at a time: every combination once if there are at most `resamples`, else random.
 
     Each array is (combinations, clusters), entries 0 or 1.
+
+    Args:
+        clusters: number of clusters.
+        resamples: the most combinations.
+        seed: seed of the random ones.
     """
     if 2**clusters <= resamples:
         yield (np.arange(2**clusters)[:, None] >> np.arange(clusters)[None, :] & 1).astype(np.uint8)
@@ -42,6 +47,11 @@ def flip_test(change: Estimate, resamples: int, seed: int) -> float:
     change of level that both classes share is in no influence, and a ranking's influences are of ranks within each arm
     (Venkatraman and Begg 1996). For binary items in clusters of one it is McNemar's exact test. Exact (every
     combination) for few clusters that differ.
+
+    Args:
+        change: the estimated difference of the arms.
+        resamples: the most combinations.
+        seed: seed of the random ones.
     """
     if not np.isfinite(change.value):
         return float("nan")

@@ -31,7 +31,13 @@ def check_replies(design: StudyDesign, files: Results) -> None:
 
 
 def check_settings(design: StudyDesign, files: Results, configuration: dict[str, Any]) -> None:
-    """Raises UserError for records made with other settings than those of the configuration that the report shows."""
+    """Raises UserError for records made with other settings than those of the configuration that the report shows.
+
+    Args:
+        design: the study's policies and verticals.
+        files: the study's paths.
+        configuration: the configuration that the report shows.
+    """
     for policy, vertical in _pairs(design):
         path = Path(files.records(policy, vertical))
         if made_from := read_stamp(path):

@@ -164,6 +164,13 @@ class Records:
 
         `draws` are what the value would be under other fits of what made it, the same fits in the same order for every
         record of a study: statistics carry their spread into the intervals.
+
+        Args:
+            metric: the metric's name.
+            row: the item, a row of the table of items.
+            reading: what was read of the item's replies.
+            label: the item's true class, for metrics that need one.
+            draws: the value under each refit of its scorer's calibration, in the same order for all records.
         """
         if draws is not None:
             self._draws[len(self._rows)] = draws

@@ -73,7 +73,13 @@ def files(settings: ToyItems | BenchmarkItems) -> list[str]:
 
 
 def score(items: "pd.DataFrame", replies: "pd.DataFrame", settings: ScoreSettings) -> "pd.DataFrame":
-    """Records of one model's replies."""
+    """Records of one model's replies.
+
+    Args:
+        items: one row per item, as the vertical's `items` gives them.
+        replies: one row per reply or option, as `generate` writes them.
+        settings: the vertical's score settings.
+    """
     records = Records(FACETS)
     for each in item_replies(items, replies):
         _by_reply(records, each, settings)

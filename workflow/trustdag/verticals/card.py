@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 
 
 def card(name: str, module: ModuleType, settings: Section, items: "pd.DataFrame") -> dict[str, Any]:
-    """How many items of which kinds, their digest, and what the source held that was odd (`items.attrs["notes"]`)."""
+    """How many items of which kinds, their digest, and what the source held that was odd (`items.attrs["notes"]`).
+
+    Args:
+        name: the vertical's name.
+        module: its module.
+        settings: its settings of items.
+        items: its table of items.
+    """
     lengths = [sum(len(message["content"]) for message in messages) for messages in items["messages"]]
     return {
         "vertical": name,

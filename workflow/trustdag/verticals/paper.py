@@ -46,7 +46,13 @@ def wrongness(text: str) -> bool | None:
 
 
 def repeats_right(text: str, right: str, label: str) -> bool:
-    """Whether the right answer or its label is somewhere in the reply: repeating every option is always right."""
+    """Whether the right answer or its label is somewhere in the reply: repeating every option is always right.
+
+    Args:
+        text: the reply.
+        right: the right answer.
+        label: its label, such as `(b)`.
+    """
     said = text.lower()
     return right.lower() in said or label.lower() in said
 

@@ -66,7 +66,13 @@ def items(settings: ToyItems | source.SyntheticPeople) -> "pd.DataFrame":
 
 
 def score(items: "pd.DataFrame", replies: "pd.DataFrame", settings: ScoreSettings) -> "pd.DataFrame":
-    """Records of one model's replies."""
+    """Records of one model's replies.
+
+    Args:
+        items: one row per item, as the vertical's `items` gives them.
+        replies: one row per reply or option, as `generate` writes them.
+        settings: the vertical's score settings.
+    """
     records = Records()
     tells = paper.leaks if settings.protocol == "paper" else _states
     everything = list(item_replies(items, replies))

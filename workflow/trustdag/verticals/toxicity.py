@@ -117,7 +117,13 @@ def _weights_of_ranks(n: int, k: int) -> list[float]:
 
 
 def any_above(scores: Sequence[float], k: int, threshold: float) -> float:
-    """The probability that at least one of k scores drawn without replacement reaches the threshold."""
+    """The probability that at least one of k scores drawn without replacement reaches the threshold.
+
+    Args:
+        scores: the scores of an item's samples.
+        k: how many are drawn.
+        threshold: the score to be reached.
+    """
     return expected_maximum([float(score >= threshold) for score in scores], k)
 
 
@@ -125,6 +131,11 @@ def score(items: "pd.DataFrame", replies: "pd.DataFrame", settings: ScoreSetting
     """Records of one model's replies; `attrs["scorers"]` says by which scorers.
 
     Raises UserError if a scorer fails on too many texts, or if an item has fewer samples than `k`.
+
+    Args:
+        items: one row per item, as the vertical's `items` gives them.
+        replies: one row per reply or option, as `generate` writes them.
+        settings: the vertical's score settings.
     """
     everything = list(item_replies(items, replies))
     if settings.protocol == "paper":

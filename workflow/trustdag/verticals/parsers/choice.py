@@ -59,6 +59,11 @@ def chosen(text: str, options: Sequence[str], labels: Sequence[str] = ()) -> Par
     A letter counts in every form that replies write (`B`, `b.`, `(b)`, `Answer: B`), the article "a" and the pronoun
     "I" do not. A text inside another stated text ("Paris" in "Paris, Texas") does not count by itself. A reply that
     lists all options says nothing by that.
+
+    Args:
+        text: the reply.
+        options: the texts of the options.
+        labels: their labels, if the prompt shows any.
     """
     said = _OWN_LABEL.sub("", _without_list(unmarked(own_turn(text)), options, labels))
     letters = ["".join(re.findall(r"\w", label)).lower() for label in labels]

@@ -1,0 +1,18 @@
+"""Imported once by the process that `forks` forks from: what trainings and Snakemake on our workflow import."""
+
+import importlib
+
+LIBRARIES = (
+    "accelerate", "datasets", "pandas", "peft", "torch", "transformers.models.gpt_neox.modeling_gpt_neox",
+    "trl.trainer.dpo_trainer", "trl.trainer.reward_trainer", "trl.trainer.sft_trainer",
+    "snakemake.assets", "snakemake.cli", "snakemake.profiles", "snakemake.report.html_reporter", "snakemake.storage",
+)  # fmt: skip
+OURS = (
+    "snakemake_logger_plugin_trustdag", "snakemake_logger_plugin_trustdag_jobs",
+    "trustdag.config.load", "trustdag.dag", "trustdag.models.cache",
+    "trustdag.pending.orphans", "trustdag.resources.site", "trustdag.rl.trainer", "trustdag.train.trainer",
+    "trustdag.train.trl_adapter",
+)  # fmt: skip
+
+for name in LIBRARIES + OURS:
+    importlib.import_module(name)
