@@ -9,6 +9,7 @@ from pathlib import Path
 ROOT = Path(workflow.current_basedir).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 from trustdag import dag, environments
+from trustdag.jobs import patience
 from trustdag.pending import dryrun, orphans
 from trustdag.resources import request, site
 from trustdag.config import load
@@ -49,6 +50,7 @@ with user_errors_as_workflow_errors():
     load.check_cache()
     SOURCES = dag.source_files(STUDY)
     request.check(STUDY, RESERVED)
+    SITE = site.load()
 
     IMAGE = environments.choose(
         {method.name for method in workflow.deployment_settings.deployment_method}
@@ -90,7 +92,8 @@ wildcard_constraints:
 onstart:
     if workflow.executor_plugin.name == "slurm":
         with user_errors_as_workflow_errors():
-            site.check_cluster(site.load())
+            site.check_cluster(SITE)
+        patience.put_first(ROOT / "slurm" / "bin", SITE.patience * 60)
     load.mark_results(STUDY, ORIGIN)
     write_fingerprint_index(FILES.code_book)
     orphans.adopt(workflow, load.digest(STUDY))
