@@ -109,7 +109,7 @@ def test_half_of_the_queue_is_cancelled(tmp_path: Path, stopped: list[Stage]) ->
     slurm("scancel", *submitted[::2])
     run.finish()
     assert all((run.results / "items" / f"{vertical}.parquet").exists() for vertical in VERTICALS)
-    assert (run.model / "manifest.json").exists()
+    assert (run.results / "data" / "crowd" / "card.json").exists()
 
 
 def test_a_broken_site_file_is_named_before_anything_is_submitted(tmp_path: Path, stopped: list[Stage]) -> None:
