@@ -1,5 +1,6 @@
 """The rules' conda environments: in step with the lock and with what the rules import."""
 
+import os
 import re
 import subprocess
 import sys
@@ -17,7 +18,7 @@ TEXTS = all_texts()
 NAMES = sorted(commands_of())
 
 
-@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
 def test_every_environment_is_what_its_rules_and_the_lock_make_it(path: Path) -> None:
     assert path.exists(), "run `trustdag environments` and commit what it wrote"
     assert path.read_text() == TEXTS[path], "run `trustdag environments` and commit what it wrote"
@@ -31,7 +32,7 @@ def test_there_is_no_environment_that_no_rule_names() -> None:
 def test_an_environment_is_valid_and_every_version_exact(name: str) -> None:
     found = yaml.safe_load((environments.ENVS / f"{name}.yaml").read_text())
     assert found.keys() == {"name", "channels", "dependencies"}
-    assert "defaults" not in found["channels"]
+    assert found["channels"] == ["conda-forge"], "conda 26.7 takes every other word for a channel"
     *conda, pip = found["dependencies"]
     assert all(re.fullmatch(r"[a-z]+=\d+(\.\d+)+", each) for each in conda)
     versions = locked()
@@ -59,6 +60,10 @@ def test_a_command_starts_where_only_its_environments_packages_are(name: str, co
         env={"PYTHONPATH": str(PACKAGE.parent), "PATH": ""},
     )
     assert "usage:" in done.stdout, done.stderr[-1000:]
+
+
+def test_torch_is_installed_twice_at_most() -> None:
+    assert sum("torch==" in text for path, text in TEXTS.items() if path.suffix == ".yaml") == 2
 
 
 @pytest.mark.parametrize("name", ["data", "report"])
@@ -100,3 +105,63 @@ def test_a_rule_without_an_environment_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.smk").write_text('rule a:\n    shell:\n        LAUNCH\n        + "score x"\n')
     with pytest.raises(UserError, match="has to name its environment"):
         commands_of(tmp_path)
+
+
+# --- The container ---
+
+
+def test_the_container_holds_the_packages_of_every_environment_at_the_same_versions():
+    definition = TEXTS[environments.CONTAINER]
+    listed = [re.findall(r"\S+==\S+", text) for path, text in TEXTS.items() if path.suffix == ".yaml"]
+    assert sorted(set().union(*listed)) == sorted(re.findall(r"\S+==\S+", definition))
+    assert "From: python:3.11.7-slim" in definition
+
+
+def test_the_section_that_builds_the_container_is_one_command_of_the_shell(tmp_path):
+    post = TEXTS[environments.CONTAINER].partition("%post\n")[2].partition("%test")[0]
+    (tmp_path / "pip").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "pip").chmod(0o755)
+    done = subprocess.run(["/bin/sh", "-e"], input=post, capture_output=True, text=True, env={"PATH": str(tmp_path)})
+    command, option, *pins = done.stdout.splitlines()
+    assert (command, option, done.returncode) == ("install", "--no-cache-dir", 0)
+    assert pins == re.findall(r"\S+==\S+", TEXTS[environments.CONTAINER])
+
+
+def test_another_definition_is_another_image(tmp_path):
+    definition = tmp_path / "trustdag.def"
+    definition.write_text("torch==1")
+    first = environments.image(definition)
+    definition.write_text("torch==2")
+    assert first != environments.image(definition)
+    assert first.suffix == ".sif"
+
+
+# --- Which Python ---
+
+
+@pytest.fixture
+def clean(monkeypatch):
+    for name in ("TRUSTDAG_PYTHON", "TRUSTDAG_WORKFLOW", "PYTHONNOUSERSITE"):
+        monkeypatch.setenv(name, "something else")
+
+
+@pytest.mark.parametrize(
+    ("methods", "python"), [((), sys.executable), (("ENV_MODULES",), sys.executable), (("CONDA",), None)]
+)
+def test_a_command_starts_the_python_of_its_environment(methods, python, clean):
+    assert environments.choose(methods) is None
+    assert os.environ.get("TRUSTDAG_PYTHON") == python
+    assert os.environ["TRUSTDAG_WORKFLOW"] == str(environments.PACKAGE.parent)
+    assert os.environ["PYTHONNOUSERSITE"] == "1"
+
+
+def test_conda_within_a_container_is_refused(clean):
+    with pytest.raises(UserError, match="give one of the two"):
+        environments.choose(("CONDA", "APPTAINER"))
+
+
+def test_a_container_without_its_image_says_how_to_build_it(clean):
+    if environments.image().exists():
+        pytest.skip("the image was built here")
+    with pytest.raises(UserError, match=r"no such image; `apptainer build .*\.sif .*trustdag\.def` makes it"):
+        environments.choose(("APPTAINER",))

@@ -8,14 +8,8 @@ from pathlib import Path
 
 ROOT = Path(workflow.current_basedir).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
-# Commands find the package this way in every environment: conda's, a compute node's, a container's. Without conda, their
-# `python` is the one that runs Snakemake, whether or not its environment is activated.
-os.environ.update(
-    PYTHONPATH=str(ROOT / "workflow"),
-    PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]),
-)
-
-from trustdag import dag
+from trustdag import dag, environments
+from trustdag.jobs import patience
 from trustdag.pending import dryrun, orphans
 from trustdag.resources import request, site
 from trustdag.config import load
@@ -56,14 +50,26 @@ with user_errors_as_workflow_errors():
     load.check_cache()
     SOURCES = dag.source_files(STUDY)
     request.check(STUDY, RESERVED)
+    SITE = site.load()
+
+    IMAGE = environments.choose(
+        {method.name for method in workflow.deployment_settings.deployment_method}
+    )
+
+if IMAGE is not None:
+
+    container: str(IMAGE)
+
 
 dryrun.hand_over(STUDY)
 FILES = Results.of(STUDY.name)
 ENVS = ROOT / "envs"
-# Every command starts this way: with the processes that its allocation gives, under a watch that warns before the time
-# limit, and with a record of how it ended, from which a retry knows whether more memory or time would help.
+# Every command starts this way: with the Python that `environments` chose, with the processes that its allocation gives,
+# under a watch that warns before the time limit, and with a record of how it ended, from which a retry knows whether
+# more memory or time would help.
 LAUNCH = (
-    "python -m trustdag launch --record {resources.record} --log {log[0]} --attempt {resources.attempt}"
+    environments.COMMAND
+    + " -m trustdag launch --record {resources.record} --log {log[0]} --attempt {resources.attempt}"
     " --nodes {resources.nodes} --cpus {threads} --gpu {resources.gpu} --mem-mb {resources.mem_mb} --runtime {resources.limit}"
     " --accelerate {resources.accelerate} --code {params.code} -- "
 )
@@ -86,7 +92,8 @@ wildcard_constraints:
 onstart:
     if workflow.executor_plugin.name == "slurm":
         with user_errors_as_workflow_errors():
-            site.check_cluster(site.load())
+            site.check_cluster(SITE)
+        patience.put_first(ROOT / "slurm" / "bin", SITE.patience * 60)
     load.mark_results(STUDY, ORIGIN)
     write_fingerprint_index(FILES.code_book)
     orphans.adopt(workflow, load.digest(STUDY))

@@ -17,7 +17,7 @@ rule generate:
     benchmark:
         FILES.benchmark("replies", "{policy}", "{vertical}")
     conda:
-        ENVS / "generate.yaml"
+        ENVS / "train.yaml"
     threads: request.threads(STUDY, "generate")
     resources:
         **resources_of("generate"),

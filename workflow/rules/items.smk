@@ -13,7 +13,7 @@ rule items:
     benchmark:
         FILES.benchmark("items", "{vertical}")
     conda:
-        ENVS / "score.yaml"
+        ENVS / "data.yaml"
     threads: 1
     resources:
         **resources_of("items"),

@@ -1,19 +1,19 @@
-"""The conda environments of the rules, written from what their code imports and from requirements.lock.
+"""The software of the rules in conda environments or in a container, written from their imports and requirements.lock.
 
 An environment holds the packages that the modules of its rules import, at any depth, and what those packages need, each
-at the version of the lock. So `.venv` and every environment compute with the same software.
+at the version of the lock. So `.venv`, every environment and the container compute with the same software.
 """
 
 import ast
+import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 
-import yaml
-
+from trustdag.artifacts import sha256_text
 from trustdag.errors import UserError
 from trustdag.fingerprint import PACKAGE, reachable
 from trustdag.rooms import room_of
@@ -21,7 +21,11 @@ from trustdag.rooms import room_of
 ROOT = PACKAGE.parents[1]
 ENVS = ROOT / "envs"
 LOCK = ROOT / "requirements.lock"
-PYTHON = ("python=3.11.7", "pip=23.3.1")
+PYTHON_VERSION = "3.11.7"
+CHANNEL = "conda-forge"
+"""The only channel. Not `nodefaults` beside it: conda 26.7 takes that word for a channel, which does not exist."""
+CONDA_PACKAGES = (f"python={PYTHON_VERSION}", "pip=23.3.1")
+CONTAINER = ENVS / "trustdag.def"
 WITHOUT_IMPORT = {
     "train": ("accelerate",),
     "score": ("alt-profanity-check", "scikit-learn"),
@@ -37,8 +41,49 @@ PLUGINS = {
     "report": "verticals",
 }
 """Commands that load modules by name, and the package that these are in."""
-DESCRIBED = dict.fromkeys(("statistics", "report"), ("scorers", "models", "hub"))
-"""Commands that take metrics alone from the verticals: they import these rooms, and call no function in them."""
+DESCRIBED = dict.fromkeys(("statistics", "report"), ("scorers", "models", "hub")) | {"items": ("scorers", "models")}
+"""Commands that take metrics or questions alone from the verticals: they import these rooms and call none of their
+functions."""
+
+
+# --- Which Python a rule's command is started with ---
+
+PYTHON_VARIABLE = "TRUSTDAG_PYTHON"
+FOLDER_VARIABLE = "TRUSTDAG_WORKFLOW"
+COMMAND = f'PYTHONPATH="${FOLDER_VARIABLE}" "${{{{{PYTHON_VARIABLE}:-$CONDA_PREFIX/bin/python}}}}"'
+"""How a rule's command starts Python, in the braces of Snakemake's shell commands.
+
+Its text is the same in every clone. PATH is not asked: `conda activate` puts an environment's folder where that of an
+active one stood, which may be behind `.venv`. PYTHONPATH is set here, because Snakemake removes it under conda.
+"""
+
+
+def choose(methods: Collection[str]) -> Path | None:
+    """Tells the jobs, by the environment, which Python to start: conda's, the container's, or the one that runs us.
+
+    Args:
+        methods: The names of Snakemake's `--software-deployment-method`.
+
+    Returns:
+        The image that rules run in, if they run in a container.
+
+    Raises:
+        UserError: Both conda and a container are asked for, or the container's image is not built.
+    """
+    os.environ[FOLDER_VARIABLE] = str(PACKAGE.parent)
+    os.environ["PYTHONNOUSERSITE"] = "1"  # packages in ~/.local would come before those of the environment
+    os.environ.pop(PYTHON_VARIABLE, None)
+    if "APPTAINER" not in methods:
+        if "CONDA" not in methods:
+            os.environ[PYTHON_VARIABLE] = sys.executable
+        return None
+    if "CONDA" in methods:
+        raise UserError("--sdm conda apptainer: the image holds no conda; give one of the two")
+    os.environ[PYTHON_VARIABLE] = "python"
+    built = image()
+    if not built.exists():
+        raise UserError(f"--sdm apptainer: {built}: no such image; `apptainer build {built} {CONTAINER}` makes it")
+    return built
 
 
 # --- What the rules run ---
@@ -166,27 +211,52 @@ def package_closure(packages: Iterable[str], versions: Mapping[str, str]) -> dic
 # --- The files ---
 
 
-def text_of(name: str, commands: Iterable[str], versions: Mapping[str, str]) -> str:
-    """One environment file.
+def pins(name: str, commands: Iterable[str], versions: Mapping[str, str]) -> list[str]:
+    """The packages of one environment, as `package==version`.
 
     Args:
-        name: the environment's name.
-        commands: the commands that run in it.
-        versions: locked versions by package.
+        name: The environment's name.
+        commands: The commands that run in it.
+        versions: The version of each package in the lock.
     """
     direct = packages_of(imports_of(commands)) | set(WITHOUT_IMPORT.get(name, ()))
-    pinned = package_closure(direct, versions)
+    return [f"{package}=={version}" for package, version in package_closure(direct, versions).items()]
+
+
+def conda_text(name: str, pinned: Iterable[str]) -> str:
+    """One environment file of conda, without a comment that depends on code: a changed comment runs its rules again."""
     lines = [
         "# Written by `trustdag environments` from the imports of the rules that name this file and requirements.lock.",
-        f"# Imported: {', '.join(sorted(direct))}.",
         f"name: trustdag-{name}",
-        "channels: [conda-forge, nodefaults]",
+        f"channels: [{CHANNEL}]",
         "dependencies:",
-        *(f"  - {each}" for each in PYTHON),
+        *(f"  - {package}" for package in CONDA_PACKAGES),
         "  - pip:",
-        *(f"      - {package}=={version}" for package, version in pinned.items()),
+        *(f"      - {pin}" for pin in pinned),
     ]
     return "\n".join(lines) + "\n"
+
+
+def container_text(pinned: Iterable[str]) -> str:
+    """The definition of the Apptainer image in which every rule can run."""
+    lines = [
+        "# Written by `trustdag environments`: the packages of all files in envs/, for `snakemake --sdm apptainer`.",
+        "Bootstrap: docker",
+        f"From: python:{PYTHON_VERSION}-slim",
+        "",
+        "%post",
+        "    pip install --no-cache-dir" + "".join(f" \\\n        {pin}" for pin in pinned),
+        "",
+        "%test",
+        "    python -m pip check",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def image(definition: Path = CONTAINER) -> Path:
+    """The image that belongs to a definition: its name holds a digest, so that another definition is another image."""
+    digest = sha256_text([definition.read_text(encoding="utf-8")])[:12]
+    return definition.with_name(f"trustdag-{digest}.sif")
 
 
 def resolve(path: Path) -> None:
@@ -194,7 +264,7 @@ def resolve(path: Path) -> None:
 
     Raises UserError with pip's words if no set of packages fits.
     """
-    pip = yaml.safe_load(path.read_text(encoding="utf-8"))["dependencies"][-1]["pip"]
+    pip = re.findall(r"^[ -]*(\S+==\S+)(?: \\)?$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet", *pip]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -202,6 +272,8 @@ def resolve(path: Path) -> None:
 
 
 def all_texts() -> dict[Path, str]:
-    """Every environment file and what should be in it."""
+    """Every file of conda and of Apptainer and what should be in it."""
     versions = locked()
-    return {ENVS / f"{name}.yaml": text_of(name, commands, versions) for name, commands in commands_of().items()}
+    pinned = {name: pins(name, commands, versions) for name, commands in commands_of().items()}
+    texts = {ENVS / f"{name}.yaml": conda_text(name, packages) for name, packages in pinned.items()}
+    return texts | {CONTAINER: container_text(sorted(set().union(*pinned.values())))}

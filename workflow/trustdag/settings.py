@@ -3,11 +3,13 @@
 import json
 from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""A seed that every random generator here takes."""
 NO_RESULT = frozenset({"batch_tokens", "checkpoint_every", "log_every"})
 """Keys of sections that change how a result is computed, logged or saved on the way, and not the result."""
 
@@ -19,7 +21,9 @@ class Section(BaseModel):
     reference table in the docs are generated from.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
+    )
 
     RENAMED: ClassVar[dict[str, str]] = {}
     """Former names of keys, with the names that they have now."""

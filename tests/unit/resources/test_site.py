@@ -153,6 +153,13 @@ def test_a_cluster_that_is_down_is_named_in_its_own_words(tmp_path: Path) -> Non
         check_cluster(Site())
 
 
+@pytest.mark.usefixtures("fake_slurm")
+def test_a_cluster_whose_accounting_is_away_is_used_without(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "sacctmgr").write_text("#!/bin/sh\necho 'Problem talking to the database' >&2\nexit 1\n")
+    check_cluster(Site(account="research", gpu=Placement(qos="preemptible")))
+    assert "sacctmgr: Problem talking to the database; going on" in capsys.readouterr().err
+
+
 def test_a_machine_without_slurm_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(UserError, match="run on a login node"):
@@ -222,3 +229,31 @@ def test_no_profile_key_names_a_partition_or_an_account() -> None:
     text = (ROOT / "slurm" / "config.v9+.yaml").read_text()
     keys = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     assert not any(word in line for line in keys for word in ("slurm_partition", "slurm_account"))
+
+
+BROKEN = {
+    "a list": (b"- account\n", "a mapping of keys"),
+    "a word": (b"research\n", "a mapping of keys"),
+    "a tab": (b"cpu:\n\tpartition: x\n", "not YAML"),
+    "not closed": (b"cpu: {partition: x\n", "not YAML"),
+    "latin-1": ("account: m\u00fcller\n".encode("latin-1"), "not YAML"),
+    "deep": (b"[" * 5000, "not YAML"),
+    "unknown key": (b"acount: lab\n", "did you mean `account`"),
+    "no number": (b"jobs: many\n", "jobs: "),
+    "a negative number": (b"first_poll: -1\n", "first_poll: "),
+    "an unknown command": (b"status_command: qstat\n", "status_command: "),
+    "a section that is a text": (b"gpu: a100\n", "gpu: "),
+}
+
+
+@pytest.mark.parametrize(("content", "complaint"), BROKEN.values(), ids=list(BROKEN))
+def test_a_broken_file_of_the_site_is_named_and_does_not_break_the_profile(
+    content: bytes, complaint: str, profile: ReadProfile, site_file: WriteSite, tmp_path: Path
+) -> None:
+    path = site_file("")
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=re.escape(f"{path}: ") + f".*{re.escape(complaint)}"):
+        load()
+    settings = profile(tmp_path)
+    assert settings["jobs"] == Site().jobs
+    assert settings["slurm-init-seconds-before-status-checks"] == Site().first_poll

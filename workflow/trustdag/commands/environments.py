@@ -1,8 +1,8 @@
-"""`trustdag environments`: writes the conda environments of the rules."""
+"""`trustdag environments`: writes the conda environments of the rules, and the definition of their container."""
 
 import argparse
 
-HELP = "Write the conda environments of the rules, envs/*.yaml, from the rules' imports and requirements.lock."
+HELP = "Write the rules' conda environments and container definition in envs/ from their imports and requirements.lock."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Writes each environment whose content differs, and lets pip resolve it where asked to."""
+    """Writes each file whose content differs, and lets pip resolve it where asked to."""
     from trustdag.environments import all_texts, resolve
 
     for path, text in all_texts().items():

@@ -16,7 +16,7 @@ from trustdag.models.base import AnyBase
 from trustdag.models.dialogue import PromptFormat
 from trustdag.plan import PlanSettings
 from trustdag.report.settings import ReportSettings
-from trustdag.settings import Section, explain
+from trustdag.settings import Section, Seed, explain
 from trustdag.stats.settings import StatisticsSettings
 from trustdag.verticals import verticals
 
@@ -81,7 +81,7 @@ class Study(Section):
     """A sentence that the report shows above all numbers, such as that the world is invented."""
     data_root: str | None = None
     """Folder that `{data_root}` stands for in paths below; usually given as `--config data_root=FOLDER`."""
-    seeds: list[int] = Field([0], min_length=1)
+    seeds: list[Seed] = Field([0], min_length=1)
     """Training seeds. Every trained stage is repeated for each; the base model is shared."""
     models: dict[Name, ModelEntry] = Field(min_length=1)
     """The base models, by name."""

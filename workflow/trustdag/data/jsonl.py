@@ -11,6 +11,8 @@ from trustdag.data.source import NotAPair
 from trustdag.errors import UserError
 
 GZIP = b"\x1f\x8b"
+LONGEST = 10_000_000
+"""Bytes of a line, more than any pair of replies has."""
 
 
 def lines(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
@@ -21,7 +23,9 @@ def lines(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
     number = 0
     try:
         with _open(path) as handle:
-            for number, line in enumerate(handle, start=1):
+            for number, line in enumerate(iter(lambda: handle.readline(LONGEST + 1), b""), start=1):
+                if len(line) > LONGEST:
+                    raise UserError(f"{path}:{number}: a line of more than {LONGEST:,} bytes, which no pair has")
                 if not line.endswith(b"\n"):
                     _refuse_cut_off(path, number, line)
                 if line.strip():

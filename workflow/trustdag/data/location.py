@@ -16,7 +16,7 @@ def local(paths: Paths, suffixes: Sequence[str]) -> dict[str, Path]:
 
     A folder stands for all files below it with one of `suffixes`. Raises UserError for what is missing.
     """
-    found = [entry for each in several(paths) for entry in _expand(Path(each).expanduser(), suffixes)]
+    found = [entry for each in several(paths) for entry in _expand(expanded(each), suffixes)]
     if not found:
         raise UserError("path: the list is empty; name at least one file or folder")
     uses = Counter(name for name, _ in found)
@@ -28,6 +28,14 @@ def several(paths: Paths) -> tuple[str, ...]:
     return (paths,) if isinstance(paths, str) else paths
 
 
+def expanded(path: str) -> Path:
+    """A path with `~` replaced. Raises UserError for the home of a user who does not exist."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UserError(f"{path}: no such user; correct `path`") from None
+
+
 def _expand(path: Path, suffixes: Sequence[str]) -> list[tuple[str, Path]]:
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file() and file.name.endswith(tuple(suffixes)))
@@ -36,6 +44,8 @@ def _expand(path: Path, suffixes: Sequence[str]) -> list[tuple[str, Path]]:
         return [(file.relative_to(path).as_posix(), file) for file in files]
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; correct `path`")
+    if not path.is_file():
+        raise UserError(f"{path}: not a regular file; correct `path`")
     if not path.name.endswith(tuple(suffixes)):
         raise UserError(f"{path}: not a {' or '.join(suffixes)} file; convert it or choose another `source`")
     return [(path.name, path)]

@@ -15,6 +15,9 @@ from trustdag.settings import Section
 WITH_PROCESSES = ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZING")
 """States of a Slurm job in which its processes may still write. One that waits in the queue, again or not, has none."""
 
+SLURM_SECONDS = 60
+"""How long a question to Slurm may take."""
+
 
 class Process(Section):
     """A process that others can recognise later, on this host or as a Slurm job."""
@@ -86,7 +89,11 @@ def slurm_job_lives(job: str) -> bool:
     """Whether a Slurm job has processes; if Slurm cannot be asked, it may."""
     if shutil.which("squeue") is None:
         return True
-    done = subprocess.run(["squeue", "-h", "-o", "%T", "-j", job], capture_output=True, text=True, check=False)  # noqa: S607
+    command = ["squeue", "-h", "-o", "%T", "-j", job]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SLURM_SECONDS)
+    except subprocess.TimeoutExpired:
+        return True
     if done.returncode:
         return "Invalid job id" not in done.stderr
     return any(state in WITH_PROCESSES for state in done.stdout.split())
@@ -108,11 +115,14 @@ class SlurmEnding(NamedTuple):
 
 @cache
 def slurm_ending(job: str) -> SlurmEnding:
-    """How a job ended; empty if the accounting cannot be asked. ItemReplies once: a job ends once."""
+    """How a job ended; empty if the accounting cannot be asked. Asked once: a job ends once."""
     if shutil.which("sacct") is None:
         return SlurmEnding()
     command = ["sacct", "-nP", "--units=M", "-o", "State,MaxRSS", "-j", job]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SLURM_SECONDS)
+    except subprocess.TimeoutExpired:
+        return SlurmEnding()
     lines = [line.split("|") for line in done.stdout.splitlines() if "|" in line] if done.returncode == 0 else []
     states = tuple(state.split(" ")[0] for state, _ in lines)
     return SlurmEnding(states, max((float(peak[:-1]) for _, peak in lines if peak.endswith("M")), default=0.0))

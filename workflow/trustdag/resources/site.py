@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -74,6 +75,8 @@ class Site(Section):
     """How jobs are watched. `squeue` sees cancelled jobs; it needs MinJobAge of 120 seconds or more in slurm.conf."""
     first_poll: int = Field(40, ge=1)
     """Seconds before a job's state is asked for the first time."""
+    patience: int = Field(30, ge=0)
+    """Minutes for which a submission waits, trying again, while Slurm does not answer."""
 
     @field_validator("cpu")
     @classmethod
@@ -134,9 +137,15 @@ def load() -> Site:
             raise UserError(f"{VARIABLE}={file}: no such file; see slurm/site.example.yaml")
         return Site()
     try:
-        return Site.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")) or {})
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{file}: {error.strerror}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(settings, dict | None):
+        raise UserError(f"{file}: the site's file is a mapping of keys; see slurm/site.example.yaml")
+    try:
+        return Site.model_validate(settings or {})
     except ValidationError as error:
         raise UserError(explain(error, str(file))) from None
 
@@ -161,15 +170,15 @@ def check_cluster(site: Site) -> None:
             features = set(",".join(_query_slurm(["sinfo", "-h", "-o", "%f"])).split(",")) - {"(null)"}
             _need(f"{kind}.constraint", "node with", FEATURE.findall(placement.constraint), features)
         if placement.qos is not None:
-            _need(
-                f"{kind}.qos", "QOS", [placement.qos], _query_slurm(["sacctmgr", "-nP", "show", "qos", "format=name"])
-            )
+            qualities = _query_accounting(["sacctmgr", "-nP", "show", "qos", "format=name"])
+            if qualities is not None:
+                _need(f"{kind}.qos", "QOS", [placement.qos], qualities)
     if site.gpu.gpu_model is not None:
         types = re.findall(r"gpu:([A-Za-z][\w.]*):", " ".join(_query_slurm(["sinfo", "-h", "-o", "%G"])))
         _need("gpu.gpu_model", "GPU of type", [site.gpu.gpu_model], types)
     if site.account is not None:
         listing = ["sacctmgr", "-nP", "show", "associations", f"user={getpass.getuser()}", "format=account"]
-        if accounts := _query_slurm(listing):
+        if accounts := _query_accounting(listing):
             _need("account", "account of yours is named", [site.account], accounts)
 
 
@@ -179,6 +188,15 @@ def _need(key: str, what: str, wanted: Iterable[str], known: Iterable[str]) -> N
         if name not in set(known):
             there = ", ".join(sorted(set(known))) or "none"
             raise UserError(f"{path()}: {key}: no {what} {name}; there are {there}")
+
+
+def _query_accounting(command: Sequence[str]) -> list[str] | None:
+    """The lines that a command of Slurm's accounting prints; None, with a notice, where it does not answer."""
+    try:
+        return _query_slurm(command)
+    except UserError as error:
+        print(f"trustdag: {error}; going on, {path()} is not checked against it", file=sys.stderr)
+        return None
 
 
 def _query_slurm(command: Sequence[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """The settings that every training method shares."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -32,11 +32,11 @@ class TrainSettings(Section):
     """Steps over which the learning rate rises from 0: a share of all steps below 1, a number of steps from 1 on."""
     weight_decay: float = Field(0.0, ge=0)
     """Decoupled weight decay of AdamW."""
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
     """AdamW's decay rates of the first and second moment."""
     max_grad_norm: float = Field(1.0, gt=0)
     """Gradients are clipped to this norm."""
-    batch_size: int = Field(32, ge=1)
+    batch_size: int = Field(32, ge=1, le=1_000_000)
     """Examples in one optimizer step, over all processes: pairs, transcripts or rollouts by method."""
     device_batch_size: int | None = Field(None, ge=1)
     """Examples in one forward pass of one process; the rest is accumulated. None: the whole share of the process."""
