@@ -7,9 +7,9 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
     GPTNeoXConfig,
-    GPTNeoXForCausalLM,
-    GPTNeoXForSequenceClassification,
+    LlamaConfig,
     PreTrainedTokenizerFast,
 )
 
@@ -18,7 +18,7 @@ BATCH, EPOCHS, MINIBATCHES, PROMPTS = 32, 4, 4, 512
 
 @dataclass(frozen=True)
 class Shape:
-    """A GPT-NeoX and the lengths of what it reads and writes."""
+    """A GPT-NeoX, or a Llama where `kv_heads` is given, and the lengths of what it reads and writes."""
 
     vocabulary: int
     hidden: int
@@ -28,12 +28,16 @@ class Shape:
     reply: int
     batch: int = BATCH
     context: int = 512
+    kv_heads: int | None = None
 
 
 SHAPES = {
     "conformance": Shape(vocabulary=64, hidden=32, layers=2, heads=2, prompt=9, reply=12, batch=16, context=64),
     "small": Shape(vocabulary=1024, hidden=128, layers=4, heads=4, prompt=32, reply=32),
     "medium": Shape(vocabulary=1024, hidden=384, layers=8, heads=6, prompt=32, reply=64),
+    "smollm2": Shape(
+        vocabulary=49152, hidden=576, layers=30, heads=9, prompt=128, reply=127, batch=16, kv_heads=3
+    ),  # SmolLM2-135M
     "pythia-1.4b": Shape(
         vocabulary=50304, hidden=2048, layers=24, heads=16, prompt=256, reply=128, batch=256, context=2048
     ),
@@ -48,15 +52,24 @@ def build(shape: Shape, folder: Path, seed: int = 0) -> None:
         "hidden_size": shape.hidden,
         "num_hidden_layers": shape.layers,
         "num_attention_heads": shape.heads,
-        "intermediate_size": 4 * shape.hidden,
         "max_position_embeddings": shape.context,
         "bos_token_id": 0,
         "eos_token_id": 0,
         "pad_token_id": 1,
     }
     tokenizer(shape).save_pretrained(folder / "policy")
-    GPTNeoXForCausalLM(GPTNeoXConfig(**config)).save_pretrained(folder / "policy")
-    GPTNeoXForSequenceClassification(GPTNeoXConfig(**config, num_labels=1)).save_pretrained(folder / "reward")
+    if shape.kv_heads is None:
+        configuration = GPTNeoXConfig(**config, intermediate_size=4 * shape.hidden)
+    else:
+        configuration = LlamaConfig(
+            **config,
+            intermediate_size=shape.hidden * 8 // 3,
+            num_key_value_heads=shape.kv_heads,
+            tie_word_embeddings=True,
+        )
+    AutoModelForCausalLM.from_config(configuration).save_pretrained(folder / "policy")
+    configuration.num_labels = 1
+    AutoModelForSequenceClassification.from_config(configuration).save_pretrained(folder / "reward")
 
 
 def steer_ends(folder: Path, end_logit: float) -> None:

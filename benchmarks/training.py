@@ -27,7 +27,7 @@ from trustdag.models.base import Scratch
 from trustdag.models.folder import write_model
 from trustdag.models.load import load_policy, load_tokenizer, new_reward
 from trustdag.models.logging_setup import hide_library_messages
-from trustdag.train.pairs import Replies, encode
+from trustdag.train.pairs import EncodedReplies, encode
 from trustdag.train.pretrain import build, train_tokenizer
 from trustdag.train.stage import Stage
 
@@ -92,7 +92,7 @@ def prepare(folder: Path, arguments: argparse.Namespace) -> tuple[Path, Path]:
     tokenizer = train_tokenizer(frame["chosen"].tolist(), 2048, context)
     torch.manual_seed(0)
     model = build(settings, tokenizer)
-    write_model(folder / "base", model, tokenizer, kind="policy", style="hh", made_by={}, facts={})
+    write_model(folder / "base", model, tokenizer, kind="policy", prompt_format="hh", made_by={}, facts={})
     return folder, folder / "base" / "model"
 
 
@@ -138,7 +138,7 @@ def bare(stage: Stage, arguments: argparse.Namespace) -> float:
     return sum(int(batch["mask"].sum()) for batch in batches[warm:]) / seconds
 
 
-def collate(pairs: Replies, rows: "np.ndarray[Any, Any]", method: str, pad: int) -> dict[str, torch.Tensor]:
+def collate(pairs: EncodedReplies, rows: "np.ndarray[Any, Any]", method: str, pad: int) -> dict[str, torch.Tensor]:
     """Padded ids (B, T), attention mask and loss mask (the replies) of some pairs: chosen, then rejected."""
     columns = ("chosen",) if method == "sft" else ("chosen", "rejected")
     texts = [(pairs.prompts[row], pairs.replies[column][row]) for column in columns for row in rows]

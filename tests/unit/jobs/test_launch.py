@@ -101,6 +101,16 @@ def test_the_command_gets_its_arguments_and_its_share_of_the_cpus(job: Job) -> N
     assert "['work'] 2" in job.log.read_text()
 
 
+def test_threads_that_wait_sleep_unless_the_user_wants_them_to_spin(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.run("import os; print(os.environ['OMP_WAIT_POLICY'])")
+    assert "passive" in job.log.read_text()
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    job.run("import os; print(os.environ['OMP_WAIT_POLICY'])")
+    assert "active" in job.log.read_text()
+
+
 def test_an_error_is_written_down_and_not_tried_again_in_the_same_run(job: Job) -> None:
     assert job.run("raise KeyError('beta')") == 1
     assert job.failures() == ["error"]

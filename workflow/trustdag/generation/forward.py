@@ -16,7 +16,10 @@ from transformers import DynamicCache, PreTrainedModel
 
 from trustdag.generation.decode import State, Step, pad_left
 from trustdag.models.cache import growing_cache, grows, joined
+from trustdag.models.logprobs import rows_at_once, vocabulary_of
 
+LOGIT_BYTES = 256 << 20
+"""Most bytes of logits, in fp32, that options are read from at a time: 1,365 tokens over 49,152 words."""
 SHARED_PREFIX = 8
 """Prompts that start with at least this many common tokens have them computed once."""
 
@@ -159,8 +162,13 @@ def option_logprobs(
     totals = torch.log_softmax(state.logits, -1)[owners, first].double()
     longer = [row for row, option in enumerate(flat) if len(option) > 1]
     if longer:
-        rest = _rest_logprobs(model, state.copy(), owners[longer], [flat[row] for row in longer])
-        totals[torch.tensor(longer, device=device)] += rest
+        rests = [tuple(flat[row][1:]) for row in longer]
+        done = 0
+        for part in split_prompts(rests, rows_at_once(vocabulary_of(model), LOGIT_BYTES)):
+            rows = longer[done : done + len(part)]
+            done += len(part)
+            rest = _rest_logprobs(model, state.copy(), owners[rows], [flat[row] for row in rows])
+            totals[torch.tensor(rows, device=device)] += rest
     values = totals.tolist()
     ends = np.cumsum([len(of_row) for of_row in options])
     return [values[end - len(of_row) : end] for of_row, end in zip(options, ends, strict=True)]

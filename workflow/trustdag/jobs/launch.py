@@ -16,6 +16,9 @@ from trustdag.jobs.allocation import NO_LIMIT, Allocation, command_line
 from trustdag.jobs.nodes import WatchOfNodes
 from trustdag.jobs.watch import Watch
 
+WAITING = {"OMP_WAIT_POLICY": "passive"}
+"""How the threads of a command wait for each other, unless the user's environment says otherwise: asleep. By default
+they spin, and where other processes compute, each waits for one that is not running (docs/performance.md)."""
 ORPHAN_SECONDS = 300
 """How long an orphan may take to save its checkpoint and end."""
 
@@ -53,7 +56,7 @@ def launch(record: Path, log: Path, attempt: int, given: Allocation, command: Se
     with kept.open("a", encoding="utf-8") as handle:
         handle.write(_headline(attempt, given))
         handle.flush()
-        code = watch.run(line, handle.fileno(), given.environment())
+        code = watch.run(line, handle.fileno(), WAITING | given.environment())
     job_record.write(record, _after(before, watch, code, given, log))
     if code == 0:
         kept.replace(log)

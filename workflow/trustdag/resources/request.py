@@ -204,7 +204,7 @@ def _trained(study: "Study", rule: str, wildcards: Mapping[str, str], request: R
         cost=methods()[settings.method].cost(settings, study.resources.pairs),
         precision=_precision(settings.precision, on_gpu),
         length=settings.max_length,
-        checkpointing=settings.gradient_checkpointing,
+        checkpointing=bool(settings.gradient_checkpointing),
         trained_share=estimate.lora_share(parameters, settings.lora.rank) if settings.lora else 1.0,
     )
     return _training(study, model, rule, training, settings.batch_size, request)

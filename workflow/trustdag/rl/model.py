@@ -3,12 +3,14 @@
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from trustdag.errors import UserError
+from trustdag.models.logprobs import OutputLayer, read_logits, vocabulary_of
 from trustdag.rl.adapters import set_fsdp_layers
 from trustdag.rl.losses import entropy_of, log_softmax, of_tokens, scale
 from trustdag.train.lora import base_of
@@ -79,11 +81,10 @@ class ActorCritic(nn.Module):
         rows, columns = sequences.reply_positions()
         hidden = self._trunk()(input_ids=sequences.tokens, use_cache=False).last_hidden_state
         states = hidden[rows, columns - 1]  # the state from which the token was chosen
-        logprobs = log_softmax(self._unembed(states), self.temperature)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.learn_entropy):  # else it would keep (N, V) twice
-            entropy = entropy_of(logprobs)
+        policy, tokens = base_of(self.policy), sequences.tokens[rows, columns]
+        logprobs, entropy = read_logits(self._unembed, vocabulary_of(policy), states, tokens, self._read)
         values = self._value(states) if self.critic is None else self.values(sequences)
-        return Evaluation(of_tokens(logprobs, sequences.tokens[rows, columns]), entropy, values)
+        return Evaluation(logprobs, entropy, values)
 
     def values(self, sequences: Sequences) -> Tensor:
         """The value at every reply token (N,), where the value model has its own trunk."""
@@ -122,7 +123,15 @@ class ActorCritic(nn.Module):
         return base_of(self.policy).base_model
 
     def _unembed(self, states: Tensor) -> Tensor:
-        return base_of(self.policy).get_output_embeddings()(states)
+        policy = base_of(self.policy)
+        return OutputLayer.of(policy.config).logits(policy, states)
+
+    def _read(self, logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """The log-probability of each token and the entropy, (n,) each, of logits (n, V)."""
+        logprobs = log_softmax(logits, self.temperature)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.learn_entropy):  # else it would keep (n, V) twice
+            entropy = entropy_of(logprobs)
+        return of_tokens(logprobs, tokens), entropy
 
     def _value(self, states: Tensor) -> Tensor:
         states = states.to(next(self.value_head.parameters()).dtype)  # bf16 under DeepSpeed, which has no autocast
@@ -211,5 +220,10 @@ def reference_logprobs(reference: "PreTrainedModel", sequences: Sequences, tempe
     rows, columns = sequences.reply_positions()
     base = base_of(reference)
     hidden = base.base_model(input_ids=sequences.tokens, use_cache=False).last_hidden_state
-    logits = base.get_output_embeddings()(hidden[rows, columns - 1])
-    return of_tokens(log_softmax(logits, temperature), sequences.tokens[rows, columns])
+    states, tokens = hidden[rows, columns - 1], sequences.tokens[rows, columns]
+
+    def read(logits: Tensor, tokens: Tensor) -> tuple[Tensor]:
+        return (of_tokens(log_softmax(logits, temperature), tokens),)
+
+    logits_of = partial(OutputLayer.of(base.config).logits, base)
+    return read_logits(logits_of, vocabulary_of(base), states, tokens, read)[0]

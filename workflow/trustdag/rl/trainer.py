@@ -30,6 +30,7 @@ from trustdag.rl.rollout import Prompt, PromptSet, RolloutModels, Rollouts, enco
 from trustdag.rl.settings import PPOSettings
 from trustdag.train.checkpoints import StopRequest
 from trustdag.train.lora import add_adapter, base_of, merged
+from trustdag.train.memory import ActivationBudget
 from trustdag.train.optimizer import LearningRateSchedule, build_adamw, warmup_steps
 
 if TYPE_CHECKING:
@@ -118,7 +119,8 @@ class PPOTrainer:
         model = ActorCritic(policy, critic, head, settings.temperature, settings.entropy_coef > 0)
         checks.check_precision(model)
         disable_dropout(model)
-        if settings.gradient_checkpointing:
+        self._plan_memory(policy, critic)
+        if self.recompute:
             for trunk in filter(None, (base_of(policy), critic)):
                 trunk.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         model.to(accelerator.device)
@@ -132,6 +134,16 @@ class PPOTrainer:
         if not self.bf16:
             for module in filter(None, (self.plain, self.reference, self.reward_model)):
                 use_onednn(module)
+
+    def _plan_memory(self, policy: "PreTrainedModel", critic: torch.nn.Module | None) -> None:
+        """Chooses how many tokens a forward pass with gradients reads, and whether it recomputes its activations."""
+        self.budget, self.recompute = None, bool(self.settings.gradient_checkpointing)
+        if self.accelerator.device.type != "cpu":
+            return
+        self.budget = ActivationBudget.of(base_of(policy).config, trunks=1 if critic is None else 2)
+        if self.settings.gradient_checkpointing is None:
+            longest = max(map(len, self.prompts.ids)) + self.settings.max_new_tokens
+            self.recompute = not self.budget.holds(longest)
 
     # --- The algorithm ---
 
@@ -208,11 +220,14 @@ class PPOTrainer:
             yield rows_of(experience, rows.to(experience.mask.device))
 
     def improve(self, minibatch: Experience) -> None:
-        """One optimizer step; this process takes its share of the minibatch, in groups of `device_batch_size`."""
+        """One optimizer step; this process takes its share of the minibatch, in groups that its memory holds."""
         accelerator, settings = self.accelerator, self.settings
         lengths = minibatch.prompt_lengths + minibatch.lengths
-        groups = splits(lengths, accelerator.num_processes, accelerator.process_index, settings.device_batch_size)
-        self.plain.train(settings.gradient_checkpointing)
+        size = settings.device_batch_size
+        if size is None and self.budget is not None:
+            size = max(1, self.budget.tokens // int(lengths.max()))
+        groups = splits(lengths, accelerator.num_processes, accelerator.process_index, size)
+        self.plain.train(self.recompute)
         for group in self.optimizer.param_groups:
             group["lr"] = settings.learning_rate * learning_rate_factor(settings, self.update)
         with self.log.phase("optimize"):

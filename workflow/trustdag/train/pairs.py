@@ -31,6 +31,13 @@ class EncodedReplies:
     def __len__(self) -> int:
         return len(self.prompts)
 
+    def longest(self) -> int:
+        """Tokens of the longest example: prompt and reply, once for each column."""
+        return max(
+            sum(len(prompt) + len(reply) for reply in replies)
+            for prompt, *replies in zip(self.prompts, *self.replies.values(), strict=True)
+        )
+
     def joined(self, column: str) -> Ids:
         """Prompt and reply as one sequence."""
         return [prompt + reply for prompt, reply in zip(self.prompts, self.replies[column], strict=True)]

@@ -7,6 +7,7 @@ quarter of each head, untied embeddings.
 import math
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -218,17 +219,25 @@ class PretrainingRun:
 
     def _step(self, step: int) -> "tuple[torch.Tensor, torch.Tensor]":
         import torch
-        from torch.nn.functional import cross_entropy
 
         rows = torch.from_numpy(self.data[self._rows(step)].astype(np.int64)).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            logits = self.model(input_ids=rows[:, :-1], use_cache=False).logits
-        loss = cross_entropy(logits.flatten(0, 1).float(), rows[:, 1:].flatten())
+            loss = self._loss(rows)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         return loss.detach(), norm
+
+    def _loss(self, rows: "torch.Tensor") -> "torch.Tensor":
+        """The mean cross-entropy of rows (b, context + 1), a scalar."""
+        from trustdag.models.logprobs import OutputLayer, log_probability, read_logits, vocabulary_of
+
+        model = self.model
+        states = model.base_model(input_ids=rows[:, :-1], use_cache=False).last_hidden_state.flatten(0, 1)
+        logits_of = partial(OutputLayer.of(model.config).logits, model)
+        (logprobs,) = read_logits(logits_of, vocabulary_of(model), states, rows[:, 1:].flatten(), log_probability)
+        return -logprobs.mean()
 
     def _rows(self, step: int) -> "np.ndarray[Any, Any]":
         """The rows of a step: each epoch is one shuffle, so that the position in the data follows from the step."""
@@ -250,15 +259,13 @@ class PretrainingRun:
     def validate(self, rows: "np.ndarray[Any, Any]") -> float:
         """The mean cross-entropy on held-out rows, logged as the last validation line."""
         import torch
-        from torch.nn.functional import cross_entropy
 
         self.model.eval()
         total = 0.0
         with torch.inference_mode():
             for batch in np.array_split(rows, math.ceil(len(rows) / self.settings.batch_size)):
                 ids = torch.from_numpy(batch.astype(np.int64)).to(self.device)
-                logits = self.model(input_ids=ids[:, :-1], use_cache=False).logits
-                total += cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten()).item() * len(batch)
+                total += self._loss(ids).item() * len(batch)
         loss = total / len(rows)
         self.log.write(self.settings.steps, "validation", {"loss": loss})
         return loss

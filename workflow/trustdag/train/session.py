@@ -49,12 +49,26 @@ def processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def batches(settings: TrainSettings) -> Batches:
-    """Divides `batch_size` over processes and forward passes. Raises UserError if that leaves a remainder."""
+def share_of_process(settings: TrainSettings) -> int:
+    """Examples of one optimizer step that one process has. Raises UserError if `batch_size` does not divide."""
     share, remainder = divmod(settings.batch_size, processes())
     if remainder or share == 0:
         raise UserError(f"batch_size: {settings.batch_size} does not divide over {processes()} processes")
-    device = min(settings.device_batch_size or share, share)
+    return share
+
+
+def batches(settings: TrainSettings, fitting: int | None = None) -> Batches:
+    """Divides `batch_size` over processes and forward passes.
+
+    Args:
+        settings: The stage's settings.
+        fitting: Examples of one forward pass where the settings do not say. None: the whole share of the process.
+
+    Raises:
+        UserError: The division leaves a remainder.
+    """
+    share = share_of_process(settings)
+    device = min(settings.device_batch_size or fitting or share, share)
     if share % device:
         raise UserError(
             f"device_batch_size: {device} does not divide the {share} examples that a process has in a step"

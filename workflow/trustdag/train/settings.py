@@ -39,13 +39,15 @@ class TrainSettings(Section):
     batch_size: int = Field(32, ge=1, le=1_000_000)
     """Examples in one optimizer step, over all processes: pairs, transcripts or rollouts by method."""
     device_batch_size: int | None = Field(None, ge=1)
-    """Examples in one forward pass of one process; the rest is accumulated. None: the whole share of the process."""
+    """Examples in one forward pass of one process; the rest is accumulated. None: on a GPU the whole share of the
+    process, on a CPU as many as keep activations below a fifth of weights, gradients and moments."""
     max_length: int = Field(512, ge=8)
     """Longest prompt and reply together, in tokens. Longer examples are dropped and counted, never cut in silence."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Compute precision; `auto` is bf16 on a GPU that has it and fp32 on a CPU."""
-    gradient_checkpointing: bool = False
-    """Recompute activations in the backward pass: less memory, about a third more time."""
+    gradient_checkpointing: bool | None = None
+    """Recompute activations in the backward pass: less memory, about a third more time. None: on a CPU, where a single
+    example would keep more than that fifth."""
     lora: Lora | None = None
     """Train a low-rank adapter instead of all weights."""
     checkpoint_every: int = Field(100, ge=1)

@@ -66,5 +66,6 @@ def supervised(
         check_length(stage.policy, load_config(stage.policy), settings.max_length)
         tokenizer = load_tokenizer(stage.policy)
         pairs = splits(stage, settings, columns, tokenizer)
-        inputs = TrainerInputs(running, tokenizer, pairs, trainer.arguments(running, settings))
+        arguments = trainer.arguments(running, settings, max(map(EncodedReplies.longest, pairs.values())))
+        inputs = TrainerInputs(running, tokenizer, pairs, arguments)
         trainer.fit(running, build(inputs, settings), tokenizer, counts(pairs))

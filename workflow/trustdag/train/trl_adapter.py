@@ -16,18 +16,19 @@ inside functions only.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, Trainer
 from trl import DPOTrainer, RewardTrainer, SFTTrainer
 from trl.trainer.utils import FusedCausalLMOutput
 
 from trustdag.artifacts import atomic_file
 from trustdag.models.cpu import use_onednn
+from trustdag.models.logprobs import OutputLayer, log_probability, read_logits, vocabulary_of
 from trustdag.train.lora import base_of
 from trustdag.train.session import processes
 
@@ -146,29 +147,40 @@ class DPOStageTrainer(PairStageTrainer, DPOTrainer):
 
 
 def use_cpu_logprobs(model: PreTrainedModel) -> None:
-    """Makes `model(..., labels=labels, fused_lm_head=True)` take the log-probabilities from the model's own logits.
+    """Makes `model(..., labels=labels, fused_lm_head=True)` compute log-probabilities as is fast on a CPU.
 
-    TRL patches the model so that it computes them in tiles and again in the backward pass: right for a large vocabulary
-    on a GPU, but on a CPU it doubles the time of a step. Only positions with a label are normalized. Entropy and mean
-    logits, which nothing reads, are NaN.
+    TRL patches the model so that it computes those of all positions, in tiles, and again in the backward pass. Here
+    only positions with a label are computed, and again only where they fill more than one chunk (`models/logprobs.py`).
+    A model whose logits are not its output layer's, by that module's rule, computes all of them at once. Entropy and
+    mean logits, which nothing reads, are NaN.
     """
-    original = type(model).forward
+    original, output = type(model).forward, OutputLayer.of(model.config)
+    in_parts = output.fits(model)
 
     def forward(*args: Any, fused_lm_head: bool = False, labels: torch.Tensor | None = None, **keywords: Any) -> Any:
         if not fused_lm_head or labels is None:
             return original(model, *args, labels=labels, **keywords)
-        logits = original(model, *args, **keywords).logits[:, :-1]  # (B, T-1, V)
-        mask = labels[:, 1:] != -100
-        predicted, targets = logits[mask], labels[:, 1:][mask]  # (N, V), (N,)
-        log_probs = -cross_entropy(predicted.float(), targets, reduction="none")
+        mask, tokens = labels[:, 1:] != -100, labels[:, 1:][labels[:, 1:] != -100]  # (B, T-1), (N,)
+        if in_parts:
+            states = model.base_model(*args, **keywords).last_hidden_state[:, :-1][mask]  # (N, H)
+            logits_of = partial(output.logits, model)
+            log_probs, is_top = read_logits(logits_of, vocabulary_of(model), states, tokens, read_label)
+        else:
+            log_probs, is_top = read_label(original(model, *args, **keywords).logits[:, :-1][mask], tokens)
         unread = log_probs.new_full(mask.shape, torch.nan)
         return FusedCausalLMOutput(
             loss=-log_probs.mean(),
             log_probs=log_probs.new_zeros(mask.shape).masked_scatter(mask, log_probs),
             entropy=unread,
             mean_logits=unread,
-            is_top1=torch.zeros_like(mask).masked_scatter(mask, predicted.detach().argmax(-1) == targets),
+            is_top1=torch.zeros_like(mask).masked_scatter(mask, is_top),
             label_mask=mask,
         )
 
     model.forward = forward
+
+
+def read_label(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The log-probability of each label, and whether no token is more likely: (n, V) and (n,) -> (n,) each."""
+    (log_probs,) = log_probability(logits, labels)
+    return log_probs, logits.detach().argmax(-1) == labels
