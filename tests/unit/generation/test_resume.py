@@ -72,7 +72,7 @@ def test_a_run_that_is_killed_resumes_without_repeating_finished_items(study: Pa
 
 def finished_batches(path: Path) -> list[list[dict[str, Any]]]:
     """The replies of each complete line of a partial file."""
-    return [json.loads(line) for line in path.read_bytes().split(b"\n")[1:-1]]
+    return [json.loads(line.partition(b" ")[2]) for line in path.read_bytes().split(b"\n")[1:-1]]
 
 
 def test_a_partial_file_of_another_run_is_overwritten(tmp_path: Path) -> None:
