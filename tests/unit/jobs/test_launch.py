@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from trustdag.cli import main
 from trustdag.errors import UserError
 from trustdag.jobs import launch, processes, watch
 from trustdag.jobs import record as job_record
@@ -143,6 +144,15 @@ def test_running_out_of_memory_is_told_from_an_error(job):
 def test_a_kill_of_the_command_is_told_from_an_error(job):
     assert job.run("import os; os.kill(os.getpid(), 9)") == 137
     assert job.failures() == ["killed"]
+
+
+def test_a_killed_command_says_what_it_was_and_what_to_do(job, capsys):
+    job.stand_in("import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(SystemExit) as ended:
+        main(["launch", "--record", str(job.record), "--log", str(job.log), "--mem-mb", "4000", "--", "work"])
+    assert ended.value.code == 137
+    said = "trustdag: killed from outside; the next attempt goes on where it was: on Slurm by itself, else start again"
+    assert said in capsys.readouterr().err
 
 
 def test_a_signal_reaches_the_training_which_saves_and_ends(job):
