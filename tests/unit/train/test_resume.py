@@ -98,11 +98,11 @@ def spoil(path: Path) -> None:
 def test_a_run_whose_files_were_damaged_ends_with_the_same_weights_and_metrics(
     method: str, beside: str, world: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    # Given a run without failures, and one that was killed with two checkpoints
+    # Given a run without failures, and one that was stopped and has two checkpoints
     run = pretrain if method == "base" else train
     run(method, world, tmp_path / "whole")
     process = tiny.start(run, method, world, tmp_path / "killed")
-    tiny.kill_at(process, tmp_path / "killed", 24, signal.SIGKILL)
+    tiny.kill_at(process, tmp_path / "killed", 20, signal.SIGTERM)
     folder = tiny.checkpoint_folder(tmp_path / "killed")
     older, newest = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name[len("checkpoint-") :]))
     # When the optimizer of the newest, what lies beside the checkpoints, and the log are damaged

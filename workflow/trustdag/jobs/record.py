@@ -20,6 +20,8 @@ Kind = Literal["memory", "time", "gpu_memory", "disk", "interrupted", "killed", 
 
 ANNOUNCED = "TRUSTDAG_STUDY"
 """The environment variable by which jobs know the study of the run that started them, by its digest."""
+HEADLINE = "--- attempt "
+"""What the line starts with that stands above each attempt in a log."""
 TAIL = 20_000
 """Bytes at the end of a log in which the reason of a failure is looked for."""
 GPU_MEMORY = re.compile(r"CUDA out of memory|OutOfMemoryError|CUBLAS_STATUS_ALLOC_FAILED")
@@ -169,11 +171,12 @@ def repeats_failure(record: Record, attempt: int) -> Failure | None:
 
 
 def tail(log: Path) -> str:
-    """The end of a log; empty if there is none."""
+    """The end of what the last attempt wrote into a log; empty if there is none."""
     try:
         with log.open("rb") as handle:
             handle.seek(max(0, log.stat().st_size - TAIL))
-            return handle.read().decode("utf-8", errors="replace")
+            end = handle.read().decode("utf-8", errors="replace")
+            return end[max(0, end.rfind(HEADLINE)) :]
     except FileNotFoundError:
         return ""
 

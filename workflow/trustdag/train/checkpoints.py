@@ -74,9 +74,12 @@ def partial_folder(folder: Path) -> Path:
 
 
 def make_room(folder: Path) -> None:
-    """Removes all checkpoints but the newest, before another is written: so the disk never holds more than two."""
+    """Removes all checkpoints but the newest, before another is written: so the disk never holds more than two.
+
+    One that a kill leaves half removed must not look like a damaged one, so it loses its name first.
+    """
     for older in _numbered(folder)[1:]:
-        shutil.rmtree(older)
+        shutil.rmtree(older.rename(folder / f".{older.name}.partial"))
 
 
 def keep(written: Path, folder: Path, step: int) -> None:
