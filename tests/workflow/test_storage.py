@@ -31,7 +31,7 @@ def test_weights_are_those_of_the_study_whatever_cores_it_gets(finished: Path, t
     made_by = read_json(finished / BASE / "manifest.json")["made_by"]
     assert made_by["threads"] == 2
     # When it is run on one core
-    done = snakemake(tmp_path, "--cores", "1", "--quiet", "rules", f"{SFT}/manifest.json")
+    done = snakemake(tmp_path, f"{SFT}/manifest.json", "--cores", "1", "--quiet", "rules")
     assert done.returncode == 0, done.stdout + done.stderr
     # Then the weights are the same
     for folder in (BASE, SFT):
@@ -57,7 +57,7 @@ def test_results_that_were_copied_without_what_snakemake_knows_are_not_taken_for
     assert "made elsewhere or before .snakemake was deleted, with the present configuration" in same.stderr
     # When the study is then edited
     config = yaml.safe_load(SMOKE.read_text())
-    config["stages"]["dpo"]["learning_rate"] = 3e-5
+    config["stages"]["dpo"] = config["stages"]["dpo"] | {"learning_rate": 3e-5}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     (study / Results.of("smoke").owner).unlink()
     # Then the dry run says what Snakemake does not see, and a run with something to do refuses
@@ -73,7 +73,7 @@ def test_results_that_were_copied_without_what_snakemake_knows_are_not_taken_for
 def test_after_a_kill_of_everything_a_plain_start_goes_on_once_it_is_unlocked(tmp_path: Path) -> None:
     # Given a study whose processes are all killed in the middle of a job
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
-    command += ["--cores", "1", "--quiet", "rules", "--configfile", str(SMOKE), f"{BASE}/manifest.json"]
+    command += [f"{BASE}/manifest.json", "--cores", "1", "--quiet", "rules", "--configfile", str(SMOKE)]
     with (tmp_path / "out").open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
     deadline = time.monotonic() + 200
@@ -85,7 +85,7 @@ def test_after_a_kill_of_everything_a_plain_start_goes_on_once_it_is_unlocked(tm
     process.wait()
     # When it is unlocked, as Snakemake says, and started again without any other option
     assert snakemake(tmp_path, "--unlock").returncode == 0
-    again = snakemake(tmp_path, "--quiet", "rules", f"{BASE}/manifest.json")
+    again = snakemake(tmp_path, f"{BASE}/manifest.json", "--quiet", "rules")
     # Then it goes on
     assert again.returncode == 0, again.stdout + again.stderr
 
@@ -97,8 +97,7 @@ def test_a_damaged_model_is_refused_where_it_is_read(study: Path) -> None:
     content[len(content) // 2] ^= 1
     weights.write_bytes(content)
     # When something asks it again
-    (study / "results/smoke/replies/tiny/crowd/sft/seed0/bias.parquet").unlink()
-    run = snakemake(study, "--quiet", "rules")
+    run = snakemake(study, "--forcerun", "results/smoke/replies/tiny/crowd/sft/seed0/bias.parquet", "--quiet", "rules")
     # Then it is refused, by name, and with what to do
     assert run.returncode != 0
     assert "model.safetensors: not as manifest.json has it" in run.stdout + run.stderr
