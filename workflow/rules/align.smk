@@ -28,6 +28,7 @@ for method in dag.methods_used(STUDY):
         resources:
             **resources_of(method),
         params:
+            threads=STUDY.threads.of(method),
             # Tracked by Snakemake: all settings that the weights depend on.
             tracked=lambda wildcards: stage_settings(wildcards).results_json(),
             # A function of the input is not tracked: with how often the stage logs and saves.
@@ -39,7 +40,7 @@ for method in dag.methods_used(STUDY):
         message:
             "{params.method}: {wildcards.model}, {wildcards.chain} on {wildcards.preferences}, seed {wildcards.seed}"
         shell:
-            LAUNCH + "align {params.method}"
+            LAUNCH_WITH_THREADS + "align {params.method}"
             " --policy {input.policy} --reward {input.reward} --data $(dirname {input.data})"
             " --settings {params.settings:q} --seed {params.seed} --prompt-format {params.prompt_format}"
             " --out $(dirname {output.manifest}) --benchmark {log.benchmark}"

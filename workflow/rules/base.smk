@@ -22,6 +22,7 @@ rule base:
     resources:
         **resources_of("base"),
     params:
+        threads=STUDY.threads.of("base"),
         # Tracked by Snakemake: all settings that the weights depend on.
         tracked=lambda wildcards: dag.base_source(
             STUDY, external_model(wildcards)
@@ -35,5 +36,6 @@ rule base:
     message:
         "Base model {wildcards.model} ({wildcards.external})"
     shell:
-        LAUNCH + "base --settings {params.settings:q} --corpus {input.corpus}"
+        LAUNCH_WITH_THREADS
+        + "base --settings {params.settings:q} --corpus {input.corpus}"
         " --prompt-format {params.prompt_format} --out $(dirname {output.manifest}) --benchmark {log.benchmark}"

@@ -10,7 +10,7 @@ ROOT = Path(workflow.current_basedir).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 from trustdag import dag, environments
 from trustdag.jobs import patience
-from trustdag.pending import dryrun, orphans
+from trustdag.pending import copied, dryrun, orphans
 from trustdag.resources import request, site
 from trustdag.config import load
 from trustdag.config.study import RESERVED
@@ -44,6 +44,7 @@ with user_errors_as_workflow_errors():
     STUDY = load.validate(config, ORIGIN)
     if workflow.is_main_process:
         load.announce(STUDY)
+        copied.say(STUDY.name, load.results_of(STUDY))
     else:
         load.check_announced(STUDY, ORIGIN)
     load.check_results(STUDY, ORIGIN)
@@ -64,15 +65,19 @@ if IMAGE is not None:
 dryrun.hand_over(STUDY)
 FILES = Results.of(STUDY.name)
 ENVS = ROOT / "envs"
-# Every command starts this way: with the Python that `environments` chose, with the processes that its allocation gives,
-# under a watch that warns before the time limit, and with a record of how it ended, from which a retry knows whether
-# more memory or time would help.
-LAUNCH = (
+# Every command starts with `LAUNCH`: with the Python that `environments` chose, with the processes that its allocation
+# gives, under a watch that warns before the time limit, and with a record of how it ended, from which a retry knows
+# whether more memory or time would help.
+_LAUNCH = (
     environments.COMMAND
     + " -m trustdag launch --record {resources.record} --log {log[0]} --attempt {resources.attempt}"
     " --nodes {resources.nodes} --cpus {threads} --gpu {resources.gpu} --mem-mb {resources.mem_mb} --runtime {resources.limit}"
-    " --accelerate {resources.accelerate} --code {params.code} -- "
+    " --accelerate {resources.accelerate} --code {params.code}"
 )
+LAUNCH = _LAUNCH + " -- "
+# With the study's threads where results depend on them. Snakemake may cut `threads` to `--cores`, but not a parameter, which
+# is also part of the key of the cache between studies.
+LAUNCH_WITH_THREADS = _LAUNCH + " --threads {params.threads} -- "
 # Only then, because Snakemake speaks of it at every start.
 CACHED = load.CACHE in os.environ
 VERTICALS = STUDY.verticals_measured()
@@ -94,9 +99,12 @@ onstart:
         with user_errors_as_workflow_errors():
             site.check_cluster(SITE)
         patience.put_first(ROOT / "slurm" / "bin", SITE.patience * 60)
+    with user_errors_as_workflow_errors():
+        copied.refuse_edited(STUDY.name, load.results_of(STUDY))
     load.mark_results(STUDY, ORIGIN)
     write_fingerprint_index(FILES.code_book)
-    orphans.adopt(workflow, load.digest(STUDY))
+    if orphans.adopt(workflow, load.digest(STUDY)):
+        copied.mark_known(STUDY.name)
 
 
 def trained_model(wildcards):

@@ -22,6 +22,7 @@ rule generate:
     resources:
         **resources_of("generate"),
     params:
+        threads=STUDY.threads.of("generate"),
         # Tracked by Snakemake: all settings that the replies depend on.
         tracked=lambda wildcards: VERTICALS[wildcards.vertical].generate.results_json(),
         # A function of the input is not tracked: with the size of a batch, which changes no reply.
@@ -35,6 +36,6 @@ rule generate:
     message:
         "Generate the replies of {wildcards.policy} on {wildcards.vertical}"
     shell:
-        LAUNCH
+        LAUNCH_WITH_THREADS
         + "generate {wildcards.vertical} --items {input.table} --model {input.model}"
         " --settings {params.settings:q} --prompt-format {params.prompt_format} --out {output}"

@@ -15,10 +15,11 @@ rule score:
         FILES.benchmark("records", "{policy}", "{vertical}")
     conda:
         ENVS / "score.yaml"
-    threads: 1
+    threads: request.threads(STUDY, "score")
     resources:
         **resources_of("score"),
     params:
+        threads=STUDY.threads.of("score"),
         settings=lambda wildcards: VERTICALS[wildcards.vertical].score.as_json(),
         code=lambda wildcards: code_of(
             "commands.score", f"verticals.{wildcards.vertical}"
@@ -26,6 +27,6 @@ rule score:
     message:
         "Score {wildcards.policy} on {wildcards.vertical}"
     shell:
-        LAUNCH
+        LAUNCH_WITH_THREADS
         + "score {wildcards.vertical} --items {input.table} --replies {input.replies}"
         " --settings {params.settings:q} --out {output}"

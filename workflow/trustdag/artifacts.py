@@ -5,9 +5,11 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
+import socket
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,37 +22,38 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-DISK_FULL_WORDS = (*(f"(os error {number})" for number in DISK_FULL), "PytorchStreamWriter failed writing file")
+DISK_FULL_WORDS = (
+    *(f"(os error {number})" for number in DISK_FULL),
+    *map(os.strerror, DISK_FULL),
+    "PytorchStreamWriter failed writing",
+    "iostream error",
+    "unexpected pos ",
+)
+"""What libraries without error numbers say: safetensors; Arrow and others; torch, when it writes and when it closes."""
 RECORDED_PACKAGES = ("torch", "transformers", "trl", "accelerate", "datasets", "peft", "pandas", "snakemake")
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path` and renames it onto it at the end: old or new after a kill, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with _partial(path.parent, f".{path.name}.") as partial:
         yield partial
-        with partial.open("rb") as handle:
-            os.fsync(handle.fileno())
+        sync(partial)
         partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        sync(path.parent)
 
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yields an empty temporary folder beside `path` that replaces `path` at the end, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.mkdir()
-    try:
+    with _partial(path.parent, f".{path.name}.") as partial:
+        partial.mkdir()
         yield partial
+        sync_tree(partial)
         if path.exists():
             shutil.rmtree(path)
         partial.replace(path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        sync(path.parent)
 
 
 @contextmanager
@@ -59,18 +62,72 @@ def atomic_files(folder: Path) -> Iterator[Path]:
 
     They move one by one, but only when all are written and safe on the disk; nothing else in `folder` is touched.
     """
-    partial = folder / f".{os.getpid()}.partial"
-    partial.mkdir(parents=True)
+    with _partial(folder, ".") as partial:
+        partial.mkdir()
+        yield partial
+        sync_tree(partial)
+        for file in sorted(partial.iterdir()):
+            file.replace(folder / file.name)
+        sync(folder)
+
+
+@contextmanager
+def _partial(folder: Path, prefix: str) -> Iterator[Path]:
+    """A path in `folder` for what is not finished yet. What dead processes of this host left under the prefix goes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    clear_partials(folder, prefix)
+    partial = folder / f"{prefix}{_host()}.{os.getpid()}.partial"
+    remove(partial)
     try:
         yield partial
-        files = sorted(partial.iterdir())
-        for file in files:
-            with file.open("rb") as handle:
-                os.fsync(handle.fileno())
-        for file in files:
-            file.replace(folder / file.name)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        remove(partial)
+
+
+def clear_partials(folder: Path, prefix: str) -> None:
+    """Removes the unfinished files and folders of processes of this host that are gone.
+
+    Args:
+        folder: Where they lie.
+        prefix: What their names start with.
+    """
+    named = re.compile(re.escape(f"{prefix}{_host()}.") + r"(\d+)\.partial")
+    for path in folder.iterdir():
+        match = named.fullmatch(path.name)
+        if match and not Path(f"/proc/{match[1]}").exists():
+            remove(path)
+
+
+def _host() -> str:
+    """This machine's name, as a part of a file's name."""
+    return socket.gethostname().replace("/", "-").replace(".", "-")
+
+
+def remove(path: Path) -> None:
+    """Removes a file, a link or a whole folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sync_tree(folder: Path) -> None:
+    """Waits until a folder, and all files and folders in it, are on the disk."""
+    for path in [*folder.rglob("*"), folder]:
+        if path.is_file() or path.is_dir():
+            sync(path)
+
+
+def sync(path: Path) -> None:
+    """Waits until a file, or the entries of a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # file systems that cannot do this for folders
+            raise
+    finally:
+        os.close(handle)
 
 
 def disk_is_full(error: BaseException) -> bool:
@@ -113,15 +170,24 @@ def read_table(path: Path, columns: Iterable[str], what: str) -> "pd.DataFrame":
     import pyarrow as pa
 
     try:
-        frame = pd.read_parquet(path)
+        frame = pd.read_parquet(path, page_checksum_verification=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path}: not a Parquet file of {what}, or cut short ({first_line(error)})") from None
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:  # ValueError: a damaged schema
+        raise UserError(
+            f"{path}: not a Parquet file of {what}, cut short or damaged ({first_line(error)}); delete it and run"
+            " snakemake again"
+        ) from None
     missing = [name for name in columns if name not in frame.columns]
     if missing:
         raise UserError(f"{path}: no column {', '.join(missing)}: not the {what} that are needed here")
     return frame
+
+
+def write_table(path: Path, frame: "pd.DataFrame") -> None:
+    """Writes a Parquet file, atomically, with a checksum of each page, by which `read_table` notices damage."""
+    with atomic_file(path) as partial:
+        frame.to_parquet(partial, index=False, write_page_checksum=True)
 
 
 def append_jsonl(path: Path, record: dict[str, Any]) -> None:
@@ -160,11 +226,21 @@ def manifest(folder: Path, **facts: Any) -> dict[str, Any]:
     What follows a model in the DAG depends on the first digest alone, which lies in `digest.txt` beside the manifest:
     a model that is made again and is identical re-runs nothing.
     """
-    # Hidden files are not the model's: Snakemake puts its `.snakemake_timestamp` into a folder when it is done.
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
-    files = {str(path.relative_to(folder)): sha256_file(path) for path in paths}
-    weights = [f"{name} {digest}" for name, digest in files.items() if not name.endswith(".md")]
-    return {"sha256": sha256_text(weights), "files": files, **facts}
+    files = {str(path.relative_to(folder)): sha256_file(path) for path in list_model_files(folder)}
+    return {"sha256": manifest_digest(files), "files": files, **facts}
+
+
+def list_model_files(folder: Path) -> list[Path]:
+    """The files of a model folder, by name.
+
+    Hidden files are not the model's: Snakemake puts its `.snakemake_timestamp` into a folder when it is done.
+    """
+    return [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
+
+
+def manifest_digest(files: Mapping[str, str]) -> str:
+    """The digest of a model from those of its files by name. The model card does not count."""
+    return sha256_text(f"{name} {digest}" for name, digest in files.items() if not name.endswith(".md"))
 
 
 def write_digest(path: Path, digest: str) -> None:
@@ -179,25 +255,13 @@ def model_folder(path: Path) -> Path:
     return stage / "model" if (stage / "model").is_dir() else path
 
 
-def model_digest(folder: Path) -> str:
-    """The digest of a model's files, as its manifest has it.
-
-    It is computed: a manifest.json beside a folder that we did not write may be of another model.
-    """
-    return str(manifest(folder)["sha256"])
-
-
 def provenance() -> dict[str, Any]:
-    """What made an artefact: our version and commit, Python, the platform, the packages that matter, and threads.
-
-    Sums of floating-point numbers differ with the number of threads, and so do weights.
-    """
+    """What made an artefact: our version and commit, Python, the platform, and the packages that matter."""
     return {
         "trustdag": __version__,
         "commit": _commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "threads": os.environ.get("OMP_NUM_THREADS"),
         "packages": {name: _version(name) for name in RECORDED_PACKAGES},
     }
 

@@ -63,6 +63,8 @@ def test_every_shipped_study_is_valid(study: Path) -> None:
         ("models.hub", {"base": {"source": "hub", "name": "a/b", "revision": "main"}}, "revision"),
         ("preferences.crowd.source", "reddit", "reddit"),
         ("stages.dpo.beta", "strong", "beta: Input should be a valid number"),
+        ("threads.default", 0, "threads.default: Input should be greater than or equal to 1"),
+        ("threads.rules", {"statistics": 2}, "statistics: no rule that computes with a model; there are base, "),
         ("stages.dpo.betta", 1, "betta: unknown key"),
         ("stages.kto", {}, "kto"),
         ("stages.sft-2", {"method": "sft"}, "String should match"),

@@ -72,7 +72,7 @@ def test_a_run_that_is_killed_resumes_without_repeating_finished_items(study: Pa
 
 def finished_batches(path: Path) -> list[list[dict[str, Any]]]:
     """The replies of each complete line of a partial file."""
-    return [json.loads(line) for line in path.read_bytes().split(b"\n")[1:-1]]
+    return [json.loads(line.partition(b" ")[2]) for line in path.read_bytes().split(b"\n")[1:-1]]
 
 
 def test_a_partial_file_of_another_run_is_overwritten(tmp_path: Path) -> None:
@@ -98,6 +98,47 @@ def test_a_line_that_a_kill_cut_short_is_dropped_and_written_again(tmp_path: Pat
             store.add([{"item": "d"}])
         with PartialReplies(path, "key") as store:
             assert store.done[-1] == {"item": "d"}
+
+
+@pytest.mark.parametrize("junk", [b"junk\n", b"\0\0\0\n", b"3\n", b"[]\n", b"\xff\xfe\n", b'{"key": "other"}\n'])
+@pytest.mark.parametrize("line", [0, 1, 2, 3])
+def test_damaged_lines_are_dropped_wherever_they_are_and_the_rest_is_kept(
+    line: int, junk: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given a header and two batches
+    path = tmp_path / "partial"
+    with PartialReplies(path, "key") as store:
+        store.add([{"item": "a"}])
+        store.add([{"item": "b"}])
+    lines = path.read_bytes().splitlines(keepends=True)
+    # When a line of junk comes between them, or after them
+    path.write_bytes(b"".join([*lines[:line], junk, *lines[line:]]))
+    # Then every batch is kept, and the sentence says how much was not
+    with PartialReplies(path, "key") as store:
+        assert [reply["item"] for reply in store.done] == ["a", "b"]
+        store.add([{"item": "c"}])
+    with PartialReplies(path, "key") as store:
+        assert [reply["item"] for reply in store.done] == ["a", "b", "c"]
+    assert "partial: 1 damaged lines; their replies are generated again" in capsys.readouterr().err
+
+
+def test_zeros_that_a_power_cut_left_at_the_end_are_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "partial"
+    with PartialReplies(path, "key") as store:
+        store.add([{"item": "a"}])
+    path.write_bytes(path.read_bytes() + b"\0" * 9)
+    with PartialReplies(path, "key") as store:
+        assert [reply["item"] for reply in store.done] == ["a"]
+
+
+def test_a_reply_that_was_altered_is_not_taken(tmp_path: Path) -> None:
+    path = tmp_path / "partial"
+    with PartialReplies(path, "key") as store:
+        store.add([{"item": "a", "reply": "yes"}])
+        store.add([{"item": "b", "reply": "no"}])
+    path.write_bytes(path.read_bytes().replace(b'"yes"', b'"yet"'))
+    with PartialReplies(path, "key") as store:
+        assert [reply["item"] for reply in store.done] == ["b"]
 
 
 def test_the_result_names_no_batch_size(study: Path, tmp_path: Path) -> None:

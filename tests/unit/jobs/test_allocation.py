@@ -59,10 +59,13 @@ def test_every_shipped_accelerate_configuration_is_read_by_accelerate() -> None:
         assert load_config_from_file(str(path)).compute_environment == "LOCAL_MACHINE"
 
 
-def test_a_process_gets_its_share_of_the_nodes_cores() -> None:
-    assert Allocation(16, 4, 1, 1).environment()["OMP_NUM_THREADS"] == "4"
-    assert Allocation(16, 4, 1, 1, nodes=2).environment()["OMP_NUM_THREADS"] == "8"
-    assert Allocation(3, 0, 1, 1).environment()["OMP_NUM_THREADS"] == "3"
+def test_a_process_computes_with_the_threads_of_the_study_and_no_library_takes_fewer() -> None:
+    environment = Allocation(cpus=16, gpu=4, mem_mb=1, runtime=1, threads=2).environment()
+    assert (environment["OMP_NUM_THREADS"], environment["MKL_DYNAMIC"], environment["OMP_DYNAMIC"]) == (
+        "2",
+        "FALSE",
+        "FALSE",
+    )
 
 
 def test_on_several_nodes_slurm_starts_one_launcher_on_each(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from trustdag.cli import main
 from trustdag.errors import UserError
 from trustdag.jobs import launch, processes, watch
 from trustdag.jobs import record as job_record
@@ -68,6 +69,21 @@ class Job:
         )
         return subprocess.Popen([sys.executable, "-c", driver])
 
+    def start_under(self, name: Path) -> "subprocess.Popen[bytes]":
+        """The launcher as a shell's child, which is the child of a Python program of that name."""
+        self.write(TRAINER)
+        launcher = self.stand_in.parent / "launcher.py"
+        launcher.write_text(
+            f"import os, sys; sys.path.insert(0, {str(WORKFLOW)!r}); from pathlib import Path\n"
+            "from trustdag.jobs import launch, watch; from trustdag.jobs.allocation import Allocation\n"
+            "watch.SAMPLE_SECONDS = 0.05\n"
+            "given = Allocation(cpus=1, gpu=0, mem_mb=4000, runtime=60)\n"
+            f"sys.exit(launch.launch(Path({str(self.record)!r}), Path({str(self.log)!r}), 1, given, ['work']))\n"
+        )
+        shell = f"{sys.executable} {launcher}; true"
+        name.write_text(f"import subprocess; subprocess.run(['bash', '-c', {shell!r}])")
+        return subprocess.Popen([sys.executable, str(name)])
+
     def failures(self) -> list[str]:
         return [failure.kind for failure in job_record.read(self.record).failures]
 
@@ -96,14 +112,13 @@ def test_a_success_leaves_what_it_used_and_no_failures(job: Job) -> None:
     assert "done" in job.log.read_text()
 
 
-def test_the_command_gets_its_arguments_and_its_share_of_the_cpus(job: Job) -> None:
-    job.run("import os, sys; print(sys.argv[1:], os.environ['OMP_NUM_THREADS'])")
-    assert "['work'] 2" in job.log.read_text()
+def test_the_command_gets_its_arguments_and_the_threads_of_the_study_whatever_its_cpus(job: Job) -> None:
+    job.allocation = Allocation(cpus=1, gpu=0, mem_mb=4000, runtime=60, threads=3)
+    job.run("import os, sys; print(sys.argv[1:], os.environ['OMP_NUM_THREADS'], os.environ['MKL_DYNAMIC'])")
+    assert "['work'] 3 FALSE" in job.log.read_text()
 
 
-def test_threads_that_wait_sleep_unless_the_user_wants_them_to_spin(
-    job: Job, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_threads_that_wait_sleep_unless_the_user_wants_them_to_spin(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     job.run("import os; print(os.environ['OMP_WAIT_POLICY'])")
     assert "passive" in job.log.read_text()
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")
@@ -143,6 +158,15 @@ def test_running_out_of_memory_is_told_from_an_error(job: Job) -> None:
 def test_a_kill_of_the_command_is_told_from_an_error(job: Job) -> None:
     assert job.run("import os; os.kill(os.getpid(), 9)") == 137
     assert job.failures() == ["killed"]
+
+
+def test_a_killed_command_says_what_it_was_and_what_to_do(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
+    job.write("import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(SystemExit) as ended:
+        main(["launch", "--record", str(job.record), "--log", str(job.log), "--mem-mb", "4000", "--", "work"])
+    assert ended.value.code == 137
+    said = "trustdag: killed from outside; the next attempt goes on where it was: on Slurm by itself, else start again"
+    assert said in capsys.readouterr().err
 
 
 def test_a_signal_reaches_the_training_which_saves_and_ends(job: Job) -> None:
@@ -189,6 +213,42 @@ def test_a_launcher_that_was_killed_leaves_the_trace_of_a_kill(job: Job) -> None
     text = job.log.read_text()
     assert text.count("--- attempt") == 2, "what the killed attempt had said is lost"
     assert "training" in text.split("--- attempt")[1]
+
+
+def test_training_saves_and_ends_when_its_launcher_is_killed(job: Job) -> None:
+    launcher = job.start(TRAINER)
+    wait_until(lambda: job.log.exists() and "training" in job.log.read_text())
+    launcher.kill()
+    launcher.wait(20)
+    wait_until(lambda: "SIGTERM: saved a checkpoint" in job.log.read_text())
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_training_saves_and_ends_when_the_snakemake_that_started_it_is_killed(
+    last: bool, job: Job, tmp_path: Path
+) -> None:
+    # Given a stand-in named `snakemake` that starts the launcher by a shell, as Snakemake does; or a shell without one
+    started = job.start_under(tmp_path / ("snakemake" if last else "terminal"))
+    wait_until(lambda: job.log.exists() and "training" in job.log.read_text())
+    # When it is killed
+    started.kill()
+    started.wait(20)
+    # Then the training ends; without Snakemake above, only a parent counts: terminals may be closed
+    if last:
+        wait_until(lambda: job.failures() == ["interrupted"])
+        assert "SIGTERM: saved a checkpoint" in job.log.read_text()
+    else:
+        time.sleep(1)
+        running = job_record.read(job.record).running
+        assert running is not None
+        assert running.stop(20)
+
+
+def test_a_full_disk_is_told_from_an_error_and_may_be_tried_again(job: Job) -> None:
+    source = "import sys; print('trustdag: no room is left on the disk (x)'); sys.exit(2)"
+    assert job.run(source) == 2
+    assert job.failures() == ["disk"]
+    assert job.run("print('went on')", attempt=2) == 0
 
 
 def test_a_log_moves_to_its_place_once_an_attempt_has_succeeded(job: Job) -> None:

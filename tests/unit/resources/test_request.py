@@ -10,6 +10,7 @@ from snakemake.iocontainers import Wildcards
 
 from trustdag.config.load import validate
 from trustdag.config.study import Study
+from trustdag.config.threads import DEFAULT_THREADS, Threads
 from trustdag.errors import UserError
 from trustdag.jobs import record as job_record
 from trustdag.jobs.processes import Process
@@ -105,7 +106,15 @@ def test_a_large_model_generates_on_a_gpu() -> None:
 def test_a_download_holds_no_gpu() -> None:
     job = job_resources("base", study(), model="m", external="base")
     assert (job.gpu, job.cpus) == (0, 1)
-    assert job_resources("base", study(TOY), model="m", external="base").cpus == 4
+
+
+def test_a_job_without_a_gpu_has_as_many_cpus_as_threads() -> None:
+    toy = study(TOY)
+    assert job_resources("base", toy, model="m", external="base").cpus == toy.threads.default == DEFAULT_THREADS
+    named = toy.model_copy(update={"threads": Threads(rules={"base": 7, "score": 3})})
+    assert job_resources("base", named, model="m", external="base").cpus == 7
+    assert job_resources("score", named, policy="m/base", vertical="privacy").cpus == 3
+    assert job_resources("statistics", named).cpus == 1
 
 
 # --- The configuration ---

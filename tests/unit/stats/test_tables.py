@@ -454,7 +454,15 @@ def test_missing_and_damaged_files_are_named(tmp_path: Path, one_metric: None) -
         compute(two_policies(), tmp_path, QUICK)
 
     pd.DataFrame({"metric": ["share"]}).to_parquet(tmp_path / "toy/base/bias.parquet")
-    with pytest.raises(UserError, match="no column `item`"):
+    with pytest.raises(UserError, match=r"no column .*item"):
+        compute(two_policies(), tmp_path, QUICK)
+
+
+def test_a_file_without_a_record_is_no_measurement(tmp_path, one_metric):
+    pair(tmp_path, {"a": 0}, {"a": 0})
+    records = pd.read_parquet(tmp_path / "toy/base/bias.parquet")
+    records[:0].to_parquet(tmp_path / "toy/base/bias.parquet")
+    with pytest.raises(UserError, match=r"toy/base/bias.parquet: holds no record"):
         compute(two_policies(), tmp_path, QUICK)
 
 

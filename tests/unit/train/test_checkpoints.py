@@ -1,22 +1,24 @@
 """Checkpoints: complete or absent, one writer, signals that ask for one more."""
 
-import json
 import os
 import signal
 import socket
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support import tiny_models as tiny
 from trustdag.align import methods
+from trustdag.artifacts import append_jsonl, read_jsonl
 from trustdag.errors import UserError
 from trustdag.jobs import processes
 from trustdag.jobs.processes import Process
 from trustdag.jobs.record import Ended, classify
 from trustdag.jobs.resumable import EXIT_RESUMABLE
 from trustdag.train import checkpoints
+from trustdag.train.metrics import MetricsLog
 
 
 def hold(folder: Path, pid: int, host: str | None = None, job: str | None = None) -> None:
@@ -24,7 +26,7 @@ def hold(folder: Path, pid: int, host: str | None = None, job: str | None = None
     folder.mkdir(parents=True, exist_ok=True)
     started = processes.started(pid) or ""
     holder = Process(host=host or socket.gethostname(), pid=pid, started=started, slurm_job=job)
-    (folder / checkpoints.LOCK).write_text(holder.as_json())
+    (folder / checkpoints.LOCK).write_text(checkpoints.lock_text(holder))
 
 
 def save(folder: Path, step: int) -> None:
@@ -43,14 +45,96 @@ def fake_squeue(folder: Path, monkeypatch: pytest.MonkeyPatch, output: str) -> N
 # --- Where ---
 
 
-def test_the_newest_checkpoint_is_found_by_number_and_older_ones_are_gone(tmp_path: Path) -> None:
+def test_the_newest_checkpoint_is_found_by_number_and_the_one_before_it_is_kept(tmp_path: Path) -> None:
     assert checkpoints.latest(tmp_path) is None
-    for step in (2, 10, 9):  # 9 after 10: a run with other settings would be in another folder, so the last one wins
+    for step in (2, 9, 10):
         save(tmp_path, step)
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-9"]
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-9", "checkpoint-10"}
     newest = checkpoints.latest(tmp_path)
     assert newest is not None
-    assert checkpoints.step_of(newest) == 9
+    assert checkpoints.step_of(newest) == 10
+
+
+def test_while_a_checkpoint_is_written_one_other_takes_room(tmp_path: Path) -> None:
+    for step in (1, 2):
+        save(tmp_path, step)
+    with checkpoints.writing(tmp_path, 3):
+        assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-2"]
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "emptied": lambda path: path.write_bytes(b""),
+    "halved": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "flipped": lambda path: path.write_bytes(flipped(path.read_bytes())),
+    "removed": lambda path: path.unlink(),
+}
+
+
+def flipped(content: bytes) -> bytes:
+    """One bit of the byte in the middle is another."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", ["weights", "metrics.jsonl", "digests.json"])
+def test_a_damaged_checkpoint_is_set_aside_with_a_sentence_and_the_one_before_it_is_used(
+    name: str, damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given two checkpoints, each with the log so far
+    for step in (1, 2):
+        append_jsonl(tmp_path / "metrics.jsonl", {"step": step, "split": "train"})
+        save(tmp_path, step)
+    # When a file of the newest is damaged
+    DAMAGES[damage](tmp_path / "checkpoint-2" / name)
+    # Then the one before it is taken, and the sentence names the file that is not as it was
+    assert checkpoints.latest(tmp_path) == tmp_path / "checkpoint-1"
+    said = capsys.readouterr().err
+    assert "checkpoint-2 is damaged (" in said
+    assert said.count("\n") == 1
+    assert name in said or (name == "digests.json" and damage == "flipped")
+    assert (tmp_path / "damaged-checkpoint-2").is_dir()
+    # And the log of that one is what the run goes on with
+    log = MetricsLog(tmp_path, "sft", 9)
+    log.restore(tmp_path / "checkpoint-1", 1)
+    assert [record["step"] for record in read_jsonl(log.path)] == [1]
+
+
+def test_without_a_whole_checkpoint_training_begins_anew(tmp_path: Path) -> None:
+    save(tmp_path, 1)
+    (tmp_path / "checkpoint-1" / "weights").unlink()
+    (tmp_path / "checkpoint-99").mkdir()
+    for name in ("checkpoint-x", "checkpoint-"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "checkpoint-7").touch()
+    assert checkpoints.latest(tmp_path) is None
+    save(tmp_path, 7)
+    assert checkpoints.latest(tmp_path) == tmp_path / "checkpoint-7"
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_lock_of_a_dead_process_holds_nobody_up(damage: str, tmp_path: Path) -> None:
+    hold(tmp_path, 1, host="gone")
+    DAMAGES[damage](tmp_path / checkpoints.LOCK)
+    with checkpoints.exclusive(tmp_path):
+        pass
+
+
+def test_half_written_outputs_of_killed_runs_go_when_the_stage_starts_again(tmp_path: Path) -> None:
+    for name in (".model.node7.12.partial", ".model.node8.13.partial"):
+        (tmp_path / name).mkdir()
+    (tmp_path / ".manifest.json.node7.12.partial").touch()
+    with checkpoints.exclusive(checkpoints.folder_of(tmp_path, "0123456789abcdef")):
+        assert [path.name for path in tmp_path.iterdir()] == [".checkpoints"]
+
+
+def test_half_written_outputs_stay_while_another_process_trains_the_stage(
+    tmp_path: Path, sleeper: "subprocess.Popen[bytes]"
+) -> None:
+    (tmp_path / ".model.node7.12.partial").mkdir()
+    hold(checkpoints.folder_of(tmp_path, "other"), sleeper.pid)
+    with checkpoints.exclusive(checkpoints.folder_of(tmp_path, "ours")):
+        assert (tmp_path / ".model.node7.12.partial").is_dir()
 
 
 def test_a_failure_while_writing_leaves_the_previous_checkpoint(tmp_path: Path) -> None:
@@ -110,14 +194,14 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path: Path, sleeper: "subp
     sleeper.kill()
     sleeper.wait()
     with checkpoints.exclusive(tmp_path):
-        assert json.loads((tmp_path / checkpoints.LOCK).read_text())["pid"] == os.getpid()
+        assert (tmp_path / checkpoints.LOCK).read_text() == checkpoints.lock_text(Process.ours())
     assert not (tmp_path / checkpoints.LOCK).exists()
 
 
 def test_a_reused_process_id_is_not_the_holder(tmp_path: Path, sleeper: "subprocess.Popen[bytes]") -> None:
     hold(tmp_path, sleeper.pid)
-    lock = tmp_path / checkpoints.LOCK
-    lock.write_text(json.dumps({**json.loads(lock.read_text()), "started": "1"}))
+    earlier = Process(host=socket.gethostname(), pid=sleeper.pid, started="1")
+    (tmp_path / checkpoints.LOCK).write_text(checkpoints.lock_text(earlier))
     with checkpoints.exclusive(tmp_path):
         pass
 

@@ -18,27 +18,24 @@ def log_steps(path: Path, *steps: int) -> None:
         append_jsonl(path, {"step": step, "split": "train", "loss": 2.0})
 
 
-def test_a_resumed_run_drops_the_steps_that_it_repeats(tmp_path: Path) -> None:
+def test_a_resumed_run_takes_the_log_of_its_checkpoint(tmp_path: Path) -> None:
+    # Given a log whose copy in the checkpoint of step 20 is older, and that a kill or damage has left half a line
     log = MetricsLog(tmp_path, "sft", 100)
+    log_steps(tmp_path / "checkpoint-20" / "metrics.jsonl", 10, 20)
     log_steps(log.path, 10, 20, 30)
-    log.rewind(20)
-    log.write(30, "train", {"loss": 1.0})
-    assert [(line["step"], line["loss"]) for line in read_jsonl(log.path)] == [(10, 2.0), (20, 2.0), (30, 1.0)]
-
-
-def test_half_a_line_that_a_kill_left_is_dropped(tmp_path: Path) -> None:
-    log = MetricsLog(tmp_path, "sft", 100)
-    log_steps(log.path, 10)
     with log.path.open("a") as handle:
-        handle.write('{"step": 20, "sp')
-    log.rewind(50)
-    assert [line["step"] for line in read_jsonl(log.path)] == [10]
+        handle.write('{"step": 40, "sp')
+    # When the run goes on from there
+    log.restore(tmp_path / "checkpoint-20", 20)
+    log.write(30, "train", {"loss": 1.0})
+    # Then no step is logged twice and none is missing
+    assert [(line["step"], line["loss"]) for line in read_jsonl(log.path)] == [(10, 2.0), (20, 2.0), (30, 1.0)]
 
 
 def test_a_fresh_start_drops_everything(tmp_path: Path) -> None:
     log = MetricsLog(tmp_path, "sft", 100)
     log_steps(log.path, 10)
-    log.rewind(0)
+    log.restore(None, 0)
     assert read_jsonl(log.path) == []
 
 
@@ -50,7 +47,7 @@ def test_what_is_not_finite_is_null_in_the_file(tmp_path: Path) -> None:
 
 def test_progress_says_where_it_is_and_how_long_it_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = MetricsLog(tmp_path, "dpo", 40)
-    log.rewind(0)
+    log.restore(None, 0)
     log.write(10, "train", {"loss": 0.5})
     shown = Progress.parse(capsys.readouterr().err.strip())
     assert shown is not None

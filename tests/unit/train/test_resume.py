@@ -76,6 +76,43 @@ def test_a_killed_run_ends_with_the_same_weights_and_metrics(method: str, world:
     assert not (tmp_path / "killed" / ".checkpoints").exists()
 
 
+def spoil(path: Path) -> None:
+    """Flips one bit in the middle of a file."""
+    content = path.read_bytes()
+    middle = len(content) // 2
+    path.write_bytes(content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("method", "beside"), [("base", "tokenizer/tokenizer.json"), ("dpo", "reference-train/logps.safetensors")]
+)
+def test_a_run_whose_files_were_damaged_ends_with_the_same_weights_and_metrics(
+    method: str, beside: str, world: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # Given a run without failures, and one that was stopped and has two checkpoints
+    run = pretrain if method == "base" else train
+    run(method, world, tmp_path / "whole")
+    process = tiny.start(run, method, world, tmp_path / "killed")
+    tiny.kill_at(process, tmp_path / "killed", 20, signal.SIGTERM)
+    folder = tiny.checkpoint_folder(tmp_path / "killed")
+    older, newest = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name[len("checkpoint-") :]))
+    # When the optimizer of the newest, what lies beside the checkpoints, and the log are damaged
+    for damaged in (newest / "optimizer.pt", folder / beside):
+        spoil(damaged)
+    (folder / "metrics.jsonl").write_text("")
+    capfd.readouterr()
+    run(method, world, tmp_path / "killed")
+    # Then it says so, goes on from the one before, and ends as if nothing had happened
+    said = capfd.readouterr().err
+    assert f"{newest} is damaged (optimizer.pt is not as it was written)" in said
+    assert f"{folder / beside.split('/')[0]} is damaged ({beside.split('/')[1]} is not as it was written)" in said
+    assert f"{older} is damaged" not in said
+    assert tiny.weights(tmp_path / "killed") == tiny.weights(tmp_path / "whole")
+    for split in ("train", "validation"):
+        ours, theirs = (tiny.lines(tmp_path / name / "metrics.jsonl", split) for name in ("killed", "whole"))
+        assert ours == theirs
+
+
 def test_a_run_goes_on_with_other_intervals_of_checkpoints_and_metrics(world: Path, tmp_path: Path) -> None:
     # Given a run that is asked to stop
     train("dpo", world, tmp_path / "whole")

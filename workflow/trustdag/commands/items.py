@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Writes the items and the card: how many, of which kinds, and what the source held that was odd."""
-    from trustdag.artifacts import atomic_file, write_digest, write_json
+    from trustdag.artifacts import write_digest, write_json, write_table
     from trustdag.commands import read_settings
     from trustdag.generation.tables import items_digest, read_items
     from trustdag.verticals.card import card
@@ -27,8 +27,7 @@ def run(arguments: argparse.Namespace) -> None:
     module = vertical(arguments.vertical)
     settings = read_settings(arguments.settings, settings_part(module, "items")).root
     items = module.items(settings)
-    with atomic_file(arguments.out) as path:
-        items.to_parquet(path, index=False)
+    write_table(arguments.out, items)
     write_json(arguments.card, card(arguments.vertical, module, settings, items))
     if arguments.digest is not None:
         write_digest(arguments.digest, items_digest(read_items(arguments.out, module.GOLD)))

@@ -21,12 +21,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Runs the command and exits with its exit code."""
     from trustdag.jobs.launch import launch
-    from trustdag.jobs.record import tail
+    from trustdag.jobs.record import read, tail
 
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     code = launch(arguments.record, arguments.log, arguments.attempt, allocation.from_arguments(arguments), command)
     if code:
         # What a user can mend is said where they look first; the rest is in the log.
         said = [line for line in tail(arguments.log).splitlines() if line.startswith("trustdag: ")]
-        print("\n".join([*said[-1:], f"trustdag: exit code {code}; see {arguments.log}"]), file=sys.stderr)
+        last = read(arguments.record).failures[-1]
+        ending = f"exit code {code}; see {arguments.log}" if last.kind == "error" else last.message
+        print("\n".join([*said[-1:], f"trustdag: {ending}"]), file=sys.stderr)
         sys.exit(code)

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Writes the records."""
-    from trustdag.artifacts import atomic_file, sha256_file
+    from trustdag.artifacts import sha256_file, write_table
     from trustdag.commands import read_settings
     from trustdag.generation.tables import items_digest, read_items, read_replies
     from trustdag.stamps import check, stamp, stamp_of
@@ -33,5 +33,4 @@ def run(arguments: argparse.Namespace) -> None:
     records = module.score(items, replies, settings)
     records.attrs |= {"vertical": arguments.vertical, "version": module.VERSION}
     stamp(records, made_from | {"score": settings.as_json(), "replies": sha256_file(arguments.replies)})
-    with atomic_file(arguments.out) as path:
-        records.to_parquet(path, index=False)
+    write_table(arguments.out, records)

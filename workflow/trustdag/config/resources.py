@@ -55,7 +55,7 @@ class ResourceSettings(Section):
     max_nodes: int = Field(4, ge=1)
     """Most nodes that a training stage is spread over where the GPUs of one do not hold it."""
     cpus: int = Field(4, ge=1)
-    """CPU cores for each GPU, and of a CPU job that computes with a model."""
+    """CPU cores for each GPU. A job without one has as many as it has threads."""
     pairs: int = Field(160_800, ge=1)
     """Preference pairs that are assumed until the data is prepared (the size of HH-RLHF)."""
     replies: int = Field(10_000, ge=1)

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, create_model, field_validator, mode
 
 from trustdag.align import methods
 from trustdag.config.resources import ResourceSettings
+from trustdag.config.threads import Threads
 from trustdag.data import sources
 from trustdag.layout import chain_name
 from trustdag.models.base import AnyBase
@@ -93,6 +94,8 @@ class Study(Section):
     """Chains of stages, by name: `base: []`, `ppo: [sft, reward, ppo]`. What chains share is trained once."""
     verticals: Verticals
     """What is measured, and how."""
+    threads: Threads = Threads()
+    """Threads that jobs compute with; results depend on them."""
     statistics: StatisticsSettings = StatisticsSettings()
     """Intervals, tests and corrections."""
     report: ReportSettings = ReportSettings()

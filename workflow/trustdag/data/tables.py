@@ -32,7 +32,7 @@ class Table:
         import pyarrow.parquet as pq
 
         self._schema = schema
-        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True)
         self._rows: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
@@ -64,5 +64,5 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of such a file."""
     import pyarrow.parquet as pq
 
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=BLOCK):
+    for batch in pq.ParquetFile(path, page_checksum_verification=True).iter_batches(batch_size=BLOCK):
         yield from batch.to_pylist()

@@ -2,51 +2,55 @@
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
+
+from trustdag.artifacts import atomic_file, sha256_text
 
 ReplyRow = dict[str, Any]
 """One reply with the columns of `tables.REPLY_COLUMNS`."""
 
 
 class PartialReplies:
-    """An append-only file of JSON lines: a header with the run's key, then one line for each batch of finished replies.
+    """An append-only file of lines: a header with the run's key, then one for each batch of finished replies.
 
-    A file with another key (other items, model or settings) is overwritten. A line that a kill cut short is dropped.
+    A line is a digest, of the key too, and JSON. Lines of another key (other items, model or settings) are dropped. So
+    is a line that a kill cut short or that is not as it was written: its batch is answered again.
     """
 
     def __init__(self, path: Path, key: str) -> None:
-        self.path = path
-        self.done: list[ReplyRow] = []
-        whole = self._read(key) if path.exists() else 0
+        self.path, self.key = path, key
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._handle = path.open("r+b" if whole else "wb")
-        self._handle.truncate(whole)
-        self._handle.seek(whole)
-        if not whole:
-            self._write({"key": key})
+        header = self._line({})
+        lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
+        kept = [line for line in lines if line != header and self._replies(line) is not None]
+        self.done: list[ReplyRow] = [reply for line in kept for reply in self._replies(line) or ()]
+        if lines != [header, *kept]:
+            cut = bool(lines) and not lines[-1].endswith(b"\n")  # by a kill, which is no damage
+            dropped = len(lines) - len(kept) - (header in lines) - cut
+            if dropped and (kept or header in lines):
+                print(f"{path}: {dropped} damaged lines; their replies are generated again", file=sys.stderr)
+            with atomic_file(path) as partial:
+                partial.write_bytes(b"".join([header, *kept]))
+        self._handle = path.open("ab")
 
-    def _read(self, key: str) -> int:
-        """Loads the finished replies. Returns how many bytes of the file are complete, 0 if it is another run's."""
-        whole = 0
-        for number, line in enumerate(self.path.read_bytes().splitlines(keepends=True)):
-            if not line.endswith(b"\n"):
-                break
-            value = json.loads(line)
-            if number == 0 and value != {"key": key}:
-                return 0
-            if number:
-                self.done += value
-            whole += len(line)
-        return whole
+    def _line(self, value: Any) -> bytes:
+        content = json.dumps(value)
+        return f"{sha256_text([self.key, content])} {content}\n".encode()
+
+    def _replies(self, line: bytes) -> list[ReplyRow] | None:
+        """The replies of a line; None if it is not as we wrote it."""
+        content = line.removesuffix(b"\n").partition(b" ")[2].decode(errors="replace")
+        if line != f"{sha256_text([self.key, content])} {content}\n".encode():
+            return None
+        replies: list[ReplyRow] = json.loads(content)
+        return replies
 
     def add(self, replies: Sequence[ReplyRow]) -> None:
         """Stores a batch's replies; they are on disk when this returns."""
-        self._write(list(replies))
-
-    def _write(self, value: Any) -> None:
-        self._handle.write(json.dumps(value).encode() + b"\n")
+        self._handle.write(self._line(list(replies)))
         self._handle.flush()
         os.fsync(self._handle.fileno())
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trustdag.artifacts import atomic_file, model_digest, sha256_text
+from trustdag.artifacts import sha256_text, write_table
 from trustdag.errors import UserError
 from trustdag.fingerprint import code_of
 from trustdag.generation.settings import GenerateSettings
 from trustdag.generation.tables import items_digest, read_items
 from trustdag.models.dialogue import PromptFormat
+from trustdag.seals import model_digest
 from trustdag.stamps import stamp
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def generate(task: GenerationTask, model: Path, prompt_format: PromptFormat, out
         UserError: The items or the model cannot be used.
     """
     from trustdag.generation.engine import Engine
+    from trustdag.models.cpu import use_threads
     from trustdag.models.load import context_length
 
     items = read_items(task.items)
@@ -51,6 +53,7 @@ def generate(task: GenerationTask, model: Path, prompt_format: PromptFormat, out
         "generate": task.settings.results_json(),
         "prompt_format": prompt_format,
         "code": code_of("generation.run"),
+        "threads": str(use_threads()),
     }
     key = sha256_text([json.dumps(made_from, sort_keys=True)])
     policy, tokenizer = _load(model, prompt_format)
@@ -65,8 +68,7 @@ def generate(task: GenerationTask, model: Path, prompt_format: PromptFormat, out
             file=sys.stderr,
         )
     stamp(replies, made_from)
-    with atomic_file(out) as path:
-        replies.to_parquet(path, index=False)
+    write_table(out, replies)
     partial.unlink(missing_ok=True)
 
 

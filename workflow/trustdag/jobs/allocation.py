@@ -34,6 +34,8 @@ class Allocation:
     runtime: int
     """Minutes until a scheduler or the user ends the job; `NO_LIMIT` where nobody does."""
     nodes: int = 1
+    threads: int = 1
+    """Threads that each process computes with: the study's, whatever `cpus` is, because results depend on them."""
     accelerate: str = "none"
     """Name of a file in config/accelerate, or `none`: the command is started as it is."""
     code: str = ""
@@ -58,9 +60,10 @@ class Allocation:
         return 60 * self.runtime - min(600.0, 6.0 * self.runtime)
 
     def environment(self) -> dict[str, str]:
-        """The environment of the command: as many threads as CPU cores for each process."""
-        each = str(max(1, self.cpus // self.processes))
-        return os.environ | {"OMP_NUM_THREADS": each, "MKL_NUM_THREADS": each, "PYTHONUNBUFFERED": "1"}
+        """The environment of the command: its threads, of which no library takes fewer where there are fewer cores."""
+        names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+        fixed = {"OMP_DYNAMIC": "FALSE", "MKL_DYNAMIC": "FALSE", "PYTHONUNBUFFERED": "1"}
+        return os.environ | dict.fromkeys(names, str(self.threads)) | fixed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gpu", type=int, default=0, help="GPUs of all nodes together")
     parser.add_argument("--mem-mb", type=int, required=True, help="memory of one node")
     parser.add_argument("--runtime", type=int, default=NO_LIMIT, help="time limit, in minutes; 0: none")
+    parser.add_argument("--threads", type=int, default=1, help="threads that each process computes with")
     parser.add_argument("--accelerate", default="none", help="file in config/accelerate, without .yaml; none: plain")
     parser.add_argument("--code", default="", help="fingerprint of the code that the command runs, for the record")
 

@@ -60,6 +60,11 @@ def launch(record: Path, log: Path, attempt: int, given: Allocation, command: Se
     job_record.write(record, _after(before, watch, code, given, log))
     if code == 0:
         kept.replace(log)
+    return _exit_code(code)
+
+
+def _exit_code(code: int) -> int:
+    """An exit code as a shell gives it, of one that is negative for a signal."""
     return code if code >= 0 else 128 - code
 
 
@@ -107,7 +112,7 @@ def _after(before: job_record.Record, watch: Watch, code: int, given: Allocation
         return job_record.Record(used=used)
     ended = job_record.Ended(code, watch.warned, watch.terminated, watch.seconds, watch.peak_mb, job_record.tail(log))
     kind = job_record.classify(ended, given.mem_mb, given.runtime)
-    message = f"{job_record.MEANING[kind]} (exit code {code}); see {log}"
+    message = f"{job_record.MEANING[kind]} (exit code {_exit_code(code)}); see {log}"
     failure = job_record.Failure(kind=kind, mem_mb=given.mem_mb, runtime=given.runtime, message=message)
     return job_record.Record(failures=(*before.failures, failure))
 
@@ -124,4 +129,4 @@ def _headline(attempt: int, given: Allocation) -> str:
     limit = "no time limit" if given.runtime == NO_LIMIT else f"{given.runtime} minutes"
     asked = f"{given.cpus} CPUs, {given.gpu} GPUs, {given.mem_mb} MB, {limit}"
     asked = asked if given.nodes == 1 else f"{given.nodes} nodes, {asked}"
-    return f"--- attempt {attempt}, {time.strftime('%Y-%m-%d %H:%M:%S')}, {where}: {asked}\n"
+    return f"{job_record.HEADLINE}{attempt}, {time.strftime('%Y-%m-%d %H:%M:%S')}, {where}: {asked}\n"

@@ -1,5 +1,6 @@
 """Processes and Slurm jobs: which one we are, whether another still lives, what it holds, and how to stop it."""
 
+import ctypes
 import os
 import shutil
 import signal
@@ -14,6 +15,8 @@ from trustdag.settings import Section
 
 WITH_PROCESSES = ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZING")
 """States of a Slurm job in which its processes may still write. One that waits in the queue, again or not, has none."""
+PR_SET_PDEATHSIG = 1
+"""Of the kernel's prctl.h."""
 
 SLURM_SECONDS = 60
 """How long a question to Slurm may take."""
@@ -126,6 +129,34 @@ def slurm_ending(job: str) -> SlurmEnding:
     lines = [line.split("|") for line in done.stdout.splitlines() if "|" in line] if done.returncode == 0 else []
     states = tuple(state.split(" ")[0] for state, _ in lines)
     return SlurmEnding(states, max((float(peak[:-1]) for _, peak in lines if peak.endswith("M")), default=0.0))
+
+
+def ancestors_of_run() -> dict[int, str]:
+    """The processes that our work is for, with when they started: our parent, and those up to the first Snakemake.
+
+    The shell and the terminal from which that was started are not among them: they may be closed.
+    """
+    line: list[int] = []
+    length, pid = 1, os.getppid()
+    while pid > 1 and (fields := _stat(pid)) is not None:
+        line.append(pid)
+        if is_snakemake(arguments(pid)):
+            length = len(line)
+        pid = int(fields[1])
+    return {pid: started(pid) or "" for pid in line[:length]}
+
+
+def is_snakemake(command: list[str]) -> bool:
+    """Whether a command line is Snakemake's: `snakemake ...`, or Python that runs it."""
+    program, first, second, *_ = [*command, "", "", ""]
+    if Path(program).name.startswith("python"):
+        return Path(first).name == "snakemake" or (first, second) == ("-m", "snakemake")
+    return Path(program).name == "snakemake"
+
+
+def end_with_parent() -> None:
+    """Has the kernel send us SIGTERM when our parent ends, however it ends. For a new process before its program."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def descendants(pid: int) -> list[int]:

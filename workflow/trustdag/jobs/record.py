@@ -16,10 +16,12 @@ from trustdag.jobs.processes import Process, SlurmEnding, slurm_ending, slurm_jo
 from trustdag.jobs.resumable import EXIT_RESUMABLE, says_saved
 from trustdag.settings import Section, explain
 
-Kind = Literal["memory", "time", "gpu_memory", "interrupted", "killed", "transient", "error"]
+Kind = Literal["memory", "time", "gpu_memory", "disk", "interrupted", "killed", "transient", "error"]
 
 ANNOUNCED = "TRUSTDAG_STUDY"
 """The environment variable by which jobs know the study of the run that started them, by its digest."""
+HEADLINE = "--- attempt "
+"""What the line starts with that stands above each attempt in a log."""
 TAIL = 20_000
 """Bytes at the end of a log in which the reason of a failure is looked for."""
 GPU_MEMORY = re.compile(r"CUDA out of memory|OutOfMemoryError|CUBLAS_STATUS_ALLOC_FAILED")
@@ -28,6 +30,7 @@ HOST_MEMORY = re.compile(
     r"|Cannot allocate memory|std::bad_alloc|oom[-_ ]kill|exceeded (?:job |step )?memory limit",
     re.MULTILINE | re.IGNORECASE,
 )
+DISK = re.compile(r"^trustdag: no room is left on the disk", re.MULTILINE)
 TRANSIENT = re.compile(
     r"uncorrectable ECC error|GPU has fallen off the bus|CUDA error: unspecified launch failure"
     r"|NCCL error: unhandled system error|Stale file handle|Connection (?:reset|refused|timed out)"
@@ -40,8 +43,9 @@ MEANING: dict[Kind, str] = {
     "time": "out of time; the next attempt goes on from the last checkpoint with a longer limit",
     "gpu_memory": "the GPU's memory is too small; lower device_batch_size or batch_tokens, turn on"
     " gradient_checkpointing, or ask for more GPUs in `resources`",
-    "interrupted": "stopped from outside; the next attempt goes on from the last checkpoint",
-    "killed": "killed from outside; the next attempt goes on from the last checkpoint",
+    "disk": "no room is left on the disk; make room, then start again: what was finished is untouched",
+    "interrupted": "stopped from outside; the next attempt goes on where it was: on Slurm by itself, else start again",
+    "killed": "killed from outside; the next attempt goes on where it was: on Slurm by itself, else start again",
     "transient": "the machine failed, not the program",
     "error": "an error that another attempt would only repeat",
 }
@@ -123,6 +127,8 @@ def classify(ended: Ended, mem_mb: int, runtime: int) -> Kind:
         return "memory"
     if ended.returncode in (-9, 137):
         return "killed"
+    if DISK.search(ended.tail):
+        return "disk"
     return "transient" if TRANSIENT.search(ended.tail) else "error"
 
 
@@ -187,11 +193,12 @@ def repeats_failure(record: Record, attempt: int) -> Failure | None:
 
 
 def tail(log: Path) -> str:
-    """The end of a log; empty if there is none."""
+    """The end of what the last attempt wrote into a log; empty if there is none."""
     try:
         with log.open("rb") as handle:
             handle.seek(max(0, log.stat().st_size - TAIL))
-            return handle.read().decode("utf-8", errors="replace")
+            end = handle.read().decode("utf-8", errors="replace")
+            return end[max(0, end.rfind(HEADLINE)) :]
     except FileNotFoundError:
         return ""
 
@@ -204,6 +211,8 @@ def read(path: Path) -> Record:
         return Record()
     except ValidationError as error:
         raise UserError(f"{explain(error, str(path))}; delete the file") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: damaged ({error}); delete the file") from None
 
 
 def write(path: Path, record: Record) -> None:

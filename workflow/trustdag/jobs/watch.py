@@ -26,6 +26,8 @@ class Watch:
         self.peak_mb = 0.0
         """Most memory that its processes held at once."""
         self._noted_mb = 0.0
+        self._for = processes.ancestors_of_run()
+        """Without these, nobody waits for the command."""
         self._child: subprocess.Popen[bytes] | None = None
 
     def run(self, command: list[str], output: int | None, environment: dict[str, str]) -> int:
@@ -42,7 +44,12 @@ class Watch:
         try:
             # A session of its own: signals reach the training processes from us, once, and not from a terminal.
             self._child = subprocess.Popen(
-                command, stdout=output, stderr=output, env=environment, start_new_session=True
+                command,
+                stdout=output,
+                stderr=output,
+                env=environment,
+                start_new_session=True,
+                preexec_fn=processes.end_with_parent,
             )
             while True:
                 try:
@@ -80,6 +87,9 @@ class Watch:
             self.note(self.peak_mb)
         if seconds >= self.warning and not self.warned:
             self.warned = self.tell_to_save()
+        if not self.terminated and any(processes.started(pid) != began for pid, began in self._for.items()):
+            self.terminated = True
+            self.tell_to_stop()
 
     def _warn(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         self.warned = self.tell_to_save()

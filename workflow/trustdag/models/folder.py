@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from trustdag.artifacts import atomic_folder, manifest, provenance, write_digest, write_json
 from trustdag.models.base import Kind, model_files
 from trustdag.models.dialogue import PromptFormat
+from trustdag.seals import REMEMBERED, remember
 
 if TYPE_CHECKING:
     import torch
@@ -88,6 +89,7 @@ def _write_manifest(
         out / "model", kind=kind, parameters=parameters, prompt_format=prompt_format, made_by=made_by, facts=facts
     )
     write_json(out / "manifest.json", content)
+    remember(out / "model", content["files"], out / REMEMBERED)
     write_digest(out / "digest.txt", content["sha256"])
 
 

@@ -11,12 +11,15 @@ from typing import Any
 from trustdag.jobs import record as job_record
 
 
-def adopt(workflow: Any, study: str) -> None:
+def adopt(workflow: Any, study: str) -> bool:
     """Lets Snakemake write down, for outputs that it knows nothing of, that the present settings made them.
 
     Args:
         workflow: Snakemake's workflow, about to start its jobs.
         study: The digest of the study (see `config.load.announce`).
+
+    Returns:
+        Whether it is now known of all finished jobs what made them.
     """
     unknown = []
     for job in workflow.dag.jobs:
@@ -37,3 +40,4 @@ def adopt(workflow: Any, study: str) -> None:
             " settings or code would not be seen; make them again with `--forcerun FILE` to be sure",
             file=sys.stderr,
         )
+    return not unknown

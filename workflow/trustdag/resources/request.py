@@ -175,7 +175,7 @@ def _estimated(study: "Study", rule: str, wildcards: Mapping[str, str], request:
         return _generated(study, wildcards, request.gpu)
     if "chain" in wildcards:
         return _trained(study, rule, wildcards, request)
-    return CPU_JOB
+    return CPU_JOB.model_copy(update={"cpus": study.threads.of(rule)})
 
 
 def _base(study: "Study", wildcards: Mapping[str, str], request: Request) -> JobResources:
@@ -228,8 +228,9 @@ def _training(
     flops = estimate.training_flops(training)
     if not _wants_gpu(study, training.parameters, request.gpu):
         memory = estimate.training_memory(training, 1, sharded=False)
-        runtime = _minutes(settings, flops / (settings.cpus * settings.cpu_gflops * 1e9))
-        return JobResources(gpu=0, cpus=settings.cpus, mem_mb=_mb(2e9 + memory), runtime=runtime, accelerate="cpu")
+        cpus = study.threads.of(rule)
+        runtime = _minutes(settings, flops / (cpus * settings.cpu_gflops * 1e9))
+        return JobResources(gpu=0, cpus=cpus, mem_mb=_mb(2e9 + memory), runtime=runtime, accelerate="cpu")
     memory = settings.gpu_memory_gb * 1e9
     most = _most(settings, rule)
     count = request.gpu or estimate.processes_for(training, batch_size, memory, most)
@@ -270,8 +271,9 @@ def _generated(study: "Study", wildcards: Mapping[str, str], gpus: int | None) -
     tokens = PROMPT_TOKENS + sampling.max_new_tokens
     flops = estimate.generation_flops(parameters, settings.replies * sampling.samples, tokens)
     if not on_gpu:
-        runtime = _minutes(settings, flops / (settings.cpus * settings.cpu_gflops * 1e9))
-        return JobResources(gpu=0, cpus=settings.cpus, mem_mb=_mb(2e9 + memory), runtime=runtime, accelerate="cpu")
+        cpus = study.threads.of("generate")
+        runtime = _minutes(settings, flops / (cpus * settings.cpu_gflops * 1e9))
+        return JobResources(gpu=0, cpus=cpus, mem_mb=_mb(2e9 + memory), runtime=runtime, accelerate="cpu")
     count = gpus or ceil(memory / (settings.gpu_memory_gb * 1e9))
     # Decoding reads all weights for each token: it reaches about a tenth of what training does.
     speed = 0.1 * settings.gpu_tflops * 1e12 * settings.gpu_utilization

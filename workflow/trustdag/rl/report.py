@@ -45,13 +45,13 @@ class UpdateLog:
         self._norms: list[Tensor] = []
         self._began = time.perf_counter()
 
-    def start(self, update: int) -> None:
-        """Removes what was logged after `update` and shows the bar, on a terminal."""
+    def start(self, update: int, checkpoint: Path | None) -> None:
+        """Takes the logs of the checkpoint of `update`, empty ones without any, and shows the bar, on a terminal."""
         from tqdm import tqdm  # type: ignore[import-untyped]
 
         if self.accelerator.is_main_process:
-            self.metrics.rewind(update)
-            self._kept_samples.rewind(update)
+            self.metrics.restore(checkpoint, update)
+            self._kept_samples.restore(checkpoint, update)
             self._bar = tqdm(total=self.settings.updates, initial=update, desc="ppo", unit="update", disable=None)
         self._reset()
 

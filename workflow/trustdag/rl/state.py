@@ -43,15 +43,12 @@ def save(accelerator: "Accelerator", folder: Path, update: int, trainer: dict[st
     accelerator.wait_for_everyone()
 
 
-def load(accelerator: "Accelerator", folder: Path) -> dict[str, Any] | None:
-    """Loads model, optimizer and random states from the last checkpoint.
+def load(accelerator: "Accelerator", checkpoint: Path) -> dict[str, Any]:
+    """Loads model, optimizer and random states from a checkpoint.
 
     Returns:
-        What `save` got as `trainer`, and `update`; None where there is no checkpoint.
+        What `save` got as `trainer`, and `update`.
     """
-    checkpoint = checkpoints.latest(folder)
-    if checkpoint is None:
-        return None
     accelerator.load_state(str(checkpoint))
     saved: dict[str, Any] = read_json(checkpoint / STATE)
     set_random_state(saved["random"][accelerator.process_index])

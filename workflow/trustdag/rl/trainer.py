@@ -28,6 +28,7 @@ from trustdag.rl.report import UpdateLog, check_health, check_variety, gradient_
 from trustdag.rl.rewards import RewardFunction
 from trustdag.rl.rollout import Prompt, PromptSet, RolloutModels, Rollouts, encode
 from trustdag.rl.settings import PPOSettings
+from trustdag.train import checkpoints
 from trustdag.train.checkpoints import StopRequest
 from trustdag.train.lora import add_adapter, base_of, merged
 from trustdag.train.memory import ActivationBudget
@@ -288,10 +289,10 @@ class PPOTrainer:
 
     def restore(self) -> None:
         """Loads the last checkpoint, if there is one."""
-        saved = state.load(self.accelerator, self.folder)
-        if saved is not None:
-            self.load_state_dict(saved)
-        self.log.start(self.update)
+        checkpoint = checkpoints.latest_for_all(self.accelerator, self.folder)
+        if checkpoint is not None:
+            self.load_state_dict(state.load(self.accelerator, checkpoint))
+        self.log.start(self.update, checkpoint)
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs besides model, optimizer and random states, in types that JSON has."""

@@ -56,7 +56,10 @@ class ClassifierScorer(Scorer):
     def __init__(self, settings: Classifier) -> None:
         import torch
 
+        from trustdag.models.cpu import use_threads
+
         folder = _folder(settings)
+        use_threads()
         self._tokenizer, self._model = load(folder)
         self._column = label_column(settings, folder, self._model.config)
         self._multi_label = multi_label(settings, folder, self._model.config)

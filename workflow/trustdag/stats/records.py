@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from trustdag.artifacts import read_table
 from trustdag.errors import UserError
 from trustdag.layout import records_file
 from trustdag.stats.design import Policy, StudyDesign
@@ -102,15 +103,9 @@ def read_vertical(design: StudyDesign, root: Path, vertical: str) -> pd.DataFram
 
 
 def _read(path: Path) -> pd.DataFrame:
-    try:
-        records = pd.read_parquet(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run `trustdag score` for it first") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not a Parquet file of records ({error}); delete it and score again") from None
-    missing = [name for name in RECORD_COLUMNS if name not in records]
-    if missing:
-        raise UserError(f"{path}: no column `{missing[0]}`; delete the file and score again")
+    records = read_table(path, RECORD_COLUMNS, "records")
+    if records.empty:
+        raise UserError(f"{path}: holds no record; delete the file and score again")
     unknown = set(records["status"]) - set(STATUSES)
     if unknown:
         raise UserError(f"{path}: status `{sorted(unknown)[0]}` is none of {', '.join(STATUSES)}; score again")

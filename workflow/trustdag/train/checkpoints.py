@@ -1,4 +1,4 @@
-"""Checkpoints of a training stage: written atomically, by one process at a time, also when a signal asks to stop."""
+"""Checkpoints of a training stage: sealed by digests, by one process at a time, also when a signal asks to stop."""
 
 import os
 import shutil
@@ -8,14 +8,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
+from trustdag import artifacts
+from trustdag.artifacts import sha256_text
 from trustdag.errors import UserError
 from trustdag.jobs.processes import Process
 from trustdag.jobs.resumable import EXIT_RESUMABLE, saved_message
+from trustdag.seals import seal, whole
 
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+FOLDER = ".checkpoints"
 LOCK = "lock.json"
 PREFIX = "checkpoint-"
 
@@ -23,10 +28,26 @@ PREFIX = "checkpoint-"
 # --- Where ---
 
 
+def folder_of(out: Path, key: str) -> Path:
+    """Where a stage keeps its checkpoints: outside its outputs, which Snakemake deletes, by a hash of all inputs."""
+    return out / FOLDER / key[:16]
+
+
 def latest(folder: Path) -> Path | None:
-    """The newest checkpoint of a stage, or None. A checkpoint has its name only once it is complete."""
-    complete = [path for path in folder.glob(f"{PREFIX}*") if path.is_dir()]
-    return max(complete, key=step_of, default=None)
+    """The newest checkpoint of a stage that is whole, or None. Damaged ones are set aside, with a sentence."""
+    for checkpoint in _numbered(folder):
+        if whole(checkpoint, "training goes on from an earlier checkpoint, or begins anew"):
+            return checkpoint
+    return None
+
+
+def latest_for_all(accelerator: "Accelerator", folder: Path) -> Path | None:
+    """As `latest`: the first process looks, and all processes that train together get its answer."""
+    from accelerate.utils import broadcast_object_list
+
+    chosen = [latest(folder) if accelerator.is_main_process else None]
+    broadcast_object_list(chosen)
+    return chosen[0]
 
 
 def step_of(checkpoint: Path) -> int:
@@ -36,10 +57,11 @@ def step_of(checkpoint: Path) -> int:
 
 @contextmanager
 def writing(folder: Path, step: int) -> Iterator[Path]:
-    """Yields an empty folder that becomes the checkpoint of `step`; only then are older ones removed."""
+    """Yields an empty folder that becomes the checkpoint of `step`."""
     partial = partial_folder(folder)
     partial.mkdir(parents=True)
     try:
+        make_room(folder)
         yield partial
         keep(partial, folder, step)
     finally:
@@ -51,24 +73,32 @@ def partial_folder(folder: Path) -> Path:
     return folder / ".checkpoint.partial"
 
 
+def make_room(folder: Path) -> None:
+    """Removes all checkpoints but the newest, before another is written: so the disk never holds more than two.
+
+    One that a kill leaves half removed must not look like a damaged one, so it loses its name first.
+    """
+    for older in _numbered(folder)[1:]:
+        shutil.rmtree(older.rename(folder / f".{older.name}.partial"))
+
+
 def keep(written: Path, folder: Path, step: int) -> None:
-    """Makes a written folder the checkpoint of a step: syncs its files to the disk, renames it, removes older ones.
+    """Makes a written folder the checkpoint of a step: adds the logs so far, seals it and renames it.
+
+    The one before it stays, for the case that the newest is damaged.
 
     Args:
         written: The complete checkpoint, on the same file system as `folder`.
         folder: Where the stage keeps its checkpoints.
         step: The optimizer step after which it was written.
     """
-    for path in written.rglob("*"):
-        if path.is_file():
-            _sync(path)
+    for log in folder.glob("*.jsonl"):
+        shutil.copyfile(log, written / log.name)
+    seal(written)
     target = folder / f"{PREFIX}{step}"
-    if target.exists():
-        shutil.rmtree(target)
+    artifacts.remove(target)
     written.replace(target)
-    for older in folder.glob(f"{PREFIX}*"):
-        if older != target:
-            shutil.rmtree(older)
+    artifacts.sync(folder)
 
 
 def remove(folder: Path) -> None:
@@ -80,9 +110,10 @@ def remove(folder: Path) -> None:
         folder.parent.rmdir()
 
 
-def _sync(path: Path) -> None:
-    with path.open("rb") as handle:
-        os.fsync(handle.fileno())
+def _numbered(folder: Path) -> list[Path]:
+    """Folders that are named as checkpoints, the newest first."""
+    named = [path for path in folder.glob(f"{PREFIX}*") if path.is_dir() and path.name[len(PREFIX) :].isdecimal()]
+    return sorted(named, key=step_of, reverse=True)
 
 
 # --- One writer ---
@@ -106,7 +137,8 @@ def exclusive(folder: Path) -> Iterator[None]:
     _acquire(lock)
     try:
         for partial in folder.glob(".*.partial"):
-            shutil.rmtree(partial)
+            artifacts.remove(partial)
+        _clear_outputs(folder)
         yield
     finally:
         lock.unlink(missing_ok=True)
@@ -123,18 +155,36 @@ def _acquire(lock: Path) -> None:
     lock.unlink(missing_ok=True)
     try:
         with lock.open("x", encoding="utf-8") as handle:
-            handle.write(Process.ours().as_json())
+            handle.write(lock_text(Process.ours()))
     except FileExistsError:
         raise UserError(f"{lock}: another process has just started to train this stage; wait for it") from None
 
 
+def lock_text(holder: Process) -> str:
+    """What the lock of a process holds."""
+    content = holder.as_json()
+    return f"{content}\n{sha256_text([content])}\n"
+
+
 def _holder(folder: Path) -> Process | None:
-    """The living process that holds the checkpoints in `folder`, if there is one."""
+    """The living process that holds the checkpoints in `folder`, if there is one.
+
+    A lock that is not as it was written names nobody: its writer was killed in the act, or the file is damaged.
+    """
     try:
-        holder = Process.from_json((folder / LOCK).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValidationError):  # an empty lock: its writer was killed in the act
+        text = (folder / LOCK).read_text(encoding="utf-8")
+        holder = Process.from_json(text.partition("\n")[0])
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    return holder if holder.lives() else None
+    return holder if text == lock_text(holder) and holder.lives() else None
+
+
+def _clear_outputs(folder: Path) -> None:
+    """Removes half-written outputs of the stage, whichever host they are of, where nobody else trains it."""
+    beside = list(folder.parent.iterdir()) if folder.parent.name == FOLDER else []
+    if all(other == folder or _holder(other) is None for other in beside):
+        for partial in folder.parent.parent.glob(".*.partial") if beside else ():
+            artifacts.remove(partial)
 
 
 # --- Signals ---

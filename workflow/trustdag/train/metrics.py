@@ -19,19 +19,20 @@ class MetricsLog:
         self.steps = steps
         self._start: tuple[int, float] | None = None
 
-    def rewind(self, step: int) -> None:
-        """Drops what was logged after `step`, which will be done again, and an incomplete last line."""
+    def restore(self, checkpoint: Path | None, step: int) -> None:
+        """Takes the log that lies in a checkpoint, or an empty one: what was logged later will be logged again.
+
+        Args:
+            checkpoint: Where the run goes on; None where it begins.
+            step: Optimizer steps that are done.
+        """
         self._start = (step, time.monotonic())
-        if not self.path.is_file():
-            return
-        text = self.path.read_text(encoding="utf-8")
+        kept = checkpoint / self.path.name if checkpoint else None
         with atomic_file(self.path) as partial:
-            partial.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
-        kept = [record for record in read_jsonl(self.path) if record["step"] <= step]
-        with atomic_file(self.path) as partial:
-            partial.touch()
-            for record in kept:
-                append_jsonl(partial, record)
+            if kept is not None and kept.is_file():
+                shutil.copyfile(kept, partial)
+            else:
+                partial.touch()
 
     def write(self, step: int, split: str, values: dict[str, float]) -> None:
         """Adds one line and shows it on stderr. Numbers that are not finite are written as null.

@@ -20,6 +20,7 @@ from trustdag.models.dialogue import PromptFormat
 from trustdag.models.folder import write_model
 from trustdag.models.load import load_tokenizer
 from trustdag.models.logging_setup import hide_library_messages
+from trustdag.seals import seal, whole
 from trustdag.train import checkpoints
 from trustdag.train.cost import MethodCost
 from trustdag.train.divergence_guard import DivergenceGuard
@@ -60,9 +61,12 @@ def make(settings: Scratch, corpus: Path, prompt_format: PromptFormat, out: Path
     """
     import torch
 
+    from trustdag.models.cpu import use_threads
+
     hide_library_messages()
+    threads = use_threads()
     digest = sha256_file(corpus) if corpus.is_file() else _missing(corpus)
-    folder = out / ".checkpoints" / sha256_text([settings.results_json(), digest])[:16]
+    folder = checkpoints.folder_of(out, sha256_text([settings.results_json(), digest, str(threads)]))
     with checkpoints.exclusive(folder), checkpoints.stop_on_signals() as stop:
         torch.manual_seed(settings.seed)
         training, validation = _split(read_corpus(corpus), settings)
@@ -84,7 +88,12 @@ def make(settings: Scratch, corpus: Path, prompt_format: PromptFormat, out: Path
             "tokens_in_corpus": int(data.size),
             "validation_loss": loss,
         }
-        made_by = {"settings": settings.model_dump(mode="json"), "inputs": {"corpus": digest}, "seed": settings.seed}
+        made_by = {
+            "settings": settings.model_dump(mode="json"),
+            "inputs": {"corpus": digest},
+            "seed": settings.seed,
+            "threads": threads,
+        }
         write_model(out, run.model, tokenizer, kind="policy", prompt_format=prompt_format, made_by=made_by, facts=facts)
         run.log.copy_to(out / "metrics.jsonl")
     checkpoints.remove(folder)
@@ -284,14 +293,14 @@ class PretrainingRun:
         from safetensors.torch import load_model
 
         checkpoint = checkpoints.latest(self.folder)
+        done = checkpoints.step_of(checkpoint) if checkpoint else 0
+        self.log.restore(checkpoint, done)
         if checkpoint is None:
-            self.log.rewind(0)
-            return 0
+            return done
         load_model(self.model, str(checkpoint / "model.safetensors"), device=str(self.device))
         state = torch.load(checkpoint / "optimizer.pt", map_location=self.device, weights_only=True)
         self.optimizer.load_state_dict(state)
-        self.log.rewind(checkpoints.step_of(checkpoint))
-        return checkpoints.step_of(checkpoint)
+        return done
 
 
 def learning_rate(step: int, settings: Scratch) -> float:
@@ -310,9 +319,10 @@ def _split(texts: list[str], settings: Scratch) -> tuple[list[str], list[str]]:
 
 def _tokenizer(texts: list[str], settings: Scratch, folder: Path) -> "PreTrainedTokenizerBase":
     """The tokenizer, trained once: a resumed run takes the one of its first start."""
-    if not (folder / "tokenizer").is_dir():
+    if not whole(folder / "tokenizer", "it is trained again"):
         with atomic_folder(folder / "tokenizer") as partial:
             train_tokenizer(texts, settings.vocabulary, settings.context).save_pretrained(str(partial))
+            seal(partial)
     return load_tokenizer(folder / "tokenizer")
 
 

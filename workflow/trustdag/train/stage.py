@@ -6,10 +6,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from trustdag.artifacts import model_digest, sha256_file, sha256_text
+from trustdag.artifacts import sha256_file, sha256_text
 from trustdag.models.base import model_files
 from trustdag.models.dialogue import PromptFormat
+from trustdag.seals import model_digest
 from trustdag.settings import Section
+from trustdag.train import checkpoints
 
 
 @dataclass(frozen=True)
@@ -48,20 +50,23 @@ class Stage:
 
     @cached_property
     def made_from(self) -> dict[str, Any]:
-        """The digests of everything that goes into the stage. Reads the models and the data once."""
+        """Everything that the stage's result follows from, besides its settings. Reads the models and the data once."""
+        import torch
+
         models = {"policy": self.policy} | ({"reward": self.reward} if self.reward else {})
         return {
             "method": self.method,
             "seed": self.seed,
+            "threads": torch.get_num_threads(),
             "prompt_format": self.prompt_format,
             "models": {role: _digest(folder) for role, folder in models.items()},
             "data": {name: sha256_file(self.data / f"{name}.parquet") for name in ("train", "validation")},
         }
 
     def checkpoints(self, settings: Section) -> Path:
-        """Where the stage's checkpoints lie: outside its outputs, keyed by all that makes the result."""
+        """Where the stage's checkpoints lie, by all that makes the result."""
         key = sha256_text([settings.results_json(), json.dumps(self.made_from, sort_keys=True)])
-        return self.out / ".checkpoints" / key[:16]
+        return checkpoints.folder_of(self.out, key)
 
 
 def _digest(folder: Path) -> str:

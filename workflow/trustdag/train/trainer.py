@@ -93,8 +93,8 @@ class StageCallback(TrainerCallback):
 
     metrics: MetricsLog
 
-    def __init__(self, session: Session, accelerator: Any) -> None:
-        self._session, self._accelerator = session, accelerator
+    def __init__(self, session: Session, accelerator: Any, checkpoint: Path | None) -> None:
+        self._session, self._accelerator, self._checkpoint = session, accelerator, checkpoint
         self._tokens, self._since = 0, time.perf_counter()
         self._leaving = False
 
@@ -104,12 +104,13 @@ class StageCallback(TrainerCallback):
         name = self._session.stage.method
         self.metrics = MetricsLog(self._session.folder, name, state.max_steps)
         if state.is_world_process_zero:
-            self.metrics.rewind(state.global_step)
+            self.metrics.restore(self._checkpoint, state.global_step)
+        self._accelerator.wait_for_everyone()
         self._guard = DivergenceGuard(name, state.max_steps, self.metrics.path)
         self._since = time.perf_counter()
 
     def on_step_end(self, _args: Any, state: Any, control: Any, **_context: Any) -> Any:
-        """Decides whether this step is logged and saved.
+        """Decides whether this step is logged and saved, and makes room for what is.
 
         Each checkpoint is preceded by a line of metrics: the guard sees the loss before the weights are kept, and no
         average spans a restart. The last step gets no checkpoint: from it, transformers would go on with one step too
@@ -119,6 +120,8 @@ class StageCallback(TrainerCallback):
         self._leaving = self._stop_requested() and not done
         control.should_save = (control.should_save or self._leaving) and not done
         control.should_log |= control.should_save or done
+        if control.should_save and state.is_world_process_zero:
+            checkpoints.make_room(self._session.folder)
         return control
 
     def on_save(self, args: Any, state: Any, _control: Any, **_context: Any) -> None:
@@ -174,9 +177,9 @@ def fit(session: Session, trainer: Any, tokenizer: PreTrainedTokenizerBase, fact
     """
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
-    callback = StageCallback(session, trainer.accelerator)
+    checkpoint = checkpoints.latest_for_all(trainer.accelerator, session.folder)
+    callback = StageCallback(session, trainer.accelerator, checkpoint)
     trainer.add_callback(callback)
-    checkpoint = checkpoints.latest(session.folder)
     if checkpoint is not None:
         _load_weights(trainer, checkpoint)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)

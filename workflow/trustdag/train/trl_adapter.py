@@ -21,17 +21,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import broadcast_object_list
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel, Trainer
 from trl import DPOTrainer, RewardTrainer, SFTTrainer
 from trl.trainer.utils import FusedCausalLMOutput
 
-from trustdag.artifacts import atomic_file
+from trustdag.artifacts import atomic_folder
 from trustdag.models.cpu import use_onednn
 from trustdag.models.logprobs import OutputLayer, log_probability, read_logits, vocabulary_of
+from trustdag.seals import seal, whole
 from trustdag.train.lora import base_of
 from trustdag.train.session import processes
 
+REFERENCE = "logps.safetensors"
 REFERENCE_COLUMNS = ("ref_chosen_logps", "ref_rejected_logps")
 
 
@@ -122,14 +125,17 @@ class DPOStageTrainer(PairStageTrainer, DPOTrainer):
         return dataset
 
     def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
-        path = self._reference_folder / f"reference-{name}.safetensors"
-        if not path.is_file():
+        folder = self._reference_folder / f"reference-{name}"
+        found = [self.accelerator.is_main_process and whole(folder, "it is computed again")]
+        broadcast_object_list(found)
+        if not found[0]:
             columns = self._reference_logps(dataset, batch_size)
             if self.accelerator.is_main_process:
-                with atomic_file(path) as partial:
-                    save_file(columns, str(partial))
+                with atomic_folder(folder) as partial:
+                    save_file(columns, str(partial / REFERENCE))
+                    seal(partial)
             self.accelerator.wait_for_everyone()
-        for column, values in load_file(str(path)).items():
+        for column, values in load_file(str(folder / REFERENCE)).items():
             dataset = dataset.add_column(column, values.tolist())
         return dataset
 

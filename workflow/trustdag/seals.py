@@ -1,0 +1,184 @@
+"""Digests that tell a damaged file from a whole one: folders that are sealed, and models beside their manifest."""
+
+import json
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from trustdag.artifacts import list_model_files, manifest_digest, remove, sha256_file, sync_tree, write_json
+from trustdag.errors import UserError
+
+SEAL = "digests.json"
+"""The file of a sealed folder that holds the size and the digest of every other file."""
+REMEMBERED = ".digests.json"
+"""Beside a manifest: the digests of the model's files by name, with the size, time and inode that they were read at."""
+
+CACHED = re.compile(r"[0-9a-f]{64}")
+"""What the names in Snakemake's cache between studies start with."""
+
+
+# --- Sealed folders ---
+
+
+def seal(folder: Path) -> None:
+    """Notes size and digest of each file of a folder, and makes sure that all of it is on the disk."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    facts = {
+        str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": sha256_file(path)} for path in paths
+    }
+    (folder / SEAL).write_text(json.dumps(facts, indent=2), encoding="utf-8")
+    sync_tree(folder)
+
+
+def damage(folder: Path) -> str | None:
+    """What is wrong with a sealed folder: the first file that is not as it was sealed, and how. None: all is whole."""
+    try:
+        facts = json.loads((folder / SEAL).read_bytes())
+        sealed = {folder / name: (fact["bytes"], fact["sha256"]) for name, fact in facts.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return f"{SEAL} is missing or not readable"
+    for path, (size, digest) in sealed.items():
+        name = path.relative_to(folder)
+        if not path.is_file():
+            return f"{name} is missing"
+        if path.stat().st_size != size:
+            return f"{name} has {path.stat().st_size} of {size} bytes"
+        if sha256_file(path) != digest:
+            return f"{name} is not as it was written"
+    return None
+
+
+def set_aside(folder: Path, wrong: str, consequence: str) -> None:
+    """Renames a damaged folder, so that nothing reads it, and says so on stderr.
+
+    Args:
+        folder: The folder.
+        wrong: What `damage` said.
+        consequence: What happens now, such as `training goes on from an earlier one`.
+    """
+    aside = folder.with_name(f"damaged-{folder.name}")
+    remove(aside)
+    folder.replace(aside)
+    print(f"{folder} is damaged ({wrong}): set aside as {aside.name}; {consequence}", file=sys.stderr, flush=True)
+
+
+def whole(folder: Path, consequence: str) -> bool:
+    """Whether a sealed folder is there and whole; a damaged one is set aside (see `set_aside`)."""
+    if not folder.exists():
+        return False
+    wrong = damage(folder)
+    if wrong is not None:
+        set_aside(folder, wrong, consequence)
+    return wrong is None
+
+
+# --- Models ---
+
+
+def model_digest(folder: Path) -> str:
+    """The digest of a model's files, computed from their content, which must be that of the manifest beside them.
+
+    A model that the workflow did not make has no manifest beside it and is not checked. Digests are remembered by size,
+    time of change and inode, so that a large model is read once and not by each job.
+
+    Raises:
+        UserError: A file is not as the manifest has it; the message names it, and what to delete.
+    """
+    folder = folder.absolute()
+    expected = _files_of_manifest(folder)
+    if expected is None:
+        return manifest_digest(_digests(folder, {}))
+    memory = folder.parent / REMEMBERED
+    digests = _digests(folder, _read_memory(memory))
+    if _differs(digests, expected):
+        digests = _digests(folder, {})  # what was remembered may be what is damaged
+    for name in _differs(digests, expected):
+        raise UserError(
+            f"{folder / name}: {_difference(name, digests, expected)}; the model is damaged or was changed by hand:"
+            f" delete {_to_delete(folder, name)} and run snakemake again"
+        )
+    remember(folder, digests, memory)
+    return manifest_digest(digests)
+
+
+def remember(folder: Path, digests: dict[str, str], memory: Path) -> None:
+    """Writes down the digests of a model's files with what tells that a file has not changed since.
+
+    Args:
+        folder: The model folder.
+        digests: The digest of each file by name.
+        memory: The file that remembers them; left as it is where nothing changed or where it cannot be written.
+    """
+    known = {name: {"sha256": digest, "file": _state(folder / name)} for name, digest in digests.items()}
+    if known != _read_memory(memory) and os.access(memory.parent, os.W_OK):
+        write_json(memory, known)
+
+
+def _digests(folder: Path, memory: dict[str, Any]) -> dict[str, str]:
+    _drop_copy_of_cache(folder)
+    digests = {}
+    for path in list_model_files(folder):
+        name = str(path.relative_to(folder))
+        known = memory.get(name, {})
+        unchanged = known.get("file") == _state(path)
+        digests[name] = known["sha256"] if unchanged else sha256_file(path)
+    return digests
+
+
+def _drop_copy_of_cache(folder: Path) -> None:
+    """Removes what Snakemake's cache leaves where two studies stored one model at the same time.
+
+    The second one's folder is then moved into the first one's, under the same name, and doubles it.
+    """
+    copy = folder.resolve() / folder.resolve().name
+    if folder.is_symlink() and copy.is_dir():
+        shutil.rmtree(copy, ignore_errors=True)
+
+
+def _state(path: Path) -> list[int]:
+    facts = path.stat()
+    return [facts.st_size, facts.st_mtime_ns, facts.st_ino]
+
+
+def _files_of_manifest(folder: Path) -> dict[str, str] | None:
+    """The files' digests in the manifest beside a model folder; None where there is none of ours."""
+    path = folder.parent / "manifest.json"
+    if folder.name != "model" or not path.is_file():
+        return None
+    try:
+        files = json.loads(path.read_bytes())["files"]
+        return {str(name): str(digest) for name, digest in files.items()}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise UserError(
+            f"{path}: damaged: not a model's manifest; delete {folder.parent} and run snakemake again"
+        ) from None
+
+
+def _read_memory(path: Path) -> dict[str, Any]:
+    """What `remember` wrote; empty where it is missing or damaged, which costs no more than reading the model again."""
+    try:
+        memory = json.loads(path.read_bytes())
+        return {name: dict(known) for name, known in memory.items() if {"sha256", "file"} <= known.keys()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _differs(digests: dict[str, str], expected: dict[str, str]) -> list[str]:
+    """The files that are not those of the manifest; the model card does not count."""
+    names = sorted(expected.keys() | digests.keys())
+    return [name for name in names if not name.endswith(".md") and digests.get(name) != expected.get(name)]
+
+
+def _difference(name: str, digests: dict[str, str], expected: dict[str, str]) -> str:
+    if name not in digests:
+        return "missing, though manifest.json names it"
+    return "not as manifest.json has it" if name in expected else "not named by manifest.json"
+
+
+def _to_delete(folder: Path, name: str) -> str:
+    """The stage's folder, and what the cache between studies keeps of the model, which would come back otherwise."""
+    kept = next((parent for parent in (folder / name).resolve().parents if CACHED.match(parent.name)), None)
+    return str(folder.parent) if kept is None else f"{folder.parent} and {kept.parent / kept.name[:64]}*"
