@@ -40,6 +40,13 @@ def acquire(settings: Hub | Folder | Gguf, prompt_format: PromptFormat, out: Pat
     (out / "metrics.jsonl").write_text("", encoding="utf-8")
 
 
+def check_prompt_format(settings: Folder) -> None:
+    """Raises UserError unless the folder's chat template, with its `template_arguments`, takes what a study sends."""
+    tokenizer = load_tokenizer(Path(settings.path))
+    _with_arguments(settings, tokenizer)
+    check_template(tokenizer)
+
+
 def _take_folder(folder: Path, settings: Hub | Folder, prompt_format: PromptFormat, out: Path) -> None:
     tokenizer = load_tokenizer(folder)
     model = load_policy(folder) if settings.kind == "policy" else load_reward(folder)
