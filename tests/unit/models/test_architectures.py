@@ -6,6 +6,7 @@ with one kind of tokenizer, and so each kind with several architectures; `make t
 """
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 NEW_TOKENS = 6
+NEXT_TURN = "\n\n(?:Human|Assistant):"
 SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
 GROUPED = SIZES | {"num_key_value_heads": 2, "max_position_embeddings": 256}
 HEADS = GROUPED | {"head_dim": 8}
@@ -42,7 +44,7 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt-j": ("GPTJ", GPT | {"rotary_dim": 4}),
     "gpt-neox": ("GPTNeoX", SIZES | {"max_position_embeddings": 256}),
     "opt": ("OPT", {"hidden_size": 32, "ffn_dim": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
-                    "max_position_embeddings": 256, "word_embed_proj_dim": 32}),
+                    "max_position_embeddings": 256, "word_embed_proj_dim": 32, "dropout": 0}),
     "llama": ("Llama", GROUPED),
     "mistral": ("Mistral", GROUPED | {"sliding_window": 16}),
     "qwen2": ("Qwen2", GROUPED | {"tie_word_embeddings": True}),
@@ -160,9 +162,9 @@ def replies(world: World) -> tuple[list[str], list[str]]:
             max_new_tokens=NEW_TOKENS, pad_token_id=tokenizer.pad_token_id, suppress_tokens=unknown or None,
             eos_token_id=list(end_tokens(tokenizer, model.generation_config, world.prompt_format)),
         )  # fmt: skip
-        theirs.append(
-            tokenizer.decode(made[0, len(ids) :], skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        )
+        new = made[0, len(ids) :]
+        reply = tokenizer.decode(new, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        theirs.append(re.split(NEXT_TURN, reply)[0] if world.prompt_format == "hh" else reply)
     return ours, theirs
 
 
