@@ -101,9 +101,9 @@ def _unpacked(content: bytes, file: PublishedFile, address: str) -> bytes:
     try:
         with tarfile.open(fileobj=BytesIO(content)) as archive:
             for member in archive:
-                content = archive.extractfile(member) if member.name.endswith(file.member) else None
-                if content is not None:
-                    return content.read()
+                stream = archive.extractfile(member) if member.name.endswith(file.member) else None
+                if stream is not None:
+                    return stream.read()
     except (tarfile.TarError, EOFError) as error:
         raise UserError(f"{address}: a damaged archive ({first_line(error)}); fetch it again") from error
     raise UserError(f"{address}: an archive without {file.member}; put that file at {file.cached}")

@@ -62,11 +62,8 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "mamba": ("Mamba", {"hidden_size": 32, "state_size": 4, "num_hidden_layers": 1}),
 }  # fmt: skip
 REFUSED_ARCHITECTURES = {"mamba": "keeps no key-value cache"}
-REFUSED_PAIRS = {
-    (name, "pieces of sentences"): "the tokenizer has 553 tokens, the model only embeds 552"
-    for name in ("qwen2", "qwen3")
-}
-"""transformers reads these architectures' tokenizers by a class of their own, which adds a token to this one."""
+REFUSED_PAIRS = {("qwen2", "pieces of sentences"): "the tokenizer has 553 tokens, the model only embeds 552"}
+"""transformers reads this architecture's tokenizer by a class of its own, which adds a token to this one."""
 
 
 def without_bos() -> "PreTrainedTokenizerFast":

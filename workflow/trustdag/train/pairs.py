@@ -1,6 +1,7 @@
 """Preference pairs as token ids: what is too long is dropped and counted, never cut."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,7 +143,7 @@ def encode(
     )
 
 
-def _is_plain(row: dict[str, Any], tokenizer: "PreTrainedTokenizerBase") -> bool:
+def _is_plain(row: Mapping[Any, Any], tokenizer: "PreTrainedTokenizerBase") -> bool:
     """Whether no text of a pair holds the name of a control token."""
     texts = [*(message["content"] for message in row["prompt"]), *(row[column] for column in REPLIES)]
     return all(control_token_in(text, tokenizer) is None for text in texts)
