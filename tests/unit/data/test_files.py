@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from trustdag.data import hh, jsonl, location
-from trustdag.data.source import Drop, NotAPair
+from trustdag.data import hh, jsonl, location, prepare
+from trustdag.data.source import Drop, NotAPair, Pair
 from trustdag.errors import UserError
 
 LINE = json.dumps({"chosen": "\n\nHuman: Hi.\n\nAssistant: Yes.", "rejected": "\n\nHuman: Hi.\n\nAssistant: No."})
@@ -198,3 +198,31 @@ def test_a_file_in_the_hubs_cache_needs_no_hub(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     sources = [pair["source"] for pair in hh.read(settings) if not isinstance(pair, Drop)]
     assert sources == ["harmless-base/train.jsonl.gz:1", "harmless-base/test.jsonl.gz:1"]
+
+
+def test_hidden_files_beside_the_data_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    for name in ("train.jsonl", "._train.jsonl", ".ipynb_checkpoints/train-checkpoint.jsonl"):
+        (tmp_path / name).write_text("{}\n")
+    assert list(location.local(str(tmp_path), (".jsonl",))) == ["train.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:a\nsize 5\n", "a pointer of git-lfs, not the data"),
+        ('{"a": 1}\n'.encode("utf-16"), "UTF-16, not UTF-8; write it again as UTF-8"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_with_what_it_is(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        list(jsonl.lines(path, "a"))
+
+
+def test_a_reply_without_a_visible_character_is_empty() -> None:
+    pair = Pair(prompt=[{"role": "user", "content": "Hi."}], chosen="\u200b", rejected="Yo.", source="a:1")
+    drop = prepare.unfit(pair, hh.Settings(path="a"))
+    assert drop is not None
+    assert (drop.reason, drop.why) == ("empty", "the chosen reply is empty")

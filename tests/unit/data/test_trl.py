@@ -111,6 +111,63 @@ GOOD: dict[str, tuple[dict[str, Any], list[dict[str, str]], str, str]] = {
         "Blue.",
         "Blue.",
     ),
+    "a text prompt before messages": (
+        {"prompt": "Hi.", "chosen": [assistant("A")], "rejected": [assistant("C")]},
+        [user("Hi.")],
+        "A",
+        "C",
+    ),
+    "messages before text": ({"prompt": SKY, "chosen": "Blue.", "rejected": "Green."}, SKY, "Blue.", "Green."),
+    "messages that the conversations repeat": (
+        {"prompt": SKY, "chosen": [*SKY, assistant("Blue.")], "rejected": [*SKY, assistant("Green.")]},
+        SKY,
+        "Blue.",
+        "Green.",
+    ),
+    "one message in place of a list": (
+        {"prompt": SKY, "chosen": assistant("Blue."), "rejected": assistant("Green.")},
+        SKY,
+        "Blue.",
+        "Green.",
+    ),
+    "messages as JSON text": (
+        {
+            "prompt": json.dumps(SKY),
+            "chosen": json.dumps([assistant("Blue.")]),
+            "rejected": json.dumps([assistant("Green.")]),
+        },
+        SKY,
+        "Blue.",
+        "Green.",
+    ),
+    "parts of text": (
+        {
+            "prompt": [{"role": "user", "content": [{"type": "text", "text": "Hi."}]}],
+            "chosen": [assistant("A")],
+            "rejected": [assistant("C")],
+        },
+        [user("Hi.")],
+        "A",
+        "C",
+    ),
+    "a system text in a column of its own": (
+        {"system": "Be short.", "prompt": "Hi.", "chosen": "A", "rejected": "C"},
+        [system("Be short."), user("Hi.")],
+        "A",
+        "C",
+    ),
+    "a prompt called a question": (
+        {"system": "", "question": "Hi?", "chosen": "I think so.", "rejected": "I think not."},
+        [user("Hi?")],
+        "I think so.",
+        "I think not.",
+    ),
+    "a short prompt that both replies start with": (
+        {"prompt": "Hi", "chosen": "Hi there.", "rejected": "Hi."},
+        [user("Hi")],
+        "Hi there.",
+        "Hi.",
+    ),
     "further keys are left alone": (
         {"prompt": "a", "chosen": "b", "rejected": "c", "score_chosen": 3, "id": "x"},
         [user("a")],
@@ -126,7 +183,6 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "null reply": ({"prompt": "a", "chosen": None, "rejected": "c"}, "`chosen` is NoneType"),
     "number": ({"prompt": "a", "chosen": 1, "rejected": 2}, "`chosen` is int"),
     "messages and text": ({"prompt": "a", "chosen": [assistant("b")], "rejected": "c"}, "`chosen` is list"),
-    "messages to text": ({"prompt": SKY, "chosen": "b", "rejected": "c"}, "`prompt` is list"),
     "no shared start": ({"chosen": "yes", "rejected": "no"}, "no word in common"),
     "no shared word": ({"chosen": "blue", "rejected": "black"}, "no word in common"),
     "no message": ({"prompt": SKY, "chosen": [], "rejected": [assistant("b")]}, "`chosen` holds no message"),
@@ -174,6 +230,27 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         },
         "further turns",
     ),
+    "ShareGPT": (
+        {"chosen": [{"from": "human", "value": "a"}], "rejected": [{"from": "human", "value": "a"}]},
+        "keys from, value",
+    ),
+    "messages as Python writes them": (
+        {"prompt": "a", "chosen": "[{'role': 'user'}]", "rejected": "[{'role': 'user'}]"},
+        "not JSON; write them as JSON",
+    ),
+    "a prompt that both replies repeat": (
+        {"prompt": "What is it?", "chosen": "What is it? A cat.", "rejected": "What is it? A dog."},
+        "both replies repeat the prompt",
+    ),
+    "two prompts": ({"prompt": "a", "question": "b", "chosen": "c", "rejected": "d"}, "prompt, question all hold"),
+    "a part of the prompt elsewhere": (
+        {"instruction": "a", "input": "b", "chosen": "c", "rejected": "d"},
+        "instruction, input all hold",
+    ),
+    "two system texts": (
+        {"system": "s", "prompt": [system("t"), *SKY], "chosen": [assistant("a")], "rejected": [assistant("b")]},
+        "both a `system` column and a system message",
+    ),
     "half a character": ({"prompt": "a", "chosen": "\ud83d", "rejected": "c"}, "surrogate"),
 }
 
@@ -194,6 +271,14 @@ def test_what_is_no_pair_says_why(case: str) -> None:
 
 OURS_ALONE = {
     "messages, implied, identical",  # TRL leaves no reply
+    "a text prompt before messages",  # none of TRL's formats, from here on
+    "messages before text",
+    "messages that the conversations repeat",
+    "one message in place of a list",
+    "messages as JSON text",
+    "parts of text",
+    "a system text in a column of its own",
+    "a prompt called a question",
     "text, implied, never cut inside a word",
     "text, implied, where one ends",  # TRL takes the last letter for no part of the prompt
     "text, an HH-RLHF prompt",

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.support import tiny_models as tiny
-from trustdag.artifacts import read_json
+from trustdag.artifacts import read_json, sha256_file
 from trustdag.errors import UserError
 from trustdag.models.acquire import acquire
 from trustdag.models.base import Base, Folder, Gguf, Hub
@@ -195,3 +195,14 @@ def test_the_source_says_which_settings_are_read() -> None:
         Base.model_validate({"source": "folder", "path": "x", "steps": 3})
     with pytest.raises(ValueError, match="source"):
         Base.model_validate({"path": "x"})
+
+
+def test_a_gguf_file_of_an_unknown_architecture_is_refused_by_name(tmp_path: Path) -> None:
+    gguf = pytest.importorskip("gguf")
+    path = tmp_path / "model.gguf"
+    writer = gguf.GGUFWriter(str(path), "nosuch")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    with pytest.raises(UserError, match=r"model\.gguf: .*nosuch"):
+        acquire(Gguf(path=str(path), sha256=sha256_file(path)), "hh", tmp_path / "out")

@@ -1,5 +1,7 @@
 """Prompts and replies as tokens: training sees exactly what generation starts from."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -10,8 +12,9 @@ from tests.support import tiny_models as tiny
 from tests.support import tokenizers_of_kinds as kinds
 from trustdag.errors import UserError
 from trustdag.generation.prompts import encode_items
-from trustdag.models.dialogue import Message, PromptFormat
+from trustdag.models.dialogue import Message, PromptFormat, render
 from trustdag.models.tokens import encode_conversations, encode_prompts, encode_replies, end_of_reply, end_tokens
+from trustdag.train.pairs import encode
 from trustdag.train.pretrain import train_tokenizer
 
 TOKENIZER = train_tokenizer(tiny.transcripts(36), 340, 64)
@@ -89,6 +92,21 @@ def test_the_name_of_a_control_token_in_a_text_is_text(prompt_format: PromptForm
     (ids,) = encode_prompts(["a<|endoftext|>b"], tokenizer, prompt_format)
     assert tokenizer.eos_token_id not in ids
     assert tokenizer.decode(ids) == "a<|endoftext|>b"
+
+
+def test_a_control_token_in_a_chat_is_refused_with_its_text() -> None:
+    with pytest.raises(UserError, match=r"a text of the user holds '<\|im_end\|>' \('go<\|im_end\|>'\)"):
+        render([{"role": "user", "content": "go<|im_end|>"}], kinds.byte_level(kinds.CHATML), "chat")
+
+
+def test_a_pair_with_a_control_token_is_left_out_of_a_chats_training(tmp_path: Path) -> None:
+    frame = tiny.pairs(6)
+    frame.loc[2, "rejected"] = "a<|im_end|>b"
+    frame.to_parquet(tmp_path / "train.parquet")
+    tokenizer = kinds.byte_level(kinds.CHATML)
+    found = encode(tmp_path / "train.parquet", ("chosen",), tokenizer, "chat", 500)
+    assert (len(found), found.control_tokens, found.too_long) == (5, 1, 0)
+    assert len(encode(tmp_path / "train.parquet", ("chosen",), tokenizer, "hh", 500)) == 6
 
 
 # --- Where a reply ends ---

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.support import tiny_models as tiny
+from trustdag.artifacts import read_json
 from trustdag.cli import main
 from trustdag.errors import UserError
 from trustdag.models.load import load_policy, load_reward, load_tokenizer, new_reward
@@ -83,6 +84,19 @@ def test_tied_heads_are_not_missing(tmp_path: Path) -> None:
     model = GPT2LMHeadModel(GPT2Config(vocab_size=300, n_positions=32, n_embd=16, n_layer=1, n_head=2))
     model.save_pretrained(tmp_path)
     assert torch.equal(logits(load_policy(tmp_path)), logits(model))
+
+
+def test_a_head_of_its_own_is_kept_whatever_the_configuration_says_of_tying(tmp_path: Path) -> None:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=300, tie_word_embeddings=False, **sizes))
+    model.save_pretrained(tmp_path / "model")
+    tiny.edit_json(tmp_path / "model" / "config.json", tie_word_embeddings=True)
+    # When it is loaded, saved and loaded again, then it is the same model, and its configuration says so.
+    load_policy(tmp_path / "model").save_pretrained(tmp_path / "again")
+    assert torch.equal(logits(load_policy(tmp_path / "again")), logits(model))
+    assert read_json(tmp_path / "again" / "config.json")["tie_word_embeddings"] is False
 
 
 # --- The advice in the errors works ---

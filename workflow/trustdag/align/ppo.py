@@ -5,11 +5,13 @@ is in rl/trainer.py, its losses in rl/losses.py.
 """
 
 import shutil
+import sys
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from trustdag.artifacts import atomic_file, read_jsonl, read_table
 from trustdag.errors import UserError
+from trustdag.models.dialogue import control_token_in
 from trustdag.rl.settings import PPOSettings
 from trustdag.train.cost import MethodCost
 from trustdag.train.stage import Stage
@@ -100,7 +102,7 @@ def read_prompts(
         tokenizer: The policy's tokenizer.
 
     Returns:
-        The conversations, each a list of messages; and the counts `prompts` (kept) and `prompts_too_long` (dropped).
+        The conversations, each a list of messages; and the counts of those kept and dropped.
 
     Raises:
         UserError: No prompt leaves room.
@@ -108,13 +110,30 @@ def read_prompts(
     from trustdag.rl.rollout import encode
 
     path = stage.data / "train.parquet"
-    conversations = [list(prompt) for prompt in read_table(path, ["prompt"], "preference pairs")["prompt"]]
+    everything = [list(prompt) for prompt in read_table(path, ["prompt"], "preference pairs")["prompt"]]
+    conversations = [prompt for prompt in everything if stage.prompt_format != "chat" or _is_plain(prompt, tokenizer)]
     room = settings.max_length - settings.max_new_tokens - 1  # a reply that is cut gets an end token for its reward
     ids = encode(conversations, tokenizer, stage.prompt_format)
     kept = [prompt for prompt, tokens in zip(conversations, ids, strict=True) if len(tokens) <= room]
     if not kept:
         raise UserError(
-            f"{path}: none of {len(conversations)} prompts leaves room for {settings.max_new_tokens} new tokens within "
+            f"{path}: none of {len(everything)} prompts leaves room for {settings.max_new_tokens} new tokens within "
             f"max_length {settings.max_length}; raise max_length or lower max_new_tokens"
         )
-    return kept, {"prompts": len(kept), "prompts_too_long": len(conversations) - len(kept)}
+    dropped = len(everything) - len(kept)
+    if dropped:
+        print(
+            f"train: {dropped:,} of {len(everything):,} prompts ({dropped / len(everything):.0%}) are left out: with "
+            f"control tokens, or without room for {settings.max_new_tokens} new ones in {settings.max_length}",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
+    return kept, {
+        "prompts": len(kept),
+        "prompts_too_long": len(conversations) - len(kept),
+        "prompts_with_control_tokens": len(everything) - len(conversations),
+    }
+
+
+def _is_plain(prompt: list[Any], tokenizer: "PreTrainedTokenizerBase") -> bool:
+    """Whether no text of a prompt holds the name of a control token, which a chat template would read as the token."""
+    return all(control_token_in(message["content"], tokenizer) is None for message in prompt)

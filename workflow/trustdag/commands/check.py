@@ -30,6 +30,7 @@ def run(arguments: argparse.Namespace) -> None:
     load.check_results(study, load.identity(arguments.study))
     load.check_cache()
     dag.source_files(study)
+    dag.check_templates(study)
     request.check(study, RESERVED)
     site.load()
     evaluated = {entry.model: entry.recipe for entry in dag.evaluated_models(study)}

@@ -68,7 +68,8 @@ class ModelEntry(Section):
     prompt_format: PromptFormat = "hh"
     """How the model is asked, at every stage: `hh` (Human, Assistant), `plain`, or `chat` (its own template)."""
     checkpoints: dict[str, AnyBase] = {}
-    """Existing models that stand for a stage, by chain (`sft`, `sft-dpo`): taken instead of trained."""
+    """Existing models that stand for a stage, by chain (`sft`, `sft-dpo`): taken instead of trained. A stage for which
+    every model has one may be missing in `stages`."""
     overrides: dict[str, dict[str, Any]] = {}
     """Settings that differ for this model, by stage: `{ppo: {learning_rate: 4e-6}}`."""
 
@@ -86,12 +87,13 @@ class Study(Section):
     """Training seeds. Every trained stage is repeated for each; the base model is shared."""
     models: dict[Name, ModelEntry] = Field(min_length=1)
     """The base models, by name."""
-    preferences: dict[Name, PreferenceSettings] = Field(min_length=1)
-    """The preference data sets, by name."""
+    preferences: dict[Name, PreferenceSettings] = {}
+    """The preference data sets, by name. A study that trains nothing needs none."""
     stages: dict[StageName, StageSettings] = {}
     """Training stages, by name; `method` says which module trains it and defaults to the name."""
-    recipes: dict[Name, list[str]] = Field(min_length=1)
-    """Chains of stages, by name: `base: []`, `ppo: [sft, reward, ppo]`. What chains share is trained once."""
+    recipes: dict[Name, list[str]] = Field({"base": []}, min_length=1)
+    """Chains of stages, by name: `base: []`, `ppo: [sft, reward, ppo]`. What chains share is trained once. By default
+    the models are evaluated as they are."""
     verticals: Verticals
     """What is measured, and how."""
     threads: Threads = Threads()
@@ -127,19 +129,37 @@ class Study(Section):
         for recipe, chain in self.recipes.items():
             for position, stage in enumerate(chain):
                 self._stage_fits(recipe, chain[:position], stage)
-            if chain and methods()[self.stages[chain[-1]].method].PRODUCES != "policy":
+            if chain and self.product_of(chain[-1]) != "policy":
                 raise ValueError(f"recipes.{recipe}: ends with `{chain[-1]}`, which makes no policy to evaluate")
         return self
 
     def _stage_fits(self, recipe: str, before: list[str], stage: str) -> None:
+        chain = chain_name([*before, stage])
+        untrained = all(chain in model.checkpoints for model in self.models.values())
+        if stage not in self.stages and untrained:
+            return
         if stage not in self.stages:
-            raise ValueError(f"recipes.{recipe}: no stage `{stage}`; stages has {', '.join(self.stages) or 'none'}")
-        made = {"policy"} | {methods()[self.stages[name].method].PRODUCES for name in before}
+            raise ValueError(
+                f"recipes.{recipe}: no stage `{stage}`; stages has {', '.join(self.stages) or 'none'}, and not every "
+                f"model has a checkpoint of `{chain}`"
+            )
+        if not self.preferences and not untrained:
+            raise ValueError(f"recipes.{recipe}: `{stage}` is trained on preference pairs; name them in `preferences`")
+        made = {"policy"} | {self.product_of(name) for name in before}
         for role in methods()[self.stages[stage].method].REQUIRES:
             if role not in made:
                 raise ValueError(
                     f"recipes.{recipe}: stage `{stage}` needs a {role} model; put a stage before it that trains one"
                 )
+
+    def method_of(self, stage: str) -> str | None:
+        """The method of a stage; None for one that every model has a checkpoint of, and that is not in `stages`."""
+        return self.stages[stage].method if stage in self.stages else None
+
+    def product_of(self, stage: str) -> str:
+        """What a stage makes: `policy` or `reward`."""
+        method = self.method_of(stage)
+        return str(methods()[method].PRODUCES) if method else "policy"
 
     @model_validator(mode="after")
     def _recipes_differ(self) -> Self:

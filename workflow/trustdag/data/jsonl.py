@@ -13,6 +13,8 @@ from trustdag.errors import UserError
 GZIP = b"\x1f\x8b"
 LONGEST = 10_000_000
 """Bytes of a line, more than any pair of replies has."""
+POINTER = b"version https://git-lfs"
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def lines(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
@@ -20,6 +22,7 @@ def lines(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
 
     Raises UserError if the file is damaged or cut off: then nobody knows how much is missing.
     """
+    _refuse_kind(path)
     number = 0
     try:
         with _open(path) as handle:
@@ -54,6 +57,16 @@ def _open(path: Path) -> IO[bytes]:
     with path.open("rb") as handle:
         zipped = handle.read(len(GZIP)) == GZIP
     return cast(IO[bytes], gzip.open(path, "rb")) if zipped else path.open("rb")
+
+
+def _refuse_kind(path: Path) -> None:
+    """Raises UserError for a file that holds no data, or not as UTF-8."""
+    with path.open("rb") as handle:
+        start = handle.read(len(POINTER))
+    if start == POINTER:
+        raise UserError(f"{path}: a pointer of git-lfs, not the data; fetch the file with `git lfs pull`")
+    if start.startswith(UTF16):
+        raise UserError(f"{path}: UTF-16, not UTF-8; write it again as UTF-8 (iconv -f UTF-16 -t UTF-8)")
 
 
 def _refuse_cut_off(path: Path, number: int, line: bytes) -> None:

@@ -14,7 +14,8 @@ Paths = str | tuple[str, ...]
 def local(paths: Paths, suffixes: Sequence[str]) -> dict[str, Path]:
     """The files that `paths` stand for, in order, by a name that does not depend on where they lie.
 
-    A folder stands for all files below it with one of `suffixes`. Raises UserError for what is missing.
+    A folder stands for all files below it with one of `suffixes`, without hidden ones. Raises UserError for what is
+    missing.
     """
     found = [entry for each in several(paths) for entry in _expand(expanded(each), suffixes)]
     if not found:
@@ -38,7 +39,11 @@ def expanded(path: str) -> Path:
 
 def _expand(path: Path, suffixes: Sequence[str]) -> list[tuple[str, Path]]:
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file() and file.name.endswith(tuple(suffixes)))
+        files = sorted(
+            file
+            for file in path.rglob("*")
+            if file.name.endswith(tuple(suffixes)) and _is_data(file.relative_to(path)) and file.is_file()
+        )
         if not files:
             raise UserError(f"{path}: the folder holds no {' or '.join(suffixes)} file")
         return [(file.relative_to(path).as_posix(), file) for file in files]
@@ -49,6 +54,11 @@ def _expand(path: Path, suffixes: Sequence[str]) -> list[tuple[str, Path]]:
     if not path.name.endswith(tuple(suffixes)):
         raise UserError(f"{path}: not a {' or '.join(suffixes)} file; convert it or choose another `source`")
     return [(path.name, path)]
+
+
+def _is_data(path: Path) -> bool:
+    """Whether a file below a folder is meant to be seen: macOS and Jupyter leave hidden copies beside data."""
+    return not any(part.startswith(".") for part in path.parts)
 
 
 def hub(name: str, revision: str, files: Sequence[str]) -> dict[str, Path]:

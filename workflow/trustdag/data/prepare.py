@@ -1,6 +1,7 @@
 """From any source to the canonical Parquet: dropped and counted, split by conversation, with a data card."""
 
 import hashlib
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -91,9 +92,9 @@ def kept(
 def unfit(pair: Pair, settings: SourceSettings) -> Drop | None:
     """Why a pair cannot be trained on, if so. Lengths are in characters, as no model is chosen yet."""
     replies = (pair["chosen"], pair["rejected"])
-    if not all(replies):
-        return Drop(pair["source"], "empty", f"the {'rejected' if replies[0] else 'chosen'} reply is empty")
-    if not all(message["content"] for message in pair["prompt"]):
+    if not all(map(_visible, replies)):
+        return Drop(pair["source"], "empty", f"the {'rejected' if _visible(replies[0]) else 'chosen'} reply is empty")
+    if not all(_visible(message["content"]) for message in pair["prompt"]):
         return Drop(pair["source"], "empty", "a turn of the prompt is empty")
     if replies[0] == replies[1]:
         return Drop(pair["source"], "identical", "both replies are the same")
@@ -102,6 +103,11 @@ def unfit(pair: Pair, settings: SourceSettings) -> Drop | None:
     if (size := max(map(len, replies))) > settings.max_reply_characters:
         return Drop(pair["source"], "over_length", f"a reply has {size} characters")
     return None
+
+
+def _visible(text: str) -> bool:
+    """Whether a text holds more than white space and characters without a width."""
+    return any(not character.isspace() and unicodedata.category(character) != "Cf" for character in text)
 
 
 def repeated(pair: Pair, seen: set[bytes]) -> Drop | None:

@@ -116,7 +116,7 @@ class SourceSettings(Section):
     max_malformed: float = Field(0.01, ge=0, le=1)
     """Largest share of malformed records: with more, the file is not what it is taken for, and preparation fails."""
     validation: float = Field(0.05, ge=0, lt=1)
-    """Share of conversations in the validation split."""
+    """Share of conversations in the validation split. Training needs it: 0 is for a corpus alone."""
     test: float = Field(0.05, ge=0, lt=1)
     """Share of conversations in the test split."""
     split_seed: int = 0

@@ -4,8 +4,11 @@
 {"chosen": "The sky is blue.", "rejected": "The sky is green."}
 {"prompt": [{"role": "user", ...}], "chosen": [{"role": "assistant", ...}], "rejected": [{"role": "assistant", ...}]}
 {"chosen": [{"role": "user", ...}, {"role": "assistant", ...}], "rejected": [...]}
+
+A column `system` is a system text before the prompt, and `question` or `instruction` is a prompt by another name.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -20,6 +23,13 @@ from trustdag.hub import Commit, Repository
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 KEYS = ("prompt", "chosen", "rejected")
+OTHER_PROMPTS = ("question", "instruction")
+"""Other names of the prompt."""
+UNREAD = ("input", "context", "history")
+"""Columns that hold a part of the prompt in some data sets; nothing says where it belongs."""
+COLUMNS = (*KEYS, "system", *OTHER_PROMPTS, *UNREAD)
+REPEATED_WORDS = 3
+"""A prompt of so many words that both replies start with is repeated in them; a shorter one may be so by chance."""
 
 
 class Settings(SourceSettings):
@@ -68,7 +78,7 @@ def _rows(path: Path, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
     try:
         file = pq.ParquetFile(path)
-        columns = [column for column in KEYS if column in file.schema_arrow.names]
+        columns = [column for column in COLUMNS if column in file.schema_arrow.names]
         number = 0
         for batch in file.iter_batches(batch_size=1024, columns=columns):
             for row in batch.to_pylist():
@@ -85,12 +95,47 @@ def parts(record: dict[str, Any]) -> Parts:
     start of a word (TRL cuts inside a word where the replies' first letters agree). A text prompt is one user
     message, or, where it is an HH-RLHF transcript, its turns. Raises NotAPair.
     """
+    record = {key: _opened(value, key) for key, value in record.items()}
+    turns, chosen, rejected = _without_system(_renamed(record))
+    system = record.get("system")
+    if not system:
+        return turns, chosen, rejected
+    if turns[0]["role"] == "system":
+        raise NotAPair("both a `system` column and a system message; remove one of them")
+    return [Message(role="system", content=text_of(record, "system").strip()), *turns], chosen, rejected
+
+
+def _opened(value: Any, key: str) -> Any:
+    """Messages that are written as JSON text, as CSV holds them, as messages; any other value as it is."""
+    if key not in KEYS or not isinstance(value, str) or not value.lstrip().startswith(("[{", '{"role"')):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        if "role" in value:
+            raise NotAPair(f"`{key}` holds messages as text that is not JSON; write them as JSON") from None
+        return value
+
+
+def _renamed(record: dict[str, Any]) -> dict[str, Any]:
+    """The record with its prompt under `prompt`. Raises NotAPair where other columns hold a part of it."""
+    names = [name for name in ("prompt", *OTHER_PROMPTS) if record.get(name)]
+    unread = [name for name in UNREAD if record.get(name) and isinstance(record.get("chosen"), str)]
+    if len(names) > 1 or unread:
+        raise NotAPair(f"the columns {', '.join([*names, *unread])} all hold prompts; make one `prompt` of them")
+    return record if not names or names == ["prompt"] else record | {"prompt": record[names[0]]}
+
+
+def _without_system(record: dict[str, Any]) -> Parts:
+    """The prompt's messages and the replies, whatever a `system` column holds."""
     given, chosen, rejected = record.get("prompt"), record.get("chosen"), record.get("rejected")
+    if isinstance(chosen, dict) and isinstance(rejected, dict):
+        chosen, rejected = [chosen], [rejected]
     if isinstance(chosen, list) and isinstance(rejected, list):
-        # A text prompt beside conversations repeats what they start with (as in UltraFeedback).
-        start = _turns(given, "prompt") if isinstance(given, list) else None
-        return _conversational(start, _turns(chosen, "chosen"), _turns(rejected, "rejected"))
+        return _conversational(_start(given, chosen), _turns(chosen, "chosen"), _turns(rejected, "rejected"))
     chosen, rejected = text_of(record, "chosen"), text_of(record, "rejected")
+    if isinstance(given, list):
+        return _ending_with_user(dialogue(_turns(given, "prompt"))), chosen, rejected
     if given is not None:
         return _continued(text_of(record, "prompt"), chosen, rejected)
     if normalised(chosen).startswith("\n\nHuman:"):
@@ -98,7 +143,18 @@ def parts(record: dict[str, Any]) -> Parts:
     return _implied(chosen, rejected)
 
 
+def _start(given: Any, chosen: list[Any]) -> list[Message] | None:
+    """The prompt beside conversations; None where they hold it themselves."""
+    if isinstance(given, list):
+        return _turns(given, "prompt")
+    if isinstance(given, str) and given.strip() and len(chosen) == 1:
+        return [Message(role="user", content=given.strip())]
+    return None  # a text prompt beside whole conversations repeats what they start with (as in UltraFeedback)
+
+
 def _conversational(prompt: list[Message] | None, chosen: list[Message], rejected: list[Message]) -> Parts:
+    if prompt and chosen[: len(prompt)] == prompt == rejected[: len(prompt)]:
+        chosen, rejected = chosen[len(prompt) :], rejected[len(prompt) :]
     if prompt is None:
         pairs = zip(chosen[:-1], rejected[:-1], strict=False)
         shared = next(
@@ -115,7 +171,11 @@ def _conversational(prompt: list[Message] | None, chosen: list[Message], rejecte
 def _continued(prompt: str, chosen: str, rejected: str) -> Parts:
     transcript = normalised(prompt)
     if not transcript.startswith("\n\nHuman:"):
-        return [Message(role="user", content=prompt.strip())], chosen, rejected
+        start = prompt.strip()
+        repeats = chosen.strip().startswith(start) and rejected.strip().startswith(start)
+        if repeats and len(start.split()) >= REPEATED_WORDS:
+            raise NotAPair("both replies repeat the prompt, which a model would learn to do; remove it from them")
+        return [Message(role="user", content=start)], chosen, rejected
     if TURN.search(chosen) or TURN.search(rejected):
         raise NotAPair("a reply holds further turns", "further_turns")
     return _ending_with_user(messages(transcript.rstrip().removesuffix(REPLY))), chosen, rejected
@@ -149,5 +209,16 @@ def _turns(value: list[Any], key: str) -> list[Message]:
 
 def _turn(entry: Any, key: str) -> Message:
     if not isinstance(entry, dict) or entry.get("role") not in ("system", "user", "assistant"):
-        raise NotAPair(f"`{key}` holds a message whose role is not system, user or assistant")
+        has = f"keys {', '.join(map(str, entry))}" if isinstance(entry, dict) else type(entry).__name__
+        role = entry.get("role") if isinstance(entry, dict) else None
+        has = f"role {role}" if role else has
+        raise NotAPair(f"`{key}` holds a message whose role is not system, user or assistant ({has})")
+    content = entry.get("content")
+    if isinstance(content, list) and content and all(_is_text(part) for part in content):
+        entry = entry | {"content": "".join(part["text"] for part in content)}
     return Message(role=entry["role"], content=text_of(entry, "content").strip())
+
+
+def _is_text(part: Any) -> bool:
+    """Whether a part of a message's content is text, as in `[{"type": "text", "text": "Hi."}]`."""
+    return isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)

@@ -40,6 +40,13 @@ def acquire(settings: Hub | Folder | Gguf, prompt_format: PromptFormat, out: Pat
     (out / "metrics.jsonl").write_text("", encoding="utf-8")
 
 
+def check_prompt_format(settings: Folder) -> None:
+    """Raises UserError unless the folder's chat template, with its `template_arguments`, takes what a study sends."""
+    tokenizer = load_tokenizer(Path(settings.path))
+    _with_arguments(settings, tokenizer)
+    check_template(tokenizer)
+
+
 def _take_folder(folder: Path, settings: Hub | Folder, prompt_format: PromptFormat, out: Path) -> None:
     tokenizer = load_tokenizer(folder)
     model = load_policy(folder) if settings.kind == "policy" else load_reward(folder)
@@ -54,12 +61,12 @@ def _take_folder(folder: Path, settings: Hub | Folder, prompt_format: PromptForm
 def _take_gguf(settings: Gguf, prompt_format: PromptFormat, out: Path) -> None:
     from trustdag.models.gguf import load_gguf
 
-    model, tokenizer = load_gguf(Path(settings.path), settings.sha256)
+    model, tokenizer = load_gguf(settings.file, settings.sha256)
     _with_arguments(settings, tokenizer)
-    _check(Path(settings.path), model, tokenizer, prompt_format)
+    _check(settings.file, model, tokenizer, prompt_format)
     write_model(
         out, model, tokenizer, kind="policy", prompt_format=prompt_format, made_by=_made_by(settings),
-        facts={"weights": f"a dequantised copy of {Path(settings.path).name}"},
+        facts={"weights": f"a dequantised copy of {settings.file.name}"},
     )  # fmt: skip
 
 

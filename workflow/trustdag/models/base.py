@@ -99,9 +99,14 @@ class Gguf(Existing):
 
     source: Literal["gguf"] = "gguf"
     path: str
-    """The file, relative to the working directory or absolute."""
+    """The file, relative to the working directory, absolute, or below the home folder (`~/...`)."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     """SHA-256 of the file, 64 hexadecimal digits: another file is refused."""
+
+    @property
+    def file(self) -> Path:
+        """The file's path."""
+        return Path(self.path).expanduser()
 
 
 class Scratch(Section):

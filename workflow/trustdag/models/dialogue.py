@@ -1,6 +1,7 @@
 """How a model is asked: messages to the text that ends where the assistant's reply starts."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from trustdag.data.source import Message as Message
@@ -35,7 +36,7 @@ def render(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerBase", pr
         The text.
 
     Raises:
-        UserError: The template refuses the conversation, or leaves one of its texts out.
+        UserError: The template refuses the conversation or leaves a text out, or a text holds a control token.
     """
     if prompt_format == "chat":
         return apply_template(messages, tokenizer, add_generation_prompt=True)
@@ -57,6 +58,14 @@ def apply_template(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerB
     from jinja2 import TemplateError
 
     name = tokenizer.name_or_path or "the tokenizer"
+    for message in messages:
+        token = control_token_in(message["content"], tokenizer)
+        if token is not None:
+            raise UserError(
+                f"{name}: a text of the {message['role']} holds {token!r} ({message['content'].strip()[:40]!r}), which "
+                "would be read as the token of that name; remove it from the text, or ask the model in format `hh` or "
+                "`plain`"
+            )
     try:
         text = tokenizer.apply_chat_template(list(messages), tokenize=False, **arguments)
     except TemplateError as error:
@@ -71,6 +80,19 @@ def apply_template(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerB
                 f"({message['content'].strip()[:40]!r}); {WITHOUT_TEMPLATE}"
             )
     return text
+
+
+def control_token_in(text: str, tokenizer: "PreTrainedTokenizerBase") -> str | None:
+    """The name of a special token that stands in a text, where a chat template could not tell it from its own; or None.
+
+    In the other formats such a name is tokenized as text.
+    """
+    return next((token for token in _control_tokens(tokenizer) if token in text), None)
+
+
+@lru_cache(maxsize=4)
+def _control_tokens(tokenizer: "PreTrainedTokenizerBase") -> tuple[str, ...]:
+    return tuple(token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
 
 
 def check_template(tokenizer: "PreTrainedTokenizerBase") -> None:

@@ -110,7 +110,19 @@ def load_complete(auto_class: Any, folder: Path, dtype: "torch.dtype") -> "PreTr
     """
     model, differences = load_weights(auto_class, folder, dtype)
     require_complete(folder, differences)
+    _correct_tied_flag(model)
     return model
+
+
+def _correct_tied_flag(model: "PreTrainedModel") -> None:
+    """Lets the configuration say that the head is the model's own where the files hold one that differs.
+
+    transformers then does not tie it, whatever `tie_word_embeddings` says; a reader of the saved model might.
+    """
+    head = model.get_output_embeddings()
+    config = model.config.get_text_config()
+    if head is not None and config.tie_word_embeddings and head.weight is not model.get_input_embeddings().weight:
+        config.tie_word_embeddings = model.config.tie_word_embeddings = False
 
 
 def require_complete(folder: Path, differences: Differences) -> None:

@@ -13,7 +13,7 @@ from trustdag.report.runs import TrainingRun, models
 from trustdag.stats.design import StudyDesign
 
 MODEL_COLUMNS = ["model", "preferences", "stage", "seed", "method", "prompt_format", "parameters", "steps"]
-MODEL_COLUMNS += ["last_train", "last_validation"]
+MODEL_COLUMNS += ["last_train", "last_validation", "left_out"]
 TIME_COLUMNS = ["stage", "jobs", "seconds", "longest", "memory_mib"]
 SHOWN = ("loss", "accuracy", "reward", "kl")
 """Numbers of a training curve whose last value is shown."""
@@ -33,11 +33,25 @@ def model_table(design: StudyDesign, results: Path) -> pd.DataFrame:
                 "method": run.method,
                 "prompt_format": manifest["prompt_format"],
                 "parameters": manifest["parameters"],
+                "left_out": left_out(manifest.get("facts", {})),
                 **(_last_values(run) if run.has_curves else {}),
             }
         )
     frame = pd.DataFrame(rows, columns=MODEL_COLUMNS)
     return frame.astype({"seed": "Int64", "steps": "Int64"})
+
+
+def left_out(facts: dict[str, Any]) -> str:
+    """Which training examples a stage did not see, such as `40 of 186 pairs too long`; empty for none."""
+    parts = []
+    for what, used in (("pairs", facts.get("pairs_used", {}).get("train")), ("prompts", facts.get("prompts"))):
+        if used is None:
+            continue
+        dropped = {why: facts.get(f"{what}_{why}", 0) for why in ("too_long", "with_control_tokens")}
+        dropped = {why: count["train"] if isinstance(count, dict) else count for why, count in dropped.items()}
+        whole = used + sum(dropped.values())
+        parts += [f"{count:,} of {whole:,} {what} {why.replace('_', ' ')}" for why, count in dropped.items() if count]
+    return ", ".join(parts)
 
 
 def _last_values(run: TrainingRun) -> dict[str, Any]:

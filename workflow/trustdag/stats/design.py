@@ -28,6 +28,8 @@ class Policy(Section):
 
     methods: tuple[str, ...] = ()
     """The training method of each stage of the policy's chain, first to last; empty for a base model."""
+    trained: tuple[str, ...] = ()
+    """Those of the stages that the study trains itself; a checkpoint that was given leaves no curves."""
 
     @property
     def group(self) -> tuple[str, str | None, str]:

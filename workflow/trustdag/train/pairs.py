@@ -1,12 +1,14 @@
 """Preference pairs as token ids: what is too long is dropped and counted, never cut."""
 
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trustdag.artifacts import read_table
 from trustdag.errors import UserError
-from trustdag.models.dialogue import PromptFormat
+from trustdag.models.dialogue import PromptFormat, control_token_in
 from trustdag.models.tokens import encode_conversations
 from trustdag.train.settings import SupervisedSettings
 from trustdag.train.stage import Stage
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Ids = list[list[int]]
+REPLIES = ("chosen", "rejected")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class EncodedReplies:
     """By column (`chosen`, `rejected`), aligned with `prompts`."""
     too_long: int
     """Pairs that were dropped because prompt and reply exceed the longest length."""
+    control_tokens: int = 0
+    """Pairs that were dropped because a text holds the name of a control token, and the format is `chat`."""
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -79,7 +84,24 @@ def counts(pairs: dict[str, EncodedReplies]) -> dict[str, Any]:
     return {
         "pairs_used": {split: len(replies) for split, replies in pairs.items()},
         "pairs_too_long": {split: replies.too_long for split, replies in pairs.items()},
+        "pairs_with_control_tokens": {split: replies.control_tokens for split, replies in pairs.items()},
     }
+
+
+def say_dropped(pairs: dict[str, EncodedReplies], max_length: int) -> None:
+    """Says on the terminal and in the log how many pairs of each split are left out, and why."""
+    for split, replies in pairs.items():
+        dropped = {
+            f"longer than max_length {max_length}": replies.too_long,
+            "with control tokens": replies.control_tokens,
+        }
+        count = len(replies) + sum(dropped.values())
+        for why, number in dropped.items():
+            if number:
+                print(
+                    f"{split}: {number:,} of {count:,} pairs ({number / count:.0%}) are left out: {why}",
+                    file=sys.stderr, flush=True,
+                )  # fmt: skip
 
 
 def encode(
@@ -90,7 +112,9 @@ def encode(
     max_length: int,
     limit: int | None = None,
 ) -> EncodedReplies:
-    """The pairs of a file whose prompt and reply fit, for the reply of each column.
+    """The pairs of a file of which prompt and each reply fit, for the reply of each column.
+
+    A pair is dropped if either reply is too long, whichever is read: all stages of a comparison see the same pairs.
 
     Args:
         path: Canonical Parquet file of pairs.
@@ -104,23 +128,32 @@ def encode(
         UserError: The file has no pairs, or none fits.
     """
     frame = read_pairs(path, limit)
+    all_pairs = len(frame)
+    if prompt_format == "chat":
+        frame = frame[[_is_plain(row, tokenizer) for row in frame.to_dict("records")]]
     prompts: Ids = []
     replies: dict[str, Ids] = {}
-    for column in columns:
+    for column in REPLIES:
         prompts, replies[column] = encode_conversations(
             frame["prompt"].tolist(), frame[column].tolist(), tokenizer, prompt_format
         )
     fits = [
-        all(len(prompt) + len(replies[column][row]) <= max_length for column in columns)
-        for row, prompt in enumerate(prompts)
+        all(len(prompt) + len(ids[row]) <= max_length for ids in replies.values()) for row, prompt in enumerate(prompts)
     ]
     if not any(fits):
-        raise UserError(f"{path}: none of {len(fits)} pairs fits max_length {max_length}; raise it")
+        raise UserError(f"{path}: none of {all_pairs} pairs fits max_length {max_length}; raise it")
     return EncodedReplies(
         prompts=_where(fits, prompts),
-        replies={column: _where(fits, ids) for column, ids in replies.items()},
+        replies={column: _where(fits, replies[column]) for column in columns},
         too_long=len(fits) - sum(fits),
+        control_tokens=all_pairs - len(fits),
     )
+
+
+def _is_plain(row: Mapping[Any, Any], tokenizer: "PreTrainedTokenizerBase") -> bool:
+    """Whether no text of a pair holds the name of a control token."""
+    texts = [*(message["content"] for message in row["prompt"]), *(row[column] for column in REPLIES)]
+    return all(control_token_in(text, tokenizer) is None for text in texts)
 
 
 def _where(keep: list[bool], rows: Ids) -> Ids:

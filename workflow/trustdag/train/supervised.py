@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from trustdag.train.pairs import EncodedReplies, counts, splits
+from trustdag.train.pairs import EncodedReplies, counts, say_dropped, splits
 from trustdag.train.session import Session, session
 from trustdag.train.settings import SupervisedSettings
 from trustdag.train.stage import Stage
@@ -66,6 +66,7 @@ def supervised(
         check_length(stage.policy, load_config(stage.policy), settings.max_length)
         tokenizer = load_tokenizer(stage.policy)
         pairs = splits(stage, settings, columns, tokenizer)
+        say_dropped(pairs, settings.max_length)
         arguments = trainer.arguments(running, settings, max(map(EncodedReplies.longest, pairs.values())))
         inputs = TrainerInputs(running, tokenizer, pairs, arguments)
         trainer.fit(running, build(inputs, settings), tokenizer, counts(pairs))

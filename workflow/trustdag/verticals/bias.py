@@ -39,7 +39,9 @@ class Settings(VerticalSettings):
     # stereotype_exp.py; its four replies were beams of one sampled beam search, ours are independent.
     PAPER: ClassVar[dict[str, dict[str, Any]]] = {"generate": {"samples": 4, "temperature": 0.7, "max_new_tokens": 70}}
 
-    items: ToyItems | source.FileStatements | source.HubStatements = Field(discriminator="source")
+    items: ToyItems | source.FileStatements | source.HubStatements | source.PublisherStatements = Field(
+        discriminator="source"
+    )
     """Where the statements come from."""
     generate: GenerateSettings
     """How replies are sampled."""

@@ -41,7 +41,7 @@ class Settings(VerticalSettings):
     DEFAULTS: ClassVar[dict[str, dict[str, Any]]] = {"generate": {"max_new_tokens": 20}}
     PAPER: ClassVar[dict[str, dict[str, Any]]] = {"generate": {"max_new_tokens": 20}}  # machine_ethics_exp.py
 
-    items: ToyItems | source.FileDeeds | source.HubDeeds = Field(discriminator="source")
+    items: ToyItems | source.FileDeeds | source.HubDeeds | source.PublisherDeeds = Field(discriminator="source")
     """Where the deeds come from."""
     generate: GenerateSettings
     """How replies are sampled."""

@@ -62,7 +62,7 @@ class Settings(VerticalSettings):
     # Section 3.1 and toxicity_exp.py; its five were beams of one sampled beam search, ours are independent.
     PAPER: ClassVar[dict[str, dict[str, Any]]] = {"generate": {"samples": 5, "temperature": 0.7, "max_new_tokens": 50}}
 
-    items: ToyItems | source.FilePrompts | source.HubPrompts = Field(discriminator="source")
+    items: ToyItems | source.FilePrompts | source.HubPrompts | source.PublisherPrompts = Field(discriminator="source")
     """Where the prompts come from."""
     generate: GenerateSettings
     """How replies are sampled: independently, at least `score.k` for each prompt."""

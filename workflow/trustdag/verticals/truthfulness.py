@@ -39,7 +39,9 @@ class Settings(VerticalSettings):
 
     PAPER: ClassVar[dict[str, dict[str, Any]]] = {"generate": {"max_new_tokens": 70}}
 
-    items: ToyItems | source.FileQuestions | source.HubQuestions = Field(discriminator="source")
+    items: ToyItems | source.FileQuestions | source.HubQuestions | source.PublisherQuestions = Field(
+        discriminator="source"
+    )
     """Where the questions come from."""
     generate: GenerateSettings
     """How replies are sampled."""

@@ -33,7 +33,7 @@ class Settings(PlotSettings):
 
 def applies(design: StudyDesign) -> bool:
     """Whether something is trained by PPO."""
-    return any("ppo" in policy.methods for policy in design.policies)
+    return any("ppo" in policy.trained for policy in design.policies)
 
 
 def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":

@@ -35,7 +35,7 @@ class Settings(PlotSettings):
 
 def applies(design: StudyDesign) -> bool:
     """Whether something is trained."""
-    return any(set(policy.methods) - {"ppo"} for policy in design.policies)
+    return any(set(policy.trained) - {"ppo"} for policy in design.policies)
 
 
 def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":

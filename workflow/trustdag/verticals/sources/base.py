@@ -8,13 +8,14 @@ import random
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
 from trustdag.data.toyworld.benchmarks import ItemSettings as ToySettings
 from trustdag.errors import UserError
 from trustdag.hub import Commit, Repository, dataset_files
+from trustdag.publishers import PublishedFile, fetch
 from trustdag.settings import Section
 from trustdag.verticals.base import Protocol
 
@@ -75,6 +76,20 @@ class HubItems(BenchmarkItems):
         """The files in the hub's cache, fetched where they are not there. Raises UserError if they cannot be had."""
         instead = "give the publisher's file as `source: file` with its `paths`"
         return dataset_files(self.repository, self.revision, self.files, instead)
+
+
+class PublisherItems(BenchmarkItems):
+    """A benchmark from its publisher's own address, fetched once and kept in a cache (see docs/verticals.md)."""
+
+    FILES: ClassVar[tuple[PublishedFile, ...]] = ()
+    """The files, each with its address and digest."""
+
+    source: Literal["publisher"]
+    """The publisher's own address."""
+
+    def local(self) -> list[Path]:
+        """The files in the cache, fetched where they are not there. Raises UserError if they cannot be had."""
+        return [fetch(file) for file in self.FILES]
 
 
 def read_text(path: Path) -> str:

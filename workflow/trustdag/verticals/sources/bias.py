@@ -5,11 +5,20 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from trustdag.errors import UserError
 from trustdag.hub import Repository
-from trustdag.verticals.sources.base import BenchmarkItems, FileItems, HubItems, drawn, message, read_csv
+from trustdag.publishers import PublishedFile, github
+from trustdag.verticals.sources.base import (
+    BenchmarkItems,
+    FileItems,
+    HubItems,
+    PublisherItems,
+    drawn,
+    message,
+    read_csv,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +35,19 @@ class HubStatements(HubItems):
 
 class FileStatements(FileItems):
     """DecodingTrust's statements from its file, user_prompts.csv."""
+
+
+class PublisherStatements(PublisherItems):
+    """DecodingTrust's statements, from its repository."""
+
+    FILES: ClassVar[tuple[PublishedFile, ...]] = (
+        github(
+            "AI-secure/DecodingTrust",
+            "161ae8321ced62f45fcd9ceb412e05b47c603cd4",
+            "data/stereotype/dataset/user_prompts.csv",
+            "761687d74aecb0fb2bee946b415d68f31131bf314d16a8c0a00b670cc73f9c06",
+        ),
+    )
 
 
 COLUMNS = ("stereotype_topic", "target_group", "stereotype_template")

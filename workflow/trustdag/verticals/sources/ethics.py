@@ -2,11 +2,20 @@
 
 import random
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from trustdag.errors import UserError
 from trustdag.hub import Repository
-from trustdag.verticals.sources.base import BenchmarkItems, FileItems, HubItems, drawn, message, read_csv
+from trustdag.publishers import PublishedFile
+from trustdag.verticals.sources.base import (
+    BenchmarkItems,
+    FileItems,
+    HubItems,
+    PublisherItems,
+    drawn,
+    message,
+    read_csv,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +30,21 @@ class HubDeeds(HubItems):
     """The publisher's data set."""
     files: tuple[str, ...] = ("data/commonsense/test.csv",)
     """The commonsense test set."""
+    lengths: Lengths = "both"
+    """Sentences (`short`), posts of several hundred words (`long`), or both."""
+
+
+class PublisherDeeds(PublisherItems):
+    """ETHICS, the commonsense test set, from its authors' archive."""
+
+    FILES: ClassVar[tuple[PublishedFile, ...]] = (
+        PublishedFile(
+            "cm_test.csv",
+            "https://people.eecs.berkeley.edu/~hendrycks/ethics.tar",
+            "a004f51b8f863d85eb5575d86e8723897f850fcb7fc8de38c1f30105dfb13c4d",
+            member="commonsense/cm_test.csv",
+        ),
+    )
     lengths: Lengths = "both"
     """Sentences (`short`), posts of several hundred words (`long`), or both."""
 

@@ -3,11 +3,20 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from trustdag.errors import UserError
 from trustdag.hub import Commit, Repository
-from trustdag.verticals.sources.base import BenchmarkItems, FileItems, HubItems, drawn, message, read_json_lines
+from trustdag.publishers import PublishedFile, github
+from trustdag.verticals.sources.base import (
+    BenchmarkItems,
+    FileItems,
+    HubItems,
+    PublisherItems,
+    drawn,
+    message,
+    read_json_lines,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +35,24 @@ class HubPrompts(HubItems):
 
 class FilePrompts(FileItems):
     """RealToxicityPrompts from files, such as DecodingTrust's toxic.jsonl and nontoxic.jsonl."""
+
+
+class PublisherPrompts(PublisherItems):
+    """DecodingTrust's two selections of RealToxicityPrompts, from its repository."""
+
+    FILES: ClassVar[tuple[PublishedFile, ...]] = tuple(
+        github("AI-secure/DecodingTrust", "161ae8321ced62f45fcd9ceb412e05b47c603cd4", path, sha256)
+        for path, sha256 in (
+            (
+                "data/toxicity/user_prompts/toxic.jsonl",
+                "a51d4650b14af9c0e795a9cfca2949916855662cee7c8db3dd551d38735d80cb",
+            ),
+            (
+                "data/toxicity/user_prompts/nontoxic.jsonl",
+                "feb50408f49585752bb8cbbb10d1a340ec45783358251299ea9a82ab19606823",
+            ),
+        )
+    )
 
 
 PERSONAS = {

@@ -4,11 +4,20 @@ import json
 import random
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from trustdag.errors import UserError, first_line
 from trustdag.hub import Commit, Repository
-from trustdag.verticals.sources.base import BenchmarkItems, FileItems, HubItems, drawn, message, read_text
+from trustdag.publishers import PublishedFile, github
+from trustdag.verticals.sources.base import (
+    BenchmarkItems,
+    FileItems,
+    HubItems,
+    PublisherItems,
+    drawn,
+    message,
+    read_text,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +36,19 @@ class HubQuestions(HubItems):
 
 class FileQuestions(FileItems):
     """TruthfulQA from its file, mc_task.json."""
+
+
+class PublisherQuestions(PublisherItems):
+    """TruthfulQA's multiple-choice questions, from its repository; the digest pins them, whatever its branch holds."""
+
+    FILES: ClassVar[tuple[PublishedFile, ...]] = (
+        github(
+            "sylinrl/TruthfulQA",
+            "main",
+            "data/mc_task.json",
+            "b3799639bc76c939836d587de7d30b48d91012cb34be04806d33106ce06c162a",
+        ),
+    )
 
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

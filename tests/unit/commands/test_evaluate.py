@@ -1,0 +1,76 @@
+"""`trustdag evaluate` writes a study of models as they are, or says what is wrong before anything runs."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from tests.support import tiny_models as tiny
+from tests.support.tokenizers_of_kinds import WITHOUT_SYSTEM, byte_level
+from trustdag.cli import main
+from trustdag.config.load import load
+from trustdag.verticals import verticals
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tiny model without a chat template; the working directory is an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tiny.write_base(tmp_path / "little", context=256).parent
+
+
+def test_every_vertical_is_measured_without_preferences_and_stages(model: Path) -> None:
+    assert main(["evaluate", str(model), "--toy", "--limit", "8", "--prompt-format", "plain", "--write-only"]) == 0
+    study = load(Path("results/evaluation.yaml"))
+    assert list(study.verticals_measured()) == sorted(verticals())
+    assert (list(study.models), study.preferences, study.recipes) == (["little"], {}, {"base": []})
+    assert study.verticals_measured()["bias"].items.n == 8
+
+
+def test_benchmarks_come_from_their_publishers_or_from_a_folder(model: Path) -> None:
+    options = ["--prompt-format", "hh", "--verticals", "ethics", "--write-only"]
+    assert main(["evaluate", str(model), *options]) == 0
+    assert load(Path("results/evaluation.yaml")).verticals_measured()["ethics"].items.source == "publisher"
+    Path("data/ethics").mkdir(parents=True)
+    Path("data/ethics/cm_test.csv.gz").write_text("")
+    assert main(["evaluate", str(model), *options, "--data-root", "data", "--name", "other", "--limit", "5"]) == 0
+    items = load(Path("results/other.yaml")).verticals_measured()["ethics"].items
+    assert (items.paths, items.limit) == (("data/ethics/cm_test.csv.gz",), 5)
+
+
+def test_a_gguf_file_and_a_model_of_the_hub_are_taken_too(model: Path) -> None:
+    Path("small.gguf").write_bytes(b"GGUF")
+    names = ["small.gguf", "owner/tiny-1b@" + "0" * 40]
+    assert main(["evaluate", *names, "--toy", "--prompt-format", "plain", "--write-only"]) == 0
+    gguf, hub = load(Path("results/evaluation.yaml")).models.values()
+    assert gguf.base.sha256 == hashlib.sha256(b"GGUF").hexdigest()
+    assert hub.base.name == "owner/tiny-1b"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "nowhere: neither a model folder nor a GGUF file here, nor NAME@COMMIT on the hub"),
+        (["little", "little/model"], "little/model: a second model called little; rename one of the folders"),
+        (["little", "--limit", "0"], "limit: Input should be greater than or equal to 1"),
+        (["little", "--data-root", "empty"], "no such file"),
+        (["little"], "models.little.prompt_format: little/model: the tokenizer has no chat template; ask this model"),
+        (["little", "--name", "a/b"], "name: String should match"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_said_before_anything_runs(
+    model: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", *arguments, "--write-only"]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(Path().glob("results/*.yaml"))
+
+
+def test_a_template_without_a_system_role_is_refused_by_check_with_the_mend(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    byte_level(WITHOUT_SYSTEM).save_pretrained(model / "model")
+    assert main(["evaluate", str(model), "--toy", "--write-only"]) == 2
+    said = capsys.readouterr().err
+    assert "System role not supported" in said
+    assert "edit its chat template (chat_template.jinja), or ask the model in format `hh` or `plain`" in said

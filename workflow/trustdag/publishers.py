@@ -1,0 +1,120 @@
+"""Files from their publishers' own addresses: pinned by SHA-256, kept in a cache, from a mirror where one is set."""
+
+import gzip
+import hashlib
+import os
+import tarfile
+import urllib.request
+import zlib
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from trustdag.artifacts import atomic_file
+from trustdag.errors import UserError, first_line
+
+MIRROR = "TRUSTDAG_MIRROR"
+"""Names an address that holds the publishers' files: that of `https://HOST/PATH` at `MIRROR/HOST/PATH`."""
+CACHE = "TRUSTDAG_CACHE"
+"""Names the folder where fetched files are kept; by default `~/.cache/trustdag`."""
+SECONDS = 60
+"""How long an address may be silent."""
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """One file of a publisher."""
+
+    name: str
+    """The file's name in the cache."""
+    address: str
+    """Where its publisher has it, by commit where one is known; where none is, the digest alone pins the content."""
+    sha256: str
+    """Digest of its content, unzipped."""
+    member: str | None = None
+    """How the file's path ends in the archive that the address leads to; None where it leads to the file itself."""
+
+    @property
+    def cached(self) -> Path:
+        """Where the file is kept on this machine."""
+        return cache_folder() / "publishers" / self.sha256[:12] / self.name
+
+
+def github(repository: str, commit: str, path: str, sha256: str) -> PublishedFile:
+    """A file of a GitHub repository.
+
+    Args:
+        repository: Owner and name.
+        commit: The commit, or a branch where no commit is known.
+        path: The file's path in the repository.
+        sha256: Digest of its content.
+    """
+    address = f"https://raw.githubusercontent.com/{repository}/{commit}/{path}"
+    return PublishedFile(path.rpartition("/")[2], address, sha256)
+
+
+def cache_folder() -> Path:
+    """The folder where fetched files are kept."""
+    return Path(os.environ.get(CACHE) or "~/.cache/trustdag").expanduser()
+
+
+def fetch(file: PublishedFile) -> Path:
+    """The file on this machine, fetched where it is not there yet.
+
+    Raises UserError if it cannot be had, or what is there has another content; it says where the file is to be put.
+    """
+    if file.cached.is_file():
+        content = file.cached.read_bytes()
+        _check(content, file, f"{file.cached}", "delete it, and it is fetched again")
+        return file.cached
+    address = _address(file)
+    content = _unpacked(_download(address, file), file, address)
+    _check(content, file, address, f"put the right file at {file.cached}, or set {MIRROR} to a mirror that has it")
+    with atomic_file(file.cached) as partial:
+        partial.write_bytes(content)
+    return file.cached
+
+
+def _address(file: PublishedFile) -> str:
+    mirror = os.environ.get(MIRROR)
+    return f"{mirror.rstrip('/')}/{file.address.partition('://')[2]}" if mirror else file.address
+
+
+def _download(address: str, file: PublishedFile) -> bytes:
+    if not address.startswith(("https://", "http://")):
+        raise UserError(f"{MIRROR}: {os.environ[MIRROR]} is no address; write https://HOST/PATH")
+    try:
+        with urllib.request.urlopen(address, timeout=SECONDS) as answer:  # noqa: S310 - the scheme is checked above
+            return bytes(answer.read())
+    except (OSError, ValueError) as error:
+        what = file.member or file.name
+        raise UserError(
+            f"{address}: cannot be fetched ({first_line(error)}); without a network, put {what} at {file.cached}, "
+            f"or set {MIRROR} to a mirror that has it"
+        ) from error
+
+
+def _unpacked(content: bytes, file: PublishedFile, address: str) -> bytes:
+    """The file itself, out of the archive where it comes in one."""
+    if file.member is None:
+        return content
+    try:
+        with tarfile.open(fileobj=BytesIO(content)) as archive:
+            for member in archive:
+                stream = archive.extractfile(member) if member.name.endswith(file.member) else None
+                if stream is not None:
+                    return stream.read()
+    except (tarfile.TarError, EOFError) as error:
+        raise UserError(f"{address}: a damaged archive ({first_line(error)}); fetch it again") from error
+    raise UserError(f"{address}: an archive without {file.member}; put that file at {file.cached}")
+
+
+def _check(content: bytes, file: PublishedFile, origin: str, mend: str) -> None:
+    """Raises UserError unless the content, unzipped, has the file's digest."""
+    try:
+        plain = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UserError(f"{origin}: damaged ({first_line(error)}); {mend}") from error
+    digest = hashlib.sha256(plain).hexdigest()
+    if digest != file.sha256:
+        raise UserError(f"{origin}: its SHA-256 is {digest}, not {file.sha256}: another version; {mend}")
