@@ -23,12 +23,12 @@ def use_twice_differentiable(model: PreTrainedModel) -> None:
 
 
 def attend(
-    module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+    _module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, None]:
     """Attention of query (rows, heads, T, width) to key and value (rows, heads, S, width).
 
     Args:
-        module: The attention layer; not read.
+        _module: The attention layer; not read.
         query: What attends.
         key: What is attended to.
         value: What is summed.

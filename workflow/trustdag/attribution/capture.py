@@ -1,7 +1,7 @@
 """Gradients of single examples from one batched backward pass.
 
-A linear layer's gradient for one example is the sum over its tokens of (output gradient) x (input), so the inputs of the
-forward pass and the output gradients of one backward pass over a whole batch give the gradients of all of its examples
+A linear layer's gradient for one example is the sum over its tokens of (output gradient) x (input). So the inputs of
+the forward pass and the output gradients of one backward pass over a batch give the gradients of all of its examples
 (Goodfellow 2015, arXiv 1510.01799). The same holds for embeddings and layer norms. Imports torch.
 """
 
@@ -92,7 +92,7 @@ class Capture:
             inputs, gradients = self._inputs.pop(layer.name), self._gradients.pop(layer.name, None)
             if gradients is None:
                 width = getattr(layer.module, "out_features", getattr(layer.module, "embedding_dim", inputs.shape[-1]))
-                gradients = torch.zeros(*inputs.shape[:2], width, dtype=next(layer.module.parameters()).dtype)
+                gradients = torch.zeros(*inputs.shape[:2], width).to(next(layer.module.parameters()))
             traces.append(LayerTrace(layer, inputs, gradients))
         return traces
 

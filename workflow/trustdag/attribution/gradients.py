@@ -1,7 +1,7 @@
 """Gradients of single examples in blocks: what every method works on. Imports torch."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -61,7 +61,7 @@ class Gradients:
     """The loss (examples,) of each example of a batch."""
     curvature: Callable[[Any, Batch, torch.Generator], Tensor]
     """See `Objective.curvature`."""
-    view: View = FullView()
+    view: View = field(default_factory=FullView)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -80,7 +80,7 @@ class Gradients:
 
     def curvature_traces(self, seed: int = 0) -> Iterator[list[LayerTrace]]:
         """What layers meet, by example, for the gradients whose outer products make the Gauss-Newton matrix."""
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator(next(self.model.parameters()).device).manual_seed(seed)
         yield from (traces for _, traces in self._passes(lambda model, batch: self.curvature(model, batch, generator)))
 
     def _passes(self, values: Callable[[Any, Batch], Tensor]) -> Iterator[tuple[Batch, list[LayerTrace]]]:

@@ -87,7 +87,7 @@ class PairObjective(Objective):
         bend = torch.autograd.grad(slope.sum(), free, allow_unused=True)[0] if slope.requires_grad else None
         if bend is None or not bend.any():
             raise UserError("attribution: the loss has no curvature, which this method needs; take `dot` or `datainf`")
-        signs = torch.randint(0, 2, outputs.shape, generator=generator).to(outputs) * 2 - 1
+        signs = torch.randint(0, 2, outputs.shape, generator=generator, device=generator.device).to(outputs) * 2 - 1
         return (outputs * bend.clamp(min=0).sqrt() * signs).sum(1)
 
 

@@ -1,8 +1,8 @@
 """A stage's training once more, step by step, in plain torch: what TracIn and exact differentiation follow.
 
-The order of examples, learning rates, clipping and AdamW are those of the stage's trainer: `check` refuses a replay that
-does not end at the trained weights. Only training of all weights by AdamW without weight decay is replayed. Imports
-torch.
+The order of examples, learning rates, clipping and AdamW are those of the stage's trainer: `check` refuses a replay
+that does not end at the trained weights. Only training of all weights by AdamW without weight decay is replayed.
+Imports torch.
 """
 
 from collections.abc import Iterator

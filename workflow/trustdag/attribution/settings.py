@@ -14,7 +14,7 @@ class MethodSettings(Section):
     """How influence is computed."""
 
     method: MethodName = "ekfac"
-    """Dot product, cosine, TracIn, DataInf, EK-FAC, projected, or exact differentiation of the training (`unrolled`)."""
+    """How influence is computed; docs/attribution.md compares the methods."""
     gradients: Literal["full", "lora"] = "full"
     """Gradients of the weights themselves, or of low-rank adapters that hold what the stage changed."""
     rank: int = Field(4, ge=1)

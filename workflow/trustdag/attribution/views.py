@@ -19,8 +19,8 @@ from trustdag.errors import UserError
 class LoraView:
     """The gradients of the two factors of a low-rank adapter of each linear layer, W = W0 + B A.
 
-    The factors are those of the change that the stage made: the first singular vectors of the trained weights less those
-    that it started from. So they exist for a stage that trained all weights too, as the paper has them.
+    The factors are those of the change that the stage made: the first singular vectors of the trained weights less
+    those that it started from. So they exist for a stage that trained all weights too, as the paper has them.
     """
 
     factors: dict[str, tuple[Tensor, Tensor]]

@@ -27,6 +27,8 @@ class EncodedReplies:
     """By column (`chosen`, `rejected`), aligned with `prompts`."""
     too_long: int
     """Pairs that were dropped because prompt and reply exceed the longest length."""
+    rows: list[int]
+    """The pairs' rows in their file."""
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -113,6 +115,7 @@ def encode(
         prompts=_where(fits, prompts),
         replies={column: _where(fits, ids) for column, ids in replies.items()},
         too_long=len(fits) - sum(fits),
+        rows=[row for row, kept in enumerate(fits) if kept],
     )
 
 

@@ -1,7 +1,7 @@
 """EK-FAC: influence with the curvature of each linear layer in a Kronecker-factored eigenbasis.
 
-George et al. 2018 (arXiv 1806.03884); for influence Grosse et al. 2023 (arXiv 2308.03296). The eigenvectors are those of
-the inputs' and of the output gradients' second moments over tokens; the eigenvalues are the mean squares of the
+George et al. 2018 (arXiv 1806.03884); for influence Grosse et al. 2023 (arXiv 2308.03296). The eigenvectors are those
+of the inputs' and of the output gradients' second moments over tokens; the eigenvalues are the mean squares of the
 gradients in that basis. Layers that are not linear have the mean squares of their gradients as a diagonal curvature.
 """
 
