@@ -16,7 +16,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -102,12 +102,12 @@ def head(examples: Examples, count: int) -> Examples:
     return Examples(examples.prompts[:count], tuple(replies[:count] for replies in examples.replies), reference)
 
 
-def scores(world: World) -> dict[str, dict[str, np.ndarray]]:
-    """By method and vertical, the score of each pair."""
+def scores(world: World, methods: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
+    """By method and vertical, the score of each pair; the baselines stand beside the methods."""
     subject, found = world.subject, {}
     measured = world.measure()
-    for name in METHODS:
-        wanted = VerticalAttribution(method=name, groups=2)
+    for name in methods:
+        wanted = VerticalAttribution.model_validate({"method": name, "groups": 2})
         queries = []
         for vertical, query in measured.items():
             items = world.sources[vertical].items
@@ -185,6 +185,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True, help="the study's configuration")
     parser.add_argument("--policy", default="toy/crowd/sft-dpo/seed0", help="the policy whose last stage is retrained")
     parser.add_argument("--verticals", nargs="+", default=["bias", "truthfulness", "ethics"])
+    parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
     parser.add_argument("--pairs", type=int, default=1500)
     parser.add_argument("--subsets", type=int, default=30)
     parser.add_argument("--out", type=Path, required=True, help="folder for lds.csv and the retrainings")
@@ -192,7 +193,7 @@ def main() -> None:
     asked = {name: VerticalAttribution() for name in arguments.verticals}
     task = attribution_task(load(arguments.config), ModelId.parse(arguments.policy), asked)
     world = world_of(task, Results(str(arguments.results)), arguments.pairs)
-    found = scores(world)
+    found = scores(world, arguments.methods)
     arguments.out.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     with (arguments.out / "retrainings.jsonl").open("w", encoding="utf-8") as file:
