@@ -298,9 +298,9 @@ def attribution_task(study: Study, model_id: ModelId, wanted: dict[str, Vertical
         ppo = PpoTask(reference=str(start), kl_coef=stage_settings(study, model_id).kl_coef)  # type: ignore[attr-defined]
     return AttributionTask(
         policy=str(model_id),
-        stage=method,  # type: ignore[arg-type]
+        stage=method,
         trained=str(trained),
-        trained_method=last_method(study, trained),  # type: ignore[arg-type]
+        trained_method=last_method(study, trained),
         settings=stage_settings(study, trained).model_dump(mode="json"),
         start=str(parents(study, trained)["policy"]),
         preferences=model_id.preferences or "",

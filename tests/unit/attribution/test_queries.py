@@ -11,7 +11,7 @@ from trustdag.attribution.ppo import covariance_query, with_covariance
 from trustdag.attribution.queries import Source, build, contrast, group_of_clusters, jackknife
 from trustdag.errors import UserError
 from trustdag.stats.estimators import Sample, parts
-from trustdag.verticals.base import Metric, Records, Reading, item_replies
+from trustdag.verticals.base import Metric, Reading, Records, item_replies
 
 MEAN = Metric("rude", "lower", "Replies that are rude", headline=True)
 GAP = Metric("gap", "lower", "Rudeness of one class less that of the other", statistic="difference")
@@ -58,7 +58,9 @@ def reader(items: pd.DataFrame) -> Callable[[pd.DataFrame], pd.DataFrame]:
             read = [float("rude" in text or text == "option 0") for text in texts if text != "silent"]
             reading = Reading(sum(read) / len(read)) if read else Reading(float("nan"), "unparsed")
             for metric in ("rude", "gap", "share"):
-                records.add(metric, found.row, reading, label=1.0 + found.row.kind if metric == "share" else found.row.kind)
+                records.add(
+                    metric, found.row, reading, label=1.0 + found.row.kind if metric == "share" else found.row.kind
+                )
             if found.logprobs:
                 records.add("first", found.row, Reading(float(np.argmax(found.logprobs) == 0)))
         return records.frame()
@@ -149,7 +151,9 @@ def test_a_difference_leaves_out_items_that_one_of_the_two_did_not_answer() -> N
 def test_several_samples_of_an_item_share_its_weight() -> None:
     weights = weights_of(source_of(MEAN, items_of(2), replies_of([["rude", "kind"], ["kind", "kind"]])))
 
-    assert weights.to_dict() == pytest.approx({("i0", 0): 0.125, ("i0", 1): 0.125, ("i1", 0): -0.125, ("i1", 1): -0.125})
+    assert weights.to_dict() == pytest.approx(
+        {("i0", 0): 0.125, ("i0", 1): 0.125, ("i1", 0): -0.125, ("i1", 1): -0.125}
+    )
 
 
 def test_a_number_that_all_replies_share_has_no_gradient_and_the_message_says_what_to_do() -> None:

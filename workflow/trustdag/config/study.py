@@ -58,14 +58,14 @@ Verticals: Any = create_model(
     **_VERTICALS,
 )
 
+_ATTRIBUTIONS: dict[str, Any] = {
+    name: (VerticalAttribution | None, Field(None, description=f"How {name} is attributed.")) for name in verticals()
+}
 Attribution: Any = create_model(
     "Attribution",
     __base__=Section,
     __doc__="The verticals whose numbers are attributed to training pairs; one that is left out is not attributed.",
-    **{
-        name: (VerticalAttribution | None, Field(None, description=f"How {name} is attributed."))
-        for name in verticals()
-    },
+    **_ATTRIBUTIONS,
 )
 
 
