@@ -238,7 +238,7 @@ def test_ppos_weights_are_the_covariance_within_each_item_over_beta() -> None:
     ordered = query.texts.sort_values(["item", "sample"])
     change = float(ordered["weight"].to_numpy() @ rewards)
     # Then it is the mean over items of the sample covariance of deviations within each item, over beta.
-    # A value's influence deviates from the mean over both items of the same sample, which rewards of one item do not move.
+    # A value's influence deviates from the mean over both items of the same sample.
     expected = 0.0
     values = np.array([[1, 0, 0], [1, 1, 0]], float)
     for own, reward in zip(values, rewards.reshape(2, 3), strict=True):
@@ -250,7 +250,10 @@ def test_ppos_weights_are_the_covariance_within_each_item_over_beta() -> None:
     )
 
 
-@pytest.mark.parametrize(("beta", "texts", "message"), [(0.0, ["rude", "kind"], "kl_coef is 0"), (1.0, ["kind", "kind"], "no reward could move it")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("beta", "texts", "message"),
+    [(0.0, ["rude", "kind"], "kl_coef is 0"), (1.0, ["kind", "kind"], "no reward could move it")],
+)
 def test_ppo_without_penalty_or_without_difference_is_refused(beta: float, texts: list[str], message: str) -> None:
     source = source_of(MEAN, items_of(2), replies_of([texts, texts]))
 

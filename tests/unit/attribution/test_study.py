@@ -89,7 +89,7 @@ def test_a_pruned_set_has_a_control_and_hangs_on_the_attribution() -> None:
 @pytest.mark.parametrize(
     ("attribution", "message"),
     [
-        ({"bias": {"stages": ["dpo"], "metric": "nothing"}}, r"attribution.bias.metric: no metric `nothing`; there are agr"),
+        ({"bias": {"stages": ["dpo"], "metric": "nothing"}}, r"bias.metric: no metric `nothing`; there are agr"),
         ({"bias": {"stages": ["grpo"]}}, r"attribution.bias.stages"),
         ({"bias": {"stages": ["dpo", "dpo"]}}, r"attribution.bias: .*every stage may stand once"),
         ({"bias": {"method": "unrolled", "gradients": "lora"}}, r"`lora` does not go with `method: unrolled`"),
@@ -102,9 +102,9 @@ def test_what_cannot_be_attributed_is_refused_in_a_line(attribution: dict[str, A
 
 
 def test_a_vertical_that_is_not_measured_and_a_stage_that_nothing_ends_with_are_refused() -> None:
-    with pytest.raises(UserError, match="attribution.bias: this study does not measure bias"):
+    with pytest.raises(UserError, match=r"attribution.bias: this study does not measure bias"):
         study(verticals={"ethics": {"items": {"source": "toy", "n": 24}}}, attribution={"bias": {}})
-    with pytest.raises(UserError, match="attribution.bias.stages: no recipe ends with a stage of method `ppo`"):
+    with pytest.raises(UserError, match=r"attribution.bias.stages: no recipe ends with a stage of method `ppo`"):
         study(recipes={"dpo": ["sft", "dpo"]}, attribution={"bias": {"stages": ["ppo"]}})
 
 

@@ -66,8 +66,13 @@ def test_subsets_of_two_seeds_differ_and_of_one_are_equal(parent: Path, tmp_path
 
 @pytest.mark.parametrize(
     ("direction", "toward", "dropped"),
-    [("lower", "worse", "highest"), ("higher", "worse", "lowest"), ("lower", "better", "lowest"), ("higher", "better", "highest")],
-)  # fmt: skip
+    [
+        ("lower", "worse", "highest"),
+        ("higher", "worse", "lowest"),
+        ("lower", "better", "lowest"),
+        ("higher", "better", "highest"),
+    ],
+)
 def test_pruning_drops_the_pairs_that_pushed_the_wanted_way(
     parent: Path, tmp_path: Path, direction: str, toward: str, dropped: str
 ) -> None:
