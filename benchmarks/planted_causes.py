@@ -4,8 +4,8 @@
 
 A pair is planted for a trait if the judge's weight on it decided: with the weight at 0 the other reply has the higher
 score. For each attributed vertical of a finished study the scores of planted pairs are ranked against those of all
-other pairs, per trait, with DeLong's 95 % interval. A vertical that the trait moves must show an area far from .5 (above
-it where the trait raises the number, below it where it lowers it); one that it does not move must be near .5.
+other pairs, per trait, with DeLong's 95 % interval. A vertical that the trait moves must show an area far from .5
+(above it where the trait raises the number, below it where it lowers it); one that it does not move must be near .5.
 """
 
 import argparse

@@ -18,12 +18,14 @@ def attribution_inputs(wildcards):
         "digests": [FILES.items_digest(vertical) for vertical in task.verticals],
         "tables": [ancient(FILES.items(vertical)) for vertical in task.verticals],
         "replies": [
-            FILES.replies(task.policy, vertical) for vertical in task.verticals
+            FILES.replies(policy, vertical)
+            for vertical in task.verticals
+            for policy in dag.policies_of_task(task, vertical)
         ],
         "records": [
             FILES.records(policy, vertical)
-            for vertical, asked in task.verticals.items()
-            for policy in filter(None, [task.policy, asked.reference])
+            for vertical in task.verticals
+            for policy in dag.policies_of_task(task, vertical)
         ],
     }
 

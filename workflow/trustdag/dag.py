@@ -317,6 +317,12 @@ def models_of_task(task: AttributionTask) -> list[ModelId]:
     return [ModelId.parse(name) for name in dict.fromkeys(names)]
 
 
+def policies_of_task(task: AttributionTask, vertical: str) -> list[str]:
+    """The policies whose replies and records of a vertical a job of attribution reads."""
+    names = [task.policy, task.verticals[vertical].reference, task.ppo.reference if task.ppo else None]
+    return [name for name in dict.fromkeys(names) if name is not None]
+
+
 def pruned_by(study: Study, settings: Pruned) -> ModelId:
     """The policy by whose attribution a preference set is pruned. Raises UserError if there is none."""
     by = settings.by

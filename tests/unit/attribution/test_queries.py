@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trustdag.attribution.ppo import covariance_query, with_covariance
+from trustdag.attribution.ppo import covariance_query, options_query, with_covariance
 from trustdag.attribution.queries import Source, build, contrast, group_of_clusters, jackknife
 from trustdag.errors import UserError
 from trustdag.stats.estimators import Sample, parts
@@ -250,12 +250,16 @@ def test_ppos_weights_are_the_covariance_within_each_item_over_beta() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("beta", "texts", "message"),
-    [(0.0, ["rude", "kind"], "kl_coef is 0"), (1.0, ["kind", "kind"], "no reward could move it")],
-)
-def test_ppo_without_penalty_or_without_difference_is_refused(beta: float, texts: list[str], message: str) -> None:
-    source = source_of(MEAN, items_of(2), replies_of([texts, texts]))
+def test_ppo_of_replies_that_are_all_alike_has_no_text() -> None:
+    source = source_of(MEAN, items_of(2), replies_of([["kind", "kind"], ["kind", "kind"]]))
 
-    with pytest.raises(UserError, match=message):
-        covariance_query(source, beta, 2, 0)
+    assert covariance_query(source, 1.0, 2, 0).texts.empty
+
+
+def test_ppos_options_have_the_slopes_of_their_log_odds_over_beta() -> None:
+    items = items_of(3, ("option 0", "option 1"))
+    source = source_of(MEAN, items, replies_of([["kind"]] * 3, [[-1.0, -2.0]] * 3))
+
+    plain, tilted = build(source, "options", 2, 0), options_query(source, 0.5, 2, 0)
+
+    assert tilted.texts["weight"].to_numpy() == pytest.approx(plain.texts["weight"].to_numpy() / 0.5)

@@ -3,6 +3,7 @@
 The optimum of a reward r under a KL penalty of weight beta is pi(y|x) ~ reference(y|x) exp(r(x, y) / beta). To first
 order around the reference a change of the reward moves a number by Cov(m, r) / beta over the reference's replies to
 each item. So a pair moves the policy's number as it moves that covariance, which is a number of the reward model.
+Of items with options the log-odds of the options take the place of the replies, as their smooth twin.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from trustdag.attribution.queries import Query, Source, group_of_clusters, item_weights
+from trustdag.attribution.queries import Query, Source, group_of_clusters, item_weights, of_options
 from trustdag.errors import UserError
 from trustdag.stats.estimators import Array
 
@@ -26,13 +27,9 @@ def covariance_query(source: Source, beta: float, groups: int, seed: int) -> Que
         seed: Seed of the groups.
 
     Returns:
-        A query whose texts are replies and whose weights multiply rewards. Its value is NaN until rewards are known.
-
-    Raises:
-        UserError: No item has replies of different value.
+        A query whose texts are replies and whose weights multiply rewards; it has no text where the replies to each
+        item have the same value. Its value is NaN until rewards are known.
     """
-    if beta <= 0:
-        raise UserError("attribution: ppo: kl_coef is 0: without a penalty there is no optimum to differentiate")
     sampled = source.replies[(source.replies["kind"] == "generate") & (source.replies["status"] == "ok")]
     weights = {
         sample: item_weights(source, source.of_metric(source.score(_only(source.replies, sample))))[0]
@@ -46,13 +43,31 @@ def covariance_query(source: Source, beta: float, groups: int, seed: int) -> Que
     long = centered.rename_axis("item").reset_index().melt("item", var_name="sample", value_name="weight")
     texts = sampled[["item", "kind", "sample", "reply", "ended"]].merge(long, on=["item", "sample"])
     texts = texts[texts["weight"].abs() > 1e-12].assign(group=lambda frame: frame["item"].map(group))
-    if texts.empty:
-        raise UserError(
-            f"attribution: {source.vertical}: {count} replies of the reference to each item have the same"
-            f" {source.metric.name}, so no reward could move it; raise `samples`, or attribute another `metric`"
-        )
     nan = float("nan")
     return Query(source.vertical, source.metric.name, "replies", nan, nan, texts.reset_index(drop=True))
+
+
+def options_query(source: Source, beta: float, groups: int, seed: int) -> Query:
+    """The log-odds of items' options under the reference tilted by the reward.
+
+    Their derivative in the reward of an option is that in its log-probability, divided by beta.
+
+    Args:
+        source: What the study holds of the reference.
+        beta: Weight of the KL penalty.
+        groups: Groups of clusters, for standard errors.
+        seed: Seed of the groups.
+    """
+    query = of_options(source, groups, seed)
+    return replace(query, texts=query.texts.assign(weight=query.texts["weight"] / beta))
+
+
+def no_covariance(source: Source, samples: int) -> UserError:
+    """What to say where the replies that were drawn to each item have the same value."""
+    return UserError(
+        f"attribution: {source.vertical}: {samples} replies of the reference to each item have the same"
+        f" {source.metric.name}, so no reward could move it; raise `samples`, or attribute another `metric`"
+    )
 
 
 def _only(replies: pd.DataFrame, sample: int) -> pd.DataFrame:

@@ -79,10 +79,10 @@ def build(source: Source, wanted: Literal["auto", "replies", "options"], groups:
     Raises:
         UserError: The number has no gradient, or its items have no options to take log-odds of.
     """
-    if wanted == "options" or (wanted == "auto" and _follows_from_options(source)):
+    if wanted == "options" or (wanted == "auto" and follows_from_options(source)):
         return of_options(source, groups, seed)
     query = of_replies(source, groups, seed)
-    if query.texts.empty and wanted == "auto" and (source.items["options"].map(len) > 0).any():
+    if query.texts.empty and wanted == "auto" and has_options(source):
         query = of_options(source, groups, seed)
     if query.texts.empty:
         raise UserError(
@@ -233,7 +233,12 @@ def replace_values(records: pd.DataFrame, values: "Sequence[float]") -> pd.DataF
     return records.assign(value=list(values), status="parsed")
 
 
-def _follows_from_options(source: Source) -> bool:
+def has_options(source: Source) -> bool:
+    """Whether an item has options."""
+    return bool((source.items["options"].map(len) > 0).any())
+
+
+def follows_from_options(source: Source) -> bool:
     """Whether the metric's records stay the same when all sampled replies are emptied."""
     if not (source.replies["kind"] == "likelihood").any():
         return False

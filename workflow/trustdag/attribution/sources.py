@@ -1,6 +1,7 @@
 """From the files of a study to the query of each vertical. Imports torch."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -12,13 +13,14 @@ from trustdag.artifacts import read_table, sha256_file
 from trustdag.attribution import ppo
 from trustdag.attribution.batches import Batch
 from trustdag.attribution.objectives import reply_logprobs, rewards
-from trustdag.attribution.queries import Query, Source, build
+from trustdag.attribution.queries import Query, Source, build, follows_from_options, has_options
 from trustdag.attribution.task import AttributionTask, VerticalTask
-from trustdag.attribution.texts import VerticalQuery, check_log_probabilities, encode_texts
+from trustdag.attribution.texts import VerticalQuery, check_log_probabilities, closed, encode_texts
 from trustdag.errors import UserError
 from trustdag.generation.settings import GenerateSettings
 from trustdag.generation.tables import read_items, read_replies
 from trustdag.layout import Results
+from trustdag.models.tokens import end_of_reply
 from trustdag.stamps import check, read_stamp
 from trustdag.stats.records import metrics_of
 from trustdag.verticals import settings_part, vertical
@@ -101,23 +103,39 @@ class QuerySource:
     def _through_reward(self, name: str, asked: VerticalTask, subject: "Subject") -> tuple[Query, Any, pd.DataFrame]:
         """PPO's query: a covariance over replies that are drawn from the reference, as a number of the reward model."""
         assert self.task.ppo is not None, "only PPO's policies go through a reward model"
-        wanted, reference = asked.attribution, self.task.ppo.reference
-        own = self.source(name, asked, self.task.policy)
-        settings = GenerateSettings(**asked.generate).model_copy(update={"samples": wanted.samples})
-        if settings.temperature == 0:
-            settings = settings.model_copy(update={"temperature": 1.0})
-        replies = draw(own.items, Path(self.files.model(reference, "model")), settings, self.task.prompt_format)
-        several = Source(name, own.metric, own.items, replies, own.records, own.score)
-        query = ppo.covariance_query(several, self.task.ppo.kl_coef, wanted.groups, wanted.seed)
-        # The reward model was trained on closed replies, and PPO closes those that were cut.
-        closed = Query(**{**vars(query), "texts": query.texts.assign(ended=True)})
-        encoded = encode_texts(closed, own.items, subject.tokenizer, self.task.prompt_format, rewards)
+        reference, beta = self.task.ppo.reference, self.task.ppo.kl_coef
+        if beta <= 0:
+            raise UserError("attribution: ppo: kl_coef is 0: without a penalty there is no optimum to differentiate")
+        start = self.source(name, asked, reference)
+        query = self._reward_query(start, asked, beta)
+        end = end_of_reply(subject.tokenizer, self.task.prompt_format)
+        texts = encode_texts(query, start.items, subject.tokenizer, self.task.prompt_format, rewards)
+        encoded = closed(texts, end)
         scores = torch.zeros(len(encoded.examples), dtype=torch.float64)
         with torch.no_grad():
             for batch in encoded.examples.blocks(32, subject.pad):
                 scores[batch.examples] = rewards(subject.model, batch.to(subject.device)).double().cpu()
-        clusters = own.items.set_index("item")["cluster"].to_dict()
-        return ppo.with_covariance(closed, scores.numpy(), clusters.__getitem__), encoded, own.items
+        clusters = start.items.set_index("item")["cluster"].to_dict()
+        return ppo.with_covariance(query, scores.numpy(), clusters.__getitem__), encoded, start.items
+
+    def _reward_query(self, start: Source, asked: VerticalTask, beta: float) -> Query:
+        """The query of a reward model: by replies that are drawn from the reference, or by options, as `query` says."""
+        wanted = asked.attribution
+        fallback = wanted.query == "auto" and has_options(start)
+        if wanted.query == "options" or (fallback and follows_from_options(start)):
+            return ppo.options_query(start, beta, wanted.groups, wanted.seed)
+        assert self.task.ppo is not None, "only PPO's policies go through a reward model"
+        settings = GenerateSettings(**asked.generate)
+        sampling = {"samples": wanted.samples, "temperature": settings.temperature or 1.0}
+        folder = Path(self.files.model(self.task.ppo.reference, "model"))
+        replies = draw(start.items, folder, settings.model_copy(update=sampling), self.task.prompt_format)
+        several = replace(start, replies=replies)
+        query = ppo.covariance_query(several, beta, wanted.groups, wanted.seed)
+        if query.texts.empty and fallback:
+            return ppo.options_query(start, beta, wanted.groups, wanted.seed)
+        if query.texts.empty:
+            raise ppo.no_covariance(start, wanted.samples)
+        return query
 
 
 class LogProbabilities:

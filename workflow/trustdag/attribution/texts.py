@@ -1,7 +1,7 @@
 """The gradients of queries: texts of a vertical as token ids, and weighted sums of their gradients. Imports torch."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -77,6 +77,13 @@ def encode_texts(
         torch.tensor(query.texts["group"].to_numpy(int)),
         values,
     )
+
+
+def closed(encoded: EncodedTexts, end: int) -> EncodedTexts:
+    """The same texts, each closed by the end token: a reward model is trained on closed replies, and PPO closes all."""
+    (replies,) = encoded.examples.replies
+    ended = [ids if ids and ids[-1] == end else [*ids, end] for ids in replies]
+    return replace(encoded, examples=Examples(encoded.examples.prompts, (ended,)))
 
 
 def _replies(
