@@ -28,7 +28,7 @@ import torch
 from trustdag.attribution import run
 from trustdag.attribution.batches import Examples
 from trustdag.attribution.embeddings import Embeddings
-from trustdag.attribution.queries import Query, Source, build
+from trustdag.attribution.queries import Query, VerticalReplies, build
 from trustdag.attribution.replay import Replay
 from trustdag.attribution.settings import VerticalAttribution
 from trustdag.attribution.sources import LogProbabilities, QuerySource
@@ -49,7 +49,7 @@ class World:
 
     subject: Subject
     replay: Replay
-    sources: dict[str, Source]
+    sources: dict[str, VerticalReplies]
 
     def examples(self, chosen: np.ndarray) -> Examples:
         """The chosen pairs alone."""
@@ -66,7 +66,7 @@ class World:
         return {name: self._query(source) for name, source in self.sources.items()}
 
     @torch.no_grad()
-    def _query(self, source: Source) -> Query:
+    def _query(self, source: VerticalReplies) -> Query:
         options = source.replies[source.replies["kind"] == "likelihood"].assign(weight=1.0, group=0)
         query = Query(source.vertical, source.metric.name, "options", 0.0, 0.0, options)
         values = LogProbabilities(1.0)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tests.support import tiny_models as tiny
 from trustdag.align import dpo, reward, sft
-from trustdag.attribution.batches import Batch, Examples
+from trustdag.attribution.batches import Examples, PaddedBatch
 from trustdag.attribution.gradients import Gradients, View
 from trustdag.attribution.layers import Selection, select
 from trustdag.attribution.objectives import Objective, objective_of, reply_logprobs
@@ -63,7 +63,7 @@ class World:
             self.objective.losses, self.objective.curvature, **extra,
         )  # fmt: skip
 
-    def by_loop(self, values: Callable[[Any, Batch], Tensor] | None = None) -> list[dict[str, Tensor]]:
+    def by_loop(self, values: Callable[[Any, PaddedBatch], Tensor] | None = None) -> list[dict[str, Tensor]]:
         """Each example's gradient by autograd, one example at a time: by the name of the parameter."""
         values = values or self.objective.losses
         rows = []

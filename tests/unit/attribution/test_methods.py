@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from tests.support.attribution_world import World, engine
-from trustdag.attribution.batches import Batch
+from trustdag.attribution.batches import PaddedBatch
 from trustdag.attribution.gradients import Gradients, Vectors
 from trustdag.attribution.layers import select
 from trustdag.attribution.methods import method
@@ -205,14 +205,14 @@ class Logistic:
     def problem(self) -> Problem:
         """The regression as a problem of attribution."""
 
-        def batches() -> Iterator[Batch]:
+        def batches() -> Iterator[PaddedBatch]:
             numbers = torch.arange(len(self.inputs))
-            yield Batch(numbers, numbers, numbers, numbers, numbers)
+            yield PaddedBatch(numbers, numbers, numbers, numbers, numbers)
 
-        def margins(model: nn.Module, batch: Batch) -> Tensor:
+        def margins(model: nn.Module, batch: PaddedBatch) -> Tensor:
             return self.signs[batch.examples] * model(self.inputs[batch.examples][:, None])[:, 0, 0]
 
-        def curvature(model: nn.Module, batch: Batch, _generator: torch.Generator) -> Tensor:
+        def curvature(model: nn.Module, batch: PaddedBatch, _generator: torch.Generator) -> Tensor:
             values = margins(model, batch)
             return values * (torch.sigmoid(values) * torch.sigmoid(-values)).sqrt().detach()
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from trustdag.attribution.ppo import covariance_query, options_query, with_covariance
-from trustdag.attribution.queries import Source, build, contrast, group_of_clusters, jackknife
+from trustdag.attribution.queries import VerticalReplies, build, contrast, group_of_clusters, jackknife
 from trustdag.errors import UserError
 from trustdag.stats.estimators import Sample, parts
 from trustdag.verticals.base import Metric, Reading, Records, item_replies
@@ -68,12 +68,12 @@ def reader(items: pd.DataFrame) -> Callable[[pd.DataFrame], pd.DataFrame]:
     return score
 
 
-def source_of(metric: Metric, items: pd.DataFrame, replies: pd.DataFrame) -> Source:
+def source_of(metric: Metric, items: pd.DataFrame, replies: pd.DataFrame) -> VerticalReplies:
     score = reader(items)
-    return Source("invented", metric, items, replies, score(replies), score)
+    return VerticalReplies("invented", metric, items, replies, score(replies), score)
 
 
-def weights_of(source: Source, wanted: str = "replies") -> pd.Series:
+def weights_of(source: VerticalReplies, wanted: str = "replies") -> pd.Series:
     texts = build(source, wanted, 2, 0).texts  # type: ignore[arg-type]
     return texts.set_index(["item", "sample"])["weight"]
 
@@ -128,7 +128,7 @@ def test_the_expected_weighted_score_is_the_derivative_of_the_expected_number(me
     assert estimate == pytest.approx(slopes * (members - 1) / members, rel=0.25 if metric is RATIO else 1e-5)
 
 
-def _has_gradient(source: Source) -> bool:
+def _has_gradient(source: VerticalReplies) -> bool:
     try:
         build(source, "replies", 2, 0)
     except UserError:
@@ -140,7 +140,7 @@ def test_a_difference_leaves_out_items_that_one_of_the_two_did_not_answer() -> N
     items = items_of(4)
     own = source_of(MEAN, items, replies_of([["rude"], ["kind"], ["rude"], ["silent"]]))
     reference = reader(items)(replies_of([["kind"], ["kind"], ["silent"], ["rude"]]))
-    source = Source("invented", MEAN, items, own.replies, own.records, own.score, reference)
+    source = VerticalReplies("invented", MEAN, items, own.replies, own.records, own.score, reference)
 
     query = build(source, "replies", 2, 0)
 

@@ -13,7 +13,7 @@ NO_LABEL = -100
 
 
 @dataclass(frozen=True)
-class Batch:
+class PaddedBatch:
     """Rows of tokens, padded on the right, of which one or two make an example."""
 
     ids: Tensor
@@ -34,7 +34,7 @@ class Batch:
         """How many examples."""
         return len(self.examples)
 
-    def to(self, device: torch.device | str) -> "Batch":
+    def to(self, device: torch.device | str) -> "PaddedBatch":
         """The batch on a device."""
         moved = {name: value.to(device) for name, value in vars(self).items() if value is not None}
         return replace(self, **moved)
@@ -58,7 +58,7 @@ class Examples:
     def __len__(self) -> int:
         return len(self.prompts)
 
-    def batch(self, numbers: Sequence[int], pad: int) -> Batch:
+    def batch(self, numbers: Sequence[int], pad: int) -> PaddedBatch:
         """A batch of the examples of these numbers: first their first replies, then their second ones.
 
         Args:
@@ -73,7 +73,7 @@ class Examples:
         for row, (prompt, reply) in enumerate(rows):
             labels[row, len(prompt) : len(prompt) + len(reply)] = torch.tensor(reply)
         reference = None if self.reference is None else self.reference[list(numbers)].T.flatten()
-        return Batch(
+        return PaddedBatch(
             ids=torch.tensor(ids),
             attention=(torch.arange(width)[None] < torch.tensor(seen)[:, None]).long(),
             labels=labels,
@@ -82,7 +82,7 @@ class Examples:
             reference=reference,
         )
 
-    def blocks(self, size: int, pad: int) -> Iterator[Batch]:
+    def blocks(self, size: int, pad: int) -> Iterator[PaddedBatch]:
         """All examples in batches of at most `size`, alike in length so that little is padding.
 
         Args:

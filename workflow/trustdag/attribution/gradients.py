@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from trustdag.attribution.batches import Batch
+from trustdag.attribution.batches import PaddedBatch
 from trustdag.attribution.capture import Capture, LayerTrace, frozen
 from trustdag.attribution.layers import Layer, Selection
 
@@ -53,13 +53,13 @@ class Gradients:
 
     model: Any
     selection: Selection
-    batches: Callable[[], Iterable[Batch]]
+    batches: Callable[[], Iterable[PaddedBatch]]
     """A new pass over all examples."""
     count: int
     """How many examples there are."""
-    losses: Callable[[Any, Batch], Tensor]
+    losses: Callable[[Any, PaddedBatch], Tensor]
     """The loss (examples,) of each example of a batch."""
-    curvature: Callable[[Any, Batch, torch.Generator], Tensor]
+    curvature: Callable[[Any, PaddedBatch, torch.Generator], Tensor]
     """See `Objective.curvature`."""
     view: View = field(default_factory=FullView)
 
@@ -83,13 +83,13 @@ class Gradients:
         generator = torch.Generator(next(self.model.parameters()).device).manual_seed(seed)
         yield from (traces for _, traces in self._passes(lambda model, batch: self.curvature(model, batch, generator)))
 
-    def _passes(self, values: Callable[[Any, Batch], Tensor]) -> Iterator[tuple[Batch, list[LayerTrace]]]:
+    def _passes(self, values: Callable[[Any, PaddedBatch], Tensor]) -> Iterator[tuple[PaddedBatch, list[LayerTrace]]]:
         for batch in self.batches():
             yield batch, traces_of(self.model, self.layers, batch, values)
 
 
 def traces_of(
-    model: Any, layers: Iterable[Layer], batch: Batch, values: Callable[[Any, Batch], Tensor]
+    model: Any, layers: Iterable[Layer], batch: PaddedBatch, values: Callable[[Any, PaddedBatch], Tensor]
 ) -> list[LayerTrace]:
     """What the layers meet for each example when the values (examples,) of a batch are differentiated.
 

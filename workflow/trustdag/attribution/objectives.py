@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, logsigmoid
 
 from trustdag.align import dpo, reward, sft
-from trustdag.attribution.batches import NO_LABEL, Batch
+from trustdag.attribution.batches import NO_LABEL, PaddedBatch
 from trustdag.errors import UserError
 from trustdag.train.settings import SupervisedSettings
 
@@ -20,22 +20,22 @@ from trustdag.train.settings import SupervisedSettings
 class Objective(ABC):
     """A loss that is a mean over examples."""
 
-    def share(self, batch: Batch) -> float:
+    def share(self, batch: PaddedBatch) -> float:
         """What the trainer multiplies each example's loss by in a step on this batch."""
         return 1 / batch.count
 
     @abstractmethod
-    def losses(self, model: Any, batch: Batch) -> Tensor:
+    def losses(self, model: Any, batch: PaddedBatch) -> Tensor:
         """(examples,): the loss of each example."""
 
     @abstractmethod
-    def curvature(self, model: Any, batch: Batch, generator: torch.Generator) -> Tensor:
+    def curvature(self, model: Any, batch: PaddedBatch, generator: torch.Generator) -> Tensor:
         """(examples,): numbers whose gradients' mean outer product is the Gauss-Newton matrix of the mean loss.
 
         Args:
             model: The model.
             batch: The examples.
-            generator: Source of the signs or labels that are drawn.
+            generator: VerticalReplies of the signs or labels that are drawn.
         """
 
 
@@ -48,15 +48,15 @@ class SftObjective(Objective):
 
     mean_tokens: float
 
-    def share(self, batch: Batch) -> float:
+    def share(self, batch: PaddedBatch) -> float:
         """The trainer divides by the tokens of the step, not by its examples."""
         return self.mean_tokens / float((batch.labels != NO_LABEL).sum())
 
-    def losses(self, model: Any, batch: Batch) -> Tensor:
+    def losses(self, model: Any, batch: PaddedBatch) -> Tensor:
         """(examples,)."""
         return -reply_logprobs(model, batch) / self.mean_tokens
 
-    def curvature(self, model: Any, batch: Batch, generator: torch.Generator) -> Tensor:
+    def curvature(self, model: Any, batch: PaddedBatch, generator: torch.Generator) -> Tensor:
         """By labels drawn from the model itself: the Fisher information is the Gauss-Newton matrix."""
         logits, places = label_logits(model, batch)
         drawn = torch.multinomial(logits.detach().softmax(-1), 1, generator=generator)[:, 0]
@@ -68,18 +68,18 @@ class PairObjective(Objective):
     """A loss of some outputs of the model for a pair, each of which bends it on its own."""
 
     @abstractmethod
-    def outputs(self, model: Any, batch: Batch) -> Tensor:
+    def outputs(self, model: Any, batch: PaddedBatch) -> Tensor:
         """(examples, outputs)."""
 
     @abstractmethod
     def loss_of(self, outputs: Tensor) -> Tensor:
         """(examples,): the loss of the outputs; no term depends on two of them."""
 
-    def losses(self, model: Any, batch: Batch) -> Tensor:
+    def losses(self, model: Any, batch: PaddedBatch) -> Tensor:
         """(examples,)."""
         return self.loss_of(self.outputs(model, batch))
 
-    def curvature(self, model: Any, batch: Batch, generator: torch.Generator) -> Tensor:
+    def curvature(self, model: Any, batch: PaddedBatch, generator: torch.Generator) -> Tensor:
         """Outputs times the root of the loss's second derivative, each with a sign that is drawn."""
         outputs = self.outputs(model, batch)
         free = outputs.detach().requires_grad_()
@@ -97,7 +97,7 @@ class RewardObjective(PairObjective):
 
     center: float
 
-    def outputs(self, model: Any, batch: Batch) -> Tensor:
+    def outputs(self, model: Any, batch: PaddedBatch) -> Tensor:
         """(examples, 2): the difference and the sum of the chosen and the rejected reply's reward."""
         chosen, rejected = rewards(model, batch).chunk(2)
         return torch.stack([chosen - rejected, chosen + rejected], dim=1)
@@ -113,7 +113,7 @@ class DpoObjective(PairObjective):
 
     settings: dpo.Settings
 
-    def outputs(self, model: Any, batch: Batch) -> Tensor:
+    def outputs(self, model: Any, batch: PaddedBatch) -> Tensor:
         """(examples, 1): the margin; of IPO's it is that of means over tokens."""
         assert batch.reference is not None, "DPO's batches hold the reference's log-probabilities"
         ratios = reply_logprobs(model, batch, by_row=True) - batch.reference
@@ -152,7 +152,7 @@ def objective_of(settings: SupervisedSettings, mean_tokens: float) -> Objective:
     return DpoObjective(settings)
 
 
-def label_logits(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+def label_logits(model: Any, batch: PaddedBatch) -> tuple[Tensor, Tensor]:
     """The logits at the positions that have a label.
 
     Returns:
@@ -164,7 +164,7 @@ def label_logits(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
     return (chosen if chosen.dtype == torch.float64 else chosen.float()), marked.nonzero()[:, 0]
 
 
-def reply_logprobs(model: Any, batch: Batch, by_row: bool = False, temperature: float = 1.0) -> Tensor:
+def reply_logprobs(model: Any, batch: PaddedBatch, by_row: bool = False, temperature: float = 1.0) -> Tensor:
     """The log-probability of the labels, summed over their tokens.
 
     Args:
@@ -183,7 +183,7 @@ def reply_logprobs(model: Any, batch: Batch, by_row: bool = False, temperature: 
     return values.new_zeros(count).index_add(0, owners, values)
 
 
-def rewards(model: Any, batch: Batch) -> Tensor:
+def rewards(model: Any, batch: PaddedBatch) -> Tensor:
     """(rows,): a reward model's score of each row."""
     scores: Tensor = model(input_ids=batch.ids, attention_mask=batch.attention, use_cache=False).logits[:, 0]
     return scores if scores.dtype == torch.float64 else scores.float()

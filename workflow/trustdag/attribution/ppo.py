@@ -12,12 +12,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from trustdag.attribution.queries import Query, Source, group_of_clusters, item_weights, of_options
+from trustdag.attribution.queries import Query, VerticalReplies, group_of_clusters, item_weights, of_options
 from trustdag.errors import UserError
 from trustdag.stats.estimators import Array
 
 
-def covariance_query(source: Source, beta: float, groups: int, seed: int) -> Query:
+def covariance_query(source: VerticalReplies, beta: float, groups: int, seed: int) -> Query:
     """The covariance of a vertical's number with the reward over several replies to each item, divided by beta.
 
     Args:
@@ -47,7 +47,7 @@ def covariance_query(source: Source, beta: float, groups: int, seed: int) -> Que
     return Query(source.vertical, source.metric.name, "replies", nan, nan, texts.reset_index(drop=True))
 
 
-def options_query(source: Source, beta: float, groups: int, seed: int) -> Query:
+def options_query(source: VerticalReplies, beta: float, groups: int, seed: int) -> Query:
     """The log-odds of items' options under the reference tilted by the reward.
 
     Their derivative in the reward of an option is that in its log-probability, divided by beta.
@@ -62,7 +62,7 @@ def options_query(source: Source, beta: float, groups: int, seed: int) -> Query:
     return replace(query, texts=query.texts.assign(weight=query.texts["weight"] / beta))
 
 
-def no_covariance(source: Source, samples: int) -> UserError:
+def no_covariance(source: VerticalReplies, samples: int) -> UserError:
     """What to say where the replies that were drawn to each item have the same value."""
     return UserError(
         f"attribution: {source.vertical}: {samples} replies of the reference to each item have the same"

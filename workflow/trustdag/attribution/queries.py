@@ -42,7 +42,7 @@ class Query:
 
 
 @dataclass(frozen=True)
-class Source:
+class VerticalReplies:
     """What the DAG holds of one policy and vertical."""
 
     vertical: str
@@ -66,7 +66,7 @@ class Source:
         return chosen
 
 
-def build(source: Source, wanted: Literal["auto", "replies", "options"], groups: int, seed: int) -> Query:
+def build(source: VerticalReplies, wanted: Literal["auto", "replies", "options"], groups: int, seed: int) -> Query:
     """The query of one vertical.
 
     Args:
@@ -92,7 +92,7 @@ def build(source: Source, wanted: Literal["auto", "replies", "options"], groups:
     return query
 
 
-def of_replies(source: Source, groups: int, seed: int) -> Query:
+def of_replies(source: VerticalReplies, groups: int, seed: int) -> Query:
     """The score-function gradient of a number of sampled replies."""
     records = source.of_metric(source.records)
     weights, clusters, value = item_weights(source, records)
@@ -101,7 +101,7 @@ def of_replies(source: Source, groups: int, seed: int) -> Query:
     return _query(source, "replies", value, texts, clusters, weights, groups, seed)
 
 
-def item_weights(source: Source, records: pd.DataFrame) -> tuple[pd.Series, pd.Series, float]:
+def item_weights(source: VerticalReplies, records: pd.DataFrame) -> tuple[pd.Series, pd.Series, float]:
     """How much each item's value moves the number, to first order.
 
     Args:
@@ -135,7 +135,7 @@ def _sample(records: pd.DataFrame) -> Sample:
 # --- Options ---
 
 
-def of_options(source: Source, groups: int, seed: int) -> Query:
+def of_options(source: VerticalReplies, groups: int, seed: int) -> Query:
     """The log-odds of the options with which the number is high, against those with which it is low.
 
     What an option would do is found by scoring replies in which it is the likeliest option and the text of every reply.
@@ -159,7 +159,7 @@ def of_options(source: Source, groups: int, seed: int) -> Query:
         )
     records = source.of_metric(source.records).loc[list(odds)]
     smooth = replace_values(records, [odds[item][0] for item in records.index])
-    whole = Source(source.vertical, source.metric, source.items, source.replies, source.records, source.score)
+    whole = VerticalReplies(source.vertical, source.metric, source.items, source.replies, source.records, source.score)
     influences, clusters, value = item_weights(whole, smooth)
     slopes = value_slopes(source.metric.statistic, smooth)
     texts = source.replies[(source.replies["kind"] == "likelihood") & source.replies["item"].isin(odds)]
@@ -168,7 +168,7 @@ def of_options(source: Source, groups: int, seed: int) -> Query:
     return _query(source, "options", value, texts, clusters, influences, groups, seed)
 
 
-def values_by_option(source: Source) -> dict[str, Array]:
+def values_by_option(source: VerticalReplies) -> dict[str, Array]:
     """By item with options, the metric's value if the model chose each of them."""
     counts = source.items.set_index("item")["options"].map(len)
     counts = counts[counts > 0]
@@ -233,12 +233,12 @@ def replace_values(records: pd.DataFrame, values: "Sequence[float]") -> pd.DataF
     return records.assign(value=list(values), status="parsed")
 
 
-def has_options(source: Source) -> bool:
+def has_options(source: VerticalReplies) -> bool:
     """Whether an item has options."""
     return bool((source.items["options"].map(len) > 0).any())
 
 
-def follows_from_options(source: Source) -> bool:
+def follows_from_options(source: VerticalReplies) -> bool:
     """Whether the metric's records stay the same when all sampled replies are emptied."""
     if not (source.replies["kind"] == "likelihood").any():
         return False
@@ -253,7 +253,7 @@ def follows_from_options(source: Source) -> bool:
 
 
 def _query(
-    source: Source, kind: Kind, value: float, texts: pd.DataFrame, clusters: pd.Series, influences: pd.Series,
+    source: VerticalReplies, kind: Kind, value: float, texts: pd.DataFrame, clusters: pd.Series, influences: pd.Series,
     groups: int, seed: int,
 ) -> Query:  # fmt: skip
     of_cluster = influences.groupby(clusters).sum()

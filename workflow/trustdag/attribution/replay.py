@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trustdag.attribution.batches import Batch, Examples
+from trustdag.attribution.batches import Examples, PaddedBatch
 from trustdag.attribution.objectives import Objective
 from trustdag.errors import UserError
 from trustdag.train.optimizer import warmup_steps
@@ -27,7 +27,7 @@ TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
-class Step:
+class TrainingStep:
     """One optimizer step."""
 
     number: int
@@ -37,7 +37,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class State:
+class TrainingState:
     """Weights and AdamW's two moments, each a vector, before a step."""
 
     weights: Tensor
@@ -45,7 +45,7 @@ class State:
     second: Tensor
 
     @classmethod
-    def start(cls, weights: Tensor) -> "State":
+    def start(cls, weights: Tensor) -> "TrainingState":
         """Before the first step."""
         return cls(weights, torch.zeros_like(weights), torch.zeros_like(weights))
 
@@ -71,7 +71,7 @@ class Replay:
         object.__setattr__(self, "names", tuple(name for name, _ in self.model.named_parameters()))
 
     @cached_property
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[TrainingStep]:
         """All steps of the training."""
         from torch.optim import SGD
         from transformers import get_scheduler
@@ -83,7 +83,7 @@ class Replay:
         schedule = get_scheduler(shape, dummy, warmup_steps(self.settings.warmup, total), total)
         steps = []
         for number, examples in zip(range(total), self._order(), strict=False):
-            steps.append(Step(number, examples, dummy.param_groups[0]["lr"]))
+            steps.append(TrainingStep(number, examples, dummy.param_groups[0]["lr"]))
             dummy.step()
             schedule.step()
         return steps
@@ -98,7 +98,7 @@ class Replay:
                 yield tuple(shuffled[first : first + size])
             epoch += 1
 
-    def batch(self, step: Step) -> Batch:
+    def batch(self, step: TrainingStep) -> PaddedBatch:
         """The examples of a step."""
         return self.examples.batch(step.examples, self.pad)
 
@@ -106,7 +106,7 @@ class Replay:
         """Puts weights into the model."""
         torch.nn.utils.vector_to_parameters(weights, self.model.parameters())
 
-    def gradient(self, batch: Batch, kept: Tensor | None = None, create_graph: bool = False) -> Tensor:
+    def gradient(self, batch: PaddedBatch, kept: Tensor | None = None, create_graph: bool = False) -> Tensor:
         """The gradient of a step's loss at the model's weights, as one vector.
 
         Args:
@@ -120,14 +120,14 @@ class Replay:
         parts = torch.autograd.grad(loss, parameters, create_graph=create_graph, materialize_grads=True)
         return torch.cat([part.flatten() for part in parts])
 
-    def run(self, kept: Tensor | None = None) -> Iterator[tuple[Step, State]]:
+    def run(self, kept: Tensor | None = None) -> Iterator[tuple[TrainingStep, TrainingState]]:
         """Trains: each step with the state before it, at last one more with the state at the end.
 
         Args:
             kept: (all examples,) weight of each example's loss, such as 0 for one that is left out while all others
                 keep their places in the steps; None: 1.
         """
-        state = State.start(self.start.clone())
+        state = TrainingState.start(self.start.clone())
         for step in self.steps:
             self.load(state.weights)
             yield step, state
@@ -136,9 +136,9 @@ class Replay:
             gradient = self.gradient(batch, weights)
             state = self.update(state, gradient, step)
         self.load(state.weights)
-        yield Step(len(self.steps), (), 0.0), state
+        yield TrainingStep(len(self.steps), (), 0.0), state
 
-    def update(self, state: State, gradient: Tensor, step: Step) -> State:
+    def update(self, state: TrainingState, gradient: Tensor, step: TrainingStep) -> TrainingState:
         """AdamW's step with a gradient, clipped as the trainer clips it. Can be differentiated."""
         norm = gradient.norm()
         clipped = gradient * (self.settings.max_grad_norm / (norm + 1e-6)).clamp(max=1.0)
@@ -151,7 +151,7 @@ class Replay:
         root = torch.where(touched, second, 1.0).sqrt() * touched
         scale = (1 - second_decay**number) ** 0.5
         change = first / (1 - decay**number) / (root / scale + EPSILON)
-        return State(state.weights - step.learning_rate * change, first, second)
+        return TrainingState(state.weights - step.learning_rate * change, first, second)
 
     def check(self, end: Tensor, trained: Tensor) -> float:
         """How far the replay's end is from the trained weights, over how far the training went.

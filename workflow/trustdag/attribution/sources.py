@@ -11,9 +11,9 @@ import torch
 
 from trustdag.artifacts import read_table, sha256_file
 from trustdag.attribution import ppo
-from trustdag.attribution.batches import Batch
+from trustdag.attribution.batches import PaddedBatch
 from trustdag.attribution.objectives import reply_logprobs, rewards
-from trustdag.attribution.queries import Query, Source, build, follows_from_options, has_options
+from trustdag.attribution.queries import Query, VerticalReplies, build, follows_from_options, has_options
 from trustdag.attribution.task import AttributionTask, VerticalTask
 from trustdag.attribution.texts import VerticalQuery, check_log_probabilities, closed, encode_texts
 from trustdag.errors import UserError
@@ -74,7 +74,7 @@ class QuerySource:
         last = {row.item: row.messages[-1]["content"] for row in items.itertuples(index=False)}  # type: ignore[index]
         return VerticalQuery(query, encoded, asked.attribution, [last[item] for item in query.texts["item"]])
 
-    def source(self, name: str, asked: VerticalTask, policy: str) -> Source:
+    def source(self, name: str, asked: VerticalTask, policy: str) -> VerticalReplies:
         """What the study holds of a policy and a vertical. Raises UserError for records of other replies.
 
         Args:
@@ -90,7 +90,7 @@ class QuerySource:
         reference = None
         if asked.reference is not None:
             reference = read_table(Path(self.files.records(asked.reference, name)), RECORD_COLUMNS, "records")
-        return Source(
+        return VerticalReplies(
             name,
             metric_of(name, asked.attribution.metric),
             items,
@@ -118,7 +118,7 @@ class QuerySource:
         clusters = start.items.set_index("item")["cluster"].to_dict()
         return ppo.with_covariance(query, scores.numpy(), clusters.__getitem__), encoded, start.items
 
-    def _reward_query(self, start: Source, asked: VerticalTask, beta: float) -> Query:
+    def _reward_query(self, start: VerticalReplies, asked: VerticalTask, beta: float) -> Query:
         """The query of a reward model: by replies that are drawn from the reference, or by options, as `query` says."""
         wanted = asked.attribution
         fallback = wanted.query == "auto" and has_options(start)
@@ -144,7 +144,7 @@ class LogProbabilities:
     def __init__(self, temperature: float) -> None:
         self.temperature = temperature
 
-    def __call__(self, model: Any, batch: Batch) -> torch.Tensor:
+    def __call__(self, model: Any, batch: PaddedBatch) -> torch.Tensor:
         """(examples,)."""
         return reply_logprobs(model, batch, temperature=self.temperature)
 

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from trustdag.attribution.batches import Batch, Examples
+from trustdag.attribution.batches import Examples, PaddedBatch
 from trustdag.attribution.gradients import Gradients, Vectors, traces_of
 from trustdag.attribution.queries import Query
 from trustdag.attribution.settings import VerticalAttribution
@@ -35,7 +35,7 @@ class EncodedTexts:
     """(texts,)."""
     groups: Tensor
     """(texts,): the group of clusters that each text belongs to."""
-    values: Callable[[Any, Batch], Tensor]
+    values: Callable[[Any, PaddedBatch], Tensor]
     """What the weights multiply: log-probabilities, or rewards."""
 
 
@@ -55,7 +55,7 @@ def encode_texts(
     items: pd.DataFrame,
     tokenizer: "PreTrainedTokenizerBase",
     prompt_format: PromptFormat,
-    values: Callable[[Any, Batch], Tensor],
+    values: Callable[[Any, PaddedBatch], Tensor],
 ) -> EncodedTexts:
     """The texts of a query as examples.
 

@@ -9,12 +9,12 @@ statement.
 import torch
 from torch import Tensor
 
-from trustdag.attribution.batches import Batch
+from trustdag.attribution.batches import PaddedBatch
 from trustdag.attribution.capture import Capture, frozen
 from trustdag.attribution.gradients import Vectors
 from trustdag.attribution.layers import Layer
 from trustdag.attribution.problem import Problem, Scores
-from trustdag.attribution.replay import Replay, State, Step
+from trustdag.attribution.replay import Replay, TrainingState, TrainingStep
 from trustdag.attribution.settings import MethodSettings
 from trustdag.errors import UserError
 
@@ -54,7 +54,9 @@ class Adjoint:
         return cls(gradients, torch.zeros_like(gradients), torch.zeros_like(gradients))
 
 
-def backward(replay: Replay, batch: Batch, step: Step, state: State, adjoint: Adjoint) -> tuple[Adjoint, Tensor]:
+def backward(
+    replay: Replay, batch: PaddedBatch, step: TrainingStep, state: TrainingState, adjoint: Adjoint
+) -> tuple[Adjoint, Tensor]:
     """Takes derivatives from after a step to before it. The model holds the weights before the step.
 
     Args:
@@ -68,7 +70,7 @@ def backward(replay: Replay, batch: Batch, step: Step, state: State, adjoint: Ad
         Derivatives with respect to the state before it; and to the step's gradient, (queries, weights).
     """
     gradient = replay.gradient(batch, create_graph=True)
-    free = State(*(value.clone().requires_grad_() for value in (state.weights, state.first, state.second)))
+    free = TrainingState(*(value.clone().requires_grad_() for value in (state.weights, state.first, state.second)))
     slope = gradient.detach().clone().requires_grad_()
     after = replay.update(free, slope, step)
     outputs, inputs = (after.weights, after.first, after.second), (free.weights, free.first, free.second, slope)
@@ -86,7 +88,7 @@ def backward(replay: Replay, batch: Batch, step: Step, state: State, adjoint: Ad
     return Adjoint(*(torch.stack(rows) for rows in zip(*before, strict=True))), torch.stack(slopes)
 
 
-def example_products(replay: Replay, batch: Batch, layers: tuple[Layer, ...], slopes: Tensor) -> Scores:
+def example_products(replay: Replay, batch: PaddedBatch, layers: tuple[Layer, ...], slopes: Tensor) -> Scores:
     """What each example's gradient does to the queries in one step: by layer, (examples of the step, queries)."""
     capture = Capture(layers)
     with frozen(replay.model), capture.hooks(), torch.enable_grad():
