@@ -69,6 +69,7 @@ if DERIVED:
         message:
             "Derive the preference data {wildcards.preferences}"
         shell:
-            LAUNCH + "derive --settings {params.settings:q} --parent $(dirname {input.parent})"
+            LAUNCH
+            + "derive --settings {params.settings:q} --parent $(dirname {input.parent})"
             " --attribution {input.attribution} --direction {params.direction} --out $(dirname {output.card})"
             " --benchmark {log.benchmark}"
