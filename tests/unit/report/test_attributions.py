@@ -4,10 +4,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from trustdag.errors import UserError
 from trustdag.layout import Results
+from trustdag.progress import duration
+from trustdag.report.answer import pairs_of
 from trustdag.report.attributions import attributions, features, newcombe, tables, wilson
+from trustdag.report.numbers import interval, number, prose, signed, title
+from trustdag.report.page import TEMPLATES
 from trustdag.report.settings import PageSettings
 from trustdag.stamps import stamp
 from trustdag.stats.design import Policy, StudyDesign
@@ -38,10 +43,10 @@ def study(tmp_path: Path) -> StudyDesign:
         Path(path).parent.mkdir(parents=True)
     Path(files.model(POLICY, "digest.txt")).write_text("abc\n")
     pairs(40).to_parquet(files.data("crowd", "train.parquet"))
-    scores = pd.DataFrame(
-        {"row": range(40), "score": [float(-row) for row in range(40)], "rank": range(1, 41), "standard_error": 0.5,
-         "random": 0.0, "bm25": [float(-row) for row in range(40)], "embedding": 1.0, "length": 2.0}
-    )  # fmt: skip
+    scores = pd.DataFrame({"row": range(40), "rank": range(1, 41), "standard_error": 0.5})
+    scores["score"] = scores["bm25"] = -scores["row"].astype(float)
+    for name, period in (("random", 7), ("embedding", 5), ("length", 3)):
+        scores[name] = scores["row"] % period
     scores.attrs["attribution"] = {
         "trained": POLICY, "preferences": "crowd", "method": "ekfac", "metric": "agreement", "query": "options",
         "texts": 4, "layers": "2 layers", "value": 0.0, "standard_error": 0.1,
@@ -62,6 +67,27 @@ def test_extreme_pairs_stand_at_their_ends(study: StudyDesign, tmp_path: Path) -
     files = tables([entry])
     assert len(files["attributed_pairs"]) == 4
     assert set(files["attributed_features"]["end"]) == {"raised", "lowered"}
+
+
+def test_the_section_shows_pairs_features_and_baselines_and_escapes_what_it_quotes(
+    study: StudyDesign, tmp_path: Path
+) -> None:
+    # Given an attribution one of whose pairs holds markup
+    path = Results(str(tmp_path)).data("crowd", "train.parquet")
+    table = pairs(40)
+    table.loc[0, "rejected"] = "<b>No</b>"
+    table.to_parquet(path)
+    (entry,) = attributions(study, tmp_path, PageSettings())
+    # When its part of the page is rendered, an undefined name being an error
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
+    environment.filters |= {"number": number, "signed": signed, "title": title, "prose": prose, "pairs": pairs_of}
+    environment.filters["duration"] = duration
+    environment.globals |= {"infinity": float("inf"), "interval": interval}
+    text = str(environment.get_template("parts.html.j2").module.attribution(entry))  # type: ignore[attr-defined]
+    # Then all of it is there
+    for shown in ("ekfac on 2 layers", "bm25 1.000", "Raised the number most", "Question 39?", "the topic is opinion"):
+        assert shown in text
+    assert "&lt;b&gt;No&lt;/b&gt;" in text
 
 
 def test_scores_of_another_model_are_refused(study: StudyDesign, tmp_path: Path) -> None:
