@@ -9,7 +9,8 @@ so verticals without options are left out. Two kinds of retraining:
 - `in place`: the pairs left out weigh 0, all others keep their places in the steps (what MAGIC's authors measure);
 - `anew`: the pairs left out are gone, the others are shuffled anew and there are half as many steps (what a user does).
 
-The ceiling of `anew` is the rank correlation of the same halves under another order, which no score can know.
+`anew` also trains the same halves in another order. The square root of that rank correlation is the ceiling: what a
+score that is right about the pairs, and knows nothing of the order, can expect.
 """
 
 import argparse
@@ -169,7 +170,7 @@ def table(rows: list[dict[str, Any]], found: dict[str, dict[str, np.ndarray]]) -
                 for name, by_vertical in found.items()
             }
             if kind == "anew":
-                entries["ceiling (another order)"] = np.array([row["anew again"][vertical] for row in rows])
+                entries["same halves, another order"] = np.array([row["anew again"][vertical] for row in rows])
             for name, predicted in entries.items():
                 value, low, high = interval(predicted, measured)
                 lines.append(
