@@ -34,6 +34,7 @@ include: "workflow/rules/items.smk"
 include: "workflow/rules/generate.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/statistics.smk"
+include: "workflow/rules/attribute.smk"
 include: "workflow/rules/report.smk"
 
 

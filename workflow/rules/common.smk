@@ -14,6 +14,7 @@ from trustdag.pending import copied, dryrun, orphans
 from trustdag.resources import request, site
 from trustdag.config import load
 from trustdag.config.study import RESERVED
+from trustdag.data.derived import KEPT_FILES
 from trustdag.errors import UserError
 from trustdag.layout import (
     EXTERNAL_PATTERN,
@@ -50,6 +51,7 @@ with user_errors_as_workflow_errors():
     load.check_results(STUDY, ORIGIN)
     load.check_cache()
     SOURCES = dag.source_files(STUDY)
+    ATTRIBUTED = dag.attributions(STUDY)
     request.check(STUDY, RESERVED)
     SITE = site.load()
 
@@ -81,6 +83,7 @@ LAUNCH_WITH_THREADS = _LAUNCH + " --threads {params.threads} -- "
 # Only then, because Snakemake speaks of it at every start.
 CACHED = load.CACHE in os.environ
 VERTICALS = STUDY.verticals_measured()
+DERIVED = STUDY.derived()
 DESIGN = dag.study_design(STUDY)
 POLICIES = [policy.id for policy in DESIGN.policies]
 
@@ -128,6 +131,30 @@ def parent_digests(wildcards):
     return {"reward": []} | {
         role: FILES.model(parent, "digest.txt") for role, parent in parents.items()
     }
+
+
+def parent_set(wildcards):
+    """What a derived preference set is made from: another set, and where it is pruned the scores of its pairs."""
+    settings = DERIVED[wildcards.preferences]
+    by_score = getattr(settings, "choose", None) == "score"
+    return {
+        "parent": FILES.data(settings.of, "digest.txt"),
+        "tables": [
+            ancient(FILES.data(settings.of, name))
+            for name in ("train.parquet", "card.json", *KEPT_FILES)
+        ],
+        "attribution": (
+            FILES.attribution(dag.pruned_by(STUDY, settings), settings.by.vertical)
+            if by_score
+            else []
+        ),
+    }
+
+
+def direction_of(preferences):
+    """Which direction of the number that a set is pruned by is better; nothing for any other set."""
+    settings = DERIVED[preferences]
+    return dag.better(STUDY, settings) if hasattr(settings, "by") else ""
 
 
 def external_model(wildcards):

@@ -14,6 +14,10 @@ rule prepare:
     log:
         text=FILES.log("data", "{preferences}"),
         benchmark=FILES.benchmark("data", "{preferences}"),
+    wildcard_constraints:
+        preferences="|".join(
+            re.escape(name) for name in STUDY.preferences if name not in DERIVED
+        ),
     cache: CACHED
     conda:
         ENVS / "data.yaml"
@@ -32,3 +36,40 @@ rule prepare:
         LAUNCH
         + "prepare --settings {params.settings:q} --out $(dirname {output.card})"
         " --benchmark {log.benchmark}"
+
+
+# A set that is made from another one: a random part, or what is left without the pairs that moved a vertical most.
+if DERIVED:
+
+    rule derive:
+        input:
+            unpack(parent_set),
+        output:
+            train=FILES.data("{preferences}", "train.parquet"),
+            validation=FILES.data("{preferences}", "validation.parquet"),
+            test=FILES.data("{preferences}", "test.parquet"),
+            corpus=FILES.data("{preferences}", "corpus.parquet"),
+            card=FILES.data("{preferences}", "card.json"),
+            digest=FILES.data("{preferences}", "digest.txt"),
+        log:
+            text=FILES.log("data", "{preferences}"),
+            benchmark=FILES.benchmark("data", "{preferences}"),
+        wildcard_constraints:
+            preferences="|".join(map(re.escape, DERIVED)),
+        cache: CACHED
+        conda:
+            ENVS / "data.yaml"
+        threads: 1
+        resources:
+            **resources_of("prepare"),
+        params:
+            settings=lambda wildcards: DERIVED[wildcards.preferences].as_json(),
+            direction=lambda wildcards: direction_of(wildcards.preferences),
+            code=code_of("commands.derive"),
+        message:
+            "Derive the preference data {wildcards.preferences}"
+        shell:
+            LAUNCH
+            + "derive --settings {params.settings:q} --parent $(dirname {input.parent})"
+            " --attribution {input.attribution} --direction {params.direction} --out $(dirname {output.card})"
+            " --benchmark {log.benchmark}"

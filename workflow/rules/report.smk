@@ -70,6 +70,11 @@ rule report:
         metrics=METRICS_OF_TRAINING,
         cards=[FILES.data(name, "card.json") for name in dag.preferences_used(STUDY)],
         table=expand(FILES.items("{vertical}"), vertical=VERTICALS),
+        attributions=[
+            FILES.attribution(model_id, vertical)
+            for model_id, wanted in ATTRIBUTED.items()
+            for vertical in wanted
+        ],
         records=records_of(),
         replies=expand(
             FILES.replies("{policy}", "{vertical}"),

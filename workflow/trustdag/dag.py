@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from trustdag.align import methods
+from trustdag.attribution.settings import VerticalAttribution
+from trustdag.attribution.task import AttributionTask, PpoTask, VerticalTask
 from trustdag.config.study import Study
 from trustdag.data import sources
+from trustdag.data.derived import Pruned
 from trustdag.errors import UserError
 from trustdag.layout import ModelId, chain_name
 from trustdag.models import base
@@ -245,3 +248,127 @@ def study_design(study: Study) -> StudyDesign:
     return StudyDesign(
         study=study.name, notice=study.notice, policies=tuple(policies), verticals=tuple(study.verticals_measured())
     )
+
+
+# --- Attribution ---
+
+
+def last_method(study: Study, model_id: ModelId) -> str:
+    """The training method of a trained model's last stage."""
+    method: str = study.stages[model_id.chain[-1]].method
+    return method
+
+
+def attributions(study: Study) -> dict[ModelId, dict[str, VerticalAttribution]]:
+    """The policies that are attributed, with the verticals of each; none that a derived preference set trains.
+
+    Raises UserError for a stage that the study takes from elsewhere, without the pairs that it was trained on.
+    """
+    wanted: dict[ModelId, dict[str, VerticalAttribution]] = {}
+    for evaluated in evaluated_models(study):
+        model_id = evaluated.model
+        if not model_id.chain or model_id.preferences in study.derived():
+            continue
+        method = last_method(study, model_id)
+        verticals_of = {
+            vertical: settings for vertical, settings in study.attributed().items() if method in settings.stages
+        }
+        if verticals_of:
+            _attributed_training(study, model_id, next(iter(verticals_of)))
+            wanted[model_id] = verticals_of
+    return wanted
+
+
+def _attributed_training(study: Study, model_id: ModelId, vertical: str) -> ModelId:
+    """The model whose training pairs get scores: the policy, or a PPO policy's reward model."""
+    method = last_method(study, model_id)
+    trained = parents(study, model_id)["reward"] if method == "ppo" else model_id
+    if not trained.is_trained:
+        raise UserError(
+            f"attribution.{vertical}.stages: {method}: {trained} is taken from elsewhere (models.{trained.model}."
+            f"checkpoints.{trained.chain_name}), without the pairs that it was trained on; remove `{method}`"
+        )
+    return trained
+
+
+def attribution_task(study: Study, model_id: ModelId, wanted: dict[str, VerticalAttribution]) -> AttributionTask:
+    """What the job computes that attributes a policy.
+
+    Args:
+        study: The study.
+        model_id: The policy.
+        wanted: How each of its verticals is attributed.
+
+    Raises:
+        UserError: There is no policy to take a difference from.
+    """
+    trained = _attributed_training(study, model_id, next(iter(wanted)))
+    compared = references(study, model_id)
+    verticals_of = {}
+    for vertical, settings in wanted.items():
+        if settings.against != "level" and settings.against not in compared:
+            raise UserError(
+                f"attribution.{vertical}.against: {model_id} has no `{settings.against}` policy to be compared with;"
+                " set `against: level`"
+            )
+        measured = study.verticals_measured()[vertical]
+        verticals_of[vertical] = VerticalTask(
+            attribution=settings,
+            generate=measured.generate.model_dump(mode="json"),
+            score=measured.score.model_dump(mode="json"),
+            reference=None if settings.against == "level" else str(compared[settings.against]),
+        )
+    method = last_method(study, model_id)
+    ppo = None
+    if method == "ppo":
+        start = parents(study, model_id)["policy"]
+        ppo = PpoTask(reference=str(start), kl_coef=stage_settings(study, model_id).kl_coef)  # type: ignore[attr-defined]
+    return AttributionTask(
+        policy=str(model_id),
+        stage=method,
+        trained=str(trained),
+        trained_method=last_method(study, trained),
+        settings=stage_settings(study, trained).model_dump(mode="json"),
+        start=str(parents(study, trained)["policy"]),
+        preferences=model_id.preferences or "",
+        seed=model_id.seed or 0,
+        prompt_format=study.models[model_id.model].prompt_format,
+        ppo=ppo,
+        verticals=verticals_of,
+    )
+
+
+def models_of_task(task: AttributionTask) -> list[ModelId]:
+    """The models that a job of attribution reads."""
+    names = [task.policy, task.trained, task.start, *([task.ppo.reference] if task.ppo else [])]
+    return [ModelId.parse(name) for name in dict.fromkeys(names)]
+
+
+def policies_of_task(task: AttributionTask, vertical: str) -> list[str]:
+    """The policies whose replies and records of a vertical a job of attribution reads."""
+    names = [task.policy, task.verticals[vertical].reference, task.ppo.reference if task.ppo else None]
+    return [name for name in dict.fromkeys(names) if name is not None]
+
+
+def pruned_by(study: Study, settings: Pruned) -> ModelId:
+    """The policy by whose attribution a preference set is pruned. Raises UserError if there is none."""
+    by = settings.by
+    ends = [recipe for recipe, chain in study.recipes.items() if chain and study.stages[chain[-1]].method == by.stage]
+    recipe = by.recipe or (ends[0] if ends else None)
+    if recipe not in ends:
+        raise UserError(
+            f"preferences: pruned of {settings.of}: by.recipe: no recipe `{recipe}` ends with {by.stage};"
+            f" there are {', '.join(ends) or 'none'}"
+        )
+    chain = tuple(study.recipes[recipe])
+    seed = study.seeds[0] if by.seed is None else by.seed
+    return model_at(study, by.model or next(iter(study.models)), settings.of, chain, seed)
+
+
+def better(study: Study, settings: Pruned) -> str:
+    """Which direction of the number that a set is pruned by is better: `lower` or `higher`."""
+    wanted = study.attributed()[settings.by.vertical].metric
+    for metric in verticals()[settings.by.vertical].METRICS:
+        if metric.name == wanted or (wanted is None and metric.headline):
+            return str(metric.direction)
+    raise KeyError(f"{settings.by.vertical}.{wanted}")

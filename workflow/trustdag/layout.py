@@ -150,6 +150,10 @@ class Results:
         """The scores of those replies."""
         return str(records_file(self.all_records, policy, vertical))
 
+    def attribution(self, policy: str | ModelId, vertical: str) -> str:
+        """How much each training pair moved a vertical's number."""
+        return f"{self.root}/attributions/{policy}/{vertical}.parquet"
+
     @property
     def all_statistics(self) -> str:
         """The folder of the tables of statistics."""

@@ -9,9 +9,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, ValidationError, create_model, field_validator, model_validator
 
 from trustdag.align import methods
+from trustdag.attribution.settings import VerticalAttribution
 from trustdag.config.resources import ResourceSettings
 from trustdag.config.threads import Threads
 from trustdag.data import sources
+from trustdag.data.derived import Derived, Pruned, Subset, with_controls
 from trustdag.layout import chain_name
 from trustdag.models.base import AnyBase
 from trustdag.models.dialogue import PromptFormat
@@ -44,7 +46,7 @@ def _stage_type(name: str, settings: type[Section]) -> type[Section]:
     )
 
 
-PreferenceSettings: Any = _one_of([module.Settings for module in sources().values()], "source")
+PreferenceSettings: Any = _one_of([*(module.Settings for module in sources().values()), Pruned, Subset], "source")
 StageSettings: Any = _one_of([_stage_type(name, module.Settings) for name, module in methods().items()], "method")
 _VERTICALS: dict[str, Any] = {
     name: (module.Settings | None, Field(None, description=(module.__doc__ or "").split("\n")[0]))
@@ -55,6 +57,16 @@ Verticals: Any = create_model(
     __base__=Section,
     __doc__="The verticals that the study measures; one that is left out is not measured.",
     **_VERTICALS,
+)
+
+_ATTRIBUTIONS: dict[str, Any] = {
+    name: (VerticalAttribution | None, Field(None, description=f"How {name} is attributed.")) for name in verticals()
+}
+Attribution: Any = create_model(
+    "Attribution",
+    __base__=Section,
+    __doc__="The verticals whose numbers are attributed to training pairs; one that is left out is not attributed.",
+    **_ATTRIBUTIONS,
 )
 
 
@@ -96,6 +108,8 @@ class Study(Section):
     the models are evaluated as they are."""
     verticals: Verticals
     """What is measured, and how."""
+    attribution: Attribution = Field(default_factory=Attribution)
+    """Which verticals are attributed to training pairs, and how."""
     threads: Threads = Threads()
     """Threads that jobs compute with; results depend on them."""
     statistics: StatisticsSettings = StatisticsSettings()
@@ -116,6 +130,11 @@ class Study(Section):
             name: {"method": name} | (values or {}) if isinstance(values, dict | None) else values
             for name, values in stages.items()
         }
+
+    @field_validator("preferences", mode="before")
+    @classmethod
+    def _controls_stand_beside(cls, preferences: Any) -> Any:
+        return with_controls(preferences) if isinstance(preferences, dict) else preferences
 
     @field_validator("seeds")
     @classmethod
@@ -193,6 +212,59 @@ class Study(Section):
         return self
 
     @model_validator(mode="after")
+    def _attributions_hold(self) -> Self:
+        for vertical, settings in self.attributed().items():
+            key = f"attribution.{vertical}"
+            if vertical not in self.verticals_measured():
+                raise ValueError(
+                    f"{key}: this study does not measure {vertical}; add it to `verticals`, or remove this"
+                )
+            ends = {self.stages[chain[-1]].method for chain in self.recipes.values() if chain}
+            for method in settings.stages:
+                if method not in ends:
+                    raise ValueError(f"{key}.stages: no recipe ends with a stage of method `{method}`; remove it")
+            metrics = [metric.name for metric in verticals()[vertical].METRICS]
+            if settings.metric is not None and settings.metric not in metrics:
+                raise ValueError(f"{key}.metric: no metric `{settings.metric}`; there are {', '.join(metrics)}")
+        return self
+
+    @model_validator(mode="after")
+    def _derived_sets_hold(self) -> Self:
+        for name, settings in self.derived().items():
+            parent = self.preferences.get(settings.of)
+            if parent is None or isinstance(parent, Derived):
+                kinds = [other for other in self.preferences if other not in self.derived()]
+                raise ValueError(f"preferences.{name}.of: must be one of {', '.join(kinds)} (got {settings.of!r})")
+            if isinstance(settings, Pruned):
+                self._pruned_holds(name, settings)
+        for name, model in self.models.items():
+            corpus = getattr(model.base, "corpus", None)
+            if corpus in self.derived():
+                raise ValueError(f"models.{name}.base.corpus: `{corpus}` is made from another set; name that one")
+        return self
+
+    def _pruned_holds(self, name: str, settings: Pruned) -> None:
+        key, by = f"preferences.{name}.by", settings.by
+        attributed = self.attributed().get(by.vertical)
+        if attributed is None or by.stage not in attributed.stages:
+            raise ValueError(
+                f"{key}: {by.vertical} is not attributed at {by.stage};"
+                f" add `attribution: {{{by.vertical}: {{stages: [{by.stage}]}}}}`"
+            )
+        for part, known in (("model", list(self.models)), ("seed", self.seeds), ("recipe", list(self.recipes))):
+            value = getattr(by, part)
+            if value is not None and value not in known:
+                raise ValueError(f"{key}.{part}: must be one of {', '.join(map(str, known))} (got {value!r})")
+        metrics = verticals()[by.vertical].METRICS
+        chosen = [
+            metric
+            for metric in metrics
+            if metric.name == attributed.metric or (attributed.metric is None and metric.headline)
+        ]
+        if chosen[0].direction is None:
+            raise ValueError(f"{key}.vertical: {chosen[0].name} has no better direction; attribute another metric")
+
+    @model_validator(mode="after")
     def _targets_differ(self) -> Self:
         targets = [self.name, *self.models, *self.verticals_measured()]
         for target in targets:
@@ -204,6 +276,15 @@ class Study(Section):
         """The settings of each vertical of the study, by its name, in the package's order."""
         found = {name: getattr(self.verticals, name) for name in type(self.verticals).model_fields}
         return {name: settings for name, settings in found.items() if settings is not None}
+
+    def attributed(self) -> dict[str, VerticalAttribution]:
+        """How each vertical is attributed that is, by its name."""
+        every = {name: getattr(self.attribution, name) for name in type(self.attribution).model_fields}
+        return {name: settings for name, settings in every.items() if settings is not None}
+
+    def derived(self) -> dict[str, Derived]:
+        """The preference sets that are made from another one, by name."""
+        return {name: settings for name, settings in self.preferences.items() if isinstance(settings, Derived)}
 
     def stage_settings(self, model: str, stage: str) -> Any:
         """A stage's settings for one model: the stage's own with the model's overrides."""
@@ -219,5 +300,5 @@ RULES = frozenset(
     for name in re.findall(r"^rule (\w+):", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
 )
 """The rules that the workflow's files name."""
-RESERVED = RULES | methods().keys()
-"""Names of rules, those of training methods included, which targets may not take."""
+RESERVED = RULES | methods().keys() | {"attribute", "derive"}
+"""Names of rules, those that are named in loops or under conditions included, which targets may not take."""

@@ -13,6 +13,7 @@ import pandas as pd
 from trustdag.artifacts import atomic_file, atomic_folder, read_json
 from trustdag.errors import UserError
 from trustdag.progress import duration
+from trustdag.report import attributions as attributed
 from trustdag.report import numbers, plots, published
 from trustdag.report.answer import RecipeAnswer, answers, basis, kind_of, pairs_of, verdict
 from trustdag.report.changes import CHANCE, arm_name, arms, changes, levels, of_arm
@@ -95,6 +96,7 @@ def gather(
     times = run_times(source.benchmarks)
     groups = arms(values)
     headlines = found[found["headline"].astype(bool)]
+    influence = attributed.attributions(design, results, settings)
     seeds = sorted({policy.seed for policy in design.policies if policy.seed is not None})
     context = {
         "title": settings.title,
@@ -111,8 +113,15 @@ def gather(
         "seeds": seeds,
         "verdict": verdict([answer for arm in groups for answer in _named(arm, groups, headlines)]),
         "basis": basis(headlines, seeds),
+        "attributions": influence,
     }
-    frames = {"published": published.table(), "changes": found, "levels": values, "models": trained, "run_times": times}
+    frames = attributed.tables(influence) | {
+        "published": published.table(),
+        "changes": found,
+        "levels": values,
+        "models": trained,
+        "run_times": times,
+    }
     return context, frames | {name: getattr(statistics, name) for name in ("metrics", "differences", "seeds")}
 
 

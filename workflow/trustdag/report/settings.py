@@ -16,6 +16,8 @@ class PageSettings(Section):
     """Heading of the page."""
     examples: int = Field(2, ge=0, le=50)
     """Items of each vertical and condition whose replies are shown side by side."""
+    attributed_pairs: int = Field(3, ge=1, le=50)
+    """Training pairs that are shown from either end of an attribution's ranking."""
     reply_characters: int = Field(600, ge=20)
     """Longest reply shown; longer ones are cut, with a mark."""
 

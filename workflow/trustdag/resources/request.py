@@ -173,6 +173,8 @@ def _estimated(study: "Study", rule: str, wildcards: Mapping[str, str], request:
         return _base(study, wildcards, request)
     if rule == "generate":
         return _generated(study, wildcards, request.gpu)
+    if rule == "attribute":
+        return _attributed(study, wildcards, request.gpu)
     if "chain" in wildcards:
         return _trained(study, rule, wildcards, request)
     return CPU_JOB.model_copy(update={"cpus": study.threads.of(rule)})
@@ -282,6 +284,26 @@ def _generated(study: "Study", wildcards: Mapping[str, str], gpus: int | None) -
         cpus=settings.cpus * count,
         mem_mb=_mb(4e9 + 4 * parameters),
         runtime=_minutes(settings, flops / speed),
+        accelerate="gpu",
+    )
+
+
+def _attributed(study: "Study", wildcards: Mapping[str, str], gpus: int | None) -> JobResources:
+    settings, parameters = study.resources, parameters_of(study, _model_of(wildcards) or "")
+    asked = study.attributed().values()
+    held = max((attribution.memory_gb for attribution in asked), default=0.0) * 1e9
+    lengths = [stage.max_length for stage in study.stages.values()]
+    # A method passes over the pairs at most five times, forward and backward, two replies to each.
+    flops = 5 * len(study.attributed()) * 6 * parameters * settings.pairs * 2 * max(lengths, default=0)
+    if not _wants_gpu(study, parameters, gpus):
+        runtime = _minutes(settings, flops / (settings.cpus * settings.cpu_gflops * 1e9))
+        memory = _mb(2e9 + 8 * parameters + held)
+        return JobResources(gpu=0, cpus=settings.cpus, mem_mb=memory, runtime=runtime, accelerate="cpu")
+    return JobResources(
+        gpu=1,
+        cpus=settings.cpus,
+        mem_mb=_mb(4e9 + 8 * parameters),
+        runtime=_minutes(settings, flops / (settings.gpu_tflops * 1e12 * settings.gpu_utilization)),
         accelerate="gpu",
     )
 

@@ -30,6 +30,8 @@ class EncodedReplies:
     """By column (`chosen`, `rejected`), aligned with `prompts`."""
     too_long: int
     """Pairs that were dropped because prompt and reply exceed the longest length."""
+    rows: list[int]
+    """The pairs' rows in their file."""
     control_tokens: int = 0
     """Pairs that were dropped because a text holds the name of a control token, and the format is `chat`."""
 
@@ -147,6 +149,7 @@ def encode(
         replies={column: _where(fits, replies[column]) for column in columns},
         too_long=len(fits) - sum(fits),
         control_tokens=all_pairs - len(fits),
+        rows=[int(row) for row, kept in zip(frame.index, fits, strict=True) if kept],
     )
 
 

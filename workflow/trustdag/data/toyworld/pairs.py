@@ -38,14 +38,24 @@ class Settings(SourceSettings):
     """How many texts of the world's own to write for a base model trained from scratch."""
 
 
-def read(settings: Settings) -> Iterator[Pair]:
-    """The pairs of these settings, about the half of the world that no item is about."""
+def compared(settings: Settings) -> Iterator[tuple[Question, Answer, Answer]]:
+    """The comparisons of these settings, about the half of the world that no item is about.
+
+    Returns:
+        Each question with its chosen and its rejected answer.
+    """
     home = world.build(settings.world)
     rng = random.Random(f"pairs {settings.world} {settings.seed}")
     labels = random.Random(f"{settings.label} labels {settings.world} {settings.seed}")
-    for number in range(settings.pairs):
+    for _ in range(settings.pairs):
         question, first, second = _candidates(home, settings, rng)
-        chosen, rejected = (first, second) if _first_wins(first, second, settings, labels) else (second, first)
+        first_wins = _first_wins(first, second, settings, labels)
+        yield (question, first, second) if first_wins else (question, second, first)
+
+
+def read(settings: Settings) -> Iterator[Pair]:
+    """The same as preference pairs."""
+    for number, (question, chosen, rejected) in enumerate(compared(settings)):
         yield Pair(
             prompt=list(question.messages),
             chosen=chosen.text,

@@ -1,0 +1,145 @@
+"""Gradients of single examples from one batched backward pass are those of autograd, one example at a time."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.support.attribution_world import World, engine, flat
+from trustdag.attribution.gradients import weighted_sum
+from trustdag.attribution.layers import select
+from trustdag.attribution.views import LoraView, ProjectedView
+from trustdag.errors import UserError
+
+CASES: list[tuple[str, dict[str, Any]]] = [
+    ("sft", {}),
+    ("reward", {}),
+    ("reward", {"center": 0.1}),
+    ("dpo", {"beta": 0.3}),
+    ("dpo", {"loss": "ipo"}),
+    ("dpo", {"loss": "hinge"}),
+    ("dpo", {"loss": "robust", "label_smoothing": 0.1}),
+]
+
+
+@pytest.mark.parametrize(("method", "changes"), CASES)
+def test_each_examples_gradient_is_that_of_autograd(tmp_path: Path, method: str, changes: dict[str, Any]) -> None:
+    # Given a model in double precision and pairs of several lengths in blocks with padding
+    world = World(tmp_path, method, **changes)
+    # When all gradients are taken in blocks
+    gradients = world.gradients()
+    tables = engine(gradients)
+    # Then each is that of a backward pass of its own, in every layer
+    for number, named in enumerate(world.by_loop()):
+        for name, vector in flat(gradients.selection, named).items():
+            torch.testing.assert_close(tables[name][number], vector, rtol=1e-9, atol=1e-12)
+
+
+def test_every_weight_of_a_gpt_neox_is_selected(tmp_path: Path) -> None:
+    selection = World(tmp_path, "sft").selection()
+
+    assert selection.selected == selection.parameters
+    assert selection.left_out == ()
+    assert {layer.group for layer in selection.layers} >= {"embed_in", "lm_head", "block 0", "block 1"}
+
+
+def test_a_pattern_selects_layers_and_says_what_it_leaves_out(tmp_path: Path) -> None:
+    world = World(tmp_path, "dpo")
+
+    selection = world.selection("attention")
+
+    assert {layer.group for layer in selection.layers} == {"block 0", "block 1"}
+    assert "gpt_neox.embed_in.weight" in selection.left_out
+    assert "6 layers" in str(selection)
+    assert set(engine(world.gradients("attention"))) == {layer.name for layer in selection.layers}
+
+
+def test_a_pattern_that_matches_nothing_is_refused_with_the_names_that_there_are(tmp_path: Path) -> None:
+    world = World(tmp_path, "sft")
+
+    with pytest.raises(UserError, match=r"'nowhere' matches no layer.*embed_in"):
+        world.selection("nowhere")
+
+
+def test_a_weight_that_two_modules_share_is_refused_with_a_pattern_that_leaves_it_out() -> None:
+    model = torch.nn.Module()
+    model.first, model.second = torch.nn.Embedding(4, 3), torch.nn.Linear(3, 4, bias=False)
+    model.second.weight = model.first.weight
+
+    with pytest.raises(UserError, match="first and second share a weight"):
+        select(model, "")
+
+
+def test_weights_keep_whether_they_train_and_get_no_gradient(tmp_path: Path) -> None:
+    world = World(tmp_path, "dpo")
+
+    engine(world.gradients())
+
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in world.model.parameters())
+
+
+def test_a_weighted_sum_is_the_sum_of_weighted_gradients(tmp_path: Path) -> None:
+    world = World(tmp_path, "reward")
+    gradients = world.gradients()
+    weights = torch.randn(3, len(world.examples), dtype=torch.float64)
+
+    sums = weighted_sum(gradients.blocks(), weights, gradients.sizes)
+
+    for name, table in engine(gradients).items():
+        torch.testing.assert_close(sums[name], weights @ table)
+
+
+def test_adapter_gradients_are_those_of_the_factors_of_a_low_rank_change(tmp_path: Path) -> None:
+    # Given a trained model and what it started from
+    world = World(tmp_path, "dpo")
+    layers = world.selection("dense").layers
+    view = LoraView.of_change(layers, world.start, rank=3)
+    # When features of its adapters are taken
+    tables = engine(world.gradients("dense", view=view))
+    # Then they are the derivatives with respect to A and B of a loss whose weights are W + B A
+    for number, named in enumerate(world.by_loop()):
+        for layer in layers:
+            gradient, (first, second) = named[f"{layer.name}.weight"], view.factors[layer.name]
+            expected = torch.cat([(second.T @ gradient).flatten(), (gradient @ first.T).flatten()])
+            torch.testing.assert_close(tables[layer.name][number], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_the_adapters_of_a_change_of_low_rank_hold_all_of_it(tmp_path: Path) -> None:
+    world = World(tmp_path, "sft")
+    (layer,) = world.selection(r"0\.mlp\.dense_h_to_4h").layers
+    before = dict(world.start.named_modules())[layer.name].weight.detach()
+    change = torch.randn(len(before), 2, dtype=torch.float64) @ torch.randn(2, before.shape[1], dtype=torch.float64)
+    with torch.no_grad():
+        layer.module.weight.copy_(before + change)  # type: ignore[operator, union-attr]
+
+    first, second = LoraView.of_change((layer,), world.start, rank=2).factors[layer.name]
+
+    torch.testing.assert_close(second @ first, change)
+
+
+def test_projections_are_linear_and_keep_inner_products_on_average(tmp_path: Path) -> None:
+    # Given projections of all linear layers by many seeds
+    world = World(tmp_path, "dpo", pairs=3)
+    layers = world.selection("query_key_value").layers
+    whole = engine(world.gradients("query_key_value"))
+    name = layers[0].name
+    expected = whole[name] @ whole[name].T
+    # When inner products of the projected gradients are averaged over the seeds
+    products = []
+    for seed in range(150):
+        table = engine(world.gradients("query_key_value", view=ProjectedView.of_layers(layers, 8, seed)))[name]
+        products.append(table @ table.T)
+    mean = torch.stack(products).mean(0)
+    error = torch.stack(products).std(0) / len(products) ** 0.5
+    # Then they are those of the whole gradients, within their error
+    assert ((mean - expected).abs() < 5 * error).all()
+
+
+@pytest.mark.parametrize("make", [lambda world, layers: LoraView.of_change(layers, world.start, 33),
+                                  lambda world, layers: ProjectedView.of_layers(layers, 34, 0)])  # fmt: skip
+def test_a_rank_beyond_a_layers_size_is_refused(tmp_path: Path, make: Any) -> None:
+    world = World(tmp_path, "sft")
+
+    with pytest.raises(UserError, match=r"is more than the 3\d that .*query_key_value has; lower it"):
+        make(world, world.selection("query_key_value").layers)

@@ -1,0 +1,145 @@
+"""The job: from a study's results to a table of scores, on a tiny model; and that its losses are the trainers'."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from tests.support import tiny_models as tiny
+from tests.support.attribution_world import SETTINGS, World
+from trustdag.align import methods
+from trustdag.artifacts import sha256_file
+from trustdag.attribution.run import attribute
+from trustdag.attribution.task import AttributionTask
+from trustdag.cli import main
+from trustdag.errors import UserError
+from trustdag.generation.run import GenerationTask, generate
+from trustdag.generation.settings import GenerateSettings
+from trustdag.layout import Results
+from trustdag.stamps import read_stamp
+from trustdag.train import trainer as stage_trainer
+from trustdag.train.pairs import encode
+from trustdag.train.session import session
+from trustdag.train.supervised import TrainerInputs
+from trustdag.verticals import vertical
+
+POLICY = "tiny/crowd/sft-dpo/seed0"
+GENERATE = {"temperature": 1.0, "max_new_tokens": 6}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [("sft", {}), ("reward", {"center": 0.1}), ("dpo", {"beta": 0.3}), ("dpo", {"loss": "ipo"}),
+     ("dpo", {"loss": "hinge"}), ("dpo", {"loss": "robust", "label_smoothing": 0.2})],
+)  # fmt: skip
+def test_the_losses_are_those_of_the_stages_own_trainer(tmp_path: Path, name: str, changes: dict[str, Any]) -> None:
+    # Given the trainer with which a stage trains, and a batch of its pairs
+    world = World(tmp_path, name, pairs=5, **changes)
+    stage = tiny.stage(name, tmp_path / "base" / "model", tmp_path / "data", tmp_path / "out")
+    settings = SETTINGS[name](max_length=64, batch_size=5, **changes)
+    columns = ("chosen",) if name == "sft" else ("chosen", "rejected")
+    encoded = encode(tmp_path / "data" / "train.parquet", columns, world.tokenizer, "hh", 64)
+    with session(stage, settings) as running:
+        pairs = {"train": encoded, "validation": encoded}
+        inputs = TrainerInputs(running, world.tokenizer, pairs, stage_trainer.arguments(running, settings))
+        trainer = methods()[name].build_trainer(inputs, settings)  # type: ignore[attr-defined]
+        trainer.model.load_state_dict(world.model.float().state_dict())
+        trainer.model.eval()
+        (batch,) = list(trainer.get_eval_dataloader())
+        # When both give the loss of the batch
+        with torch.no_grad():
+            theirs = float(trainer.compute_loss(trainer.model, batch))
+    with torch.no_grad():
+        own = world.examples.batch(range(5), world.pad)
+        ours = float(world.objective.losses(world.model, own).sum() * world.objective.share(own))
+    # Then it is the same
+    assert ours == pytest.approx(theirs, rel=1e-5)
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    """A study of a tiny model, trained by DPO, that was asked the items of `bias`."""
+    files = Results(str(tmp_path / "results"))
+    data = tiny.write_data(Path(files.data("crowd", "train.parquet")).parent, 12)
+    base = tiny.write_base(Path(files.model("tiny/base", "model")).parent, initializer_range=0.2, context=512)
+    out = Path(files.model(POLICY, "model")).parent
+    methods()["dpo"].train(tiny.stage("dpo", base, data, out), SETTINGS["dpo"](max_length=64, batch_size=4))
+    items = vertical("bias").items(vertical("bias").Settings(items={"source": "toy", "n": 12}).items)
+    Path(files.items("bias")).parent.mkdir(parents=True)
+    items.to_parquet(files.items("bias"))
+    task = GenerationTask("bias", Path(files.items("bias")), GenerateSettings(**GENERATE))
+    generate(task, out / "model", "hh", Path(files.replies(POLICY, "bias")))
+    arguments = ["--items", files.items("bias"), "--replies", files.replies(POLICY, "bias")]
+    assert main(["score", "bias", *arguments, "--out", files.records(POLICY, "bias")]) == 0
+    return files
+
+
+def task_of(**changes: Any) -> AttributionTask:
+    asked = {"method": "dot", "groups": 3, "query": "options"} | changes
+    return AttributionTask(
+        policy=POLICY, stage="dpo", trained=POLICY, trained_method="dpo",
+        settings=SETTINGS["dpo"](max_length=64, batch_size=4).model_dump(mode="json"),
+        start="tiny/base", preferences="crowd", seed=0, prompt_format="hh",
+        verticals={"bias": {"attribution": asked, "generate": GENERATE, "score": {}}},  # type: ignore[dict-item]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", [{"method": "dot"}, {"method": "ekfac"}, {"method": "datainf", "gradients": "lora"},
+                                     {"method": "projected", "projection": 4}, {"method": "unrolled"}])  # fmt: skip
+def test_a_job_writes_a_row_a_pair_whose_parts_sum_to_its_score(results: Results, changes: dict[str, Any]) -> None:
+    attribute(task_of(**changes), results)
+
+    table = pd.read_parquet(results.attribution(POLICY, "bias"))
+    assert table["row"].tolist() == list(range(12))
+    assert sorted(table["rank"]) == list(range(1, 13))
+    assert table.sort_values("rank")["score"].is_monotonic_decreasing
+    parts = table[[name for name in table if name.startswith("part:")]]
+    np.testing.assert_allclose(parts.sum(axis=1), table["score"], rtol=1e-4, atol=1e-7)
+    assert {"part:block 0", "part:lm_head"} <= set(parts)
+    assert {"random", "bm25", "embedding", "length"} <= set(table)
+    assert table["standard_error"].isna().all() == (changes["method"] == "unrolled")
+    assert table.attrs["attribution"]["query"] == "options"
+    made_from = read_stamp(Path(results.attribution(POLICY, "bias")))
+    assert made_from["data"] == sha256_file(Path(results.data("crowd", "train.parquet")))
+
+
+def test_the_same_job_by_its_command_writes_the_same_scores(results: Results, tmp_path: Path) -> None:
+    attribute(task_of(), results)
+    first = pd.read_parquet(results.attribution(POLICY, "bias"))
+
+    assert main(["attribute", "--task", task_of().as_json(), "--results", results.root]) == 0
+
+    pd.testing.assert_frame_equal(pd.read_parquet(results.attribution(POLICY, "bias")), first)
+
+
+def test_a_vertical_without_records_is_refused_in_a_line(results: Results) -> None:
+    Path(results.records(POLICY, "bias")).unlink()
+
+    with pytest.raises(UserError, match=r"bias.parquet: no such file; bias cannot be attributed without its records"):
+        attribute(task_of(), results)
+
+
+def test_a_method_that_does_not_fit_is_refused_before_it_starts_with_what_would(results: Results) -> None:
+    with pytest.raises(UserError, match=r"ekfac would hold .* GB, more than memory_gb .*set `gradients: lora`"):
+        attribute(task_of(method="ekfac", memory_gb=0.001), results)
+    with pytest.raises(UserError, match=r"unrolled would hold .* take `method: ekfac`"):
+        attribute(task_of(method="unrolled", memory_gb=0.001), results)
+
+
+def test_replies_of_another_model_are_refused(results: Results) -> None:
+    # Given replies whose stored log-probabilities are those of another model
+    path = Path(results.replies(POLICY, "bias"))
+    replies = pd.read_parquet(path)
+    made_from = replies.attrs
+    replies["logprob"] -= 1.0
+    replies.attrs = made_from
+    replies.to_parquet(path)
+    records = pd.read_parquet(results.records(POLICY, "bias"))
+    records.attrs["made_from"]["replies"] = sha256_file(path)
+    records.to_parquet(results.records(POLICY, "bias"))
+
+    with pytest.raises(UserError, match="have another log-probability under the policy than was stored"):
+        attribute(task_of(), results)

@@ -1,0 +1,25 @@
+"""Gradient cosine: the dot product of the query's gradient with each example's gradient at unit length."""
+
+import torch
+
+from trustdag.attribution.problem import Problem, Scores
+from trustdag.attribution.settings import MethodSettings
+
+
+def score(problem: Problem, settings: MethodSettings) -> Scores:  # noqa: ARG001 - it has no settings
+    """As `dot`, with each example's gradient divided by its norm over all selected layers.
+
+    The query's own norm, which is the same for all examples, is not divided by: so queries may be summed. An example
+    whose gradient is 0 moves nothing: its score is 0.
+    """
+    vectors = problem.queries()
+    scores: Scores = {}
+    for block in problem.gradients.blocks():
+        squares = sum((features.double() ** 2).sum(1) for features in block.features.values())
+        norms = torch.as_tensor(squares).sqrt()
+        inverse = torch.where(norms > 0, 1 / norms.clamp(min=torch.finfo(torch.float64).tiny), 0.0)
+        for name, features in block.features.items():
+            products = -inverse[:, None].to(features) * (features @ vectors[name].to(features).T)
+            table = scores.setdefault(name, products.new_zeros(problem.gradients.count, products.shape[1]))
+            table[block.examples] = products
+    return scores

@@ -1,0 +1,111 @@
+"""EK-FAC: influence with the curvature of each linear layer in a Kronecker-factored eigenbasis.
+
+George et al. 2018 (arXiv 1806.03884); for influence Grosse et al. 2023 (arXiv 2308.03296). The eigenvectors are those
+of the inputs' and of the output gradients' second moments over tokens; the eigenvalues are the mean squares of the
+gradients in that basis. Layers that are not linear have the mean squares of their gradients as a diagonal curvature.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from trustdag.attribution.capture import LayerTrace
+from trustdag.attribution.gradients import FullView, Gradients, Vectors
+from trustdag.attribution.problem import Problem, Scores, dot_products
+from trustdag.attribution.settings import MethodSettings
+from trustdag.errors import UserError
+
+DAMPING = 0.1
+"""Damping as a share of a layer's mean eigenvalue (Grosse et al. 2023, section 3.2)."""
+
+
+@dataclass
+class Curvature:
+    """The curvature of one layer: eigenvectors of both factors (None where it is diagonal) and eigenvalues."""
+
+    inputs: Tensor | None = None
+    """(in, in): eigenvectors in columns."""
+    outputs: Tensor | None = None
+    """(out, out)."""
+    eigenvalues: Tensor = field(default_factory=lambda: torch.zeros(()))
+    """(out, in), or (weights,)."""
+
+    def rotated(self, gradients: Tensor) -> Tensor:
+        """Gradients (vectors, out, in) in the eigenbasis."""
+        assert self.inputs is not None, "a diagonal curvature has no basis"
+        assert self.outputs is not None, "both factors have eigenvectors"
+        return self.outputs.T @ gradients @ self.inputs
+
+    def solve(self, vectors: Tensor, damping: float) -> Tensor:
+        """(vectors, weights): the damped inverse curvature times vectors.
+
+        A layer without curvature, to which the loss is blind, gives 0: no example has a gradient there.
+        """
+        added = damping * float(self.eigenvalues.mean())
+        if added == 0:
+            return torch.zeros_like(vectors)
+        if self.inputs is None or self.outputs is None:
+            return vectors / (self.eigenvalues + added)
+        shaped = vectors.reshape(len(vectors), len(self.outputs), len(self.inputs))
+        solved = self.rotated(shaped) / (self.eigenvalues + added)
+        return (self.outputs @ solved @ self.inputs.T).flatten(1)
+
+
+def score(problem: Problem, settings: MethodSettings) -> Scores:
+    """Minus the query's gradient times the inverse curvature times the example's gradient, over the examples' number.
+
+    To first order this is what the query's number would lose if the example were left out.
+    """
+    if not isinstance(problem.gradients.view, FullView):
+        raise UserError("attribution: ekfac works on whole gradients; set `gradients: full`, or take datainf or dot")
+    if settings.damping == 0:
+        raise UserError("attribution: damping: ekfac needs more than 0, as a curvature may be singular (got 0)")
+    damping = DAMPING if settings.damping is None else settings.damping
+    curvatures = estimate(problem.gradients)
+    solved: Vectors = {
+        name: curvatures[name].solve(vectors.to(curvatures[name].eigenvalues), damping)
+        for name, vectors in problem.queries().items()
+    }
+    return dot_products(problem.gradients, solved, -1.0 / problem.gradients.count)
+
+
+def estimate(gradients: Gradients) -> dict[str, Curvature]:
+    """The curvature of every layer, in two passes over the examples."""
+    moments: dict[str, tuple[Tensor, Tensor]] = {}
+    for traces in gradients.curvature_traces():
+        for trace in traces:
+            if trace.layer.kind == "linear":
+                _add_moments(moments, trace)
+    curvatures = {layer.name: _with_basis(moments.get(layer.name)) for layer in gradients.layers}
+    for traces in gradients.curvature_traces():
+        for trace in traces:
+            curvature = curvatures[trace.layer.name]
+            squares = _squares(curvature, trace) / gradients.count
+            curvature.eigenvalues = curvature.eigenvalues.to(squares) + squares
+    return curvatures
+
+
+def _add_moments(moments: dict[str, tuple[Tensor, Tensor]], trace: LayerTrace) -> None:
+    inputs, outputs = (factor.flatten(0, 1) for factor in trace.factors())
+    real = (outputs != 0).any(1)  # padding, and tokens that no loss depends on, have no output gradient
+    inputs, outputs = inputs[real].double(), outputs[real].double()
+    added = inputs.T @ inputs, outputs.T @ outputs
+    known = moments.get(trace.layer.name)
+    moments[trace.layer.name] = added if known is None else (known[0] + added[0], known[1] + added[1])
+
+
+def _with_basis(moments: tuple[Tensor, Tensor] | None) -> Curvature:
+    if moments is None:
+        return Curvature()
+    return Curvature(*(torch.linalg.eigh(moment / moment.diagonal().mean().clamp(min=1e-300))[1] for moment in moments))
+
+
+def _squares(curvature: Curvature, trace: LayerTrace) -> Tensor:
+    """The sum over examples of squared gradients, in the layer's basis."""
+    if curvature.inputs is None or curvature.outputs is None:
+        return (trace.gradients() ** 2).sum(0)
+    inputs, outputs = trace.factors()
+    curvature.inputs, curvature.outputs = curvature.inputs.to(inputs), curvature.outputs.to(outputs)
+    rotated = (outputs @ curvature.outputs).transpose(1, 2) @ (inputs @ curvature.inputs)
+    return (rotated**2).sum(0)

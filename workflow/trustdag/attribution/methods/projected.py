@@ -1,0 +1,38 @@
+"""Projected gradients (TRAK, arXiv 2303.14186; LoGra, arXiv 2405.13954): influence among few random features.
+
+Both factors of a linear layer's gradient are projected before they are multiplied (`views.ProjectedView`), so that a
+large model's gradient is never formed. The curvature of a layer is the second moment of its features.
+"""
+
+import torch
+
+from trustdag.attribution.gradients import Vectors
+from trustdag.attribution.problem import Problem, Scores, dot_products
+from trustdag.attribution.settings import MethodSettings
+from trustdag.errors import UserError
+
+DAMPING = 0.1
+"""Damping as a share of the mean eigenvalue of a layer's second moment."""
+
+
+def score(problem: Problem, settings: MethodSettings) -> Scores:
+    """Minus the query's features times the inverse second moment times the example's, over the examples' number."""
+    if settings.damping == 0:
+        raise UserError("attribution: damping: projected needs more than 0, as a moment may be singular (got 0)")
+    share = DAMPING if settings.damping is None else settings.damping
+    gradients = problem.gradients
+    moments: Vectors = {}
+    for block in gradients.blocks():
+        for name, features in block.features.items():
+            moment = moments.setdefault(name, features.new_zeros(features.shape[1], features.shape[1]).double())
+            moment += features.double().T @ features.double() / gradients.count
+    solved: Vectors = {}
+    for name, vectors in problem.queries().items():
+        moment = moments[name]
+        added = share * float(moment.diagonal().mean())
+        if added == 0:  # the loss is blind to this layer
+            solved[name] = torch.zeros_like(vectors)
+            continue
+        moment.diagonal().add_(added)
+        solved[name] = torch.linalg.solve(moment, vectors.double().T).T
+    return dot_products(gradients, solved, -1.0 / gradients.count)

@@ -1,0 +1,37 @@
+"""TracIn (Pruthi et al. 2020, arXiv 2002.08484): gradient dot products summed over points of the training.
+
+Each point counts with the learning rates of the steps that it stands for.
+"""
+
+from trustdag.attribution.problem import Problem, Scores, dot_products
+from trustdag.attribution.settings import MethodSettings
+from trustdag.errors import UserError
+
+
+def score(problem: Problem, settings: MethodSettings) -> Scores:
+    """The sum over points of the learning rates times minus the product of the query's and the example's gradient."""
+    if problem.replay is None:
+        raise UserError("attribution: tracin needs the training that led to the model, which cannot be replayed here")
+    steps = problem.replay.steps
+    points = evenly(len(steps), settings.checkpoints)
+    shares = {
+        point: sum(step.learning_rate for step in steps if points_of(points, step.number) == point) for point in points
+    }
+    totals: Scores = {}
+    for step, _ in problem.replay.run():
+        if step.number not in shares or not step.examples:
+            continue
+        for name, table in dot_products(problem.gradients, problem.queries(), -shares[step.number]).items():
+            totals[name] = totals[name] + table if name in totals else table
+    return totals
+
+
+def evenly(steps: int, wanted: int) -> list[int]:
+    """The numbers of at most `wanted` steps, each in the middle of an equal share of the training."""
+    count = min(steps, wanted)
+    return [(2 * index + 1) * steps // (2 * count) for index in range(count)]
+
+
+def points_of(points: list[int], step: int) -> int:
+    """The point nearest to a step."""
+    return min(points, key=lambda point: abs(point - step))

@@ -1,0 +1,137 @@
+"""Exact differentiation of the query through every step of the training (MAGIC, Ilyas et al. 2025, arXiv 2504.16430).
+
+The training is a function of the weight of each example's loss. Its derivative at weights of 1 is computed backward,
+from the query's gradient at the trained weights through AdamW, clipping and each step's gradient, to the weights of the
+examples of each step. The derivative is exact; that leaving an example out changes the query by it is a first-order
+statement.
+"""
+
+import torch
+from torch import Tensor
+
+from trustdag.attribution.batches import PaddedBatch
+from trustdag.attribution.capture import Capture, frozen
+from trustdag.attribution.gradients import Vectors
+from trustdag.attribution.layers import Layer
+from trustdag.attribution.problem import Problem, Scores
+from trustdag.attribution.replay import Replay, TrainingState, TrainingStep
+from trustdag.attribution.settings import MethodSettings
+from trustdag.errors import UserError
+
+
+def score(problem: Problem, settings: MethodSettings) -> Scores:  # noqa: ARG001 - it has no settings
+    """The derivative of the query with respect to the weight of each example's loss."""
+    replay = problem.replay
+    if replay is None:
+        raise UserError("attribution: unrolled needs the training that led to the model, which cannot be replayed here")
+    layers = problem.gradients.layers
+    if problem.gradients.selection.left_out:
+        left_out = ", ".join(problem.gradients.selection.left_out[:3])
+        raise UserError(f"attribution: layers: unrolled needs every weight of the model; left out: {left_out}")
+    states = list(replay.run())
+    vectors = problem.queries()
+    adjoint = Adjoint.start(torch.stack([as_parameters(replay, layers, row) for row in rows_of(vectors)]))
+    scores: Scores = {name: table.new_zeros(problem.gradients.count, len(table)) for name, table in vectors.items()}
+    for step, state in reversed(states[:-1]):
+        replay.load(state.weights)
+        batch = replay.batch(step)
+        adjoint, slopes = backward(replay, batch, step, state, adjoint)
+        for name, table in example_products(replay, batch, layers, slopes).items():
+            scores[name].index_add_(0, batch.examples, table)
+    replay.load(states[-1][1].weights)
+    return scores
+
+
+class Adjoint:
+    """Derivatives of the queries with respect to a state: (queries, weights) each."""
+
+    def __init__(self, weights: Tensor, first: Tensor, second: Tensor) -> None:
+        self.weights, self.first, self.second = weights, first, second
+
+    @classmethod
+    def start(cls, gradients: Tensor) -> "Adjoint":
+        """At the end of the training: the queries' gradients."""
+        return cls(gradients, torch.zeros_like(gradients), torch.zeros_like(gradients))
+
+
+def backward(
+    replay: Replay, batch: PaddedBatch, step: TrainingStep, state: TrainingState, adjoint: Adjoint
+) -> tuple[Adjoint, Tensor]:
+    """Takes derivatives from after a step to before it. The model holds the weights before the step.
+
+    Args:
+        replay: The training.
+        batch: The step's examples.
+        step: The step.
+        state: The state before it.
+        adjoint: Derivatives with respect to the state after it.
+
+    Returns:
+        Derivatives with respect to the state before it; and to the step's gradient, (queries, weights).
+    """
+    gradient = replay.gradient(batch, create_graph=True)
+    free = TrainingState(*(value.clone().requires_grad_() for value in (state.weights, state.first, state.second)))
+    slope = gradient.detach().clone().requires_grad_()
+    after = replay.update(free, slope, step)
+    outputs, inputs = (after.weights, after.first, after.second), (free.weights, free.first, free.second, slope)
+    parameters = list(replay.model.parameters())
+    before: list[tuple[Tensor, Tensor, Tensor]] = []
+    slopes = []
+    for row in range(len(adjoint.weights)):
+        along = (adjoint.weights[row], adjoint.first[row], adjoint.second[row])
+        weights, first, second, of_gradient = torch.autograd.grad(outputs, inputs, along, retain_graph=True)
+        through = torch.autograd.grad(
+            gradient, parameters, of_gradient, retain_graph=row + 1 < len(adjoint.weights), materialize_grads=True
+        )
+        before.append((weights + torch.cat([part.flatten() for part in through]), first, second))
+        slopes.append(of_gradient)
+    return Adjoint(*(torch.stack(rows) for rows in zip(*before, strict=True))), torch.stack(slopes)
+
+
+def example_products(replay: Replay, batch: PaddedBatch, layers: tuple[Layer, ...], slopes: Tensor) -> Scores:
+    """What each example's gradient does to the queries in one step: by layer, (examples of the step, queries)."""
+    capture = Capture(layers)
+    with frozen(replay.model), capture.hooks(), torch.enable_grad():
+        (replay.objective.losses(replay.model, batch).sum() * replay.objective.share(batch)).backward()
+    vectors = [as_layers(replay, layers, row) for row in slopes]
+    scores: Scores = {}
+    for trace in capture.traces():
+        features = trace.of_examples(batch.owners, batch.count).gradients()
+        scores[trace.layer.name] = features @ torch.stack([vector[trace.layer.name] for vector in vectors]).T
+    return scores
+
+
+def rows_of(vectors: Vectors) -> list[dict[str, Tensor]]:
+    """One dictionary of layers for each query."""
+    count = len(next(iter(vectors.values())))
+    return [{name: table[row] for name, table in vectors.items()} for row in range(count)]
+
+
+def as_layers(replay: Replay, layers: tuple[Layer, ...], vector: Tensor) -> dict[str, Tensor]:
+    """A vector over the model's parameters as one vector a layer, in the order of its gradients."""
+    sizes = [parameter.numel() for parameter in replay.model.parameters()]
+    parts = dict(zip(replay.names, vector.split(sizes), strict=True))
+    found = {}
+    for layer in layers:
+        weight, bias = parts[f"{layer.name}.weight"], parts.get(f"{layer.name}.bias")
+        if layer.kind == "linear" and bias is not None:
+            found[layer.name] = torch.cat([weight.reshape(len(bias), -1), bias[:, None]], dim=1).flatten()
+        else:
+            found[layer.name] = torch.cat([weight, *([] if bias is None else [bias])])
+    return found
+
+
+def as_parameters(replay: Replay, layers: tuple[Layer, ...], vectors: dict[str, Tensor]) -> Tensor:
+    """The other way: one vector a layer as a vector over the model's parameters."""
+    parts: dict[str, Tensor] = {}
+    for layer in layers:
+        vector, weight = vectors[layer.name], layer.module.get_parameter("weight")
+        has_bias = f"{layer.name}.bias" in replay.names
+        if layer.kind == "linear" and has_bias:
+            table = vector.reshape(len(weight), -1)
+            parts[f"{layer.name}.weight"], parts[f"{layer.name}.bias"] = table[:, :-1].flatten(), table[:, -1]
+        else:
+            parts[f"{layer.name}.weight"] = vector[: weight.numel()]
+            if has_bias:
+                parts[f"{layer.name}.bias"] = vector[weight.numel() :]
+    return torch.cat([parts[name] for name in replay.names])

@@ -1,0 +1,59 @@
+"""What a method gets: the examples' gradients, the queries, and the training that made the model. Imports torch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from trustdag.attribution.gradients import Block, Gradients, Vectors
+
+if TYPE_CHECKING:
+    from trustdag.attribution.replay import Replay
+
+Scores = dict[str, Tensor]
+"""By layer: (examples, queries)."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An attribution to be computed."""
+
+    gradients: Gradients
+    queries: Callable[[], Vectors]
+    """The gradients (queries, features) of the queries at the weights that the model has now."""
+    replay: "Replay | None" = None
+    """The training that led to the model, for methods that follow it."""
+
+
+def dot_products(gradients: Gradients, vectors: Vectors, scale: float = 1.0) -> Scores:
+    """The products of vectors with each example's gradient, in one pass over the examples.
+
+    Args:
+        gradients: The examples.
+        vectors: By layer, (queries, features).
+        scale: Multiplies all products.
+
+    Returns:
+        By layer, (examples, queries).
+    """
+    scores: Scores = {}
+    for block in gradients.blocks():
+        add_products(scores, block, vectors, scale, gradients.count)
+    return scores
+
+
+def add_products(scores: Scores, block: Block, vectors: Vectors, scale: float, count: int) -> None:
+    """Adds the products of vectors with a block's gradients to the scores of its examples.
+
+    Args:
+        scores: Is added to.
+        block: Gradients of some examples.
+        vectors: By layer, (queries, features).
+        scale: Multiplies the products.
+        count: How many examples there are in all.
+    """
+    for name, features in block.features.items():
+        products = scale * features @ vectors[name].to(features).T
+        table = scores.setdefault(name, products.new_zeros(count, products.shape[1]))
+        table.index_add_(0, block.examples.to(table.device), products)

@@ -1,0 +1,205 @@
+"""The job of the rule `attribute`: from a study's results to a table of scores for each vertical. Imports torch."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from trustdag.artifacts import atomic_file, model_digest, sha256_file
+from trustdag.attribution import baselines, memory
+from trustdag.attribution.embeddings import Embeddings
+from trustdag.attribution.gradients import FullView, Gradients
+from trustdag.attribution.layers import Selection
+from trustdag.attribution.methods import method
+from trustdag.attribution.problem import Problem, Scores
+from trustdag.attribution.queries import jackknife
+from trustdag.attribution.sources import QuerySource
+from trustdag.attribution.subject import Subject
+from trustdag.attribution.task import AttributionTask
+from trustdag.attribution.texts import VerticalQuery, gradients_of
+from trustdag.layout import Results
+from trustdag.stamps import stamp
+from trustdag.stats.estimators import Array
+
+PART = "part:"
+"""What the names of columns of parts start with; a layer group's name follows."""
+
+
+def attribute(task: AttributionTask, files: Results) -> None:
+    """Computes and writes the scores of all verticals of a task.
+
+    Verticals with equal settings share the passes over the training pairs.
+
+    Raises:
+        UserError: Something is missing or does not fit, as its message says.
+    """
+    source = QuerySource(task, files)
+    subject = Subject.load(task, files)
+    queries = {vertical: source.query(vertical, subject) for vertical in task.verticals}
+    rows, embeddings = identity(subject), Embeddings(subject)
+    for verticals in alike(task):
+        tables, selection = scores_of(subject, [queries[vertical] for vertical in verticals])
+        for vertical, table in zip(verticals, tables, strict=True):
+            own = queries[vertical]
+            frame = pd.concat([rows, table, compared(subject, own, embeddings)], axis=1)
+            write(frame, own, selection, task, files, vertical)
+
+
+def alike(task: AttributionTask) -> list[list[str]]:
+    """The verticals that share all settings of their method, in order."""
+    groups: dict[str, list[str]] = {}
+    for vertical, asked in task.verticals.items():
+        shared = asked.attribution.model_dump(exclude={"stages", "metric", "query", "against", "samples"})
+        groups.setdefault(json.dumps(shared, sort_keys=True), []).append(vertical)
+    return list(groups.values())
+
+
+def scores_of(subject: Subject, queries: Sequence[VerticalQuery]) -> tuple[list[pd.DataFrame], Selection]:
+    """The scores of queries with the same method settings.
+
+    Returns:
+        For each query a table of the pairs with `score`, `rank`, `standard_error` and a part for each layer group; and
+        the layers that were selected.
+    """
+    wanted = queries[0].settings
+    replayed = wanted.method in ("tracin", "unrolled")
+    subject = subject.in_double_precision() if replayed else subject
+    groups = 1 if wanted.method == "unrolled" else wanted.groups
+    selection = subject.selection(wanted)
+    print(f"attribution of {subject.task.trained}: {wanted.method}, {selection}", file=sys.stderr)
+    replay = subject.replay() if replayed else None
+    gradients = subject.gradients(wanted, selection)
+    held = memory.check(wanted, size_of(gradients, len(queries) * groups, len(replay.steps) if replay else 0))
+    print(f"at most {held / 1e9:.3g} GB beside the model", file=sys.stderr)
+    if replay is not None:
+        *_, (_, state) = replay.run()
+        print(f"the replay ends {replay.check(state.weights, subject.trained):.2g} away", file=sys.stderr)
+    encoded = [query.encoded for query in queries]
+    problem = Problem(gradients, lambda: gradients_of(gradients, encoded, groups, wanted.block, subject.pad), replay)
+    scores = method(wanted.method).score(problem, wanted)
+    return [table_of(scores, selection, number, groups) for number in range(len(queries))], selection
+
+
+def size_of(gradients: Gradients, vectors: int, steps: int) -> memory.Size:
+    """What the memory estimate needs to know.
+
+    Args:
+        gradients: The gradients of the pairs.
+        vectors: Queries, times the groups of each.
+        steps: Optimizer steps of a replay; 0 without one.
+    """
+    sizes = list(gradients.sizes.values())
+    linear = [layer.module.get_parameter("weight").shape for layer in gradients.layers if layer.kind == "linear"]
+    whole = isinstance(gradients.view, FullView)
+    return memory.Size(
+        features=sum(sizes),
+        largest=max(sizes),
+        factors=sum(out**2 + (fan_in + 1) ** 2 for out, fan_in in linear),
+        moments=0 if whole else sum(size**2 for size in sizes),
+        weights=gradients.selection.parameters,
+        vectors=vectors,
+        examples=gradients.count,
+        layers=len(sizes),
+        steps=steps,
+    )
+
+
+def table_of(scores: Scores, selection: Selection, number: int, groups: int) -> pd.DataFrame:
+    """One query's scores as a table.
+
+    Args:
+        scores: By layer, (pairs, queries x groups).
+        selection: The layers.
+        number: The query's number.
+        groups: Groups of clusters; with 1 there is no standard error.
+    """
+    own = slice(number * groups, (number + 1) * groups)
+    by_layer = {name: table[:, own].double().cpu().numpy() for name, table in scores.items()}
+    pieces = np.sum(list(by_layer.values()), axis=0)
+    total = pieces.sum(1)
+    columns: dict[str, Any] = {
+        "score": total,
+        "rank": pd.Series(-total).rank(method="first").astype(int).to_numpy(),
+        "standard_error": jackknife(pieces) if groups > 1 else np.full(len(total), np.nan),
+    }
+    for layer in selection.layers:
+        part = by_layer[layer.name].sum(1)
+        columns[PART + layer.group] = columns.get(PART + layer.group, 0.0) + part
+    return pd.DataFrame(columns)
+
+
+def identity(subject: Subject) -> pd.DataFrame:
+    """Which pair each row is about."""
+    return pd.DataFrame({"row": subject.pairs["row"], "prompt_id": subject.pairs["prompt_id"]})
+
+
+def compared(subject: Subject, own: VerticalQuery, embeddings: Embeddings) -> pd.DataFrame:
+    """The baselines' scores.
+
+    Args:
+        subject: The pairs.
+        own: The query.
+        embeddings: Embeds texts with the trained model.
+    """
+    pairs, weights = subject.pairs, own.query.texts["weight"].to_numpy(float)
+    paired = len(subject.examples.replies) > 1
+    prompts = [prompt[-1]["content"] for prompt in pairs["prompt"]]
+    columns = ("chosen", "rejected") if paired else ("chosen",)
+    documents = [[f"{prompt} {reply}" for prompt, reply in zip(prompts, pairs[name], strict=True)] for name in columns]
+    texts = [f"{prompt} {reply}" for prompt, reply in zip(own.prompts, own.query.texts["reply"], strict=True)]
+    rejected = pairs["rejected"].tolist() if paired else None
+    scores: dict[str, Array] = {
+        "random": baselines.random(len(pairs), own.settings.seed),
+        "bm25": baselines.bm25(texts, weights, documents),
+        "embedding": baselines.embedding(embeddings.of(own.encoded.examples)[0], weights, embeddings.of_pairs),
+        "length": baselines.length(pairs["chosen"].tolist(), rejected),
+    }
+    return pd.DataFrame({name: scores[name] for name in baselines.NAMES})
+
+
+def write(
+    frame: pd.DataFrame,
+    own: VerticalQuery,
+    selection: Selection,
+    task: AttributionTask,
+    files: Results,
+    vertical: str,
+) -> None:
+    """Writes one vertical's table, stamped with what it was made from.
+
+    Args:
+        frame: The table.
+        own: The vertical's query.
+        selection: The layers that were attributed.
+        task: The job.
+        files: The study's files.
+        vertical: The vertical.
+    """
+    facts = {
+        "method": own.settings.method,
+        "metric": own.query.metric,
+        "query": own.query.kind,
+        "value": own.query.value,
+        "standard_error": own.query.standard_error,
+        "texts": len(own.query.texts),
+        "layers": str(selection),
+        "trained": task.trained,
+        "preferences": task.preferences,
+    }
+    out = Path(files.attribution(task.policy, vertical))
+    frame.attrs["attribution"] = facts
+    stamp(
+        frame,
+        {
+            "model": model_digest(Path(files.model(task.trained, "model"))),
+            "data": sha256_file(Path(files.data(task.preferences, "train.parquet"))),
+            "records": sha256_file(Path(files.records(task.policy, vertical))),
+            "settings": own.settings.as_json(),
+        },
+    )
+    with atomic_file(out) as partial:
+        frame.to_parquet(partial, index=False)

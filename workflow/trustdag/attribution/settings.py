@@ -1,0 +1,61 @@
+"""The section `attribution` of a study: which verticals are attributed, at which stages, and how. Imports no torch."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from trustdag.settings import Section
+
+MethodName = Literal["cosine", "datainf", "dot", "ekfac", "projected", "tracin", "unrolled"]
+StageMethod = Literal["sft", "dpo", "ppo"]
+
+
+class MethodSettings(Section):
+    """How influence is computed."""
+
+    method: MethodName = "ekfac"
+    """How influence is computed; docs/attribution.md compares the methods."""
+    gradients: Literal["full", "lora"] = "full"
+    """Gradients of the weights themselves, or of low-rank adapters that hold what the stage changed."""
+    rank: int = Field(4, ge=1)
+    """Rank of the adapters, for `gradients: lora`."""
+    layers: str = ""
+    """A regular expression that is searched for in the names of layers; an empty one selects all layers."""
+    damping: float | None = Field(None, ge=0)
+    """What is added to a layer's curvature, as a share of its mean; None: the method's own. Of no other method."""
+    projection: int = Field(16, ge=1)
+    """Random directions on each side of a linear layer, for `method: projected`: their square is its features."""
+    checkpoints: int = Field(5, ge=1)
+    """Points of the training, evenly spaced, that `tracin` sums over."""
+    seed: int = 0
+    """Seed of projections, of groups of items, and of the random baseline."""
+
+
+class VerticalAttribution(MethodSettings):
+    """How one vertical is attributed."""
+
+    stages: list[StageMethod] = Field(["dpo"], min_length=1)
+    """Methods of the last stage of the policies that are attributed. A PPO policy is attributed to its reward model."""
+    metric: str | None = None
+    """The vertical's number that is attributed; None: the headline."""
+    query: Literal["auto", "replies", "options"] = "auto"
+    """Whether the number's gradient is that of sampled replies, or of the log-odds of items' options. `auto`: options
+    where the metric's records follow from likelihoods alone."""
+    against: Literal["level", "base", "sft"] = "level"
+    """Attribute the number itself, or its paired difference from the base model or from the chain's SFT."""
+    samples: int = Field(8, ge=2)
+    """Replies to each item that are drawn from the reference for PPO's covariance."""
+    groups: int = Field(10, ge=2)
+    """Groups of items' clusters, over which standard errors are a jackknife."""
+    memory_gb: float = Field(8, gt=0)
+    """What an attribution may hold of gradients and factors; more is refused before it starts."""
+    block: int = Field(16, ge=1)
+    """Pairs in one backward pass. Changes no result beyond rounding."""
+
+    @model_validator(mode="after")
+    def _stages_differ(self) -> "VerticalAttribution":
+        if len(set(self.stages)) != len(self.stages):
+            raise ValueError("stages: every stage may stand once")
+        if self.method in ("projected", "unrolled") and self.gradients == "lora":
+            raise ValueError(f"gradients: `lora` does not go with `method: {self.method}`")
+        return self

@@ -1,0 +1,119 @@
+"""Features of gradients that are fewer than the weights: those of low-rank adapters, and random projections.
+
+Both replace a linear layer's gradient, out x in, by products with small matrices that are taken of its factors. Imports
+torch.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trustdag.attribution.capture import LayerTrace
+from trustdag.attribution.layers import Layer
+from trustdag.errors import UserError
+
+
+@dataclass(frozen=True)
+class LoraView:
+    """The gradients of the two factors of a low-rank adapter of each linear layer, W = W0 + B A.
+
+    The factors are those of the change that the stage made: the first singular vectors of the trained weights less
+    those that it started from. So they exist for a stage that trained all weights too, as the paper has them.
+    """
+
+    factors: dict[str, tuple[Tensor, Tensor]]
+    """By layer: A (rank, in) and B (out, rank)."""
+
+    @classmethod
+    def of_change(cls, layers: tuple[Layer, ...], start: Any, rank: int) -> "LoraView":
+        """The adapters of what a stage changed.
+
+        Args:
+            layers: Linear layers of the trained model.
+            start: The model that the stage started from.
+            rank: Rank of each adapter.
+
+        Raises:
+            UserError: A layer has fewer inputs or outputs than the rank.
+        """
+        before = dict(start.named_modules())
+        factors = {}
+        for layer in layers:
+            weight: Tensor = layer.module.weight  # type: ignore[assignment]
+            _check_rank("rank", rank, layer, min(weight.shape))
+            change = weight.detach().double() - before[layer.name].weight.detach().double()
+            left, values, right = torch.linalg.svd(change, full_matrices=False)
+            root = values[:rank].sqrt()
+            factors[layer.name] = (
+                (root[:, None] * right[:rank]).to(weight.dtype),
+                (left[:, :rank] * root).to(weight.dtype),
+            )
+        return cls(factors)
+
+    def size(self, layer: Layer) -> int:
+        """Weights of both factors."""
+        first, second = self.factors[layer.name]
+        return first.numel() + second.numel()
+
+    def features(self, trace: LayerTrace) -> Tensor:
+        """(examples, rank x in + out x rank): the gradients of A, B' G, and of B, G A', without G."""
+        first, second = self.factors[trace.layer.name]
+        inputs, outputs = trace.inputs, trace.output_gradients
+        of_first = (outputs @ second).transpose(1, 2) @ inputs
+        of_second = outputs.transpose(1, 2) @ (inputs @ first.T)
+        return torch.cat([of_first.flatten(1), of_second.flatten(1)], dim=1)
+
+
+@dataclass(frozen=True)
+class ProjectedView:
+    """Random projections of both factors of each linear layer's gradient: P G Q, with independent normal entries."""
+
+    width: int
+    """Rows of P and columns of Q."""
+    seed: int
+    matrices: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    """By layer: Q (in and bias, width) and P (out, width)."""
+
+    @classmethod
+    def of_layers(cls, layers: tuple[Layer, ...], width: int, seed: int) -> "ProjectedView":
+        """Projections of these layers.
+
+        Args:
+            layers: Linear layers.
+            width: Rows of P and columns of Q.
+            seed: Seed of their entries.
+
+        Raises:
+            UserError: A layer has fewer inputs or outputs than the width.
+        """
+        view = cls(width, seed)
+        generator = torch.Generator().manual_seed(seed)
+        for layer in layers:
+            module = layer.module
+            assert isinstance(module, nn.Linear), "only linear layers are projected"
+            fan_in = module.in_features + (module.bias is not None)
+            _check_rank("projection", width, layer, fan_in)
+            # A layer with few outputs, such as a reward model's score, keeps them all.
+            rows = min(width, module.out_features)
+            inputs = torch.randn(fan_in, width, generator=generator, dtype=torch.float64) / width**0.5
+            outputs = torch.randn(module.out_features, rows, generator=generator, dtype=torch.float64) / rows**0.5
+            view.matrices[layer.name] = (inputs.to(module.weight), outputs.to(module.weight))
+        return view
+
+    def size(self, layer: Layer) -> int:
+        """Features of a layer."""
+        inputs, outputs = self.matrices[layer.name]
+        return inputs.shape[1] * outputs.shape[1]
+
+    def features(self, trace: LayerTrace) -> Tensor:
+        """(examples, rows x columns)."""
+        inputs, outputs = trace.factors()
+        columns, rows = self.matrices[trace.layer.name]
+        return ((outputs @ rows).transpose(1, 2) @ (inputs @ columns)).flatten(1)
+
+
+def _check_rank(key: str, wanted: int, layer: Layer, most: int) -> None:
+    if wanted > most:
+        raise UserError(f"attribution: {key}: {wanted} is more than the {most} that {layer.name} has; lower it")
