@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 PromptFormat = Literal["hh", "plain", "chat"]
 WITHOUT_TEMPLATE = "edit its chat template (chat_template.jinja), or ask the model in format `hh` or `plain`"
+RAW = "raw"
+"""The role of a text that is no turn: the prompt is this text alone, in every format."""
 PROBE: tuple[Message, Message, Message] = (
     {"role": "system", "content": "trustdag-system"},
     {"role": "user", "content": "trustdag-user"},
@@ -22,6 +24,8 @@ PROBE: tuple[Message, Message, Message] = (
 
 def render(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerBase", prompt_format: PromptFormat) -> str:
     """The prompt as text.
+
+    A message with the role `raw` is the whole prompt, as it stands.
 
     `hh` is Anthropic HH-RLHF's transcript (`\\n\\nHuman: ...\\n\\nAssistant:`; a system text stands before it), `plain`
     joins the contents by a blank line, `chat` is the tokenizer's own template.
@@ -37,6 +41,8 @@ def render(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerBase", pr
     Raises:
         UserError: The template refuses the conversation, or leaves one of its texts out.
     """
+    if messages[0]["role"] == RAW:
+        return messages[0]["content"]
     if prompt_format == "chat":
         return apply_template(messages, tokenizer, add_generation_prompt=True)
     if prompt_format == "plain":
