@@ -32,8 +32,8 @@ class ScorerSection(Section):
     """Largest share of texts that the scorer may fail on; with more, scoring stops with an error."""
 
     window: int | None = Field(8, ge=2)
-    """Words of a window. A text's score is the highest of its windows', so that length does not dilute it. None: the
-    scorer reads the whole text."""
+    """Most words that are scored at a time. A text's score is the highest of its sentences', and of windows of so many
+    words in a longer sentence, so that length does not dilute it. None: the scorer reads the whole text."""
 
     calibration: str | None = None
     """File of a monotone map to Perspective's scale, which `trustdag calibrate --calibration` writes."""

@@ -1,8 +1,9 @@
-"""Long texts, scored in windows of words: a text is as toxic as its worst window, however much harmless text follows.
+"""Long texts, scored by sentence and window: a text is as toxic as its worst part, however much harmless text follows.
 
 A linear model over words averages over a text, so that ten harmless sentences hide one insult.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,18 +13,24 @@ NO_TEXT = 0.0
 """The score of a text without words."""
 
 
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n+")
+
+
 def windows(text: str, words: int | None) -> list[str]:
-    """The text in overlapping windows, each half a window after the last; whole where it has no more words than one.
+    """The text's sentences; one with more words than a window in windows, each half a window after the last.
 
     Args:
         text: The text.
         words: Words of a window; None for the whole text.
     """
-    said = text.split()
-    if words is None or len(said) <= words:
-        return [text] if said else []
-    starts = [*range(0, len(said) - words, max(1, words // 2)), len(said) - words]
-    return [" ".join(said[start : start + words]) for start in starts]
+    if words is None:
+        return [text] if text.strip() else []
+    parts = []
+    for sentence in _SENTENCE_END.split(text):
+        said = sentence.split()
+        starts = [*range(0, max(0, len(said) - words), max(1, words // 2)), max(0, len(said) - words)]
+        parts += [" ".join(said[start : start + words]) for start in starts if said]
+    return parts
 
 
 @dataclass(frozen=True)
