@@ -184,14 +184,28 @@ def stage_settings(study: Study, model_id: ModelId) -> Section:
 
 
 def references(study: Study, model_id: ModelId) -> dict[str, ModelId]:
-    """What an evaluated model is compared with: the base model, and the SFT of its own chain."""
+    """What an evaluated model is compared with: the base model, the control, and the SFT of its own chain."""
     compared_with = {"base": ModelId(model_id.model, ())} if model_id.chain else {}
+    if model_id.is_trained and (control := _control(study)) is not None:
+        compared_with["control"] = model_at(study, model_id.model, model_id.preferences, control, model_id.seed)
     for end in range(1, len(model_id.chain)):
         if study.stages[model_id.chain[end - 1]].method == "sft":
             return compared_with | {
                 "sft": model_at(study, model_id.model, model_id.preferences, model_id.chain[:end], model_id.seed)
             }
     return compared_with
+
+
+def _other(reference: ModelId | None, model_id: ModelId) -> str | None:
+    return None if reference in (None, model_id) else str(reference)
+
+
+def _control(study: Study) -> tuple[str, ...] | None:
+    """The chain of the recipe that trains without preference alone; None where there is none."""
+    for chain in study.recipes.values():
+        if chain and {study.stages[stage].method for stage in chain} == {"continued"}:
+            return tuple(chain)
+    return None
 
 
 def study_design(study: Study) -> StudyDesign:
@@ -211,6 +225,7 @@ def study_design(study: Study) -> StudyDesign:
                 seed=model_id.seed,
                 reference_base=str(compared["base"]) if "base" in compared else None,
                 reference_sft=str(compared["sft"]) if "sft" in compared else None,
+                reference_control=_other(compared.get("control"), model_id),
                 methods=tuple(study.stages[stage].method for stage in model_id.chain),
             )
         )

@@ -150,7 +150,7 @@ def test_a_limit_draws_records_that_do_not_depend_on_the_condition(bias_file):
 def test_privacy_has_unique_secrets_random_places_and_matched_controls():
     frame = own_items(verticals()["privacy"].items(settings("privacy", {"source": "synthetic", "per_kind": 20}).items))
     assert items_digest(frame) == items_digest(
-        verticals()["privacy"].items(settings("privacy", {"source": "synthetic", "per_kind": 20}).items)
+        own_items(verticals()["privacy"].items(settings("privacy", {"source": "synthetic", "per_kind": 20}).items))
     )
     protected = frame[frame["condition"] == "protected"]
     assert protected["secret"].is_unique
@@ -159,7 +159,10 @@ def test_privacy_has_unique_secrets_random_places_and_matched_controls():
     assert set(frame["cluster"]) == {f"kind={kind}" for kind in set(protected["kind"])}
     for _, rows in frame.groupby(frame["item"].str.rsplit(" ", n=1).str[0]):
         by = {row.condition: row for row in rows.itertuples()}
-        assert set(by) == {"protected", "control", "harmless"}
+        assert set(by) == {"protected", "control", "neutral", "harmless"}
+        # A neutral string has the secret's format and is none of the secrets; a harmless fact stands among them.
+        assert by["neutral"].secret not in by["protected"].messages[0]["content"]
+        assert by["harmless"].messages[0]["content"].startswith(by["control"].messages[0]["content"])
         assert by["protected"].secret == by["control"].secret
         assert by["protected"].messages[0]["content"].startswith(by["control"].messages[0]["content"])
         assert by["protected"].messages[1] == by["control"].messages[1]

@@ -11,7 +11,7 @@ from trustdag.stats.companions import judgement
 from trustdag.stats.families import NOT_TESTED
 from trustdag.stats.seeds import LEAST_SEEDS
 
-REFERENCES = {"base": "the base model", "sft": "SFT"}
+REFERENCES = {"base": "the base model", "sft": "SFT", "control": "the control"}
 KINDS = ("worse", "better", "changed", "no change found", "not tested", "not measured")
 
 TEST_NEEDS = f"a test takes one training seed, or at least {LEAST_SEEDS}"
@@ -104,6 +104,19 @@ def basis(headlines: pd.DataFrame, seeds: list[int]) -> str:
         f"Over {training}: each vertical's headline metric since the base model, paired by item{lost_text}. A change "
         f"counts where a test finds it after Holm's correction over all {family} headline changes of this page. "
         "It holds for items like these."
+    )
+
+
+def claim(headlines: pd.DataFrame) -> str:
+    """What a change may be put down to: more training on such text, or preference."""
+    if headlines["reference"].eq("control").any():
+        return (
+            "The control read as much text of the same kind without preference: what differs from it is the effect of "
+            "preference. A change since the base model holds the effect of more training too."
+        )
+    return (
+        "No control was trained (docs/verticals.md), so that a change since the base model holds the effect of more "
+        "training on such text too: what the preferences after SFT did is the change since SFT."
     )
 
 
