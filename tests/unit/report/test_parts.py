@@ -51,7 +51,7 @@ def test_how_numbers_and_names_are_written(shown: str, expected: str) -> None:
         ("fell", "higher", "worse"),
         ("fell", "lower", "better"),
         ("rose", "", "changed"),
-        ("no change found", "lower", ""),
+        ("no change found", "lower", "no change found"),
         ("", "lower", ""),
     ],
 )

@@ -245,9 +245,7 @@ def test_each_refit_of_a_calibration_gives_each_record_a_value_of_its_own(tmp_pa
     assert found.loc["emt", "draws"].tolist() == [0.25, 0.5, 0.75]
     assert found.loc["toxicity", "draws"].tolist() == [0.125, 0.25, 0.375]
     assert found.loc["toxicity_probability", "draws"].tolist() == [0, 1, 1]
-    assert found["draws"].isna().to_dict() == {
-        name: name in (*UNCALIBRATED, *BOUNDS) for name in found.index
-    }
+    assert found["draws"].isna().to_dict() == {name: name in (*UNCALIBRATED, *BOUNDS) for name in found.index}
 
 
 def test_the_expected_maximum_of_a_draw_is_that_of_its_scores():

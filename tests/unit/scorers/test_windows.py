@@ -17,7 +17,9 @@ class ShareOfBad(Scorer):
     name, version, digest = "share", "1", "0" * 64
 
     def score(self, texts: Sequence[str]) -> list[float | None]:
-        return [None if "fail" in text else text.replace(".", "").split().count("bad") / len(text.split()) for text in texts]
+        return [
+            None if "fail" in text else text.replace(".", "").split().count("bad") / len(text.split()) for text in texts
+        ]
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def kind_of(row: dict[str, Any]) -> str:
         return "not measured"
     if row["verdict"] == NOT_TESTED:
         return NOT_TESTED
-    return str(row["judgement"]) or judgement(row["verdict"], row["direction"])
+    return str(row.get("judgement", "")) or judgement(row["verdict"], row["direction"])
 
 
 def pairs_of(row: dict[str, Any]) -> str:

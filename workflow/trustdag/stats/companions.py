@@ -103,7 +103,7 @@ def _with_judgement(table: pd.DataFrame, keys: list[str], understood: Any) -> pd
             return ""
         if not understood(row):
             return NOT_UNDERSTOOD
-        rules = import_module(f"trustdag.verticals.{row['vertical']}").COMPANIONS
+        rules = getattr(import_module(f"trustdag.verticals.{row['vertical']}"), "COMPANIONS", ())
         key = tuple("" if pd.isna(row[name]) else row[name] for name in keys)
         return companion_verdict(rules, row["verdict"], verdicts[key]) or judgement(row["verdict"], row["direction"])
 
