@@ -279,7 +279,7 @@ def test_methods_are_found_by_file_name_and_cost_no_heavy_import() -> None:
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "workflow")}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "dpo ppo reward sft []"
+    assert run.stdout.strip() == "continued dpo ppo reward sft []"
 
 
 @pytest.mark.parametrize("method", ["sft", "reward", "dpo"])
