@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from trustdag.data.source import RAW
 from trustdag.data.source import Message as Message
 from trustdag.data.transcript import REPLY, hh_transcript
 from trustdag.errors import UserError, first_line
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
 
 PromptFormat = Literal["hh", "plain", "chat"]
 WITHOUT_TEMPLATE = "edit its chat template (chat_template.jinja), or ask the model in format `hh` or `plain`"
-RAW = "raw"
-"""The role of a text that is no turn: the prompt is this text alone, in every format."""
 PROBE: tuple[Message, Message, Message] = (
     {"role": "system", "content": "trustdag-system"},
     {"role": "user", "content": "trustdag-user"},

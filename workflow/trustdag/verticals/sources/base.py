@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import Field
 
+from trustdag.data.source import RAW
 from trustdag.data.toyworld.benchmarks import ItemSettings as ToySettings
 from trustdag.errors import UserError
 from trustdag.hub import Commit, Repository, dataset_files
-from trustdag.models.dialogue import RAW
 from trustdag.settings import Section
 from trustdag.verticals.base import Protocol
 
