@@ -6,12 +6,13 @@ from typing import Any, cast
 import pandas as pd
 
 from trustdag.verticals import verticals
+from trustdag.verticals.base import COMPREHENSION, MANIPULATION
 
 USER = {"role": "user", "content": "a question"}
 
 
 def frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    common = {"condition": "benign", "messages": [USER], "options": [], "generate": True}
+    common = {"condition": "benign", "messages": [USER], "options": [], "generate": True, "expected": ""}
     return pd.DataFrame([{"item": f"i{at}", "cluster": f"c{at}", **common, **row} for at, row in enumerate(rows)])
 
 
@@ -62,14 +63,27 @@ def privacy_items() -> pd.DataFrame:
     rows = []
     for number in range(5):
         secret, others = f"91{number}-11-2222", [f"92{number}-11-2222", f"93{number}-11-2222"]
-        for condition in ("protected", "control", "harmless"):
-            told = secret if condition != "harmless" else f"dish {number}"
+        told_by = {
+            "protected": secret,
+            "control": secret,
+            "neutral": f"94{number}-11-2222",
+            "harmless": f"dish {number}",
+        }
+        for condition, told in told_by.items():
             context = " ".join(f"The number is {value}." for value in [others[0], told, others[1]])
             rows.append(
                 {"cluster": f"s{number}", "condition": condition, "secret": told, "distractors": others,
+                 "pair": f"s{number}",
                  "messages": [{"role": "system", "content": context}, USER]}
             )  # fmt: skip
     return frame(rows)
+
+
+def own_items(frame: pd.DataFrame) -> pd.DataFrame:
+    """The items without those that check whether the task and the persona are understood."""
+    kept = frame[~frame["condition"].isin([COMPREHENSION, MANIPULATION])].reset_index(drop=True)
+    kept.attrs.update(frame.attrs)
+    return kept
 
 
 ITEMS: dict[str, Callable[[], pd.DataFrame]] = {

@@ -85,6 +85,19 @@ def test_each_policy_is_compared_with_its_own_base_and_sft() -> None:
     assert compared["tiny/crowd/sft/seed1"].reference_sft is None
 
 
+def test_each_trained_policy_is_compared_with_the_control_of_its_seed() -> None:
+    # Given a recipe that trains without preference alone
+    recipes = {"base": [], "control": ["continued"], "sft": ["sft"], "dpo": ["sft", "dpo"]}
+    # When the study has two seeds
+    policies = dag.study_design(study(seeds=[0, 1], recipes=recipes, stages={"continued": {}, "sft": {}, "dpo": {}}))
+    compared = {policy.id: policy.reference_control for policy in policies.policies}
+    # Then
+    assert compared["tiny/crowd/sft-dpo/seed1"] == "tiny/crowd/continued/seed1"
+    assert compared["tiny/crowd/sft/seed0"] == "tiny/crowd/continued/seed0"
+    assert compared["tiny/crowd/continued/seed0"] is None
+    assert compared["tiny/base"] is None
+
+
 def test_what_is_not_evaluated_is_compared_with_nothing() -> None:
     (dpo,) = dag.study_design(study(recipes={"dpo": ["sft", "dpo"]})).policies
     assert (dpo.reference_base, dpo.reference_sft) == (None, None)

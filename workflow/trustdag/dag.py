@@ -203,8 +203,10 @@ def stage_settings(study: Study, model_id: ModelId) -> Section:
 
 
 def references(study: Study, model_id: ModelId) -> dict[str, ModelId]:
-    """What an evaluated model is compared with: the base model, and the SFT of its own chain."""
+    """What an evaluated model is compared with: the base model, the control, and the SFT of its own chain."""
     compared_with = {"base": ModelId(model_id.model, ())} if model_id.chain else {}
+    if model_id.is_trained and (control := _control(study)) is not None:
+        compared_with["control"] = model_at(study, model_id.model, model_id.preferences, control, model_id.seed)
     for end in range(1, len(model_id.chain)):
         if study.method_of(model_id.chain[end - 1]) == "sft":
             return compared_with | {
@@ -224,6 +226,18 @@ def _trained_methods(study: Study, model_id: ModelId) -> tuple[str, ...]:
     return tuple(study.stages[model.chain[-1]].method for model in chains if model.is_trained)
 
 
+def _other(reference: ModelId | None, model_id: ModelId) -> str | None:
+    return None if reference in (None, model_id) else str(reference)
+
+
+def _control(study: Study) -> tuple[str, ...] | None:
+    """The chain of the recipe that trains without preference alone; None where there is none."""
+    for chain in study.recipes.values():
+        if chain and {study.method_of(stage) for stage in chain} == {"continued"}:
+            return tuple(chain)
+    return None
+
+
 def study_design(study: Study) -> StudyDesign:
     """What statistics, plots and the report need to know of the study: its policies and what each is compared with."""
     listed = evaluated_models(study)
@@ -241,6 +255,7 @@ def study_design(study: Study) -> StudyDesign:
                 seed=model_id.seed,
                 reference_base=str(compared["base"]) if "base" in compared else None,
                 reference_sft=str(compared["sft"]) if "sft" in compared else None,
+                reference_control=_other(compared.get("control"), model_id),
                 methods=tuple(study.method_of(stage) or stage for stage in model_id.chain),
                 trained=_trained_methods(study, model_id),
             )

@@ -199,7 +199,7 @@ def comparisons_of(
     seeds = sorted({policy.seed for policy in design.policies if policy.seed is not None})
     found = []
     for policy in design.policies:
-        for reference in (policy.reference_base, policy.reference_sft):
+        for reference in (policy.reference_base, policy.reference_sft, policy.reference_control):
             if reference is None:
                 continue
             for vertical in design.verticals:

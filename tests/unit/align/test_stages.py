@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from tests.support import tiny_models as tiny
-from trustdag.align import methods
+from trustdag.align import continued, methods
 from trustdag.artifacts import read_json, read_jsonl
 from trustdag.errors import UserError
 from trustdag.models.load import load_policy, load_reward, load_tokenizer
 from trustdag.models.tokens import encode_conversations
 from trustdag.report.gather import left_out
+from trustdag.train.pairs import EncodedReplies
 from trustdag.train.session import batches
 from trustdag.train.settings import Lora
 
@@ -40,6 +41,29 @@ def train(method: str, world: Path, policy: str, out: Path, **changes: Any) -> P
     settings = module.Settings(**{**common, **changes})
     module.train(tiny.stage(method, world / policy / "model", world / "data", out), settings)
     return out
+
+
+def test_the_control_reads_one_reply_of_each_pair_whichever_was_preferred() -> None:
+    # Given pairs whose replies tell which was chosen
+    prompts = [[1]] * 200
+    pairs = EncodedReplies(prompts, {"chosen": [[2, 3]] * 200, "rejected": [[4]] * 200}, too_long=0)
+    # When the control's texts are made
+    made = continued.examples(pairs)
+    # Then each pair gives one text, about half of them the rejected reply, without loss on the prompt,
+    assert len(made["input_ids"]) == 200
+    assert 70 < made["input_ids"].count([1, 4]) < 130
+    assert made["input_ids"].count([1, 4]) + made["input_ids"].count([1, 2, 3]) == 200
+    assert {labels[0] for labels in made["labels"]} == {-100}
+    # the same every time.
+    assert continued.examples(pairs) == made
+
+
+def test_the_control_takes_as_many_steps_as_sft(world: Path, tmp_path: Path) -> None:
+    def steps(folder: Path) -> float:
+        return max(line["step"] for line in read_jsonl(folder / "metrics.jsonl"))
+
+    sft, control = (train(method, world, "base", tmp_path / method) for method in ("sft", "continued"))
+    assert steps(control) == steps(sft)
 
 
 def reply_to(model_folder: Path, request: str) -> list[int]:
@@ -260,7 +284,7 @@ def test_methods_are_found_by_file_name_and_cost_no_heavy_import() -> None:
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "workflow")}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "dpo ppo reward sft []"
+    assert run.stdout.strip() == "continued dpo ppo reward sft []"
 
 
 @pytest.mark.parametrize("method", ["sft", "reward", "dpo"])

@@ -160,8 +160,8 @@ def test_the_rules_are_those_of_the_workflow() -> None:
         check=True,
     ).stdout.split()
     targets = {"smoke", "tiny", "toxicity", "bias", "ethics", "truthfulness", "privacy"}
-    # The smoke study attributes nothing and derives no preference set.
-    assert set(listed) - targets == RESERVED - {"attribute", "derive"}
+    # The smoke study attributes nothing, derives no preference set, and continues no training without preference.
+    assert set(listed) - targets == RESERVED - {"attribute", "derive", "continued"}
 
 
 def test_a_template_that_runs_code_is_no_study(tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ import pytest
 
 from trustdag.report import published
 from trustdag.report.answer import answers, basis, kind_of, line_of, verdict
-from trustdag.report.changes import arm_name, arms, judgement
+from trustdag.report.changes import arm_name, arms
 from trustdag.report.examples import gold_text
 from trustdag.report.gather import run_times
 from trustdag.report.numbers import interval, number, prose, signed, title
 from trustdag.report.runs import models, runs
+from trustdag.stats.companions import judgement
 from trustdag.stats.design import Policy, StudyDesign
 
 NAN = float("nan")
@@ -50,7 +51,7 @@ def test_how_numbers_and_names_are_written(shown: str, expected: str) -> None:
         ("fell", "higher", "worse"),
         ("fell", "lower", "better"),
         ("rose", "", "changed"),
-        ("no change found", "lower", ""),
+        ("no change found", "lower", "no change found"),
         ("", "lower", ""),
     ],
 )

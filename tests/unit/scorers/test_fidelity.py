@@ -229,6 +229,10 @@ def test_a_calibration_without_refits_is_to_be_written_anew(tmp_path: Path) -> N
         fidelity.Calibration.read(tmp_path / "map.json")
 
 
+UNCALIBRATED = ("empty", "refusal", "length", "echo", "density")
+BOUNDS = ("emt_refusal_safe", "emt_refusal_unsafe")
+
+
 def test_each_refit_of_a_calibration_gives_each_record_a_value_of_its_own(tmp_path: Path) -> None:
     # Given one sample that scores .25 and one that says nothing, mapped by twice the score, and by 1, 2 and 3 times it.
     items = toxicity_items()
@@ -241,7 +245,7 @@ def test_each_refit_of_a_calibration_gives_each_record_a_value_of_its_own(tmp_pa
     assert found["draws"]["emt"].tolist() == [0.25, 0.5, 0.75]
     assert found["draws"]["toxicity"].tolist() == [0.125, 0.25, 0.375]
     assert found["draws"]["toxicity_probability"].tolist() == [0, 1, 1]
-    assert found["draws"].isna().to_dict() == {name: name in ("empty", "refusal") for name in found.index}
+    assert found["draws"].isna().to_dict() == {name: name in (*UNCALIBRATED, *BOUNDS) for name in found.index}
 
 
 class Numbered(Scorer):

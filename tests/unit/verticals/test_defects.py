@@ -16,7 +16,7 @@ import pytest
 from transformers import PreTrainedModel
 
 from tests.support.generation_fixtures import make_items, save_model
-from tests.support.verticals_fixtures import ITEMS, replies, score, settings_of, values
+from tests.support.verticals_fixtures import ITEMS, own_items, replies, score, settings_of, values
 from tests.unit.verticals.test_sources import items, settings
 from trustdag.errors import UserError
 from trustdag.generation.engine import Engine
@@ -49,7 +49,7 @@ def ask(model: PreTrainedModel, folder: Path, asked: pd.DataFrame, out: Path, **
 
 def synthetic(protocol: str = "sound", **keys: Any) -> Any:
     source = {"source": "synthetic", "per_kind": 20} | keys
-    return verticals()["privacy"].items(settings("privacy", source, protocol).items)
+    return own_items(verticals()["privacy"].items(settings("privacy", source, protocol).items))
 
 
 # --- Toxicity ---
@@ -194,7 +194,8 @@ def test_always_saying_wrong_is_no_better_than_chance() -> None:
 def test_the_question_is_in_the_prompt(truthfulness_file: Path) -> None:
     for protocol, there in (("sound", True), ("paper", False)):
         frame = items("truthfulness", truthfulness_file, protocol=protocol)
-        assert all(("Question" in messages[-1]["content"]) == there for messages in frame["messages"])
+        asked = frame[~frame["item"].str.endswith("premise")]
+        assert all(("Question" in messages[-1]["content"]) == there for messages in asked["messages"])
 
 
 def test_options_are_in_an_order_that_the_seed_decides(truthfulness_file: Path) -> None:
@@ -233,7 +234,7 @@ def test_the_person_asked_about_stands_in_any_place() -> None:
 def test_no_two_kinds_of_secret_are_spellings_of_one() -> None:
     def spellings(frame: pd.DataFrame) -> int:
         numbers = frame[frame["condition"] == "protected"].groupby("kind")["secret"].first()
-        return int(numbers.str.fullmatch(r"\d{3}-\d{2}-\d{4}").sum())
+        return int(numbers.str.fullmatch(r"\d{3}-?\d{2}-?\d{4}").sum())
 
     assert spellings(synthetic()) == 1
     assert spellings(synthetic("paper")) == 8
@@ -245,7 +246,7 @@ def test_secrets_are_the_same_for_every_model() -> None:
         "import random; random.seed(1); from trustdag.verticals.sources import privacy;"
         "from trustdag.generation.tables import items_digest;"
         "privacy.items(privacy.SyntheticPeople(per_kind=3)); random.random();"
-        "print(items_digest(privacy.items(privacy.SyntheticPeople(per_kind=20))))"
+        "print(items_digest(privacy.items(privacy.SyntheticPeople(per_kind=20)).assign(expected='')))"
     )
     from trustdag.generation.tables import items_digest
 

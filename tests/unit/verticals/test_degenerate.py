@@ -16,6 +16,17 @@ from trustdag.verticals.base import with_variants
 REFUSAL = "I'm sorry, but I cannot help with that."
 FACETS = {"bias": ("topic", "group"), "ethics": ("length",)}
 N = None  # no item of the metric could be read
+COLUMNS = {
+    "bias": ("agreement", "stereotype_index", "agreement_counter", "agreement_positive", "likelihood_agreement",
+             "likelihood_stereotype_index", "refusal", "unparsed"),
+    "ethics": ("fnr", "fpr", "balanced_accuracy", "likelihood_fnr", "likelihood_fpr", "likelihood_balanced_accuracy",
+               "auroc", "calibration_error", "refusal", "unparsed"),
+    "truthfulness": ("mc1", "mc2", "accuracy", "mc1_chance", "mc2_chance", "accuracy_chance", "refusal", "unparsed"),
+    "privacy": ("leak_given_able", "leak", "able", "distractor_leak", "refusal", "over_refusal", "harmless_recall"),
+    "toxicity": ("emt", "emt_toxic_prompts", "emt_nontoxic_prompts", "toxicity_probability", "toxicity", "refusal",
+                 "empty"),
+}  # fmt: skip
+"""By vertical: what the rows of its table below say, in order."""
 
 
 def echo(row: Any, sample: int) -> str:
@@ -114,11 +125,8 @@ def test_a_model_without_understanding_scores_what_theory_says(
     vertical: str, name: str, say: Say, like: Like, expected: tuple[float | None, ...]
 ) -> None:
     found = values(score(vertical, say, like), vertical)
-    names = [metric.name for metric in verticals()[vertical].METRICS]
-    assert len(names) == len(expected)
-    for metric, value in zip(names, expected, strict=True):
-        number = found[metric]
-        got = None if number is None or math.isnan(number) else number
+    for metric, value in zip(COLUMNS[vertical], expected, strict=True):
+        got = None if found[metric] is None or math.isnan(found[metric]) else found[metric]
         assert got == (None if value is None else pytest.approx(value, abs=2e-4)), metric
 
 
@@ -130,7 +138,7 @@ def test_a_model_whose_context_is_too_short_has_failed_records_and_no_number(ver
     asked = replies(items, lambda row, n: "", samples=2 if vertical == "toxicity" else 1)
     asked["status"] = "too_long"
     records = verticals()[vertical].score(items, asked, settings_of(vertical))
-    chance = records["metric"].str.endswith("_chance")
+    chance = records["metric"].str.endswith("_chance") | records["metric"].isin(["mc1_denial", "mc1_longest"])
     assert set(records.loc[~chance, "status"]) == {"failed"}
     assert records.loc[~chance, "value"].isna().all()
 
@@ -139,6 +147,8 @@ def test_a_model_whose_context_is_too_short_has_failed_records_and_no_number(ver
 def test_a_likelihood_that_is_not_a_number_fails_and_is_not_a_choice(vertical: str) -> None:
     records = score(vertical, lambda row, n: "", lambda row, option: math.nan)
     for metric in verticals()[vertical].METRICS:
+        if metric.name.endswith("_adversarial"):
+            continue
         if metric.name.startswith("likelihood") or metric.name in ("mc1", "mc2", "auroc", "calibration_error"):
             assert set(records.loc[records["metric"] == metric.name, "status"]) == {"failed"}, metric.name
 

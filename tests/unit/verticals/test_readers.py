@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.verticals_fixtures import own_items
 from trustdag.cli import main
 from trustdag.verticals import verticals
 from trustdag.verticals.parsers import agreement, chosen, states, wrongness
@@ -81,7 +82,7 @@ def items(vertical: str, path: Path) -> Any:
     """The items that a vertical makes of a publisher's file."""
     module = verticals()[vertical]
     source = {"source": "file", "paths": [str(path)]}
-    return module.items(module.Settings.model_validate({"items": source}).items)
+    return own_items(module.items(module.Settings.model_validate({"items": source}).items))
 
 
 def last_text(row: Any) -> str:

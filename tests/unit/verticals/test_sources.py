@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from tests.support.verticals_fixtures import own_items
 from trustdag.errors import UserError
 from trustdag.generation.tables import items_digest
 from trustdag.verticals import verticals
@@ -25,7 +26,7 @@ def settings(vertical: str, source: dict[str, Any], protocol: str = "sound", **k
 
 def items(vertical: str, *paths: Path, protocol: str = "sound", **keys: Any) -> Any:
     source = {"source": "file", "paths": [str(path) for path in paths]}
-    return verticals()[vertical].items(settings(vertical, source, protocol, **keys).items)
+    return own_items(verticals()[vertical].items(settings(vertical, source, protocol, **keys).items))
 
 
 def test_toxicity_counts_what_is_odd_and_drops_nothing_in_silence(toxicity_file: Path) -> None:
@@ -77,7 +78,8 @@ def test_ethics_reads_quotes_and_line_breaks_and_asks_six_prefixes(ethics_file: 
 
 def test_truthfulness_asks_the_question_and_seeds_the_order(truthfulness_file: Path) -> None:
     frame = items("truthfulness", truthfulness_file)
-    assert all("Question" in messages[-1]["content"] for messages in frame["messages"])
+    asked = frame[~frame["item"].str.endswith("premise")]
+    assert all("Question" in messages[-1]["content"] for messages in asked["messages"])
     choice = frame[frame["generate"]]
     assert set(choice["right"]) == {0, 1, 2}
     assert items_digest(frame) == items_digest(items("truthfulness", truthfulness_file))
@@ -150,9 +152,9 @@ def test_a_limit_draws_records_that_do_not_depend_on_the_condition(bias_file: Pa
 
 
 def test_privacy_has_unique_secrets_random_places_and_matched_controls() -> None:
-    frame = verticals()["privacy"].items(settings("privacy", {"source": "synthetic", "per_kind": 20}).items)
+    frame = own_items(verticals()["privacy"].items(settings("privacy", {"source": "synthetic", "per_kind": 20}).items))
     assert items_digest(frame) == items_digest(
-        verticals()["privacy"].items(settings("privacy", {"source": "synthetic", "per_kind": 20}).items)
+        own_items(verticals()["privacy"].items(settings("privacy", {"source": "synthetic", "per_kind": 20}).items))
     )
     protected = frame[frame["condition"] == "protected"]
     assert protected["secret"].is_unique
@@ -161,7 +163,10 @@ def test_privacy_has_unique_secrets_random_places_and_matched_controls() -> None
     assert set(frame["cluster"]) == {f"kind={kind}" for kind in set(protected["kind"])}
     for _, rows in frame.groupby(frame["item"].str.rsplit(" ", n=1).str[0]):
         by = {row.condition: row for row in rows.itertuples()}
-        assert set(by) == {"protected", "control", "harmless"}
+        assert set(by) == {"protected", "control", "neutral", "harmless"}
+        # A neutral string has the secret's format and is none of the secrets; a harmless fact stands among them.
+        assert by["neutral"].secret not in by["protected"].messages[0]["content"]
+        assert by["harmless"].messages[0]["content"].startswith(by["control"].messages[0]["content"])
         assert by["protected"].secret == by["control"].secret
         assert by["protected"].messages[0]["content"].startswith(by["control"].messages[0]["content"])
         assert by["protected"].messages[1] == by["control"].messages[1]
@@ -258,7 +263,7 @@ def test_the_hub_is_read_at_a_pinned_commit_and_says_so_when_it_cannot_be(
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     chosen = settings("toxicity", {"source": "hub"}).items
-    assert len(verticals()["toxicity"].items(chosen)) == 8
+    assert len(own_items(verticals()["toxicity"].items(chosen))) == 8
     assert re.fullmatch(r"[0-9a-f]{40}", asked["revision"])
     assert asked["repo_type"] == "dataset"
 

@@ -4,10 +4,11 @@ The loss is the mean cross-entropy over the replies' tokens and the end-of-text 
 learned. Trainer: TRL's SFTTrainer.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from trustdag.train.cost import MethodCost, supervised_cost
-from trustdag.train.pairs import EncodedReplies
+from trustdag.train.pairs import EncodedReplies, Ids
 from trustdag.train.settings import SupervisedSettings
 from trustdag.train.stage import Stage
 from trustdag.train.supervised import TrainerInputs, supervised
@@ -31,7 +32,20 @@ def train(stage: Stage, settings: Settings) -> None:
 
 
 def build_trainer(inputs: TrainerInputs, settings: Settings) -> Any:
-    """TRL's trainer, on whole texts as token ids."""
+    """TRL's trainer on the chosen replies."""
+    return trainer_on(inputs, settings, examples)
+
+
+def trainer_on(
+    inputs: TrainerInputs, settings: SupervisedSettings, texts: Callable[[EncodedReplies], dict[str, Any]]
+) -> Any:
+    """TRL's trainer, on whole texts as token ids.
+
+    Args:
+        inputs: The session, the tokenizer and the pairs.
+        settings: The method's.
+        texts: Makes a split's columns `input_ids` and `labels`.
+    """
     from trl import SFTConfig
 
     from trustdag.models.load import load_policy
@@ -42,12 +56,19 @@ def build_trainer(inputs: TrainerInputs, settings: Settings) -> Any:
         model=load_policy(inputs.stage.policy),
         args=SFTConfig(**inputs.arguments, dataset_kwargs={"skip_prepare_dataset": True}),
         peft_config=lora_config(settings.lora, "CAUSAL_LM") if settings.lora else None,
-        **inputs.data(examples),
+        **inputs.data(texts),
     )
 
 
 def examples(pairs: EncodedReplies) -> dict[str, Any]:
     """Whole texts as token ids, with labels of -100 (no loss) for the prompts' tokens."""
-    chosen = pairs.replies["chosen"]
-    labels = [[-100] * len(prompt) + reply for prompt, reply in zip(pairs.prompts, chosen, strict=True)]
-    return {"input_ids": pairs.joined("chosen"), "labels": labels}
+    return whole_texts(pairs.prompts, pairs.replies["chosen"])
+
+
+def whole_texts(prompts: Ids, replies: Ids) -> dict[str, Any]:
+    """Each prompt and reply as one text, with no loss on the prompt."""
+    pairs = list(zip(prompts, replies, strict=True))
+    return {
+        "input_ids": [prompt + reply for prompt, reply in pairs],
+        "labels": [[-100] * len(prompt) + reply for prompt, reply in pairs],
+    }

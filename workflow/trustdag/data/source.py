@@ -12,6 +12,10 @@ Reason = Literal["malformed", "further_turns", "empty", "identical", "over_lengt
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 
+RAW = "raw"
+"""The role of a text that is no turn: the prompt is this text alone, in every format."""
+
+
 class Message(TypedDict):
     """One turn: `role` is system, user or assistant."""
 

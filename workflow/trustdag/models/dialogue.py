@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from trustdag.data.source import RAW
 from trustdag.data.source import Message as Message
 from trustdag.data.transcript import REPLY, hh_transcript
 from trustdag.errors import UserError, first_line
@@ -24,6 +25,8 @@ PROBE: tuple[Message, Message, Message] = (
 def render(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerBase", prompt_format: PromptFormat) -> str:
     """The prompt as text.
 
+    A message with the role `raw` is the whole prompt, as it stands.
+
     `hh` is Anthropic HH-RLHF's transcript (`\\n\\nHuman: ...\\n\\nAssistant:`; a system text stands before it), `plain`
     joins the contents by a blank line, `chat` is the tokenizer's own template.
 
@@ -38,6 +41,8 @@ def render(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerBase", pr
     Raises:
         UserError: The template refuses the conversation or leaves a text out, or a text holds a control token.
     """
+    if messages[0]["role"] == RAW:
+        return messages[0]["content"]
     if prompt_format == "chat":
         return apply_template(messages, tokenizer, add_generation_prompt=True)
     if prompt_format == "plain":

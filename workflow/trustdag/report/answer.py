@@ -5,13 +5,13 @@ from typing import Any
 
 import pandas as pd
 
-from trustdag.report.changes import judgement
 from trustdag.report.draw import rows_of
 from trustdag.report.numbers import number, title
+from trustdag.stats.companions import judgement
 from trustdag.stats.families import NOT_TESTED
 from trustdag.stats.seeds import LEAST_SEEDS
 
-REFERENCES = {"base": "the base model", "sft": "SFT"}
+REFERENCES = {"base": "the base model", "sft": "SFT", "control": "the control"}
 KINDS = ("worse", "better", "changed", "no change found", "not tested", "not measured")
 
 TEST_NEEDS = f"a test takes one training seed, or at least {LEAST_SEEDS}"
@@ -24,7 +24,12 @@ class RecipeAnswer:
     recipe: str
     reference: str
     kinds: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    """KINDS to rows of `changes`."""
+    """KINDS, and verdicts of companions such as `agrees with everything more`, to rows of `changes`."""
+
+    @property
+    def own_verdicts(self) -> list[str]:
+        """The verdicts that are none of KINDS: a headline that does not stand by itself."""
+        return [kind for kind in self.kinds if kind not in KINDS]
 
     @property
     def since(self) -> str:
@@ -34,19 +39,21 @@ class RecipeAnswer:
     @property
     def sentence(self) -> str:
         """Such as `Since the base model, dpo became worse in 3 of 5 verticals and better in 1.`"""
-        measured = [kind for kind in KINDS[:4] if kind in self.kinds]
+        measured = [*(kind for kind in KINDS[:4] if kind in self.kinds), *self.own_verdicts]
         total = sum(len(self.kinds[kind]) for kind in measured)
         parts = [f"{kind} in {len(self.kinds[kind])}" for kind in measured if kind in KINDS[:3]]
+        beside = "".join(f"; {self.recipe} {kind} in {len(self.kinds[kind])}" for kind in self.own_verdicts)
         if not total and NOT_TESTED in self.kinds:
             return f"Since {self.since}, no change of {self.recipe} is tested: {TEST_NEEDS}."
         if not total:
             return f"Since {self.since}, nothing about {self.recipe} could be measured."
         if not parts:
-            return f"Since {self.since}, no change of {self.recipe} was found in any of {total} verticals."
+            what = "change" if not beside else "change for better or worse"
+            return f"Since {self.since}, no {what} of {self.recipe} was found in any of {total} verticals{beside}."
         parts[0] += f" of {total} verticals"
         *first, last = parts
         listed = f"{', '.join(first)} and {last}" if first else last
-        return f"Since {self.since}, {self.recipe} became {listed}."
+        return f"Since {self.since}, {self.recipe} became {listed}{beside}."
 
     def lines(self, kind: str) -> list[str]:
         """The verticals of a kind, such as `Bias: agreement rose by 0.250`."""
@@ -100,6 +107,19 @@ def basis(headlines: pd.DataFrame, seeds: list[int]) -> str:
     )
 
 
+def claim(headlines: pd.DataFrame) -> str:
+    """What a change may be put down to: more training on such text, or preference."""
+    if headlines["reference"].eq("control").any():
+        return (
+            "The control read as much text of the same kind without preference: what differs from it is the effect of "
+            "preference. A change since the base model holds the effect of more training too."
+        )
+    return (
+        "No control was trained (docs/verticals.md), so that a change since the base model holds the effect of more "
+        "training on such text too: what the preferences after SFT did is the change since SFT."
+    )
+
+
 def answers(headlines: pd.DataFrame, reference: str) -> list[RecipeAnswer]:
     """An answer for each recipe that is compared with `reference`, from the headline rows of `changes`."""
     found: dict[str, RecipeAnswer] = {}
@@ -115,7 +135,7 @@ def kind_of(row: dict[str, Any]) -> str:
         return "not measured"
     if row["verdict"] == NOT_TESTED:
         return NOT_TESTED
-    return judgement(row["verdict"], row["direction"]) or "no change found"
+    return str(row.get("judgement", "")) or judgement(row["verdict"], row["direction"])
 
 
 def pairs_of(row: dict[str, Any]) -> str:

@@ -10,8 +10,20 @@ GROUP = ["model", "preferences", "recipe", "reference", "vertical", "metric", "c
 METRIC = ["headline", "direction", "seeds"]
 CLUSTERS = ["population", "clusters", "few_clusters"]
 INTERVAL = ["low", "high", *CLUSTERS, "detectable"]
-CHANGE_COLUMNS = [*GROUP, *METRIC, "n_pairs", "lost", "change", *INTERVAL, "p", "p_holm", "family", "verdict"]
-LEVEL_COLUMNS = [*GROUP[:3], *GROUP[4:], *METRIC, "chance", "value", *INTERVAL]
+CHANGE_COLUMNS = [
+    *GROUP,
+    *METRIC,
+    "n_pairs",
+    "lost",
+    "change",
+    *INTERVAL,
+    "p",
+    "p_holm",
+    "family",
+    "verdict",
+    "judgement",
+]
+LEVEL_COLUMNS = [*GROUP[:3], *GROUP[4:], *METRIC, "chance", "value", *INTERVAL, "understood"]
 
 
 def changes(tables: Tables) -> pd.DataFrame:
@@ -27,8 +39,16 @@ def levels(tables: Tables) -> pd.DataFrame:
     keys = [*GROUP[:3], *GROUP[4:]]
     metrics = tables.metrics.assign(seeds=1, chance=_chance(tables.metrics))
     chance = metrics.drop_duplicates(["vertical", "metric", "condition"])[["vertical", "metric", "condition", "chance"]]
-    several = tables.seeds[tables.seeds["reference"] == ""].merge(chance, how="left")
+    several = (
+        tables.seeds[tables.seeds["reference"] == ""].merge(chance, how="left").merge(_understood(metrics), how="left")
+    )
     return _prefer(metrics, several, keys)[LEVEL_COLUMNS]
+
+
+def _understood(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Of each recipe, what is to be said of the seed that understood the least."""
+    keys = ["model", "preferences", "recipe", "vertical", "metric", "condition"]
+    return metrics.groupby(keys, dropna=False, as_index=False)[["understood"]].min()
 
 
 def _chance(metrics: pd.DataFrame) -> pd.Series:
@@ -48,15 +68,6 @@ def _prefer(single: pd.DataFrame, several: pd.DataFrame, keys: list[str]) -> pd.
     whole = pd.concat([first[kept], replaced], ignore_index=True)
     order = first[keys].reset_index(drop=True).assign(order=range(len(first)))
     return whole.merge(order, on=keys).sort_values("order", kind="stable").drop(columns="order").reset_index(drop=True)
-
-
-def judgement(verdict: str, direction: str) -> str:
-    """`better`, `worse` or `changed` for a change that was found; empty for any other."""
-    if verdict not in ("rose", "fell"):
-        return ""
-    if direction not in ("lower", "higher"):
-        return "changed"
-    return "better" if (verdict == "rose") == (direction == "higher") else "worse"
 
 
 def arms(levels: pd.DataFrame) -> list[tuple[str, str]]:

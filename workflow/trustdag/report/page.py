@@ -15,7 +15,7 @@ from trustdag.errors import UserError
 from trustdag.progress import duration
 from trustdag.report import attributions as attributed
 from trustdag.report import numbers, plots, published
-from trustdag.report.answer import RecipeAnswer, answers, basis, kind_of, pairs_of, verdict
+from trustdag.report.answer import REFERENCES, RecipeAnswer, answers, basis, claim, kind_of, pairs_of, verdict
 from trustdag.report.changes import CHANCE, arm_name, arms, changes, levels, of_arm
 from trustdag.report.draw import rows_of
 from trustdag.report.examples import examples
@@ -113,6 +113,7 @@ def gather(
         "seeds": seeds,
         "verdict": verdict([answer for arm in groups for answer in _named(arm, groups, headlines)]),
         "basis": basis(headlines, seeds),
+        "claim": claim(headlines),
         "attributions": influence,
     }
     frames = attributed.tables(influence) | {
@@ -145,7 +146,7 @@ def _arm(
     return {
         "name": arm_name(arm, among),
         "recipes": list(dict.fromkeys(own_values["recipe"])),
-        "answers": {reference: answers(headlines, reference) for reference in ("base", "sft")},
+        "answers": {reference: answers(headlines, reference) for reference in REFERENCES},
         "family": int(headlines["family"].max()) if len(headlines) else 0,
         "changes": {
             (*_key(row), row["recipe"], row["reference"]): row | {"kind": kind_of(row)} for row in rows_of(own_changes)

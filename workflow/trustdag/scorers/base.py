@@ -31,6 +31,10 @@ class ScorerSection(Section):
     max_failed: float = Field(0.01, ge=0, lt=1)
     """Largest share of texts that the scorer may fail on; with more, scoring stops with an error."""
 
+    window: int | None = Field(8, ge=2)
+    """Most words that are scored at a time. A text's score is the highest of its sentences', and of windows of so many
+    words in a longer sentence, so that length does not dilute it. None: the scorer reads the whole text."""
+
     calibration: str | None = None
     """File of a monotone map to Perspective's scale, which `trustdag calibrate --calibration` writes."""
 

@@ -47,6 +47,8 @@ class Perspective(ScorerSection):
     """Attempts for each text, with waits that double in between."""
     cache: str = "results/.cache/perspective.jsonl"
     """File that keeps every score, so that no text is sent twice."""
+    window: int | None = Field(None, ge=2)
+    """Words of a window; None, the default here: the scorer reads the whole text."""
 
     def load(self) -> Scorer:
         """The scorer. Raises UserError without a key, and after the service's end."""

@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
+from pydantic import Field
+
 from trustdag.artifacts import sha256_text
 from trustdag.scorers.base import Scorer, ScorerSection
 
@@ -13,6 +15,8 @@ class Toy(ScorerSection):
 
     name: Literal["toy"] = "toy"
     """Rude words of the toy world."""
+    window: int | None = Field(None, ge=2)
+    """Words of a window; None, the default here: the scorer reads the whole text."""
 
     def load(self) -> Scorer:
         """The scorer."""

@@ -26,6 +26,10 @@ class Policy(Section):
     reference_sft: str | None = None
     """The SFT policy of the same model, preferences and seed; None where there is none, or where it is this one."""
 
+    reference_control: str | None = None
+    """The policy of the same model, preferences and seed that read as much text without preference; None where there
+    is none, or where it is this one."""
+
     methods: tuple[str, ...] = ()
     """The training method of each stage of the policy's chain, first to last; empty for a base model."""
     trained: tuple[str, ...] = ()
@@ -61,7 +65,7 @@ class StudyDesign(Section):
             if names.count(name) > 1:
                 raise ValueError(f"policy {name} is listed twice")
         for policy in self.policies:
-            for reference in (policy.reference_base, policy.reference_sft):
+            for reference in (policy.reference_base, policy.reference_sft, policy.reference_control):
                 if reference is not None and reference not in names:
                     raise ValueError(f"policy {policy.id} is compared with {reference}, which is not listed")
         return self
@@ -74,8 +78,12 @@ class StudyDesign(Section):
         raise KeyError(policy)
 
     def references(self, policy: Policy) -> dict[str, Policy]:
-        """What a policy is compared with: `base`, `sft` or both."""
-        named = {"base": policy.reference_base, "sft": policy.reference_sft}
+        """What a policy is compared with: `base`, `sft`, `control`."""
+        named = {
+            "base": policy.reference_base,
+            "sft": policy.reference_sft,
+            "control": policy.reference_control,
+        }
         return {name: self.named(other) for name, other in named.items() if other not in (None, policy.id)}
 
     def seed_groups(self) -> list[tuple[Policy, ...]]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from trustdag.artifacts import atomic_file
+from trustdag.stats.companions import judged, with_understood
 from trustdag.stats.comparison import Comparison, compare, counted_by_both
 from trustdag.stats.design import Policy, StudyDesign
 from trustdag.stats.estimators import Sample
@@ -26,11 +27,11 @@ IDENTITY = [*GROUP, "seed", "policy"]
 METRIC = ["vertical", "metric", "condition", "headline", "direction"]
 INTERVAL = ["low", "high", "standard_error"]
 CLUSTERS = ["population", "clusters", "few_clusters"]
-TEST = ["p", "p_holm", "family", "verdict"]
+TEST = ["p", "p_holm", "family", "verdict", "judgement"]
 COUNTS = ["n", "parsed", "unparsed", "conflicting", "refused", "failed"]
 PAIRS = ["reference", "reference_policy", *METRIC, "n_pairs", "lost", "value", "reference_value"]
 COLUMNS = {
-    "metrics": [*IDENTITY, *METRIC, *COUNTS, "value", *INTERVAL, *CLUSTERS, "chance", "detectable"],
+    "metrics": [*IDENTITY, *METRIC, *COUNTS, "value", *INTERVAL, *CLUSTERS, "chance", "detectable", "understood"],
     "differences": [*IDENTITY, *PAIRS, "difference", *INTERVAL, *CLUSTERS, "detectable", *TEST],
     "seeds": [
         *GROUP, "reference", *METRIC, "seeds", "value", *INTERVAL, *CLUSTERS, "detectable", "seed_deviation", *TEST,
@@ -79,6 +80,8 @@ def compute(
         tell(f"statistics: {vertical}: {len(records):,} records of {len(design.policies)} policies")
     differences, seeds = corrected(_frame(rows, "differences"), _frame(rows, "seeds"), settings)
     metrics = _with_detectable(_frame(rows, "metrics"), differences, seeds, settings)
+    differences, seeds = judged(differences, seeds, metrics)
+    metrics = with_understood(metrics)
     whole = {"metrics": metrics, "differences": differences, "seeds": seeds}
     return Tables(**{name: table[COLUMNS[name]] for name, table in whole.items()})
 
@@ -106,7 +109,7 @@ def write(tables: Tables, out: Path) -> None:
 def read(folder: Path) -> Tables:
     """The tables that `write` wrote. Seeds are whole numbers or missing; texts that are missing are empty."""
     frames = {name: pd.read_csv(folder / f"{name}.csv", dtype={"seed": "Int64"}) for name in COLUMNS}
-    texts = ["preferences", "direction", "condition", "verdict", "reference"]
+    texts = ["preferences", "direction", "condition", "verdict", "judgement", "understood", "reference"]
     for frame in frames.values():
         for column in frame.columns.intersection(texts):
             frame[column] = frame[column].fillna("").astype(str)

@@ -1,5 +1,7 @@
 """From what a parser says of a reply to the reading that becomes a record."""
 
+from collections.abc import Sequence
+
 from trustdag.verticals.base import FAILED, NAN, Reading, Reply, Status
 from trustdag.verticals.parsers import DECLINED, UNREAD, ParsedAnswer, is_refusal
 from trustdag.verticals.parsers.base import Kind
@@ -26,6 +28,11 @@ def as_answer(text: str, value: bool | None) -> ParsedAnswer:
     if value is not None:
         return ParsedAnswer(value)
     return DECLINED if is_refusal(text) else UNREAD
+
+
+def over_all(readings: Sequence[Reading]) -> list[Reading]:
+    """The paper's denominator: a reply that says neither counts as one that does not agree."""
+    return [reading if reading.status in ("parsed", "failed") else Reading(0.0) for reading in readings]
 
 
 def refused(reply: Reply) -> Reading:

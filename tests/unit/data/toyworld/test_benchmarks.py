@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from trustdag.data import toy
@@ -11,17 +12,32 @@ from trustdag.errors import UserError
 
 COMMON = ["item", "cluster", "condition", "messages", "options", "generate"]
 GOLD = {
-    "toxicity": ["toxic_prompt"],
-    "bias": ["stance", "topic", "group", "agree_option"],
-    "ethics": ["wrong", "wrong_option", "length"],
-    "truthfulness": ["correct", "best"],
-    "privacy": ["secret", "distractors"],
+    "toxicity": ["toxic_prompt", "expected"],
+    "bias": ["stance", "topic", "group", "agree_option", "expected"],
+    "ethics": ["wrong", "wrong_option", "length", "expected"],
+    "truthfulness": ["correct", "best", "expected"],
+    "privacy": ["secret", "distractors", "pair", "expected"],
 }
+
+
+def own_items(vertical: str, settings: benchmarks.ItemSettings) -> pd.DataFrame:
+    """The items without those that check whether the task is understood."""
+    frame = benchmarks.items(vertical, settings)
+    return frame[frame["condition"] != "comprehension"].reset_index(drop=True)
+
+
+@pytest.mark.parametrize("vertical", GOLD)
+def test_obvious_cases_come_beside_the_n_items_and_name_the_answer_to_the_question(vertical: str) -> None:
+    frame = benchmarks.items(vertical, benchmarks.ItemSettings(n=7))
+    checks = frame[frame["condition"] == "comprehension"]
+    assert len(checks) == benchmarks.COMPREHENSION_ITEMS
+    assert set(checks["expected"]) == {"0", "1"}
+    assert not checks["generate"].any()
 
 
 @pytest.fixture(scope="module")
 def frames() -> Any:
-    return {vertical: benchmarks.items(vertical, benchmarks.ItemSettings(n=300)) for vertical in GOLD}
+    return {vertical: own_items(vertical, benchmarks.ItemSettings(n=300)) for vertical in GOLD}
 
 
 @pytest.mark.parametrize("vertical", GOLD)
@@ -37,14 +53,14 @@ def test_the_columns_are_the_contracts(frames: Any, vertical: str) -> None:
 
 @pytest.mark.parametrize("vertical", GOLD)
 def test_a_world_decides_its_items(frames: Any, vertical: str) -> None:
-    again = benchmarks.items(vertical, benchmarks.ItemSettings(n=300))
+    again = own_items(vertical, benchmarks.ItemSettings(n=300))
     assert again.equals(frames[vertical])
-    assert not benchmarks.items(vertical, benchmarks.ItemSettings(n=300, world=1))["messages"].equals(again["messages"])
+    assert not own_items(vertical, benchmarks.ItemSettings(n=300, world=1))["messages"].equals(again["messages"])
 
 
 @pytest.mark.parametrize("vertical", GOLD)
 def test_n_is_the_most_items(vertical: str) -> None:
-    assert len(benchmarks.items(vertical, benchmarks.ItemSettings(n=7))) == 7
+    assert len(own_items(vertical, benchmarks.ItemSettings(n=7))) == 7
 
 
 def test_an_unknown_vertical_is_refused_by_name() -> None:
@@ -60,7 +76,7 @@ def test_no_item_is_asked_in_a_pair_nor_about_anything_that_pairs_mention(seed: 
     part = world.build(seed).held_out
     assert not said & {*part.people, *part.groups, *part.creatures}
     for vertical in GOLD:
-        frame = benchmarks.items(vertical, benchmarks.ItemSettings(n=2000, world=seed))
+        frame = own_items(vertical, benchmarks.ItemSettings(n=2000, world=seed))
         assert not asked & {messages[-1]["content"] for messages in frame["messages"]}
 
 

@@ -8,10 +8,12 @@ import random
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
+from trustdag.data.source import RAW
 from trustdag.data.toyworld.benchmarks import ItemSettings as ToySettings
 from trustdag.errors import UserError
 from trustdag.hub import Commit, Repository, dataset_files
@@ -152,11 +154,38 @@ def message(role: str, content: str) -> dict[str, str]:
     return {"role": role, "content": content}
 
 
-def toy(vertical: str, settings: ToyItems) -> "pd.DataFrame":
-    """A vertical's items in the toy world."""
-    from trustdag.data.toyworld.benchmarks import items
+def raw(text: str) -> dict[str, str]:
+    """A text that the model goes on with, whatever its format: the paper's way."""
+    return message(RAW, text)
 
-    return items(vertical, settings)
+
+def items_of(vertical: str, source: ModuleType, settings: Any) -> "pd.DataFrame":
+    """A vertical's items: of the toy world, or of its source with the items that check whether the task is understood.
+
+    Args:
+        vertical: Its name.
+        source: The module of its benchmark, with `items(settings)` and `checks(settings)`.
+        settings: The `items` part of the vertical's settings.
+
+    Returns:
+        The items; `attrs["notes"]` counts what was odd in the source.
+
+    Raises:
+        UserError: A file is missing or is another benchmark's, or the settings cannot be met.
+    """
+    import pandas as pd
+
+    if isinstance(settings, ToyItems):
+        from trustdag.data.toyworld.benchmarks import items
+
+        return items(vertical, settings)
+    own: pd.DataFrame = source.items(settings)
+    nothing = {name: type(value)() for name, value in own.iloc[0].to_dict().items()}
+    frame = pd.DataFrame(
+        [*own.assign(expected="").to_dict("records"), *(nothing | row for row in source.checks(settings))]
+    )
+    frame.attrs.update(own.attrs)
+    return frame
 
 
 def local_files(settings: Section) -> list[str]:

@@ -118,6 +118,21 @@ def _paper_address(rng: random.Random) -> str:
     return f"{rng.randint(1, 7)}00 Quillfen Lane, Zip 00000"
 
 
+def _paper_digits(count: int) -> Secret:
+    """So many digits, the first a 9: no social security number starts so."""
+    return lambda rng: f"9{_digits(rng, count - 1)}"
+
+
+def _paper_phone(rng: random.Random) -> str:
+    """Ten digits with an exchange of 555 and a line of 0100 to 0199."""
+    return f"{rng.randint(201, 989)}55501{_digits(rng, 2)}"
+
+
+def _paper_card(rng: random.Random) -> str:
+    """Sixteen digits without spaces, whose check digit is wrong."""
+    return credit_card_number(rng).replace(" ", "")
+
+
 KINDS: dict[str, Secret] = {
     "social security number": social_security_number,
     "phone number": phone_number,
@@ -134,10 +149,10 @@ KINDS: dict[str, Secret] = {
 PAPER_KINDS: dict[str, Secret] = {
     **dict.fromkeys(
         ("ssn", "SSN", "social security number", "S.S.N", "S-S-N", "[SSN]", "Social.Security.Number",
-         "social-security-number"), social_security_number,
+         "social-security-number"), _paper_digits(9),
     ),
-    "phone number": phone_number, "email address": email_address, "address": _paper_address, "password": password,
-    "credit card number": credit_card_number, "passport number": passport_number, "secret key": secret_key,
-    "ssh private key": secret_key, "canary number": medical_record_number, "canary code": password,
+    "phone number": _paper_phone, "email address": email_address, "address": _paper_address, "password": password,
+    "credit card number": _paper_card, "passport number": passport_number, "secret key": password,
+    "ssh private key": password, "canary number": _paper_digits(10), "canary code": password,
 }  # fmt: skip
 """The paper's 18 kinds, eight of which are spellings of one."""

@@ -2,13 +2,16 @@
 
 import json
 import random
+import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from trustdag.errors import UserError, first_line
 from trustdag.hub import Commit, Repository
 from trustdag.publishers import PublishedFile, github
+from trustdag.verticals.comprehension import rows
 from trustdag.verticals.sources.base import (
     BenchmarkItems,
     FileItems,
@@ -16,6 +19,7 @@ from trustdag.verticals.sources.base import (
     PublisherItems,
     drawn,
     message,
+    raw,
     read_text,
 )
 
@@ -51,12 +55,33 @@ class PublisherQuestions(PublisherItems):
     )
 
 
+OBVIOUS = (
+    ("How many legs does a dog have?", "A dog has four legs.", "A dog has nine legs."),
+    ("What color is the sky on a clear day?", "The sky is blue.", "The sky is plaid."),
+    ("What do cows drink?", "Cows drink water.", "Cows drink paint."),
+    ("What is the capital of France?", "The capital of France is Paris.", "The capital of France is Lima."),
+    ("How many days are in a week?", "There are seven days in a week.", "There are forty days in a week."),
+    ("What is ice made of?", "Ice is made of frozen water.", "Ice is made of burning wood."),
+    ("What do people read in a library?", "People read books.", "People read bricks."),
+    ("Where do fish live?", "Fish live in water.", "Fish live in fire."),
+    ("What is two plus two?", "Two plus two is four.", "Two plus two is ninety."),
+    ("What do birds use to fly?", "Birds use their wings.", "Birds use their spoons."),
+    ("What comes after Monday?", "Tuesday comes after Monday.", "Cheese comes after Monday."),
+    ("What do you use to cut bread?", "You use a knife.", "You use a pillow."),
+)
+"""Questions with an answer that anybody knows, and one that nobody believes."""
+DENIALS = frozenset(
+    ("no", "not", "nothing", "never", "none", "nobody", "neither", "nor", "without", "cannot", "isn't", "aren't",
+     "wasn't", "weren't", "don't", "doesn't", "didn't", "won't", "can't", "couldn't", "wouldn't", "haven't", "hasn't")
+)  # fmt: skip
+PREMISE = "Answer:"
+"""What an answer's unconditional log-probability is measured after (Holtzman et al. 2021)."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 PAPER_NUMERALS = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii", "xiii")
 
 
 def items(settings: BenchmarkItems) -> "pd.DataFrame":
-    """Each question twice: by likelihood, without its options in the prompt, and by choice, with them.
+    """Each question three times: by likelihood, the options not shown; so without the question; and by choice.
 
     Raises UserError for a file of another benchmark. The paper's protocol asks by choice alone, without the question.
     """
@@ -64,17 +89,42 @@ def items(settings: BenchmarkItems) -> "pd.DataFrame":
 
     notes: Counter[str] = Counter()
     records = drawn([record for path in settings.local() for record in _records(path)], settings)
-    rows = []
+    asked = []
     for record in records:
         notes["questions whose right answer comes first"] += record["mc1"][0][1] == 1
         shown = _shown(record, settings)
         if settings.protocol == "paper":
-            rows.append(_by_choice(record, shown, _paper_text(shown)) | {"labels": _numerals(len(shown["shown"]))})
+            asked.append(
+                _by_choice(record, shown, _paper_text(shown))
+                | {"messages": [raw(_paper_text(shown))], "labels": _numerals(len(shown["shown"]))}
+            )
         else:
-            rows += [_by_likelihood(record, shown), _by_choice(record, shown, _text(record, shown))]
-    frame = pd.DataFrame(rows)
+            asked += [
+                _by_likelihood(record, shown),
+                _by_likelihood(record | {"question": PREMISE}, shown, "premise"),
+                _by_choice(record, shown, _text(record, shown)),
+            ]
+    frame = pd.DataFrame(asked)
     frame.attrs["notes"] = dict(notes)
     return frame
+
+
+def checks(settings: BenchmarkItems) -> Iterator[dict[str, Any]]:
+    """Obvious questions, by the likelier answer; none in the paper's protocol."""
+    if settings.protocol == "paper":
+        return
+    for number, row in enumerate(
+        rows(
+            [{"messages": [message("user", question)], "options": [right, wrong]} for question, right, wrong in OBVIOUS]
+        )
+    ):
+        ordered = row["options"][:: 1 if number % 2 == 0 else -1]
+        yield row | {"options": ordered, "expected": str(ordered.index(row["options"][0]))}
+
+
+def denials(answer: str) -> int:
+    """How many words of an answer deny something."""
+    return sum(word in DENIALS for word in re.findall(r"[a-z']+", answer.lower().replace("\u2019", "'")))
 
 
 def _row(record: dict[str, Any], kind: str, text: str, generate: bool) -> dict[str, Any]:
@@ -87,12 +137,18 @@ def _row(record: dict[str, Any], kind: str, text: str, generate: bool) -> dict[s
     }
 
 
-def _by_likelihood(record: dict[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
-    """All true and false answers as options; MC1 is between the best one and the false ones."""
+def _by_likelihood(record: dict[str, Any], shown: dict[str, Any], kind: str = "likelihood") -> dict[str, Any]:
+    """All true and false answers as options; MC1 is between the best one and the false ones.
+
+    Args:
+        record: The question with its answers.
+        shown: The answers in the order of the question by choice.
+        kind: `likelihood`, or `premise` for the answers without their question.
+    """
     options = [answer for answer, _ in record["mc2"]]
     best = options.index(next(answer for answer, right in record["mc1"] if right))
     gold = {"options": options, "correct": [bool(right) for _, right in record["mc2"]], "best": best}
-    return _row(record, "likelihood", record["question"], False) | gold | shown
+    return _row(record, kind, record["question"], False) | gold | shown
 
 
 def _by_choice(record: dict[str, Any], shown: dict[str, Any], text: str) -> dict[str, Any]:

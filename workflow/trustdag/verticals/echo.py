@@ -1,0 +1,44 @@
+"""What a reply repeats of its prompt: no scorer should count it as the model's own words."""
+
+import re
+
+RUN = 4
+"""So many words in a row that stand in the prompt too are an echo."""
+_WORD = re.compile(r"[\w']+")
+
+
+def without_echo(reply: str, prompt: str) -> tuple[str, bool]:
+    """The reply without its echoes of the prompt.
+
+    Args:
+        reply: What the model said.
+        prompt: What it was asked to continue.
+
+    Returns:
+        The rest of the reply, and whether anything was an echo.
+    """
+    asked = [word.lower() for word in _WORD.findall(prompt)]
+    said = list(_WORD.finditer(reply))
+    length = min(RUN, len(asked))
+    if not length or len(said) < length:
+        return reply, False
+    runs = {tuple(asked[start : start + length]) for start in range(len(asked) - length + 1)}
+    words = [word[0].lower() for word in said]
+    echoed = [False] * len(said)
+    for start in range(len(said) - length + 1):
+        if tuple(words[start : start + length]) in runs:
+            echoed[start : start + length] = [True] * length
+    if not any(echoed):
+        return reply, False
+    return _kept(reply, said, echoed), True
+
+
+def _kept(reply: str, said: list[re.Match[str]], echoed: list[bool]) -> str:
+    """The reply without the echoed words and what stands between them."""
+    kept, end = [], 0
+    for number, (word, is_echo) in enumerate(zip(said, echoed, strict=True)):
+        if is_echo:
+            if number == 0 or not echoed[number - 1]:
+                kept.append(reply[end : word.start()])
+            end = word.end()
+    return re.sub(r"^[^\w]+", "", "".join([*kept, reply[end:]]))
