@@ -8,9 +8,11 @@ from typing import Any
 from trustdag.align import methods
 from trustdag.config.study import Study
 from trustdag.data import sources
+from trustdag.errors import UserError
 from trustdag.layout import ModelId, chain_name
 from trustdag.models import base
 from trustdag.settings import Section
+from trustdag.stats import label_files as labels
 from trustdag.stats.design import Policy, StudyDesign
 from trustdag.verticals import verticals
 
@@ -119,6 +121,8 @@ class SourceFiles:
     """By preference set."""
     models: dict[ModelId, list[str]]
     """By external model."""
+    labels: list[str]
+    """The sheets of labels and their keys."""
 
 
 def source_files(study: Study) -> SourceFiles:
@@ -128,7 +132,19 @@ def source_files(study: Study) -> SourceFiles:
         items={vertical: item_files(study, vertical) for vertical in study.verticals_measured()},
         preferences={name: preference_files(study, name) for name in preferences_used(study)},
         models={model_id: model_files(study, model_id) for model_id in external},
+        labels=label_files(study),
     )
+
+
+def label_files(study: Study) -> list[str]:
+    """The files of a person's labels. Raises UserError for what is missing."""
+    if study.labels is None:
+        return []
+    files = labels.files(Path(study.labels))
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        raise UserError(f"labels: {missing[0]}: no such file; restore it, or draw again with `trustdag label`")
+    return [str(file) for file in files]
 
 
 def external_models(study: Study) -> list[ModelId]:

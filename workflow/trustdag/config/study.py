@@ -93,6 +93,8 @@ class Study(Section):
     """Chains of stages, by name: `base: []`, `ppo: [sft, reward, ppo]`. What chains share is trained once."""
     verticals: Verticals
     """What is measured, and how."""
+    labels: str | None = None
+    """A person's labels of replies, which correct the statistics: a sheet of `trustdag label`, or a folder of them."""
     statistics: StatisticsSettings = StatisticsSettings()
     """Intervals, tests and corrections."""
     report: ReportSettings = ReportSettings()

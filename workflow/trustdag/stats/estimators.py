@@ -192,9 +192,10 @@ def _mean(sample: Sample, coefficient: float, weights: Array | None = None, is_r
     influences = (sums - value * of_clusters) / total
     shares, scale = of_clusters / total, _unbiased(trials)
     draws = None if sample.draws is None else weights @ sample.draws / total
+    spread = Spread(len(sample.values), 0.0, rare_events(sums, of_clusters - sums))
     part = Part(
-        coefficient, value, influences, shares, trials, trials - 1.0, scale,
-        Spread(len(sample.values), 0.0, rare_events(sums, of_clusters - sums)), is_rate and _in_unit(sample.values), draws,
+        coefficient, value, influences, shares, trials, trials - 1.0, scale, spread,
+        is_rate and _in_unit(sample.values), draws,
     )  # fmt: skip
     return replace(part, spread=replace(part.spread, design=_design([part], part.spread.records)))
 

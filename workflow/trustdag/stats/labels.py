@@ -4,7 +4,6 @@ A sheet is what a person fills in: `NAME.csv`, without a policy or a parser's re
 which reply each row is, and how it was drawn.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +15,12 @@ from trustdag.errors import UserError
 from trustdag.layout import records_file
 from trustdag.stamps import read_stamp
 from trustdag.stats.estimators import Array
+from trustdag.stats.label_files import key_of, sheets
 from trustdag.stats.outcomes import NOT_LABELLED, OUTCOMES
 
 SHEET_COLUMNS = ("id", "vertical", "question", "prompt", "reply", "answer")
 KEY_COLUMNS = ("id", "vertical", "policy", "item", "samples", "stratum", "size", "replies")
 """`stratum`: what the item was drawn among, `size` items of the vertical; `replies`: the SHA-256 of their file."""
-KEY_SUFFIX = ".key.csv"
 SHORT = {"y": "yes", "n": "no", "?": "unread", "d": "declined", "c": "conflicting"}
 """The keys that stand for an answer."""
 
@@ -41,7 +40,7 @@ class Labels:
     sizes: Array
     """(items,): how many items that stratum has."""
 
-    def of(self, policies: Iterable[str], items: NDArray[np.str_]) -> tuple[NDArray[np.int8], Array]:
+    def of(self, policies: list[str], items: NDArray[np.str_]) -> tuple[NDArray[np.int8] | None, Array]:
         """Labels of some items.
 
         Args:
@@ -49,45 +48,23 @@ class Labels:
             items: The items.
 
         Returns:
-            (policies, items): index into OUTCOMES, NOT_LABELLED where there is none. (items,): how many items each one
-            stands for that is labelled in all of the policies, 0 for the others: those of its stratum over those of
-            them that are labelled.
+            (policies, items): index into OUTCOMES, NOT_LABELLED where there is none; None where a policy has no label.
+            (items,): how many items each one stands for that is labelled in all of the policies, 0 for the others:
+            those of its stratum over those of them that are labelled.
         """
-        rows = [self.policies[policy] for policy in policies if policy in self.policies]
-        outcomes = np.full((max(len(rows), 1), len(items)), NOT_LABELLED, dtype=np.int8)
         weights = np.zeros(len(items))
-        if not rows or not len(self.items):
-            return outcomes, weights
+        if any(policy not in self.policies for policy in policies):
+            return None, weights
+        rows = [self.policies[policy] for policy in policies]
         labelled = (self.outcomes[rows] != NOT_LABELLED).all(axis=0)
         counts = np.bincount(self.strata[labelled], minlength=int(self.strata.max()) + 1)
         own = np.where(labelled, self.sizes / np.maximum(counts[self.strata], 1), 0.0)
         places = np.minimum(np.searchsorted(self.items, items), len(self.items) - 1)
         known = self.items[places] == items
+        outcomes = np.full((len(rows), len(items)), NOT_LABELLED, dtype=np.int8)
         outcomes[:, known] = self.outcomes[rows][:, places[known]]
         weights[known] = own[places[known]]
         return outcomes, weights
-
-
-def sheets(path: Path) -> list[Path]:
-    """The sheets of a study's `labels`: the file, or those of the folder. Raises UserError where there is none."""
-    if path.is_dir():
-        files = sorted(file for file in path.glob("*.csv") if not file.name.endswith(KEY_SUFFIX))
-        if not files:
-            raise UserError(f"{path}: no sheet of labels (.csv) in this folder; make one with `trustdag label`")
-        return files
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; make it with `trustdag label`, or remove `labels` from the study")
-    return [path]
-
-
-def key_of(sheet: Path) -> Path:
-    """The key that lies beside a sheet."""
-    return sheet.with_name(sheet.name.removesuffix(".csv") + KEY_SUFFIX)
-
-
-def files(path: Path) -> list[Path]:
-    """All files that the labels are read from."""
-    return [file for sheet in sheets(path) for file in (sheet, key_of(sheet))]
 
 
 def outcome(answer: str) -> str:
@@ -148,14 +125,14 @@ def read_labels(path: Path, records_root: Path) -> dict[str, Labels]:
     rows = rows[rows["answer"] != ""]
     for (policy, vertical), group in rows.groupby(["policy", "vertical"], sort=False):
         _check_present(group, records_file(records_root, str(policy), str(vertical)))
-    reply = ["vertical", "policy", "item"]
-    different = rows.groupby(reply)["answer"].transform("nunique") > 1
+    item = ["vertical", "policy", "item"]
+    different = rows.groupby([*item, "samples"])["answer"].transform("nunique") > 1
     if different.any():
         first = rows[different].iloc[0]
         raise UserError(
             f"{first['sheet']}: {first['vertical']} item {first['item']} is answered in two ways; agree on one answer"
         )
-    once = rows.drop_duplicates(reply)
+    once = rows.drop_duplicates(item)
     return {str(vertical): _arranged(group) for vertical, group in once.groupby("vertical", sort=False)}
 
 

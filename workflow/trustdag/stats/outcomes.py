@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trustdag.stats.estimators import Array
 
@@ -21,7 +22,7 @@ class Meaning:
     of_other_class: tuple[float, ...] | None = None
     """The same for a record of class 0, where it differs."""
 
-    def of(self, outcomes: Array, classes: Array) -> Array:
+    def of(self, outcomes: NDArray[np.int8], classes: Array) -> Array:
         """The values of outcomes (indices into OUTCOMES), given the records' labels; NaN without a label."""
         table = np.array([*self.values, NAN])
         found = table[outcomes]
