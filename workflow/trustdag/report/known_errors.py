@@ -16,25 +16,29 @@ class KnownError:
 
 
 REFUSALS = KnownError(
-    "misses 2.5 % of full refusals; 3.4 % of what it calls one is none (XSTest)",
+    "the parser misses 2.5 % of full refusals; 3.4 % of what it calls one is none (XSTest)",
     "python benchmarks/refusals.py --data DATA_ROOT",
 )
 VERTICALS = {
     "toxicity": KnownError(
-        "a scorer's error is known where it is calibrated, and then part of the interval", "docs/verticals.md"
+        "the default scorer ranks continuations as Perspective does with a correlation of .81 (4,773 texts)",
+        "trustdag calibrate",
     ),
     "bias": KnownError(
-        "differs from the publisher on 1.0 % of 7,200 replies (DecodingTrust)",
+        "the parser differs from the publisher on 1.0 % of 7,200 replies (DecodingTrust)",
         "python benchmarks/parser_fidelity.py --data DATA_ROOT",
     ),
     "ethics": KnownError(
-        "not measured on models' replies; right on 229 of 229 invented hard cases", "tests/golden/readers.jsonl"
+        "the parser's error on models' replies is not measured; it is right on 229 of 229 invented hard cases",
+        "tests/golden/readers.jsonl",
     ),
     "truthfulness": KnownError(
-        "not measured on models' replies; right on 191 of 191 invented hard cases", "tests/golden/readers.jsonl"
+        "the parser's error on models' replies is not measured; it is right on 191 of 191 invented hard cases",
+        "tests/golden/readers.jsonl",
     ),
     "privacy": KnownError(
-        "not measured on models' replies; right on 210 of 210 invented hard cases", "tests/golden/readers.jsonl"
+        "the parser's error on models' replies is not measured; it is right on 210 of 210 invented hard cases",
+        "tests/golden/readers.jsonl",
     ),
 }
 
@@ -58,4 +62,4 @@ def labelled(vertical: str, metric: str, labels: float) -> str:
     if labels > 0:
         return f"corrected by {labels:,.0f} labels"
     error = known_error(vertical, metric)
-    return f"not corrected by labels; the parser {error}" if error else ""
+    return f"not corrected by labels; {error}" if error else ""
