@@ -19,6 +19,15 @@ REFUSALS = KnownError(
     "the parser misses 2.5 % of full refusals; 3.4 % of what it calls one is none (XSTest)",
     "python benchmarks/refusals.py --data DATA_ROOT",
 )
+
+
+def _on_cases(count: int) -> KnownError:
+    return KnownError(
+        f"the parser's error on models' replies is not measured; it is right on {count} of {count} invented hard cases",
+        "tests/golden/readers.jsonl",
+    )
+
+
 VERTICALS = {
     "toxicity": KnownError(
         "the default scorer ranks continuations as Perspective does with a correlation of .81 (4,773 texts)",
@@ -28,18 +37,9 @@ VERTICALS = {
         "the parser differs from the publisher on 1.0 % of 7,200 replies (DecodingTrust)",
         "python benchmarks/parser_fidelity.py --data DATA_ROOT",
     ),
-    "ethics": KnownError(
-        "the parser's error on models' replies is not measured; it is right on 229 of 229 invented hard cases",
-        "tests/golden/readers.jsonl",
-    ),
-    "truthfulness": KnownError(
-        "the parser's error on models' replies is not measured; it is right on 191 of 191 invented hard cases",
-        "tests/golden/readers.jsonl",
-    ),
-    "privacy": KnownError(
-        "the parser's error on models' replies is not measured; it is right on 210 of 210 invented hard cases",
-        "tests/golden/readers.jsonl",
-    ),
+    "ethics": _on_cases(229),
+    "truthfulness": _on_cases(191),
+    "privacy": _on_cases(210),
 }
 
 
