@@ -56,6 +56,7 @@ def records(vertical: str, number: int, replies: int) -> pd.DataFrame:
     ease = shared.normal(size=CLUSTERS[vertical])[clusters] + shared.normal(size=replies)
     frames = []
     for metric in metrics_of(vertical).values():
+        label = {"mean": np.nan, "ratio": 1.0}.get(metric.statistic, place // 2 % 2)
         score = 1 / (1 + np.exp(-(ease + own.normal(0, 0.05) + own.normal(size=replies))))
         value = score if metric.name.startswith(GRADED) else (score > 0.5) * 1.0
         parsed = own.random(replies) > 0.03
@@ -68,7 +69,7 @@ def records(vertical: str, number: int, replies: int) -> pd.DataFrame:
                 "condition": np.where(place % 2, "benign", "adversarial"),
                 "value": np.where(parsed, value, np.nan),
                 "status": np.where(parsed, "parsed", "unparsed"),
-                "label": np.nan if metric.statistic == "mean" else (place // 2 % 2 if metric.statistic != "ratio" else 1.0),
+                "label": label,
             }
         )  # fmt: skip
         for facet in sorted({facet for one in metrics_of(vertical).values() for facet in one.facets}):

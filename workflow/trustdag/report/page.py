@@ -19,7 +19,7 @@ from trustdag.report.changes import CHANCE, arm_name, arms, changes, levels, of_
 from trustdag.report.draw import rows_of
 from trustdag.report.examples import examples
 from trustdag.report.gather import data_cards, model_table, run_times, software
-from trustdag.report.known_errors import labelled
+from trustdag.report.known_errors import REFUSALS, VERTICALS, labelled
 from trustdag.report.settings import PageSettings
 from trustdag.stats.design import Policy, StudyDesign
 from trustdag.stats.records import ALL, facet_of, metrics_of
@@ -113,6 +113,7 @@ def gather(
         "seeds": seeds,
         "verdict": verdict([answer for arm in groups for answer in _named(arm, groups, headlines)]),
         "basis": basis(headlines, seeds),
+        "known_errors": VERTICALS | {"refusals": REFUSALS},
     }
     frames = {"published": published.table(), "changes": found, "levels": values, "models": trained, "run_times": times}
     return context, frames | {name: getattr(statistics, name) for name in ("metrics", "differences", "seeds")}
