@@ -1,12 +1,14 @@
 """Invented studies whose truth is known: one function a kind of number, each drawing one study."""
 
 from collections.abc import Callable
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.stats import norm
 
 from trustdag.stats.estimators import Array, Sample
+from trustdag.stats.prediction_powered import LabelledSample
 
 Generator: TypeAlias = np.random.Generator
 Draw: TypeAlias = Callable[[Generator], tuple[Sample, ...]]
@@ -146,3 +148,66 @@ def crossed(change_by_topic: float, topics: int = 16) -> tuple[Draw, Draw]:
         return tuple(sample(arm.transpose(0, 2, 1), topics * 24) for arm in arms(generator))
 
     return by_topic, by_group
+
+
+@dataclass(frozen=True)
+class Misreading:
+    """How a parser errs on one stage's replies."""
+
+    yes_as_no: float
+    no_as_yes: float
+    unread: float
+    """Share of answers that it does not read."""
+    invented: float
+    """Share of replies without an answer that it takes for a yes."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A study of two stages: true rates, the parser's errors on each, and how many items a person labels."""
+
+    rates: tuple[float, float]
+    errors: tuple[Misreading, Misreading]
+    labels: int
+    clusters: int = 200
+    size: int = 5
+    silent: tuple[float, float] = (0.05, 0.2)
+    """Share of each stage's replies that hold no answer."""
+
+    def draw(self, generator: Generator) -> tuple[LabelledSample, LabelledSample, LabelledSample]:
+        """Both stages' levels, and the change from the first to the second, of one study."""
+        shape = (self.clusters, self.size)
+        shared = generator.normal(size=(self.clusters, 1))
+        truth = [
+            (shared + generator.normal(size=shape)) / np.sqrt(2) < norm.ppf(rate) for rate in self.rates
+        ]  # fmt: skip
+        answers = [generator.random(shape) >= share for share in self.silent]
+        read = [_read(generator, *pair) for pair in zip(truth, answers, self.errors, strict=True)]
+        chosen = np.zeros(self.clusters * self.size)
+        chosen[generator.permutation(len(chosen))[: self.labels]] = len(chosen) / self.labels
+        of = np.repeat(np.arange(self.clusters), self.size)
+        arms = [
+            _labelled(chosen, of, pair, (counted, values))
+            for pair, (counted, values) in zip(zip(answers, truth, strict=True), read, strict=True)
+        ]
+        both, read_both = answers[0] & answers[1], read[0][0] & read[1][0]
+        true_change, read_change = (1.0 * truth[1] - truth[0]), (1.0 * read[1][1] - read[0][1])
+        return arms[0], arms[1], _labelled(chosen, of, (both, true_change), (read_both, read_change))
+
+
+def _read(generator: Generator, truth: Any, answers: Any, errors: Misreading) -> tuple[Any, Any]:
+    shape = truth.shape
+    yes = np.where(truth, generator.random(shape) >= errors.yes_as_no, generator.random(shape) < errors.no_as_yes)
+    counted = np.where(answers, generator.random(shape) >= errors.unread, generator.random(shape) < errors.invented)
+    return counted.astype(bool), np.where(answers, yes, 1)
+
+
+def _labelled(weights: Array, clusters: Any, truth: tuple[Any, Any], read: tuple[Any, Any]) -> LabelledSample:
+    (counted, values), (read_counted, read_values) = (
+        [(pair[0] * 1.0).ravel(), (pair[0] * 1.0 * pair[1]).ravel()] for pair in (truth, read)
+    )
+    known = weights > 0
+    nothing = np.full(len(weights), np.nan)
+    return LabelledSample(
+        read_counted, read_values, nothing, clusters, int(clusters.max()) + 1, counted * known, values * known, weights
+    )

@@ -18,6 +18,7 @@ rule statistics:
     input:
         design=FILES.design,
         records=records_of(),
+        labels=SOURCES.labels,
     output:
         metrics=FILES.statistics("metrics"),
         differences=FILES.statistics("differences"),
@@ -38,8 +39,9 @@ rule statistics:
             "commands.statistics", *(f"verticals.{vertical}" for vertical in VERTICALS)
         ),
         out=subpath(output.metrics, parent=True),
+        labels=f"--labels {shlex.quote(STUDY.labels)}" if STUDY.labels else "",
     message:
         f"Statistics of {STUDY.name}"
     shell:
         LAUNCH + "statistics --design {input.design} --results {params.results}"
-        " --settings {params.settings:q} --out {params.out}"
+        " --settings {params.settings:q} --out {params.out} {params.labels}"

@@ -20,7 +20,7 @@ from trustdag.errors import UserError
 GROUPS = {
     "To begin with": ("check", "evaluate", "pending", "plan", "summary", "site"),
     "One stage of a study by hand, on files": (
-        "prepare", "base", "align", "items", "generate", "score", "statistics", "plot", "report", "calibrate",
+        "prepare", "base", "align", "items", "generate", "score", "label", "statistics", "plot", "report", "calibrate",
     ),
 }  # fmt: skip
 """What the commands are for, in the order of `trustdag --help`."""

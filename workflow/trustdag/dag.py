@@ -15,6 +15,7 @@ from trustdag.errors import UserError
 from trustdag.layout import ModelId, chain_name
 from trustdag.models import base
 from trustdag.settings import Section
+from trustdag.stats import label_files as labels
 from trustdag.stats.design import Policy, StudyDesign
 from trustdag.verticals import verticals
 
@@ -122,6 +123,8 @@ class SourceFiles:
     """By preference set."""
     models: dict[ModelId, list[str]]
     """By external model."""
+    labels: list[str]
+    """The sheets of labels and their keys."""
 
 
 def source_files(study: Study) -> SourceFiles:
@@ -131,6 +134,7 @@ def source_files(study: Study) -> SourceFiles:
         items={vertical: item_files(study, vertical) for vertical in study.verticals_measured()},
         preferences={name: preference_files(study, name) for name in preferences_used(study)},
         models={model_id: model_files(study, model_id) for model_id in external},
+        labels=label_files(study),
     )
 
 
@@ -148,6 +152,17 @@ def check_templates(study: Study) -> None:
                 check_prompt_format(source)
             except UserError as error:
                 raise UserError(f"models.{model_id.model}.prompt_format: {error}") from error
+
+
+def label_files(study: Study) -> list[str]:
+    """The files of a person's labels. Raises UserError for what is missing."""
+    if study.labels is None:
+        return []
+    files = labels.files(Path(study.labels))
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        raise UserError(f"labels: {missing[0]}: no such file; restore it, or draw again with `trustdag label`")
+    return [str(file) for file in files]
 
 
 def external_models(study: Study) -> list[ModelId]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trustdag.artifacts import atomic_file, model_digest, sha256_file
+from trustdag.artifacts import atomic_file, sha256_file
 from trustdag.attribution import baselines, memory
 from trustdag.attribution.embeddings import Embeddings
 from trustdag.attribution.gradients import FullView, Gradients
@@ -22,6 +22,7 @@ from trustdag.attribution.subject import Subject
 from trustdag.attribution.task import AttributionTask
 from trustdag.attribution.texts import VerticalQuery, gradients_of
 from trustdag.layout import Results
+from trustdag.seals import model_digest
 from trustdag.stamps import stamp
 from trustdag.stats.estimators import Array
 

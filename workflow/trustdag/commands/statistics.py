@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--results", type=Path, help="the study's results folder: its records have to be of its models and items"
     )
     parser.add_argument("--out", type=Path, required=True, help="folder that the tables are written to")
+    parser.add_argument("--labels", type=Path, help="a person's labels: a sheet of `trustdag label`, or a folder")
     parser.add_argument("--settings", default="{}", help="statistics settings: JSON, or the path of a YAML file")
 
 
@@ -38,7 +39,7 @@ def run(arguments: argparse.Namespace) -> None:
         files = Results(str(arguments.results))
         check_records(design, files)
         root = Path(files.all_records)
-    tables = compute(design, root, settings, lambda line: print(line, flush=True))
+    tables = compute(design, root, settings, lambda line: print(line, flush=True), arguments.labels)
     write(tables, arguments.out)
     warning = too_few_resamples(tables, settings)
     if warning:

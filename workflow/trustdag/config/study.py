@@ -108,6 +108,8 @@ class Study(Section):
     the models are evaluated as they are."""
     verticals: Verticals
     """What is measured, and how."""
+    labels: str | None = None
+    """A person's labels of replies, which correct the statistics: a sheet of `trustdag label`, or a folder of them."""
     attribution: Attribution = Field(default_factory=Attribution)
     """Which verticals are attributed to training pairs, and how."""
     threads: Threads = Threads()

@@ -8,13 +8,15 @@ CHANCE = "_chance"
 """A metric NAME_chance says what guessing would score in the metric NAME, on the same items."""
 GROUP = ["model", "preferences", "recipe", "reference", "vertical", "metric", "condition"]
 METRIC = ["headline", "direction", "seeds"]
-CLUSTERS = ["population", "clusters", "few_clusters"]
+CLUSTERS = ["population", "clusters", "few_clusters", "labels"]
 INTERVAL = ["low", "high", *CLUSTERS, "detectable"]
 CHANGE_COLUMNS = [
     *GROUP,
     *METRIC,
     "n_pairs",
     "lost",
+    "own_value",
+    "reference_value",
     "change",
     *INTERVAL,
     "p",
@@ -30,7 +32,8 @@ def changes(tables: Tables) -> pd.DataFrame:
     """Every paired change, one row a recipe and reference: over the training seeds where there are several."""
     single = tables.differences.rename(columns={"value": "own_value", "difference": "change"}).assign(seeds=1)
     several = tables.seeds[tables.seeds["reference"] != ""].rename(columns={"value": "change"})
-    pairs = tables.differences.groupby(GROUP, dropna=False, as_index=False)[["n_pairs", "lost"]].sum()
+    groups = single.groupby(GROUP, dropna=False, as_index=False)
+    pairs = groups[["n_pairs", "lost"]].sum().merge(groups[["own_value", "reference_value"]].mean(), on=GROUP)
     return _prefer(single, several.merge(pairs, on=GROUP), GROUP)[CHANGE_COLUMNS]
 
 

@@ -20,6 +20,7 @@ from trustdag.report.changes import CHANCE, arm_name, arms, changes, levels, of_
 from trustdag.report.draw import rows_of
 from trustdag.report.examples import examples
 from trustdag.report.gather import data_cards, model_table, run_times, software
+from trustdag.report.known_errors import REFUSALS, VERTICALS, labelled
 from trustdag.report.settings import PageSettings
 from trustdag.stats.design import Policy, StudyDesign
 from trustdag.stats.records import ALL, facet_of, metrics_of
@@ -73,6 +74,7 @@ def render(context: Mapping[str, Any]) -> str:
     environment.filters["duration"] = duration
     environment.filters["pairs"] = pairs_of
     environment.globals["interval"] = numbers.interval
+    environment.globals["labelled"] = labelled
     environment.globals["infinity"] = float("inf")
     return environment.get_template("page.html.j2").render(**context, style=(TEMPLATES / "page.css").read_text("utf-8"))
 
@@ -113,6 +115,7 @@ def gather(
         "seeds": seeds,
         "verdict": verdict([answer for arm in groups for answer in _named(arm, groups, headlines)]),
         "basis": basis(headlines, seeds),
+        "known_errors": VERTICALS | {"refusals": REFUSALS},
         "claim": claim(headlines),
         "attributions": influence,
     }

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from trustdag.stats import prediction_powered
 from trustdag.stats.estimators import Sample
 from trustdag.stats.intervals import Estimate, difference, estimate
+from trustdag.stats.prediction_powered import LabelledSample
 from trustdag.stats.resampling import flip_test
 from trustdag.stats.settings import StatisticsSettings
 
@@ -20,8 +22,10 @@ class Comparison:
 
     pairs: int
     """Items that the difference is over."""
-    ours: Estimate
-    theirs: Estimate
+    value: float
+    """Of one arm over the pairs."""
+    reference_value: float
+    """Of the other; less by the difference."""
     change: Estimate
     interval: tuple[float, float]
     p: float
@@ -46,8 +50,36 @@ def compare(statistic: str, ours: Sample, theirs: Sample, settings: StatisticsSe
         return None
     change = difference(statistic, ours, theirs)
     p = flip_test(change, settings.resamples, settings.seed)
-    arms = estimate(statistic, ours), estimate(statistic, theirs)
-    return Comparison(len(ours.values), *arms, change, agreeing_interval(change, p, settings.level), p)
+    values = estimate(statistic, ours).value, estimate(statistic, theirs).value
+    return Comparison(len(ours.values), *values, change, agreeing_interval(change, p, settings.level), p)
+
+
+def corrected(
+    statistic: str,
+    change: LabelledSample,
+    reference: LabelledSample,
+    settings: StatisticsSettings,
+) -> Comparison | None:
+    """The comparison as a person's labels correct it.
+
+    The p-value is that of the interval: labels are of some clusters alone, so that swapping clusters' arms would not
+    be exact.
+
+    Args:
+        statistic: Name of the statistic.
+        change: The changes of the items.
+        reference: The other arm's values of the same items.
+        settings: Level of the interval.
+
+    Returns:
+        The comparison; None where labels are too few, or cannot correct the statistic.
+    """
+    moved = prediction_powered.estimate(statistic, change, is_change=True)
+    theirs = prediction_powered.estimate(statistic, reference)
+    if moved is None or theirs is None:
+        return None
+    values = theirs.value + moved.value, theirs.value
+    return Comparison(int(np.sum(change.counted > 0)), *values, moved, moved.interval(settings.level), moved.p_value())
 
 
 def counted_by_both(statistic: str, ours: Sample, theirs: Sample) -> NDArray[np.bool_]:

@@ -71,7 +71,9 @@ class Part:
     draws: Array | None = None
     """(draws,): the mean under other fits of what made the values."""
     is_change: bool = False
-    """Whether it is a rise or a fall between two arms."""
+    """Whether it is a rise or a fall between two arms, or, where it is no rate, a change of a rate."""
+    labelled: int = 0
+    """Items whose labels by a person correct the mean; 0 where it is as the parser reads the replies."""
 
 
 def is_known(statistic: str) -> bool:
@@ -152,7 +154,7 @@ def _alike(rises: Part, falls: Part) -> list[Part]:
     spread = Spread(
         known.records,
         _design([rises, falls], known.records),
-        _events(sums[0] + sums[1], rises.shares * known.records - sums[0] - sums[1]),
+        rare_events(sums[0] + sums[1], rises.shares * known.records - sums[0] - sums[1]),
     )
     return [replace(part, spread=spread, is_change=True) for part in (rises, falls)]
 
@@ -198,9 +200,10 @@ def _mean(sample: Sample, coefficient: float, weights: Array | None = None, is_r
     influences = (sums - value * of_clusters) / total
     shares, scale = of_clusters / total, _unbiased(trials)
     draws = None if sample.draws is None else weights @ sample.draws / total
+    spread = Spread(len(sample.values), 0.0, rare_events(sums, of_clusters - sums))
     part = Part(
-        coefficient, value, influences, shares, trials, trials - 1.0, scale,
-        Spread(len(sample.values), 0.0, _events(sums, of_clusters - sums)), is_rate and _in_unit(sample.values), draws,
+        coefficient, value, influences, shares, trials, trials - 1.0, scale, spread,
+        is_rate and _in_unit(sample.values), draws,
     )  # fmt: skip
     return replace(part, spread=replace(part.spread, design=_design([part], part.spread.records)))
 
@@ -220,7 +223,7 @@ def _unbiased(clusters: int) -> float:
     return float(np.sqrt(clusters / (clusters - 1))) if clusters > 1 else float("nan")
 
 
-def _events(mass: Array, rest: Array) -> float:
+def rare_events(mass: Array, rest: Array) -> float:
     """How many clusters' worth of values differ from 0, or from 1, whichever are fewer.
 
     A side's count is its mass (for binary values: how many) or the number of clusters that this mass is spread over,

@@ -39,6 +39,11 @@ class Estimate:
         return float(sum(part.coefficient * part.value for part in self.parts))
 
     @property
+    def labelled(self) -> int:
+        """Items whose labels by a person correct the statistic; 0 where none do."""
+        return sum(part.labelled for part in self.parts)
+
+    @property
     def standard_error(self) -> float:
         """Of the statistic; NaN where it is undefined or has one cluster."""
         if not self.is_defined:
@@ -111,9 +116,11 @@ class Estimate:
 
     def _range(self) -> tuple[float, float]:
         """The least and greatest value that the statistic can have; a rise and a fall of one class share a range."""
+        signs = self.coefficients
+        if all(part.is_change and not part.is_rate for part in self.parts):
+            return -float(np.abs(signs).sum()), float(np.abs(signs).sum())
         if not all(part.is_rate for part in self.parts):
             return -np.inf, np.inf
-        signs = self.coefficients
         bound = float(np.abs(signs).sum()) / 2 if (signs < 0).any() else 0.0
         return (-bound, bound) if bound else (0.0, float(signs.sum()))
 

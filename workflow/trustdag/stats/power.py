@@ -28,7 +28,7 @@ class Power:
     """Half of the least step between two differences that the test can tell apart; 0 where it tells all apart."""
     freedom: float
     clusters: int
-    """Clusters whose arms the test swaps; 0 where it is Student's t test over training seeds."""
+    """Clusters whose arms the test swaps; 0 where it is Student's t test: over training seeds, or with labels."""
     bound: float
     """The largest difference that there can be."""
 
@@ -71,15 +71,21 @@ def power_of(change: Estimate, settings: StatisticsSettings, arms: int = 1, seed
     low, high = change.interval(settings.level)
     error = (high - low) / 2 / change.quantile((1 + settings.level) / 2) * np.sqrt(arms)
     bound = sum(abs(part.coefficient) for part in change.parts)
-    if not all(part.is_rate for part in change.parts):
+    if not all(part.is_rate or part.is_change for part in change.parts):
         bound = np.inf
-    elif change.parts[0].is_change or any(part.coefficient < 0 for part in change.parts):
+    elif all(part.is_rate for part in change.parts) and _has_two_arms(change):
         # A mean's rise and fall, or two arms: each of the two could be as large as the difference.
         bound = bound if arms == 2 else bound / 2
     if seeds is not None:
         return Power(error, 0.0, change.freedom if seeds >= LEAST_SEEDS else 0.0, 0, bound)
+    if change.labelled:
+        return Power(error, 0.0, change.freedom, 0, bound)
     step = half_step(contributions(change)) if arms == 1 else 0.0
     return Power(error, step, change.freedom, change.clusters, bound)
+
+
+def _has_two_arms(change: Estimate) -> bool:
+    return change.parts[0].is_change or any(part.coefficient < 0 for part in change.parts)
 
 
 def half_step(values: Array) -> float:

@@ -1,7 +1,7 @@
-"""A vertical's records of all policies, checked and arranged by metric: items in rows, policies in columns."""
+"""A vertical's records of all policies, checked and arranged by metric: policies in rows, items in columns."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.types import union_categoricals
 
 from trustdag.artifacts import read_table
 from trustdag.errors import UserError
 from trustdag.layout import records_file
 from trustdag.stats.design import Policy, StudyDesign
 from trustdag.stats.estimators import Array, Sample, is_known
+from trustdag.stats.labels import Labels
+from trustdag.stats.outcomes import Meaning, meaning_of
+from trustdag.stats.prediction_powered import LabelledSample
 from trustdag.verticals.base import RECORD_COLUMNS, STATUSES, Metric, with_variants
 
 ALL = "all"
@@ -44,7 +48,8 @@ class Grid:
     policies: dict[str, int]
     """The row of each policy."""
     values: Array
-    labels: Array
+    classes: Array
+    """The records' labels, such as the class of an item; NaN where the statistic needs none."""
     statuses: NDArray[np.int8]
     """Index into STATUSES, or ABSENT."""
     clusters: NDArray[np.intp]
@@ -53,6 +58,12 @@ class Grid:
     """What a cluster is, such as a topic: the interval is over others that might have been drawn in their place."""
     draws: Array | None = None
     """(policies, items, draws), the values under each refit of a calibration; None where there is none."""
+    items: NDArray[np.str_] | None = None
+    """The items' names; None where no labels are looked up."""
+    labels: Labels | None = None
+    """A person's labels of the replies; None where there are none, or where they say nothing of the metric."""
+    meaning: Meaning | None = None
+    """What the labels say of the metric."""
 
     @property
     def cluster_count(self) -> int:
@@ -63,7 +74,7 @@ class Grid:
         """`n`, and how many of the n records have each status. What a ratio's denominator leaves out is not counted."""
         found = self.statuses[self.policies[policy]]
         if self.metric.statistic == "ratio":
-            found = np.where((found == PARSED) & (self.labels[self.policies[policy]] <= 0), ABSENT, found)
+            found = np.where((found == PARSED) & (self.classes[self.policies[policy]] <= 0), ABSENT, found)
         return {"n": int(np.sum(found != ABSENT))} | {
             name: int(np.sum(found == code)) for code, name in enumerate(STATUSES)
         }
@@ -76,7 +87,95 @@ class Grid:
         """A policy's records of the chosen items."""
         row = self.policies[policy]
         draws = None if self.draws is None else self.draws[row, items]
-        return Sample(self.values[row, items], self.labels[row, items], self.clusters[items], self.cluster_count, draws)
+        values, classes = self.values[row, items], self.classes[row, items]
+        return Sample(values, classes, self.clusters[items], self.cluster_count, draws)
+
+    def labelled(self, policy: str) -> LabelledSample | None:
+        """The asked items of a policy with a person's labels; None where there are none."""
+        found = self._both_readings([policy])
+        if found is None:
+            return None
+        (read,), (person,), weights = found
+        return self._labelled([policy], read, person, weights)
+
+    def labelled_change(self, policy: str, reference: str) -> tuple[LabelledSample, LabelledSample] | None:
+        """The items that both policies were asked, with a person's labels; None where there are none.
+
+        Args:
+            policy: The one whose change is sought.
+            reference: The other.
+
+        Returns:
+            The changes of the items that both count, and the reference's values of these items.
+        """
+        found = self._both_readings([policy, reference])
+        if found is None:
+            return None
+        read, person, weights = found
+        of_read, of_person = _over_pairs(*read), _over_pairs(*person)
+        counted = of_read[0], of_person[0]
+        change, theirs = (
+            self._labelled([policy, reference], (counted[0], values), (counted[1], said), weights)
+            for values, said in zip(of_read[1:], of_person[1:], strict=True)
+        )
+        return change, theirs
+
+    def _both_readings(
+        self, policies: list[str]
+    ) -> tuple[list[tuple[Array, Array]], list[tuple[Array, Array]], Array] | None:
+        """What each policy's items add to denominator and numerator as the parser and as a person reads them."""
+        if self.labels is None or self.meaning is None or self.items is None:
+            return None
+        rows = [self.policies[name] for name in policies]
+        outcomes, weights = self.labels.of(policies, self.items)
+        if outcomes is None:
+            return None
+        said = [self._said(row, own) for row, own in zip(rows, outcomes, strict=True)]
+        return [self._read(row) for row in rows], said, weights
+
+    def _labelled(
+        self, policies: list[str], read: tuple[Array, Array], person: tuple[Array, Array], weights: Array
+    ) -> LabelledSample:
+        rows, known = [self.policies[name] for name in policies], weights > 0
+        asked = (self.statuses[rows] != ABSENT).all(axis=0)
+        sample = LabelledSample(
+            counted=read[0],
+            values=read[1],
+            classes=self.classes[rows[0]],
+            clusters=self.clusters,
+            count=self.cluster_count,
+            person_counted=person[0] * known,
+            person_values=person[1] * known,
+            weights=weights,
+        )
+        return sample.only(asked)
+
+    def _read(self, row: int) -> tuple[Array, Array]:
+        """What each item of a policy adds to denominator and numerator, as the parser reads it."""
+        counted = self._denominators(row) * (self.statuses[row] == PARSED)
+        scale = self._denominators(row) if self.metric.statistic == "ratio" else 1.0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return counted, np.where(counted > 0, counted * self.values[row] / scale, 0.0)
+
+    def _said(self, row: int, outcomes: NDArray[np.int8]) -> tuple[Array, Array]:
+        """The same as a person reads it."""
+        assert self.meaning is not None
+        values = self.meaning.of(outcomes, self.classes[row])
+        counted = np.where(np.isnan(values), 0.0, self._denominators(row))
+        return counted, counted * np.nan_to_num(values)
+
+    def _denominators(self, row: int) -> Array:
+        if self.metric.statistic != "ratio":
+            return np.ones(self.classes.shape[1])
+        return np.nan_to_num(self.classes[row])
+
+
+def _over_pairs(ours: tuple[Array, Array], theirs: tuple[Array, Array]) -> tuple[Array, Array, Array]:
+    """Over the items that both arms count, each item as one: whether it counts, its change, and the other's value."""
+    both = (ours[0] > 0) & (theirs[0] > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        own, other = (np.where(both, values / counted, 0.0) for counted, values in (ours, theirs))
+    return both.astype(np.float64), own - other, other
 
 
 def metrics_of(vertical: str) -> dict[str, Metric]:
@@ -89,24 +188,35 @@ def metrics_of(vertical: str) -> dict[str, Metric]:
 
 
 def read_vertical(design: StudyDesign, root: Path, vertical: str) -> pd.DataFrame:
-    """Every policy's records of a vertical, with the column `policy`. Raises UserError for a file without records.
+    """Every policy's records of a vertical, with the column `policy`; texts as categories, in sorted order.
 
     Args:
-        design: the study's policies and verticals.
-        root: the folder of records.
-        vertical: the vertical's name.
+        design: The study's policies and verticals.
+        root: The folder of records.
+        vertical: The vertical's name.
+
+    Raises:
+        UserError: A file holds no records.
     """
-    frames = []
-    for policy in design.policies:
-        frames.append(_read(records_file(root, policy.id, vertical)).assign(policy=policy.id))
-    return pd.concat(frames, ignore_index=True)
+    frames = [_read(records_file(root, policy.id, vertical)) for policy in design.policies]
+    shared = [column for column in frames[0].columns if all(column in frame for frame in frames)]
+    texts = [column for column in shared if frames[0].dtypes[column] == "category"]
+    others = frames[0].columns.union(["draws"]).difference(texts)
+    whole = pd.concat([frame[frame.columns.intersection(others)] for frame in frames], ignore_index=True)
+    for column in texts:
+        whole[column] = union_categoricals([frame[column] for frame in frames], sort_categories=True)
+    codes = np.repeat(np.arange(len(frames)), [len(frame) for frame in frames])
+    whole["policy"] = pd.Categorical.from_codes(codes, pd.Index([policy.id for policy in design.policies]))
+    return whole
 
 
 def _read(path: Path) -> pd.DataFrame:
     records = read_table(path, RECORD_COLUMNS, "records")
     if records.empty:
         raise UserError(f"{path}: holds no record; delete the file and score again")
-    unknown = set(records["status"]) - set(STATUSES)
+    for column in records.columns.difference(["value", "label", "draws"]):
+        records[column] = records[column].astype(str).astype("category")
+    unknown = set(records["status"].cat.categories) - set(STATUSES)
     if unknown:
         raise UserError(f"{path}: status `{sorted(unknown)[0]}` is none of {', '.join(STATUSES)}; score again")
     doubled = records.duplicated(["metric", "item"])
@@ -122,36 +232,45 @@ def _read(path: Path) -> pd.DataFrame:
     return records
 
 
-def grids(records: pd.DataFrame, metrics: dict[str, Metric], policies: tuple[Policy, ...]) -> Iterator[Grid]:
+def grids(
+    records: pd.DataFrame, vertical: str, policies: tuple[Policy, ...], labels: Labels | None = None
+) -> Iterator[Grid]:
     """Each metric's grid over all its items, over each condition's, and over each value's of its facets.
 
-    A condition or facet that all items share gives none of its own. Raises UserError for records of a metric that the
-    vertical does not define, and for an item whose cluster, condition or facet differs between policies.
+    A condition or facet that all items share gives none of its own.
 
     Args:
-        records: a vertical's records of all policies.
-        metrics: the vertical's metrics by name.
-        policies: the policies, in the order of the grids' rows.
+        records: What `read_vertical` returns.
+        vertical: Its name.
+        policies: The rows of the grids.
+        labels: A person's labels of its replies.
+
+    Raises:
+        UserError: Records are of a metric that the vertical does not define, or an item's cluster, condition or facet
+            differs between policies.
     """
-    metrics = with_variants(metrics, records["metric"])
-    unknown = set(records["metric"]) - set(metrics)
+    metrics = with_variants(metrics_of(vertical), records["metric"].cat.categories)
+    unknown = set(records["metric"].cat.categories) - set(metrics)
     if unknown:
         raise UserError(
             f"records hold the metric `{sorted(unknown)[0]}`, which the vertical does not define; score again"
         )
+    rows_of_metric = records.groupby("metric", observed=True).indices
     for name, metric in metrics.items():
-        chosen = records[records["metric"] == name]
-        if chosen.empty:
+        if name not in rows_of_metric:
             continue
+        chosen = records.iloc[rows_of_metric[name]]
         _check_labels(chosen, metric)
         whole, facts = _arrange(chosen, metric, [policy.id for policy in policies])
+        meaning = meaning_of(vertical, name)
+        if labels is not None and meaning is not None:
+            whole = replace(whole, items=facts["item"].to_numpy(dtype=str), labels=labels, meaning=meaning)
         yield whole
-        for name in ("condition", *metric.facets):
-            of_items = facts[name].to_numpy(dtype=object)
-            different = sorted(set(of_items))
-            for value in different if len(different) > 1 else []:
-                condition = value if name == "condition" else f"{name}{FACET}{value}"
-                yield _subset(whole, condition, of_items == value, facts)
+        for column in ("condition", *metric.facets):
+            of_items = facts[column]
+            for value in of_items.cat.categories if len(of_items.cat.categories) > 1 else []:
+                condition = value if column == "condition" else f"{column}{FACET}{value}"
+                yield _subset(whole, condition, (of_items == value).to_numpy(), facts)
 
 
 def _check_labels(records: pd.DataFrame, metric: Metric) -> None:
@@ -171,27 +290,34 @@ def _arrange(records: pd.DataFrame, metric: Metric, policies: list[str]) -> tupl
     missing = [name for name in columns if name not in records]
     if missing:
         raise UserError(f"{metric.name}: the records have no column `{missing[0]}`; score again")
-    facts = records[columns].drop_duplicates().sort_values("item")
-    doubled = facts["item"].duplicated()
-    if doubled.any():
-        item = facts.loc[doubled, "item"].iloc[0]
-        kinds = ", ".join(columns[1:-1]) + f" or {columns[-1]}"
-        raise UserError(f"{metric.name}: item `{item}` has another {kinds} in another policy; score again")
+    present, places = np.unique(records["item"].cat.codes.to_numpy(), return_inverse=True)
+    facts = pd.DataFrame({"item": records["item"].cat.categories[present]})
+    for name in columns[1:]:
+        codes, of_items = records[name].cat.codes.to_numpy(), np.empty(len(present), dtype=np.int64)
+        of_items[places] = codes
+        different = of_items[places] != codes
+        if different.any():
+            item, kinds = facts["item"][places[different][0]], ", ".join(columns[1:-1]) + f" or {columns[-1]}"
+            raise UserError(f"{metric.name}: item `{item}` has another {kinds} in another policy; score again")
+        whole = pd.Categorical.from_codes(of_items, records[name].cat.categories)
+        facts[name] = whole.remove_unused_categories()
     rows = {policy: row for row, policy in enumerate(policies)}
-    place = (records["policy"].map(rows).to_numpy(), pd.Index(facts["item"]).get_indexer(records["item"]))
+    place = (records["policy"].cat.codes.to_numpy(), places)
     shape = (len(policies), len(facts))
-    values, labels = np.full(shape, np.nan), np.full(shape, np.nan)
+    values, classes = np.full(shape, np.nan), np.full(shape, np.nan)
     statuses = np.full(shape, ABSENT, dtype=np.int8)
-    values[place], labels[place] = records["value"], records["label"]
-    statuses[place] = records["status"].map({name: code for code, name in enumerate(STATUSES)})
-    clusters = np.unique(facts["cluster"].to_numpy(dtype=str), return_inverse=True)[1]
+    values[place], classes[place] = records["value"], records["label"]
+    codes_of = np.array([STATUSES.index(name) for name in records["status"].cat.categories], dtype=np.int8)
+    statuses[place] = codes_of[records["status"].cat.codes.to_numpy()]
+    clusters = np.asarray(facts["cluster"].cat.codes, dtype=np.intp)
     draws = _draws(records, metric, place, shape)
-    return Grid(metric, ALL, rows, values, labels, statuses, clusters, _population(facts["cluster"]), draws), facts
+    return Grid(metric, ALL, rows, values, classes, statuses, clusters, _population(facts["cluster"]), draws), facts
 
 
 def _population(clusters: pd.Series) -> str:
     """What clusters such as `topic=greed` are: `topic`; `cluster` where they do not all say the same."""
-    units = set(clusters.astype(str).str.partition(FACET)[0]) if clusters.str.contains(FACET).all() else set()
+    names = clusters.cat.categories.astype(str)
+    units = {name.partition(FACET)[0] for name in names} if all(FACET in name for name in names) else set()
     return units.pop() if len(units) == 1 else "cluster"
 
 
@@ -219,15 +345,15 @@ def _subset(grid: Grid, condition: str, items: NDArray[np.bool_], facts: pd.Data
     others = [name for name in grid.metric.facets if facet is not None and name != facet[0]]
     if others and len(clusters) and clusters.max() == 0:
         population = others[0]
-        clusters = np.unique(facts.loc[items, population].to_numpy(dtype=str), return_inverse=True)[1]
-    return Grid(
-        grid.metric,
-        condition,
-        grid.policies,
-        grid.values[:, items],
-        grid.labels[:, items],
-        grid.statuses[:, items],
-        clusters,
-        population,
-        None if grid.draws is None else grid.draws[:, items],
+        clusters = np.unique(facts[population].cat.codes.to_numpy()[items], return_inverse=True)[1]
+    return replace(
+        grid,
+        condition=condition,
+        values=grid.values[:, items],
+        classes=grid.classes[:, items],
+        statuses=grid.statuses[:, items],
+        clusters=clusters,
+        population=population,
+        draws=None if grid.draws is None else grid.draws[:, items],
+        items=None if grid.items is None else grid.items[items],
     )

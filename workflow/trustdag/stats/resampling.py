@@ -15,6 +15,9 @@ CELLS_AT_ONCE = 4_000_000
 ENOUGH_EXTREMES = 400
 """Random flips end once so many were as extreme, which tells the p-value to 5 % of itself (Besag and Clifford 1991)."""
 
+NEGLIGIBLE = 1e-4
+"""A probability at which random flips are not made."""
+
 
 def flips(clusters: int, resamples: int, seed: int) -> Iterator[NDArray[np.uint8]]:
     """Which clusters flip, some rows at a time: every combination once if there are at most `resamples`, else random.
@@ -62,6 +65,8 @@ def flip_test(change: Estimate, resamples: int, seed: int) -> float:
     # Single precision is exact for binary items (counts), and the tolerance keeps ties with what was seen for others.
     active = (active / np.abs(active).max()).astype(np.float32)
     bound = abs(active.sum()) - 1e-6 * np.abs(active).sum()
+    if 2 ** len(active) > resamples and _is_out_of_reach(bound, active, resamples):
+        return 1 / (resamples + 1)
     extreme = drawn = 0
     for chosen in flips(len(active), resamples, seed):
         sums = active.sum() - 2 * (chosen.astype(np.float32) @ active)
@@ -69,6 +74,11 @@ def flip_test(change: Estimate, resamples: int, seed: int) -> float:
         if extreme >= ENOUGH_EXTREMES and drawn < resamples:
             break
     return extreme / drawn if 2 ** len(active) <= resamples else (extreme + 1) / (drawn + 1)
+
+
+def _is_out_of_reach(bound: float, active: Array, resamples: int) -> bool:
+    """Whether so many random flips give a sum this extreme with a probability below NEGLIGIBLE (Hoeffding 1963)."""
+    return 2 * resamples * float(np.exp(-(bound**2) / 2 / float(active.astype(np.float64) @ active))) < NEGLIGIBLE
 
 
 def least_p(clusters: int, resamples: int) -> float:

@@ -75,6 +75,7 @@ def _mean_part(members: tuple[Part, ...]) -> Part:
         freedom=min(part.freedom for part in members),
         spread=spread,
         is_rate=all(part.is_rate for part in members),
+        labelled=sum(part.labelled for part in members),
         draws=_average(drawn) if len(drawn) == len(members) else None,
     )
 

@@ -1,6 +1,6 @@
 """A study's statistics: metrics of each policy, paired differences, and the spread over training seeds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,17 @@ import numpy as np
 import pandas as pd
 
 from trustdag.artifacts import atomic_file
+from trustdag.stats import prediction_powered
 from trustdag.stats.companions import judged, with_understood
 from trustdag.stats.comparison import Comparison, compare, counted_by_both
+from trustdag.stats.comparison import corrected as with_labels
 from trustdag.stats.design import Policy, StudyDesign
 from trustdag.stats.estimators import Sample
 from trustdag.stats.families import corrected
 from trustdag.stats.intervals import Estimate, estimate
+from trustdag.stats.labels import read_labels
 from trustdag.stats.power import NO_POWER, power_of
-from trustdag.stats.records import ALL, Grid, grids, metrics_of, read_vertical
+from trustdag.stats.records import ALL, Grid, grids, read_vertical
 from trustdag.stats.seeds import LEAST_SEEDS, over_seeds, seed_deviation
 from trustdag.stats.settings import StatisticsSettings
 
@@ -26,7 +29,7 @@ GROUP = ["model", "preferences", "recipe"]
 IDENTITY = [*GROUP, "seed", "policy"]
 METRIC = ["vertical", "metric", "condition", "headline", "direction"]
 INTERVAL = ["low", "high", "standard_error"]
-CLUSTERS = ["population", "clusters", "few_clusters"]
+CLUSTERS = ["population", "clusters", "few_clusters", "labels"]
 TEST = ["p", "p_holm", "family", "verdict", "judgement"]
 COUNTS = ["n", "parsed", "unparsed", "conflicting", "refused", "failed"]
 PAIRS = ["reference", "reference_policy", *METRIC, "n_pairs", "lost", "value", "reference_value"]
@@ -53,7 +56,11 @@ class Tables:
 
 
 def compute(
-    design: StudyDesign, records_root: Path, settings: StatisticsSettings, tell: Callable[[str], None] = lambda _: None
+    design: StudyDesign,
+    records_root: Path,
+    settings: StatisticsSettings,
+    tell: Callable[[str], None] = lambda _: None,
+    labels: Path | None = None,
 ) -> Tables:
     """All statistics of a study from its records.
 
@@ -62,17 +69,19 @@ def compute(
         records_root: Folder with POLICY/VERTICAL.parquet.
         settings: Level, power, resamples and seed.
         tell: Called with a line of text after each vertical.
+        labels: A person's labels of replies: a sheet, or a folder of sheets.
 
     Returns:
         The three tables.
 
     Raises:
-        UserError: Records are missing or malformed.
+        UserError: Records or labels are missing or malformed.
     """
+    sheets = {} if labels is None else read_labels(labels, records_root)
     rows: dict[str, list[Row]] = {name: [] for name in COLUMNS}
     for vertical in design.verticals:
         records = read_vertical(design, records_root, vertical)
-        for grid in grids(records, metrics_of(vertical), design.policies):
+        for grid in grids(records, vertical, design.policies, sheets.get(vertical)):
             analysis = Analysis(design, vertical, grid, settings)
             rows["metrics"] += analysis.metrics()
             rows["differences"] += analysis.differences()
@@ -124,16 +133,16 @@ class Analysis:
     vertical: str
     grid: Grid
     settings: StatisticsSettings
-    estimates: dict[tuple[str, bytes], Estimate] = field(default_factory=dict)
-    """What has been estimated, by policy and items: metrics and seeds ask for the same."""
-    comparisons: dict[tuple[str, str], Comparison | None] = field(default_factory=dict)
-    """What has been compared, by policy and reference: differences and seeds ask for the same."""
+    estimates: dict[str, tuple[Estimate, Estimate | None]] = field(default_factory=dict)
+    """What has been estimated, by policy, as read and as labels correct it: metrics and seeds ask for the same."""
+    comparisons: dict[tuple[str, str], tuple[Comparison | None, Comparison | None]] = field(default_factory=dict)
+    """What has been compared, by policy and reference, as read and as labels correct it."""
 
     def metrics(self) -> list[Row]:
         """A row for each policy: counts, value, interval and the difference that so many items can show."""
         rows = []
         for policy in self.design.policies:
-            level = self._level(policy)
+            level = self._levels((policy,))[0]
             rows.append(
                 _identity(policy) | self._metric() | self.grid.counts(policy.id) | self._numbers(level)
                 | {"chance": self.grid.metric.chance, "power": power_of(level, self.settings, arms=2)}
@@ -159,10 +168,9 @@ class Analysis:
         rows = []
         for group in self.design.seed_groups():
             facts: Row = {"model": group[0].model, "preferences": group[0].preferences, "recipe": group[0].recipe}
-            levels = [self._level(policy) for policy in group]
-            rows.append(facts | {"reference": ""} | self._metric() | self._over_seeds(levels))
+            rows.append(facts | {"reference": ""} | self._metric() | self._over_seeds(self._levels(group)))
             for name in self.design.references(group[0]):
-                compared = [self._compared(policy, self.design.references(policy)[name]) for policy in group]
+                compared = self._comparisons([(policy, self.design.references(policy)[name]) for policy in group])
                 changes = [comparison.change for comparison in compared if comparison is not None]
                 if len(changes) == len(group):
                     spread = self._over_seeds(changes)
@@ -185,12 +193,18 @@ class Analysis:
             "population": self.grid.population,
         }
 
-    def _level(self, policy: Policy) -> Estimate:
-        items = self.grid.parsed(policy.id)
-        key = (policy.id, items.tobytes())
-        if key not in self.estimates:
-            self.estimates[key] = estimate(self.grid.metric.statistic, self.grid.sample(policy.id, items))
-        return self.estimates[key]
+    def _levels(self, policies: Sequence[Policy]) -> list[Estimate]:
+        """The policies' levels, corrected by labels where all of them can be: the mean over seeds is of one kind."""
+        for policy in policies:
+            if policy.id not in self.estimates:
+                self.estimates[policy.id] = self._estimated(policy)
+        read, corrected = zip(*(self.estimates[policy.id] for policy in policies), strict=True)
+        return list(read if None in corrected else corrected)
+
+    def _estimated(self, policy: Policy) -> tuple[Estimate, Estimate | None]:
+        statistic, labelled = self.grid.metric.statistic, self.grid.labelled(policy.id)
+        read = estimate(statistic, self.grid.sample(policy.id, self.grid.parsed(policy.id)))
+        return read, None if labelled is None else prediction_powered.estimate(statistic, labelled)
 
     def _numbers(self, estimated: Estimate) -> Row:
         low, high = estimated.interval(self.settings.level)
@@ -202,11 +216,22 @@ class Analysis:
         facts = {"seeds": len(estimates), "seed_deviation": seed_deviation(estimates), "power": power, "p": np.nan}
         return facts | self._numbers(mean)
 
-    def _compared(self, policy: Policy, reference: Policy) -> Comparison | None:
-        key = (policy.id, reference.id)
-        if key not in self.comparisons:
-            self.comparisons[key] = compare(self.grid.metric.statistic, *self._arms(policy, reference), self.settings)
-        return self.comparisons[key]
+    def _comparisons(self, pairs: Sequence[tuple[Policy, Policy]]) -> list[Comparison | None]:
+        """The comparisons of policies with references, corrected by labels where all of them can be."""
+        for policy, reference in pairs:
+            if (policy.id, reference.id) not in self.comparisons:
+                self.comparisons[policy.id, reference.id] = self._compared(policy, reference)
+        found = [self.comparisons[policy.id, reference.id] for policy, reference in pairs]
+        read, corrected = zip(*found, strict=True)
+        return list(read if None in corrected else corrected)
+
+    def _compared(self, policy: Policy, reference: Policy) -> tuple[Comparison | None, Comparison | None]:
+        statistic = self.grid.metric.statistic
+        read = compare(statistic, *self._arms(policy, reference), self.settings)
+        labelled = self.grid.labelled_change(policy.id, reference.id)
+        if labelled is None or (read is None and statistic == "ratio"):
+            return read, None
+        return read, with_labels(statistic, *labelled, self.settings)
 
     def _arms(self, policy: Policy, reference: Policy) -> tuple[Sample, Sample]:
         """Both policies' records of the items that were parsed for both."""
@@ -215,7 +240,7 @@ class Analysis:
 
     def _difference(self, policy: Policy, reference: Policy) -> Row:
         asked = int((self._asked(policy) | self._asked(reference)).sum())
-        compared = self._compared(policy, reference)
+        (compared,) = self._comparisons([(policy, reference)])
         if compared is None:
             pairs = int(counted_by_both(self.grid.metric.statistic, *self._arms(policy, reference)).sum())
             return {"n_pairs": pairs, "lost": asked - pairs} | NOTHING
@@ -223,8 +248,8 @@ class Analysis:
         return {
             "n_pairs": compared.pairs,
             "lost": asked - compared.pairs,
-            "value": compared.ours.value,
-            "reference_value": compared.theirs.value,
+            "value": compared.value,
+            "reference_value": compared.reference_value,
             "difference": compared.change.value,
             "low": low,
             "high": high,
@@ -245,6 +270,7 @@ def _spread(estimated: Estimate) -> Row:
         "standard_error": estimated.standard_error,
         "clusters": estimated.clusters,
         "few_clusters": estimated.clusters < FEW_CLUSTERS,
+        "labels": estimated.labelled,
     }
 
 
