@@ -18,7 +18,7 @@ from trustdag.artifacts import atomic_file, disk_is_full
 from trustdag.errors import UserError
 
 GROUPS = {
-    "To begin with": ("check", "pending", "plan", "summary", "site"),
+    "To begin with": ("check", "pending", "plan", "summary", "compare", "site"),
     "One stage of a study by hand, on files": (
         "prepare", "base", "align", "items", "generate", "score", "statistics", "plot", "report", "calibrate",
     ),
