@@ -18,7 +18,7 @@ from trustdag.artifacts import atomic_file, disk_is_full
 from trustdag.errors import UserError
 
 GROUPS = {
-    "To begin with": ("check", "evaluate", "pending", "plan", "summary", "site"),
+    "To begin with": ("check", "evaluate", "pending", "plan", "summary", "compare", "site"),
     "One stage of a study by hand, on files": (
         "prepare", "base", "align", "items", "generate", "score", "label", "statistics", "plot", "report", "calibrate",
     ),

@@ -12,7 +12,7 @@ ORDER = (
     ("data and models", ("data", "models")),
     ("replies", ("generation",)),
     ("training", ("train", "rl", "align")),
-    ("measuring", ("scorers", "verticals", "stats", "labels", "attribution", "report")),
+    ("measuring", ("scorers", "verticals", "stats", "labels", "attribution", "report", "results")),
     ("the study", ("plan", "config", "resources", "dag", "pending", "environments")),
     ("doors", ("commands", "cli", "__main__")),
 )

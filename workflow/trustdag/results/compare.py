@@ -1,0 +1,194 @@
+"""What moved between two runs of a study, and which setting, data, code or software is responsible."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from trustdag.artifacts import read_json
+from trustdag.layout import ModelId
+from trustdag.report.numbers import number, signed
+from trustdag.results.study import StudyResults
+from trustdag.settings import NO_RESULT
+from trustdag.stamps import read_stamp
+
+KEYS = ["policy", "vertical", "metric", "condition"]
+OF_SOFTWARE = ("packages", "python", "platform", "threads")
+"""What of a model's provenance can change its weights where settings and data are the same."""
+ABSENT = "absent"
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One difference between two studies that can have moved a number."""
+
+    rule: str
+    """The rule whose output it changes first."""
+    what: str
+    """The setting with both values, or what else differs."""
+
+    def __str__(self) -> str:
+        """The cause in one line."""
+        return f"{self.rule}: {self.what}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two studies side by side."""
+
+    moved: pd.DataFrame
+    """The metrics whose values differ: the keys, `a`, `b`, `moved` (b less a) and `causes`."""
+    equal: int
+    """Metrics with the same value in both."""
+    alone: dict[str, int]
+    """By `a` and `b`, the metrics that one study alone has."""
+
+
+def compare(a: StudyResults, b: StudyResults) -> Comparison:
+    """Each metric that both studies have, and why it moved.
+
+    Args:
+        a: The one study.
+        b: The other one.
+
+    Returns:
+        The metrics that differ by more than the six digits of the tables, with their causes.
+    """
+    both = a.metrics[[*KEYS, "value"]].merge(
+        b.metrics[[*KEYS, "value"]], on=KEYS, how="outer", suffixes=("_a", "_b"), indicator=True
+    )
+    shared = both[both["_merge"] == "both"].rename(columns={"value_a": "a", "value_b": "b"})
+    equal = shared["a"].eq(shared["b"]) | (shared["a"].isna() & shared["b"].isna())
+    moved = shared[~equal][[*KEYS, "a", "b"]].assign(moved=shared["b"] - shared["a"]).reset_index(drop=True)
+    known: dict[tuple[str, str], list[Cause]] = {}
+    for policy, vertical in moved[["policy", "vertical"]].drop_duplicates().itertuples(index=False):
+        known[policy, vertical] = list(causes(a, b, policy, vertical))
+    named = [known[policy, vertical] for policy, vertical in zip(moved["policy"], moved["vertical"], strict=True)]
+    alone = {"a": int((both["_merge"] == "left_only").sum()), "b": int((both["_merge"] == "right_only").sum())}
+    moved["causes"] = pd.Series(named, dtype=object)
+    return Comparison(moved, int(equal.sum()), alone)
+
+
+def causes(a: StudyResults, b: StudyResults, policy: str, vertical: str) -> Iterator[Cause]:
+    """What can have moved a policy's numbers in a vertical, in the order of the workflow.
+
+    Args:
+        a: The one study.
+        b: The other one.
+        policy: A policy of both.
+        vertical: A vertical of both.
+    """
+    yield from _of_models(a, b, ModelId.parse(policy))
+    sections = [study.configuration.get("verticals", {}).get(vertical, {}) for study in (a, b)]
+    paths = [Path(study.files.items_digest(vertical)) for study in (a, b)]
+    if _text(paths[0]) != _text(paths[1]):
+        found = list(_settings("items", *(section.get("items", {}) for section in sections)))
+        yield from found or [Cause("items", "other content")]
+    stamps = [read_stamp(Path(study.files.replies(policy, vertical))) for study in (a, b)]
+    yield from _settings("generate", *(json.loads(stamp.get("generate", "{}")) for stamp in stamps))
+    yield from _code("generate", *stamps)
+    stamps = [read_stamp(Path(study.files.records(policy, vertical))) for study in (a, b)]
+    yield from _settings("score", *(json.loads(stamp.get("score", "{}")) for stamp in stamps))
+    yield from _code("score", *stamps)
+    yield from _settings("statistics", *(study.configuration.get("statistics", {}) for study in (a, b)))
+
+
+def _of_models(a: StudyResults, b: StudyResults, policy: ModelId) -> Iterator[Cause]:
+    """The stages of the policy's chain that were made differently, base first."""
+    for count in range(len(policy.chain) + 1) if policy.is_trained else [0]:
+        stage = policy.after(count) if count else ModelId(policy.model, () if policy.is_trained else policy.chain)
+        name = stage.chain[-1] if stage.chain else "base"
+        pair = [Path(study.files.model(stage, "manifest.json")) for study in (a, b)]
+        if not all(path.is_file() for path in pair):
+            continue
+        manifests = [read_json(path) for path in pair]
+        if _weights(manifests[0]) != _weights(manifests[1]):
+            yield from _of_stage(name, a, b, stage, *(manifest["made_by"] for manifest in manifests))
+
+
+def _of_stage(
+    name: str, a: StudyResults, b: StudyResults, stage: ModelId, ours: Mapping[str, Any], theirs: Mapping[str, Any]
+) -> Iterator[Cause]:
+    """Why two models of a stage differ, apart from the models that they started from.
+
+    Args:
+        name: The stage's name.
+        a: The one study.
+        b: The other one.
+        stage: The model.
+        ours: How the one was made.
+        theirs: How the other was made.
+    """
+    if ours.get("data") != theirs.get("data"):
+        sets = [study.configuration.get("preferences", {}).get(stage.preferences, {}) for study in (a, b)]
+        yield from list(_settings(f"prepare {stage.preferences}", *sets)) or [
+            Cause(f"prepare {stage.preferences}", "other content")
+        ]
+    own = list(_settings(name, *({"settings": made.get("settings", {})} for made in (ours, theirs))))
+    for key in ("seed", "prompt_format", "source"):
+        own += _settings(name, *({key: made.get(key)} for made in (ours, theirs)))
+    yield from own
+    if not own and ours.get("models") == theirs.get("models") and ours.get("data") == theirs.get("data"):
+        software = [{key: made.get("provenance", {}).get(key) for key in OF_SOFTWARE} for made in (ours, theirs)]
+        code = [made.get("provenance", {}).get("commit") for made in (ours, theirs)]
+        yield from _settings(name, *software)
+        yield from _settings(name, {"commit": code[0]}, {"commit": code[1]})
+
+
+def _weights(manifest: Mapping[str, Any]) -> dict[str, str]:
+    return {name: digest for name, digest in manifest.get("files", {}).items() if name.endswith(".safetensors")}
+
+
+def _settings(rule: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[Cause]:
+    """A cause for each leaf that differs."""
+    left, right = dict(_leaves(ours)), dict(_leaves(theirs))
+    for name in dict.fromkeys([*left, *right]):
+        values = [side.get(name, ABSENT) for side in (left, right)]
+        if values[0] != values[1] and name.rpartition(".")[2] not in NO_RESULT:
+            yield Cause(rule, f"{name}: {values[0]} -> {values[1]}")
+
+
+def _leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(tree, Mapping) and tree:
+        for name, value in tree.items():
+            yield from _leaves(value, f"{path}.{name}" if path else str(name))
+    else:
+        yield path, tree
+
+
+def _code(rule: str, ours: Mapping[str, str], theirs: Mapping[str, str]) -> Iterator[Cause]:
+    if ours.get("code") != theirs.get("code"):
+        yield Cause(rule, f"code: {ours.get('code', ABSENT)} -> {theirs.get('code', ABSENT)}")
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else ABSENT
+
+
+def as_text(comparison: Comparison, names: tuple[str, str]) -> str:
+    """The comparison for a terminal: per policy the causes, then what moved.
+
+    Args:
+        comparison: The comparison.
+        names: What to call the two studies.
+    """
+    moved, (left, right) = comparison.moved, names
+    head = f"A: {left}\nB: {right}\n{len(moved)} of {len(moved) + comparison.equal} numbers moved"
+    for name, count in comparison.alone.items():
+        head += f"; {count} are in {name.upper()} alone" if count else ""
+    parts = [head + "."]
+    for policy, rows in moved.groupby("policy", sort=False):
+        reasons = list(dict.fromkeys(str(cause) for causes in rows["causes"] for cause in causes))
+        said = [f"  because of {reason}" for reason in reasons] or [
+            "  no cause is recorded: same settings, data and code"
+        ]
+        shown = [
+            f"  {row['vertical']} {row['metric']} ({row['condition']}): "
+            f"{number(row['a'])} -> {number(row['b'])} ({signed(row['moved'])})"
+            for row in rows.to_dict(orient="records")
+        ]
+        parts.append("\n".join([str(policy), *said, *shown]))
+    return "\n\n".join(parts)
