@@ -77,10 +77,10 @@ _LAUNCH = (
     " --nodes {resources.nodes} --cpus {threads} --gpu {resources.gpu} --mem-mb {resources.mem_mb} --runtime {resources.limit}"
     " --accelerate {resources.accelerate} --code {params.code}"
 )
-LAUNCH = _LAUNCH + " -- "
+LAUNCH = f"{_LAUNCH} -- "
 # With the study's threads where results depend on them. Snakemake may cut `threads` to `--cores`, but not a parameter, which
 # is also part of the key of the cache between studies.
-LAUNCH_WITH_THREADS = _LAUNCH + " --threads {params.threads} -- "
+LAUNCH_WITH_THREADS = f"{_LAUNCH} --threads {{params.threads}} -- "
 # Only then, because Snakemake speaks of it at every start.
 CACHED = load.CACHE in os.environ
 VERTICALS = STUDY.verticals_measured()

@@ -43,8 +43,8 @@ def generate(task: GenerationTask, model: Path, prompt_format: PromptFormat, out
         UserError: The items or the model cannot be used.
     """
     from trustdag.generation.engine import Engine
-    from trustdag.models.cpu import use_threads
     from trustdag.models.load import context_length
+    from trustdag.models.threads import use_threads
 
     items = read_items(task.items)
     made_from = {

@@ -6,7 +6,6 @@ docs/performance.md). Both compute in fp32. Imports torch: import it inside func
 """
 
 import ctypes
-import os
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +32,6 @@ def keep_freed_memory() -> None:
     if mallopt:
         mallopt(M_MMAP_THRESHOLD, MAPPED)
         mallopt(M_TRIM_THRESHOLD, KEPT)
-
-
-def use_threads() -> int:
-    """Makes PyTorch compute with OMP_NUM_THREADS threads, where it is set; returns how many it computes with.
-
-    PyTorch itself takes no more threads than MKL finds cores, and then results would depend on the machine.
-    """
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    if wanted.isdecimal() and int(wanted) > 0 and int(wanted) != torch.get_num_threads():
-        torch.set_num_threads(int(wanted))
-    return torch.get_num_threads()
 
 
 def use_onednn(model: nn.Module) -> None:

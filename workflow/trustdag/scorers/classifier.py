@@ -56,7 +56,7 @@ class ClassifierScorer(Scorer):
     def __init__(self, settings: Classifier) -> None:
         import torch
 
-        from trustdag.models.cpu import use_threads
+        from trustdag.models.threads import use_threads
 
         folder = _folder(settings)
         use_threads()

@@ -61,7 +61,7 @@ def make(settings: Scratch, corpus: Path, prompt_format: PromptFormat, out: Path
     """
     import torch
 
-    from trustdag.models.cpu import use_threads
+    from trustdag.models.threads import use_threads
 
     hide_library_messages()
     threads = use_threads()

@@ -26,8 +26,8 @@ class Session:
 @contextmanager
 def session(stage: Stage, settings: TrainSettings) -> Iterator[Session]:
     """Opens a stage for training. Raises UserError while another process trains it."""
-    from trustdag.models.cpu import use_threads
     from trustdag.models.logging_setup import hide_library_messages
+    from trustdag.models.threads import use_threads
 
     use_threads()
     hide_library_messages()
