@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from trustdag.results.study import StudyResults
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 
 def load(folder: "str | Path") -> "StudyResults":

@@ -1,4 +1,4 @@
-"""The number of threads that PyTorch computes with. Imports torch when it is called: verticals can be read without it."""
+"""The number of threads that PyTorch computes with. Imports torch only when it is called."""
 
 import os
 
