@@ -10,6 +10,7 @@ PRIVATE_NAMES_OF_LIBRARIES = {
     "_from_config": "transformers: builds a model with a given attention",
     "_no_split_modules": "transformers: the layers that FSDP wraps",
     "_prepare_backend": "accelerate: chooses the backend; a stand-in for GPUs",
+    "_repr_html_": "IPython: how a notebook shows an object",
     "_reset_state": "accelerate: lets a process choose its precision twice",
     "_shared_state": "accelerate: a stand-in for GPUs",
 }

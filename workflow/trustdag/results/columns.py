@@ -1,7 +1,7 @@
 """What each column of a study's tables means. docs/python.md is generated from it."""
 
 IDENTITY = {
-    "policy": "the policy's path below models, replies and records; `MODEL/base`, or `MODEL/PREFERENCES/CHAIN/seedN`",
+    "policy": "the id of a model, see docs/architecture.md",
     "model": "name of the base model in the study",
     "preferences": "name of the preference set; empty for a base model",
     "recipe": "name of the recipe, such as `sft`",
@@ -21,6 +21,7 @@ INTERVAL = {
     "population": "what a cluster is: the interval is over others that might have been drawn",
     "clusters": "number of clusters",
     "few_clusters": "whether they are fewer than 20",
+    "labels": "number of a person's labels behind the number; 0 where it is as the parser reads it",
     "detectable": "the smallest change that would be found with the study's power",
 }
 TEST = {
@@ -28,6 +29,7 @@ TEST = {
     "p_holm": "the same, corrected within its family",
     "family": "number of tests that are corrected together",
     "verdict": "`rose`, `fell`, `no change found`, `not tested`; empty where there is no number",
+    "judgement": "what a headline change says beside its companions, such as `better` or `answers less`; else empty",
 }
 MEANINGS: dict[str, dict[str, str]] = {
     "answer": {name: IDENTITY[name] for name in ("model", "preferences", "recipe")}
@@ -46,6 +48,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "failed": "items without a reply or a number",
         "value": "the metric",
         "chance": "what guessing would score",
+        "understood": "`yes`, or `did not understand the task`; empty where no obvious case was asked",
     }
     | INTERVAL,
     "differences": IDENTITY
@@ -93,9 +96,15 @@ MEANINGS: dict[str, dict[str, str]] = {
         "ended": "whether the model ended the reply itself",
         "status": "`ok`, or why there is no reply",
     },
-    "curves": {"policy": "the model's path below models", "method": "the training method; `base` for a base model"}
+    "curves": {
+        "policy": "the id of the model, see docs/architecture.md",
+        "method": "the training method; `base` for a base model",
+    }
     | {"step": "optimizer steps, or PPO updates, that are done", "split": "`train` or `validation`"},
-    "models": {"policy": "the model's path below models", "method": "the training method, `base` or `given`"}
+    "models": {
+        "policy": "the id of the model, see docs/architecture.md",
+        "method": "the training method, `base` or `given`",
+    }
     | {
         "model": IDENTITY["model"],
         "preferences": IDENTITY["preferences"],

@@ -36,7 +36,7 @@ class Cause:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class StudyComparison:
     """Two studies side by side."""
 
     moved: pd.DataFrame
@@ -47,7 +47,7 @@ class Comparison:
     """By `a` and `b`, the metrics that one study alone has."""
 
 
-def compare(a: StudyResults, b: StudyResults) -> Comparison:
+def compare(a: StudyResults, b: StudyResults) -> StudyComparison:
     """Each metric that both studies have, and why it moved.
 
     Args:
@@ -62,14 +62,16 @@ def compare(a: StudyResults, b: StudyResults) -> Comparison:
     )
     shared = both[both["_merge"] == "both"].rename(columns={"value_a": "a", "value_b": "b"})
     equal = shared["a"].eq(shared["b"]) | (shared["a"].isna() & shared["b"].isna())
-    moved = shared[~equal][[*KEYS, "a", "b"]].assign(moved=shared["b"] - shared["a"]).reset_index(drop=True)
+    # The difference comes first: a column assigned to a frame without rows would bring its rows along.
+    shared = shared.assign(moved=shared["b"] - shared["a"])
+    moved = shared.loc[~equal, [*KEYS, "a", "b", "moved"]].reset_index(drop=True)
     known: dict[tuple[str, str], list[Cause]] = {}
     for policy, vertical in moved[["policy", "vertical"]].drop_duplicates().itertuples(index=False):
         known[policy, vertical] = list(causes(a, b, policy, vertical))
     named = [known[policy, vertical] for policy, vertical in zip(moved["policy"], moved["vertical"], strict=True)]
     alone = {"a": int((both["_merge"] == "left_only").sum()), "b": int((both["_merge"] == "right_only").sum())}
     moved["causes"] = pd.Series(named, dtype=object)
-    return Comparison(moved, int(equal.sum()), alone)
+    return StudyComparison(moved, int(equal.sum()), alone)
 
 
 def causes(a: StudyResults, b: StudyResults, policy: str, vertical: str) -> Iterator[Cause]:
@@ -168,7 +170,7 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8").strip() if path.is_file() else ABSENT
 
 
-def as_text(comparison: Comparison, names: tuple[str, str]) -> str:
+def as_text(comparison: StudyComparison, names: tuple[str, str]) -> str:
     """The comparison for a terminal: per policy the causes, then what moved.
 
     Args:
