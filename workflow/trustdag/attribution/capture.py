@@ -97,7 +97,13 @@ class Capture:
         return traces
 
     def keep(self, layer: Layer, inputs: Tensor, output: Tensor) -> None:
-        """Called by a layer's forward hook."""
+        """Called by a layer's forward hook.
+
+        Args:
+            layer: The layer that ran.
+            inputs: What went into it: (rows, positions, features), or the ids of an embedding, (rows, positions).
+            output: What came out of it: (rows, positions, features).
+        """
         if layer.name in self._inputs:
             raise RuntimeError(f"{layer.name} ran twice in one forward pass: its gradient would be a part of the whole")
         self._inputs[layer.name] = _normalized(layer.module, inputs.detach())

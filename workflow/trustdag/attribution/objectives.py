@@ -57,7 +57,13 @@ class SftObjective(Objective):
         return -reply_logprobs(model, batch) / self.mean_tokens
 
     def curvature(self, model: Any, batch: PaddedBatch, generator: torch.Generator) -> Tensor:
-        """By labels drawn from the model itself: the Fisher information is the Gauss-Newton matrix."""
+        """By labels drawn from the model itself: the Fisher information is the Gauss-Newton matrix.
+
+        Args:
+            model: The model.
+            batch: Examples.
+            generator: Draws the labels.
+        """
         logits, places = label_logits(model, batch)
         drawn = torch.multinomial(logits.detach().softmax(-1), 1, generator=generator)[:, 0]
         values = -cross_entropy(logits, drawn, reduction="none") / self.mean_tokens**0.5
@@ -80,7 +86,13 @@ class PairObjective(Objective):
         return self.loss_of(self.outputs(model, batch))
 
     def curvature(self, model: Any, batch: PaddedBatch, generator: torch.Generator) -> Tensor:
-        """Outputs times the root of the loss's second derivative, each with a sign that is drawn."""
+        """Outputs times the root of the loss's second derivative, each with a sign that is drawn.
+
+        Args:
+            model: The model.
+            batch: Pairs.
+            generator: Draws the signs.
+        """
         outputs = self.outputs(model, batch)
         free = outputs.detach().requires_grad_()
         (slope,) = torch.autograd.grad(self.loss_of(free).sum(), free, create_graph=True)

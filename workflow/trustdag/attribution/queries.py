@@ -93,7 +93,13 @@ def build(source: VerticalReplies, wanted: Literal["auto", "replies", "options"]
 
 
 def of_replies(source: VerticalReplies, groups: int, seed: int) -> Query:
-    """The score-function gradient of a number of sampled replies."""
+    """The score-function gradient of a number of sampled replies.
+
+    Args:
+        source: The replies, their records, and the metric.
+        groups: Groups of clusters, for the jackknife.
+        seed: Of the draw of the groups.
+    """
     records = source.of_metric(source.records)
     weights, clusters, value = item_weights(source, records)
     sampled = source.replies[(source.replies["kind"] == "generate") & (source.replies["status"] == "ok")]
@@ -140,6 +146,11 @@ def of_options(source: VerticalReplies, groups: int, seed: int) -> Query:
 
     What an option would do is found by scoring replies in which it is the likeliest option and the text of every reply.
     An item counts if its value differs between options; the number is the statistic of the items' log-odds.
+
+    Args:
+        source: The replies, their records, and the metric.
+        groups: Groups of clusters, for the jackknife.
+        seed: Of the draw of the groups.
     """
     if source.metric.statistic not in COEFFICIENTS:
         raise UserError(
@@ -183,7 +194,13 @@ def values_by_option(source: VerticalReplies) -> dict[str, Array]:
 
 
 def with_option(replies: pd.DataFrame, items: pd.DataFrame, option: int) -> pd.DataFrame:
-    """The replies of a model that chooses the option of that number wherever an item has one."""
+    """The replies of a model that chooses the option of that number wherever an item has one.
+
+    Args:
+        replies: The replies of the policy.
+        items: The items, with their options.
+        option: The option's number.
+    """
     having = items[items["options"].map(len) > option]
     texts = dict(zip(having["item"], [options[option] for options in having["options"]], strict=True))
     chosen = replies.copy()
@@ -268,7 +285,13 @@ def _query(
 
 
 def group_of_clusters(clusters: list[Any], groups: int, seed: int) -> dict[Any, int]:
-    """The group of each cluster: at random, as even in number as may be."""
+    """The group of each cluster: at random, as even in number as may be.
+
+    Args:
+        clusters: Names of the clusters, each once.
+        groups: Number of groups.
+        seed: Of the draw.
+    """
     order = np.random.default_rng(seed).permutation(len(clusters))
     return {clusters[place]: number % groups for number, place in enumerate(order)}
 

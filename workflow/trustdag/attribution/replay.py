@@ -139,7 +139,13 @@ class Replay:
         yield TrainingStep(len(self.steps), (), 0.0), state
 
     def update(self, state: TrainingState, gradient: Tensor, step: TrainingStep) -> TrainingState:
-        """AdamW's step with a gradient, clipped as the trainer clips it. Can be differentiated."""
+        """AdamW's step with a gradient, clipped as the trainer clips it. Can be differentiated.
+
+        Args:
+            state: Weights and moments before the step.
+            gradient: The loss's gradient at those weights: (parameters,).
+            step: Its number and learning rate.
+        """
         norm = gradient.norm()
         clipped = gradient * (self.settings.max_grad_norm / (norm + 1e-6)).clamp(max=1.0)
         decay, second_decay = self.settings.betas

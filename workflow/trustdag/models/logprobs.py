@@ -161,5 +161,9 @@ def vocabulary_of(model: PreTrainedModel) -> int:
 
 
 def log_probability(logits: Tensor, tokens: Tensor) -> tuple[Tensor]:
-    """The log-probability of each token, in fp32: (n, V) and (n,) -> (n,)."""
+    """The log-probability of each token, in fp32: (n, V) and (n,) -> (n,).
+
+    Returns:
+        Log-probabilities, (n,), in a tuple of one, as `read_logits` wants it.
+    """
     return (logits.float().log_softmax(-1).gather(-1, tokens[:, None])[:, 0],)

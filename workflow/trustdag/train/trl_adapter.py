@@ -187,6 +187,10 @@ def use_cpu_logprobs(model: PreTrainedModel) -> None:
 
 
 def read_label(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The log-probability of each label, and whether no token is more likely: (n, V) and (n,) -> (n,) each."""
+    """The log-probability of each label, and whether no token is more likely: (n, V) and (n,) -> (n,) each.
+
+    Returns:
+        Log-probabilities in nats, (n,), and truth values, (n,).
+    """
     (log_probs,) = log_probability(logits, labels)
     return log_probs, logits.detach().argmax(-1) == labels

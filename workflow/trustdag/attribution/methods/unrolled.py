@@ -89,7 +89,14 @@ def backward(
 
 
 def example_products(replay: Replay, batch: PaddedBatch, layers: tuple[Layer, ...], slopes: Tensor) -> Scores:
-    """What each example's gradient does to the queries in one step: by layer, (examples of the step, queries)."""
+    """What each example's gradient does to the queries in one step: by layer, (examples of the step, queries).
+
+    Args:
+        replay: The training, at the weights before the step.
+        batch: The step's examples.
+        layers: The layers whose weights count.
+        slopes: The queries' derivatives by the step's gradient: (queries, parameters).
+    """
     capture = Capture(layers)
     with frozen(replay.model), capture.hooks(), torch.enable_grad():
         (replay.objective.losses(replay.model, batch).sum() * replay.objective.share(batch)).backward()
@@ -108,7 +115,13 @@ def rows_of(vectors: Vectors) -> list[dict[str, Tensor]]:
 
 
 def as_layers(replay: Replay, layers: tuple[Layer, ...], vector: Tensor) -> dict[str, Tensor]:
-    """A vector over the model's parameters as one vector a layer, in the order of its gradients."""
+    """A vector over the model's parameters as one vector a layer, in the order of its gradients.
+
+    Args:
+        replay: Names the parameters and their sizes.
+        layers: The layers to give.
+        vector: One number for each parameter: (parameters,).
+    """
     sizes = [parameter.numel() for parameter in replay.model.parameters()]
     parts = dict(zip(replay.names, vector.split(sizes), strict=True))
     found = {}
@@ -122,7 +135,13 @@ def as_layers(replay: Replay, layers: tuple[Layer, ...], vector: Tensor) -> dict
 
 
 def as_parameters(replay: Replay, layers: tuple[Layer, ...], vectors: dict[str, Tensor]) -> Tensor:
-    """The other way: one vector a layer as a vector over the model's parameters."""
+    """The other way: one vector a layer as a vector over the model's parameters.
+
+    Args:
+        replay: Names the parameters in their order.
+        layers: The layers of the vectors: all that hold parameters.
+        vectors: A vector for each layer, by its name.
+    """
     parts: dict[str, Tensor] = {}
     for layer in layers:
         vector, weight = vectors[layer.name], layer.module.get_parameter("weight")
