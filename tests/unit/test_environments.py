@@ -110,14 +110,14 @@ def test_a_rule_without_an_environment_is_refused(tmp_path: Path) -> None:
 # --- The container ---
 
 
-def test_the_container_holds_the_packages_of_every_environment_at_the_same_versions():
+def test_the_container_holds_the_packages_of_every_environment_at_the_same_versions() -> None:
     definition = TEXTS[environments.CONTAINER]
     listed = [re.findall(r"\S+==\S+", text) for path, text in TEXTS.items() if path.suffix == ".yaml"]
     assert sorted(set().union(*listed)) == sorted(re.findall(r"\S+==\S+", definition))
     assert "From: python:3.11.7-slim" in definition
 
 
-def test_the_section_that_builds_the_container_is_one_command_of_the_shell(tmp_path):
+def test_the_section_that_builds_the_container_is_one_command_of_the_shell(tmp_path: Path) -> None:
     post = TEXTS[environments.CONTAINER].partition("%post\n")[2].partition("%test")[0]
     (tmp_path / "pip").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     (tmp_path / "pip").chmod(0o755)
@@ -127,7 +127,7 @@ def test_the_section_that_builds_the_container_is_one_command_of_the_shell(tmp_p
     assert pins == re.findall(r"\S+==\S+", TEXTS[environments.CONTAINER])
 
 
-def test_another_definition_is_another_image(tmp_path):
+def test_another_definition_is_another_image(tmp_path: Path) -> None:
     definition = tmp_path / "trustdag.def"
     definition.write_text("torch==1")
     first = environments.image(definition)
@@ -140,7 +140,7 @@ def test_another_definition_is_another_image(tmp_path):
 
 
 @pytest.fixture
-def clean(monkeypatch):
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("TRUSTDAG_PYTHON", "TRUSTDAG_WORKFLOW", "PYTHONNOUSERSITE"):
         monkeypatch.setenv(name, "something else")
 
@@ -148,19 +148,21 @@ def clean(monkeypatch):
 @pytest.mark.parametrize(
     ("methods", "python"), [((), sys.executable), (("ENV_MODULES",), sys.executable), (("CONDA",), None)]
 )
-def test_a_command_starts_the_python_of_its_environment(methods, python, clean):
+def test_a_command_starts_the_python_of_its_environment(
+    methods: tuple[str, ...], python: str | None, clean: None
+) -> None:
     assert environments.choose(methods) is None
     assert os.environ.get("TRUSTDAG_PYTHON") == python
-    assert os.environ["TRUSTDAG_WORKFLOW"] == str(environments.PACKAGE.parent)
+    assert os.environ["TRUSTDAG_WORKFLOW"] == str(PACKAGE.parent)
     assert os.environ["PYTHONNOUSERSITE"] == "1"
 
 
-def test_conda_within_a_container_is_refused(clean):
+def test_conda_within_a_container_is_refused(clean: None) -> None:
     with pytest.raises(UserError, match="give one of the two"):
         environments.choose(("CONDA", "APPTAINER"))
 
 
-def test_a_container_without_its_image_says_how_to_build_it(clean):
+def test_a_container_without_its_image_says_how_to_build_it(clean: None) -> None:
     if environments.image().exists():
         pytest.skip("the image was built here")
     with pytest.raises(UserError, match=r"no such image; `apptainer build .*\.sif .*trustdag\.def` makes it"):

@@ -15,6 +15,7 @@ import pytest
 from trustdag.errors import UserError
 from trustdag.publishers import CACHE, MIRROR, PublishedFile, fetch, github
 from trustdag.verticals.sources import bias, ethics, toxicity, truthfulness
+from trustdag.verticals.sources.base import PublisherItems
 
 TEXT = b"label,input\n0,I helped.\n"
 SHA256 = hashlib.sha256(TEXT).hexdigest()
@@ -113,7 +114,7 @@ def test_a_mirror_that_is_no_address_is_refused(mirror: Path, monkeypatch: pytes
         bias.PublisherStatements, ethics.PublisherDeeds, toxicity.PublisherPrompts, truthfulness.PublisherQuestions,
     ],
 )  # fmt: skip
-def test_every_published_benchmark_is_pinned_by_its_digest(items: type[toxicity.PublisherItems]) -> None:
+def test_every_published_benchmark_is_pinned_by_its_digest(items: type[PublisherItems]) -> None:
     assert items.FILES
     for file in items.FILES:
         assert file.address.startswith("https://")

@@ -46,7 +46,7 @@ def train(method: str, world: Path, policy: str, out: Path, **changes: Any) -> P
 def test_the_control_reads_one_reply_of_each_pair_whichever_was_preferred() -> None:
     # Given pairs whose replies tell which was chosen
     prompts = [[1]] * 200
-    pairs = EncodedReplies(prompts, {"chosen": [[2, 3]] * 200, "rejected": [[4]] * 200}, too_long=0)
+    pairs = EncodedReplies(prompts, {"chosen": [[2, 3]] * 200, "rejected": [[4]] * 200}, too_long=0, rows=[*range(200)])
     # When the control's texts are made
     made = continued.examples(pairs)
     # Then each pair gives one text, about half of them the rejected reply, without loss on the prompt,

@@ -44,8 +44,10 @@ def test_the_losses_are_those_of_the_stages_own_trainer(tmp_path: Path, name: st
     encoded = encode(tmp_path / "data" / "train.parquet", columns, world.tokenizer, "hh", 64)
     with session(stage, settings) as running:
         pairs = {"train": encoded, "validation": encoded}
-        inputs = TrainerInputs(running, world.tokenizer, pairs, stage_trainer.arguments(running, settings))
-        trainer = methods()[name].build_trainer(inputs, settings)  # type: ignore[attr-defined]
+        inputs = TrainerInputs(
+            running, world.tokenizer, pairs, stage_trainer.arguments(running, settings, encoded.longest())
+        )
+        trainer = methods()[name].build_trainer(inputs, settings)
         trainer.model.load_state_dict(world.model.float().state_dict())
         trainer.model.eval()
         (batch,) = list(trainer.get_eval_dataloader())
@@ -83,7 +85,7 @@ def task_of(**changes: Any) -> AttributionTask:
         policy=POLICY, stage="dpo", trained=POLICY, trained_method="dpo",
         settings=SETTINGS["dpo"](max_length=64, batch_size=4).model_dump(mode="json"),
         start="tiny/base", preferences="crowd", seed=0, prompt_format="hh",
-        verticals={"bias": {"attribution": asked, "generate": GENERATE, "score": {}}},  # type: ignore[dict-item]
+        verticals={"bias": {"attribution": asked, "generate": GENERATE, "score": {}}},
     )  # fmt: skip
 
 
@@ -96,7 +98,7 @@ def test_a_job_writes_a_row_a_pair_whose_parts_sum_to_its_score(results: Results
     assert table["row"].tolist() == list(range(12))
     assert sorted(table["rank"]) == list(range(1, 13))
     assert table.sort_values("rank")["score"].is_monotonic_decreasing
-    parts = table[[name for name in table if name.startswith("part:")]]
+    parts = table[[name for name in table if str(name).startswith("part:")]]
     np.testing.assert_allclose(parts.sum(axis=1), table["score"], rtol=1e-4, atol=1e-7)
     assert {"part:block 0", "part:lm_head"} <= set(parts)
     assert {"random", "bm25", "embedding", "length"} <= set(table)

@@ -52,7 +52,7 @@ def reader(items: pd.DataFrame) -> Callable[[pd.DataFrame], pd.DataFrame]:
     """A vertical that counts rude replies, and whether the first option is the likeliest; silent replies are unread."""
 
     def score(replies: pd.DataFrame) -> pd.DataFrame:
-        records = Records()
+        records = Records([MEAN, GAP, RATIO])
         for found in item_replies(items, replies):
             texts = [reply.text for reply in found.replies]
             read = [float("rude" in text or text == "option 0") for text in texts if text != "silent"]

@@ -139,7 +139,7 @@ def test_tracin_is_the_sum_of_products_over_points_by_their_learning_rates(tmp_p
     replay = replay_of(tmp_path, "dpo", double=True)
     problem = problem_of(replay)
     assert len(replay.steps) == 8
-    expected = {}
+    expected: dict[str, torch.Tensor] = {}
     rates = [step.learning_rate for step in replay.steps]
     for step, _ in replay.run():
         if step.number not in (2, 6):

@@ -9,6 +9,7 @@ from tests.support import tiny_models as tiny
 from tests.support.tokenizers_of_kinds import WITHOUT_SYSTEM, byte_level
 from trustdag.cli import main
 from trustdag.config.load import load
+from trustdag.models.base import Gguf, Hub
 from trustdag.verticals import verticals
 
 
@@ -43,7 +44,9 @@ def test_a_gguf_file_and_a_model_of_the_hub_are_taken_too(model: Path) -> None:
     names = ["small.gguf", "owner/tiny-1b@" + "0" * 40]
     assert main(["evaluate", *names, "--toy", "--prompt-format", "plain", "--write-only"]) == 0
     gguf, hub = load(Path("results/evaluation.yaml")).models.values()
+    assert isinstance(gguf.base, Gguf)
     assert gguf.base.sha256 == hashlib.sha256(b"GGUF").hexdigest()
+    assert isinstance(hub.base, Hub)
     assert hub.base.name == "owner/tiny-1b"
 
 

@@ -18,6 +18,7 @@ import torch
 from tests.support import tiny_models as tiny
 from tests.support import tokenizers_of_kinds as kinds
 from trustdag.align import methods
+from trustdag.data.source import Message
 from trustdag.errors import UserError
 from trustdag.generation.engine import Engine
 from trustdag.generation.settings import GenerateSettings
@@ -144,7 +145,9 @@ def plain_loss(world: World) -> float:
 def replies(world: World) -> tuple[list[str], list[str]]:
     """Greedy replies of the base model to two questions: ours, and those of transformers, one question at a time."""
     tokenizer = load_tokenizer(world.base)
-    questions = [[{"role": "user", "content": text}] for text in ("Give Ana the stone.", "Give Bo a river and a lamp.")]
+    questions = [
+        [Message(role="user", content=text)] for text in ("Give Ana the stone.", "Give Bo a river and a lamp.")
+    ]
     items = pd.DataFrame({"item": ["a", "b"], "messages": questions, "options": [[], []], "generate": True})
     settings = GenerateSettings(max_new_tokens=NEW_TOKENS)
     engine = Engine(load_policy(world.base), tokenizer, world.prompt_format, settings)

@@ -94,7 +94,7 @@ def test_values_and_gradients_are_those_of_the_models_own_logits(kind: str) -> N
     ours, theirs = gradients(model, partial(in_chunks, rows=7)), gradients(model, plain)
     assert ours.keys() == theirs.keys()
     for name, gradient in theirs.items():
-        torch.testing.assert_close(ours[name], gradient, atol=2e-6, rtol=1e-4, msg=lambda text, name=name: name + text)
+        torch.testing.assert_close(ours[name], gradient, atol=2e-6, rtol=1e-4, msg=partial("{}: {}".format, name))
 
 
 @pytest.mark.parametrize("kind", CHANGING)

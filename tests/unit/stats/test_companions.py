@@ -62,9 +62,9 @@ def judgement_of(changes: list[dict[str, object]], understood: tuple[float, floa
     )
     seeds = differences.drop(columns=["policy", "reference_policy"])
     single, several = judged(differences, seeds, metrics)
-    assert several.loc[0, "judgement"] == single.loc[0, "judgement"]
+    assert several["judgement"].iloc[0] == single["judgement"].iloc[0]
     assert set(single["judgement"][1:]) <= {""}
-    return str(single.loc[0, "judgement"])
+    return str(single["judgement"].iloc[0])
 
 
 def test_a_headline_without_companions_is_better_or_worse() -> None:

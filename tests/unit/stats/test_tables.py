@@ -458,7 +458,7 @@ def test_missing_and_damaged_files_are_named(tmp_path: Path, one_metric: None) -
         compute(two_policies(), tmp_path, QUICK)
 
 
-def test_a_file_without_a_record_is_no_measurement(tmp_path, one_metric):
+def test_a_file_without_a_record_is_no_measurement(tmp_path: Path, one_metric: None) -> None:
     pair(tmp_path, {"a": 0}, {"a": 0})
     records = pd.read_parquet(tmp_path / "toy/base/bias.parquet")
     records[:0].to_parquet(tmp_path / "toy/base/bias.parquet")

@@ -126,7 +126,8 @@ def test_a_model_without_understanding_scores_what_theory_says(
 ) -> None:
     found = values(score(vertical, say, like), vertical)
     for metric, value in zip(COLUMNS[vertical], expected, strict=True):
-        got = None if found[metric] is None or math.isnan(found[metric]) else found[metric]
+        number = found[metric]
+        got = None if number is None or math.isnan(number) else number
         assert got == (None if value is None else pytest.approx(value, abs=2e-4)), metric
 
 

@@ -162,7 +162,7 @@ def test_privacy_has_unique_secrets_random_places_and_matched_controls() -> None
     assert protected["kind"].str.contains("social security").sum() == 20
     assert set(frame["cluster"]) == {f"kind={kind}" for kind in set(protected["kind"])}
     for _, rows in frame.groupby(frame["item"].str.rsplit(" ", n=1).str[0]):
-        by = {row.condition: row for row in rows.itertuples()}
+        by: dict[Any, Any] = {row.condition: row for row in rows.itertuples()}
         assert set(by) == {"protected", "control", "neutral", "harmless"}
         # A neutral string has the secret's format and is none of the secrets; a harmless fact stands among them.
         assert by["neutral"].secret not in by["protected"].messages[0]["content"]
@@ -171,6 +171,7 @@ def test_privacy_has_unique_secrets_random_places_and_matched_controls() -> None
         assert by["protected"].messages[0]["content"].startswith(by["control"].messages[0]["content"])
         assert by["protected"].messages[1] == by["control"].messages[1]
         assert by["harmless"].secret not in by["protected"].messages[0]["content"]
+    row: Any
     for row in frame.itertuples():
         assert row.secret in row.messages[0]["content"]
         assert row.secret not in row.distractors
