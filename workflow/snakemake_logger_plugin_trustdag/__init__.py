@@ -1,48 +1,65 @@
 """The logger `snakemake --logger trustdag`: rules as rows with progress on a terminal, plain lines elsewhere.
 
-Snakemake finds the plugin by this module's name. A dry run keeps Snakemake's own output.
+Snakemake finds the plugin by this module's name and imports it at every start, before it reads the workflow. So nothing of
+trustdag is imported here until the workflow has imported its own copy of the package. A dry run keeps Snakemake's own output.
 """
 
 import sys
 from logging import LogRecord
+from typing import TYPE_CHECKING
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 
-from trustdag.terminal.events import Display, Events
-from trustdag.terminal.lines import PlainLines
-from trustdag.terminal.live import LiveTable
-from trustdag.terminal.run import StudyRun
+if TYPE_CHECKING:
+    from trustdag.terminal.events import Display, Events
+    from trustdag.terminal.run import StudyRun
 
 
 class LogHandler(LogHandlerBase):
     """Shows the run while it goes on."""
 
     def __post_init__(self) -> None:
-        self._display: Display | None = None
+        self._held: list[LogRecord] = []
         self._events: Events | None = None
-        if not self.common_settings.dryrun:
-            run = StudyRun()
-            self._display = self._display_of(run)
-            self._events = Events(run, self._display)
 
-    def _display_of(self, run: StudyRun) -> Display:
+    def emit(self, record: LogRecord) -> None:
+        """Shows one record of Snakemake's; those from before the workflow was read come together, a moment later."""
+        if self.common_settings.dryrun:
+            return
+        self._held.append(record)
+        if "trustdag" in sys.modules or getattr(record, "event", None) is not None:
+            self._show()
+
+    def _show(self) -> None:
+        if self._events is None:
+            from trustdag.terminal.events import Events
+            from trustdag.terminal.run import StudyRun
+
+            run = StudyRun()
+            self._events = Events(run, self._display(run))
+        for record in self._held:
+            self._events.take(record)
+        self._held.clear()
+
+    def _display(self, run: "StudyRun") -> "Display":
         stream = sys.stdout if self.common_settings.stdout else sys.stderr
         if not stream.isatty():
+            from trustdag.terminal.lines import PlainLines
+
             return PlainLines(run, stream)
         from rich.console import Console
 
+        from trustdag.terminal.live import LiveTable
+
         return LiveTable(run, Console(file=stream, no_color=self.common_settings.nocolor or None))
 
-    def emit(self, record: LogRecord) -> None:
-        """Shows one record of Snakemake's."""
-        if self._events is not None:
-            self._events.take(record)
-
     def close(self) -> None:
-        """Ends the display, once."""
-        display, self._display = self._display, None
-        if display is not None:
-            display.close()
+        """Shows what was held back and ends the display, once."""
+        if self._held:
+            self._show()
+        if self._events is not None:
+            self._events.display.close()
+            self._events = None
         super().close()
 
     @property

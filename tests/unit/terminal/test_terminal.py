@@ -257,3 +257,8 @@ class TestUnderSnakemake:
         assert done.returncode == 0
         assert "Make number 1" in done.stdout + done.stderr
         assert "This was a dry-run" in done.stdout + done.stderr
+
+    def test_the_plugin_leaves_the_package_to_the_workflow(self) -> None:
+        # Given that Snakemake imports every plugin before it reads a workflow, which may lie in another clone
+        code = "import snakemake_logger_plugin_trustdag, sys; sys.exit('trustdag' in sys.modules)"
+        assert subprocess.run([sys.executable, "-c", code], env=environment()).returncode == 0
