@@ -122,7 +122,7 @@ STUDIES: dict[str, Case] = {
     ),
     "an unknown source": (
         lambda at: ["check", str(at.study("preferences.crowd.source", "reddit"))],
-        r"preferences\.crowd\.source: Input should be one of 'hh', 'toy', 'trl' \(got 'reddit'\)",
+        r"preferences\.crowd\.source: Input should be one of 'hh', 'toy', 'trl', 'pruned', 'subset' \(got 'reddit'\)",
     ),
     "a revision that is no commit": (
         lambda at: ["check", str(at.study("preferences.crowd", {"source": "hh", "revision": "main"}))],
@@ -227,7 +227,7 @@ MODELS: dict[str, Case] = {
             *("base", "--settings", '{"source": "scratch", "corpus": "x"}', "--out", str(at.out)),
             *("--corpus", str(at.file("corpus.parquet", b"PAR1...."))),
         ],
-        r"corpus\.parquet: not a Parquet file of texts, or cut short",
+        r"corpus\.parquet: not a Parquet file of texts, cut short or damaged",
     ),
     "a corpus that is too small": (
         lambda at: [
@@ -238,7 +238,7 @@ MODELS: dict[str, Case] = {
     ),
     "training data that is cut off": (
         lambda at: [*at.align("sft", {}), *("--data", str(at.cut_off_pairs()))],
-        r"cut/train\.parquet: not a Parquet file of preference pairs, or cut short",
+        r"cut/train\.parquet: not a Parquet file of preference pairs, cut short or damaged",
     ),
     "prompts that leave no room for a reply": (
         lambda at: at.align("ppo", {"max_new_tokens": 31}, "--reward", str(at.models / "policy" / "model")),
@@ -269,7 +269,7 @@ MODELS: dict[str, Case] = {
     "items that are not there": (lambda at: at.generate("gone.parquet"), r"gone\.parquet: no such file"),
     "items that are cut off": (
         lambda at: at.generate(str(at.file("items.parquet", b"PAR1...."))),
-        r"items\.parquet: not a Parquet file of items, or cut short",
+        r"items\.parquet: not a Parquet file of items, cut short or damaged",
     ),
     "replies in the items' place": (
         lambda at: at.generate(str(at.models / "replies.parquet")),
@@ -312,7 +312,7 @@ RESULTS_CASES: dict[str, Case] = {
     "records that are not there": (lambda at: at.statistics(CELLS, "gone"), r"gone/a/base/bias\.parquet: no such file"),
     "records that are cut off": (
         lambda at: at.statistics(CELLS, str(at.file("records/a/base/bias.parquet", b"PAR1....").parents[2])),
-        r"bias\.parquet: not a Parquet file of records .*score again",
+        r"bias\.parquet: not a Parquet file of records, cut short or damaged .*delete it",
     ),
     "a study that is not there": (lambda at: at.statistics("gone.json", "records"), r"gone\.json: No such file"),
     "a report without statistics": (

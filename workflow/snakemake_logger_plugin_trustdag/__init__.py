@@ -1,7 +1,8 @@
 """The logger `snakemake --logger trustdag`: rules as rows with progress on a terminal, plain lines elsewhere.
 
-Snakemake finds the plugin by this module's name and imports it at every start, before it reads the workflow. So nothing of
-trustdag is imported here until the workflow has imported its own copy of the package. A dry run keeps Snakemake's own output.
+Snakemake finds the plugin by this module's name and imports it at every start, before it reads the workflow. So nothing
+of trustdag is imported here until the workflow has imported its own copy of the package. A dry run keeps Snakemake's
+own output.
 """
 
 import sys

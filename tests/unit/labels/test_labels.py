@@ -126,7 +126,7 @@ def test_labels_correct_a_stage_whose_replies_the_parser_cannot_read(results: Pa
     # Both stages say no to half of the deeds; of SFT's noes the parser reads one in five.
     assert change(read)["verdict"] == "fell"
     assert change(read)["labels"] == 0
-    assert change(corrected)["labels"] >= 60
+    assert change(corrected)["labels"] >= 40  # of 120, those of the benign condition that both stages answered
     assert change(corrected)["low"] <= 0 <= change(corrected)["high"]
     level = corrected.metrics[corrected.metrics["headline"] & (corrected.metrics["recipe"] == "sft")].iloc[0]
     assert level["low"] <= 0.5 <= level["high"]

@@ -141,7 +141,7 @@ def test_a_rule_is_overridden_and_a_model_overrides_the_rule() -> None:
         ({"rules": {"generate": {"gpu": 16}}}, r"generate.gpu: 16 GPUs are more than the 8 that generate can have"),
         (
             {"rules": {"generate": {"gpu": 2, "nodes": 2}}},
-            "generate runs on one node; only dpo, ppo, reward, sft run on several",
+            "generate runs on one node; only continued, dpo, ppo, reward, sft run on several",
         ),
         ({"rules": {"base": {"gpu": 2}}}, "2 GPUs are more than the 1 that base can have"),
         ({"gpus_per_node": 2, "max_nodes": 1, "models": {"m": {"rules": {"dpo": {"gpu": 4}}}}}, "more than the 2 "),

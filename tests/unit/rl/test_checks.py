@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tests.support import ppo_world as world
 from trustdag.align import ppo
-from trustdag.artifacts import read_json, read_jsonl, write_json
+from trustdag.artifacts import read_json, read_jsonl
 from trustdag.errors import UserError
 from trustdag.rl.rollout import Prompt
 from trustdag.rl.trainer import PPOTrainer
@@ -130,7 +130,6 @@ def stage(tmp_path: Path) -> Stage:
     for name, model in (("policy", world.policy()), ("reward", world.reward_model())):
         model.save_pretrained(tmp_path / name / "model")
         world.tokenizer().save_pretrained(tmp_path / name / "model")
-        write_json(tmp_path / name / "manifest.json", {"sha256": name})
     rows = [{"prompt": [{"role": "user", "content": text}]} for text in [*world.prompts(), "w3 " * 30]]
     (tmp_path / "data").mkdir()
     for split in ("train", "validation"):

@@ -4,6 +4,8 @@ import os
 import signal
 import socket
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -268,3 +270,23 @@ def test_a_signal_asks_to_stop_and_is_reported(number: signal.Signals, capsys: p
     ended = Ended(returncode=1, warned=False, terminated=False, seconds=1, peak_mb=1, tail=said)
     assert classify(ended, mem_mb=1000, runtime=10) == "interrupted"
     assert signal.getsignal(number) == before
+
+
+def test_a_training_whose_launcher_was_killed_is_waited_for(tmp_path: Path) -> None:
+    # Given a process that holds the lock, whose parent is gone, and that ends a second later
+    script = tmp_path / "holder.py"
+    script.write_text(
+        "import sys, time; from pathlib import Path; from trustdag.train import checkpoints\n"
+        "with checkpoints.exclusive(Path(sys.argv[1])):\n    Path(sys.argv[2]).touch(); time.sleep(1)\n"
+    )
+    held = tmp_path / "held"
+    shell = f"{sys.executable} {script} {tmp_path / 'stage'} {held} & sleep 0.1"
+    subprocess.run(["setsid", "bash", "-c", shell], check=True)
+    deadline = time.monotonic() + 60
+    while not held.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+    # When the stage starts again, then it waits and goes on
+    with checkpoints.exclusive(tmp_path / "stage"):
+        assert (tmp_path / "stage" / checkpoints.LOCK).is_file()

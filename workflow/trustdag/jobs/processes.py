@@ -45,6 +45,13 @@ class Process(Section):
             return True
         return self.slurm_job != slurm_job() and slurm_job_lives(self.slurm_job)
 
+    def is_orphan(self) -> bool:
+        """Whether it runs on this host and what started it has ended: it will soon end too (see `end_with_parent`)."""
+        if self.host != socket.gethostname() or not self.lives():
+            return False
+        fields = _stat(self.pid)
+        return fields is not None and int(fields[1]) == 1
+
     def stop(self, seconds: float) -> bool:
         """Asks it to end and waits; whether it is gone.
 

@@ -10,6 +10,8 @@ from trustdag.terminal.run import StartedJob, StudyRun
 LOG_LINES = 12
 """Lines at the end of a failed job's log that are shown."""
 NOISE = (
+    "Using workflow specific profile",
+    "Using profile",
     "Assuming unrestricted shared filesystem",
     "Building DAG of jobs",
     "Using shell",

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 FOLDER = ".checkpoints"
 LOCK = "lock.json"
 PREFIX = "checkpoint-"
+ORPHAN_SECONDS = 60.0
+"""How long a stage waits for a training whose launcher was killed: it saves a checkpoint and ends by itself."""
 
 
 # --- Where ---
@@ -146,6 +149,10 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 def _acquire(lock: Path) -> None:
     holder = _holder(lock.parent)
+    give_up = time.monotonic() + ORPHAN_SECONDS
+    while holder is not None and holder.is_orphan() and time.monotonic() < give_up:
+        time.sleep(0.1)
+        holder = _holder(lock.parent)
     if holder is not None:
         job = f", Slurm job {holder.slurm_job}" if holder.slurm_job else ""
         raise UserError(
