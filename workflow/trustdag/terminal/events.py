@@ -36,9 +36,6 @@ class Display(Protocol):
     def say(self, text: str, style: str = "") -> None:
         """Shows a line, in a style of rich."""
 
-    def started(self, job: StartedJob) -> None:
-        """Shows that a job began."""
-
     def finished(self, job: StartedJob) -> None:
         """Shows that a job ended well."""
 
@@ -71,7 +68,7 @@ class Events:
         title = (event.rule_msg or event.rule_name).strip()
         log = next(iter(event.log or ()), None)
         record = dict(event.resources.items()).get("record")
-        self.display.started(self.run.start(event.jobid, event.rule_name, title, log, record))
+        self.run.start(event.jobid, event.rule_name, title, log, record)
 
     def _finish(self, event: Any) -> None:
         if job := self.run.finish(event.job_id):

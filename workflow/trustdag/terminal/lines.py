@@ -25,9 +25,6 @@ class PlainLines:
         """Writes a line."""
         print(text, file=self.out, flush=True)
 
-    def started(self, job: StartedJob) -> None:
-        """Nothing: a short job gets one line, when it ends."""
-
     def finished(self, job: StartedJob) -> None:
         """The job, how long it took, and how far the run is."""
         self.say(f"{job.title}: done in {duration(self.run.clock() - job.since)} ({heading(self.run)})")

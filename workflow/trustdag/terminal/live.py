@@ -32,9 +32,6 @@ class LiveTable:
         """Prints a line above the table."""
         self.console.print(text, style=style or None, markup=False, highlight=False, soft_wrap=True)
 
-    def started(self, job: StartedJob) -> None:
-        """The table shows it."""
-
     def finished(self, job: StartedJob) -> None:
         """The table shows it."""
 

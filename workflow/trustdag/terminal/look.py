@@ -8,9 +8,6 @@ from trustdag.jobs import record as job_record
 from trustdag.progress import Progress
 from trustdag.terminal.run import StartedJob
 
-ATTEMPT = "--- attempt"
-"""How `launch` begins each attempt in a log."""
-
 
 @dataclass(frozen=True)
 class Look:
@@ -38,9 +35,7 @@ def look_at(job: StartedJob) -> Look:
 
 def last_progress(log: Path) -> Progress | None:
     """The newest progress that the present attempt has written to its log."""
-    for line in reversed(job_record.tail(log).splitlines()):
-        if line.startswith(ATTEMPT):
-            return None
+    for line in reversed(job_record.tail(log).splitlines()):  # of the last attempt alone
         if progress := Progress.parse(line):
             return progress
     return None
