@@ -4,10 +4,9 @@ The numbers come from `estimate`; the configuration's `resources` overrides them
 that ran out of memory or time gets more at the next attempt (see `jobs`), and only then.
 """
 
-import json
 from collections.abc import Callable, Collection, Mapping
 from functools import cache
-from math import ceil, prod
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +16,7 @@ from trustdag.errors import UserError
 from trustdag.jobs import record as job_record
 from trustdag.jobs.allocation import NO_LIMIT
 from trustdag.layout import ModelId, Results, chain_of
+from trustdag.models.size import parameters_in_folder
 from trustdag.resources import estimate, site
 from trustdag.settings import Section
 from trustdag.train import pretrain
@@ -390,15 +390,4 @@ def _parameters_of_source(base: "AnyBase") -> float | None:
         return estimate.scratch_parameters(base.vocabulary, base.hidden_size, base.layers)
     if base.source == "hub":
         return estimate.parameters_in_name(base.name)
-    return _parameters_in_folder(Path(base.path)) or estimate.parameters_in_name(base.path)
-
-
-def _parameters_in_folder(folder: Path) -> float | None:
-    """Parameters in the safetensors files of a folder, from their headers alone; None without such files."""
-    return float(sum(map(_parameters_in_file, folder.glob("*.safetensors")))) or None
-
-
-def _parameters_in_file(path: Path) -> int:
-    with path.open("rb") as handle:
-        header = json.loads(handle.read(int.from_bytes(handle.read(8), "little")))
-    return sum(prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+    return parameters_in_folder(Path(base.path)) or estimate.parameters_in_name(base.path)
