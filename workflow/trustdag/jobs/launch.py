@@ -106,6 +106,7 @@ def _after(before: job_record.Record, watch: Watch, code: int, given: Allocation
             peak_mb=round(watch.peak_mb, 1),
             gpu=given.gpu,
             cpus=given.cpus,
+            processor_seconds=round(watch.processor_seconds, 1) if given.nodes == 1 else None,
             code=given.code,
             study=os.environ.get(job_record.ANNOUNCED, ""),
         )

@@ -72,6 +72,8 @@ class Usage(Section):
     """Most memory of the host that all its processes held at once."""
     gpu: int
     cpus: int
+    processor_seconds: float | None = None
+    """Processor time of all its processes; None where they ran on several nodes."""
     code: str = ""
     """Fingerprint of the code that it ran (see `fingerprint`)."""
     study: str = ""
