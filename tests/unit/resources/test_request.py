@@ -15,7 +15,7 @@ from trustdag.errors import UserError
 from trustdag.jobs import record as job_record
 from trustdag.jobs.processes import Process
 from trustdag.layout import Results
-from trustdag.resources import request
+from trustdag.resources import request, workload
 
 PYTHIA = {"source": "hub", "name": "EleutherAI/pythia-1.4b", "revision": "0" * 40}
 TOY = {"source": "scratch", "corpus": "crowd"}
@@ -193,8 +193,8 @@ def test_a_job_on_several_nodes_is_asked_of_slurm_as_such() -> None:
 def test_a_size_that_nothing_tells_has_to_be_given() -> None:
     nameless = dict(PYTHIA, name="openai-community/gpt2")
     with pytest.raises(UserError, match=r"set resources\.models\.m\.parameters"):
-        request.parameters_of(study(nameless), "m")
-    assert request.parameters_of(study(nameless, models={"m": {"parameters": 124e6}}), "m") == 124e6
+        workload.parameters_of(study(nameless), "m")
+    assert workload.parameters_of(study(nameless, models={"m": {"parameters": 124e6}}), "m") == 124e6
 
 
 def test_a_folders_size_is_read_from_its_safetensors(folder: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_folders_size_is_read_from_its_safetensors(folder: Path) -> None:
     text = json.dumps(header).encode()
     (folder / "mine").mkdir()
     (folder / "mine" / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + bytes(88))
-    assert request.parameters_of(study({"source": "folder", "path": "mine"}), "m") == 22
+    assert workload.parameters_of(study({"source": "folder", "path": "mine"}), "m") == 22
 
 
 # --- What Snakemake evaluates ---
