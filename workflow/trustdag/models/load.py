@@ -46,7 +46,7 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
         raise UserError(f"{folder}: no tokenizer ({' or '.join(VOCABULARIES)}); copy its files beside the weights")
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # the library tokenizers raises nothing more special
         raise UserError(f"{folder}: no tokenizer can be read here ({first_line(error)})") from error
     return complete_tokenizer(folder, tokenizer)
 
