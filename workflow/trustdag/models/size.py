@@ -17,14 +17,27 @@ DOUBLE = 8
 
 
 def parameters_in_folder(folder: Path) -> int:
-    """Parameters in the safetensors files of a folder, from their headers alone; 0 without such files."""
+    """Parameters in the safetensors files of a folder, from their headers alone; 0 without such files.
+
+    Raises UserError for a file without a header: damaged, or a pointer of git-lfs.
+    """
     return sum(map(_parameters_in_file, folder.glob("*.safetensors")))
 
 
 def _parameters_in_file(path: Path) -> int:
     with path.open("rb") as handle:
-        header = json.loads(handle.read(int.from_bytes(handle.read(8), "little")))
+        length = int.from_bytes(handle.read(8), "little")
+        if length > path.stat().st_size:
+            raise _damaged(path)
+        try:
+            header = json.loads(handle.read(length))
+        except ValueError as error:
+            raise _damaged(path) from error
     return sum(prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(f"{path}: no safetensors file: damaged, or a pointer of git-lfs; fetch it again")
 
 
 def in_words(parameters: float) -> str:
