@@ -113,7 +113,7 @@ def test_a_file_becomes_a_folder_with_the_same_weights_and_its_tokenizer(
 
 def test_a_file_with_a_weight_missing_is_refused(model: LlamaForCausalLM, tmp_path: Path) -> None:
     class Without(LlamaForCausalLM):
-        def state_dict(self) -> dict[str, torch.Tensor]:  # type: ignore[override]
+        def state_dict(self) -> dict[str, torch.Tensor]:
             whole = super().state_dict()
             return {name: value for name, value in whole.items() if not name.endswith("1.mlp.up_proj.weight")}
 

@@ -39,7 +39,13 @@ def model_of(wildcards: Mapping[str, str]) -> str | None:
 
 
 def source_of(study: "Study", model: str, given: str) -> Any:
-    """Where the weights of a model come from; `given` is `base`, or the chain that a checkpoint stands for."""
+    """Where the weights of a model come from.
+
+    Args:
+        study: The study.
+        model: The model's name.
+        given: `base`, or the chain that a checkpoint stands for.
+    """
     entry = study.models[model]
     return entry.base if given == "base" else entry.checkpoints[given]
 
