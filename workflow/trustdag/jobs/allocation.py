@@ -8,7 +8,7 @@ import shutil
 import socket
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import yaml
@@ -17,6 +17,8 @@ from trustdag.errors import UserError
 from trustdag.jobs import processes
 
 ROOT = Path(__file__).parents[3]
+GPU_DEVICES = ("nvidia[0-9]*", "dxg", "kfd")
+"""Files below /dev of a machine with a GPU: of NVIDIA, of NVIDIA below WSL, of AMD."""
 NO_LIMIT = 0
 """The `runtime` of a job that nobody ends."""
 
@@ -81,6 +83,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def from_arguments(arguments: argparse.Namespace) -> Allocation:
     """The allocation in a command's options."""
     return Allocation(**{each.name: getattr(arguments, each.name) for each in fields(Allocation)})
+
+
+def has_gpu(devices: Path = Path("/dev")) -> bool:
+    """Whether this machine has a GPU: read from its device files, because torch takes seconds to say so."""
+    return any(next(devices.glob(pattern), None) is not None for pattern in GPU_DEVICES)
+
+
+def on_machine(asked: Allocation, scheduled: bool, gpu_here: bool) -> Allocation:
+    """What a job has of what its rule asked for: without a scheduler, GPUs only where the machine has one.
+
+    Args:
+        asked: what the rule asked for.
+        scheduled: whether a scheduler gave it.
+        gpu_here: whether this machine has a GPU.
+    """
+    return asked if scheduled or gpu_here or asked.nodes > 1 else replace(asked, gpu=0)
 
 
 def command_line(given: Allocation, command: Sequence[str], held: Path) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from trustdag.errors import UserError
 from trustdag.jobs import processes
 from trustdag.jobs import record as job_record
-from trustdag.jobs.allocation import NO_LIMIT, Allocation, command_line
+from trustdag.jobs.allocation import NO_LIMIT, Allocation, command_line, has_gpu, on_machine
 from trustdag.jobs.nodes import WatchOfNodes
 from trustdag.jobs.watch import Watch
 
@@ -23,7 +23,7 @@ ORPHAN_SECONDS = 300
 """How long an orphan may take to save its checkpoint and end."""
 
 
-def launch(record: Path, log: Path, attempt: int, given: Allocation, command: Sequence[str]) -> int:
+def launch(record: Path, log: Path, attempt: int, asked: Allocation, command: Sequence[str]) -> int:
     """Runs `python -m trustdag COMMAND` to its end and returns its exit code.
 
     Raises UserError if the last attempt failed in a way that this one would repeat, or an orphan cannot be stopped.
@@ -32,9 +32,10 @@ def launch(record: Path, log: Path, attempt: int, given: Allocation, command: Se
         record: the job's record, JSON.
         log: the job's log.
         attempt: Snakemake's number of the attempt, from 1.
-        given: what the job was given.
+        asked: what the rule asked for.
         command: arguments of `trustdag`.
     """
+    given = on_machine(asked, processes.slurm_job() is not None, has_gpu())
     before = job_record.read(record)
     kept = _keep_log(record, log, before)
     if failure := job_record.repeats_failure(before, attempt):
