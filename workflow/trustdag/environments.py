@@ -34,13 +34,11 @@ WITHOUT_IMPORT = {
 FOR_ALL = ("commands.launch", "cli")
 """What every rule runs: the launcher, and the command line that finds the command."""
 PLUGINS = {
-    "align": "align",
-    "items": "verticals",
-    "score": "verticals",
-    "statistics": "verticals",
-    "report": "verticals",
+    "align": ("align",),
+    "prepare": ("data",),
+    **dict.fromkeys(("items", "score", "statistics", "report"), ("verticals", "scorers")),
 }
-"""Commands that load modules by name, and the package that these are in."""
+"""Commands that load modules by name, and the packages that these are in."""
 DESCRIBED = dict.fromkeys(("statistics", "report"), ("scorers", "models", "hub")) | {"items": ("scorers", "models")}
 """Commands that take metrics or questions alone from the verticals: they import these rooms and call none of their
 functions."""
@@ -108,10 +106,7 @@ def modules_of(commands: Iterable[str]) -> list[str]:
     modules = list(FOR_ALL)
     for command in commands:
         modules.append(f"commands.{command}")
-        if command in PLUGINS:
-            modules += _in(PLUGINS[command])
-        if command == "prepare":
-            modules += _in("data")
+        modules += [module for package in PLUGINS.get(command, ()) for module in _in(package)]
         if command == "plot":
             modules += [f"report.{name}" for name in _in("report/plots", "plots")]
     return modules

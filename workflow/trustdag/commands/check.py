@@ -20,7 +20,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Prints the study's models, one a line, or raises UserError for all that a dry run would refuse."""
     from trustdag import dag
     from trustdag.config import load
-    from trustdag.config.study import RESERVED
+    from trustdag.config.study import reserved
     from trustdag.resources import request, site
 
     overrides = dict(map(_setting, arguments.config))
@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
     load.check_cache()
     dag.source_files(study)
     dag.check_templates(study)
-    request.check(study, RESERVED)
+    request.check(study, reserved())
     site.load()
     evaluated = {entry.model: entry.recipe for entry in dag.evaluated_models(study)}
     for model_id in dag.models_needed(study):
