@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(workflow.current_basedir).parents[1]
-sys.path.insert(0, str(ROOT / "workflow"))
+# A clone brings its own package. What a wheel carries lies within the installed one.
+if (ROOT / "workflow" / "trustdag" / "__init__.py").is_file():
+    sys.path.insert(0, str(ROOT / "workflow"))
 from trustdag import dag, environments
 from trustdag.jobs import patience
 from trustdag.pending import copied, dryrun, orphans
@@ -46,6 +48,8 @@ def user_errors_as_workflow_errors():
 with user_errors_as_workflow_errors():
     load.refuse_templates(map(Path, workflow.configfiles))
     SOURCE = load.with_plugins(config, map(Path, workflow.configfiles), ORIGIN)
+    if workflow.is_main_process:
+        plugin_files.say(load.plugins_of(SOURCE))
     plugin_files.use_also(load.plugins_of(SOURCE))
     plugin_packages.announce()
     STUDY = load.validate(SOURCE, ORIGIN)

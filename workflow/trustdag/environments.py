@@ -15,10 +15,9 @@ from pathlib import Path
 
 from trustdag.artifacts import sha256_text
 from trustdag.errors import UserError
-from trustdag.fingerprint import PACKAGE, reachable
+from trustdag.fingerprint import CARRIED, PACKAGE, ROOT, reachable
 from trustdag.rooms import room_of
 
-ROOT = PACKAGE.parents[1]
 ENVS = ROOT / "envs"
 LOCK = ROOT / "requirements.lock"
 PYTHON_VERSION = "3.11.7"
@@ -68,7 +67,7 @@ def choose(methods: Collection[str]) -> Path | None:
     Raises:
         UserError: Both conda and a container are asked for, or the container's image is not built.
     """
-    os.environ[FOLDER_VARIABLE] = str(PACKAGE.parent)
+    os.environ[FOLDER_VARIABLE] = str(_package_folder())
     os.environ["PYTHONNOUSERSITE"] = "1"  # packages in ~/.local would come before those of the environment
     os.environ.pop(PYTHON_VARIABLE, None)
     if "APPTAINER" not in methods:
@@ -82,6 +81,21 @@ def choose(methods: Collection[str]) -> Path | None:
     if not built.exists():
         raise UserError(f"--sdm apptainer: {built}: no such image; `apptainer build {built} {CONTAINER}` makes it")
     return built
+
+
+def _package_folder() -> Path:
+    """A folder that holds this package and nothing else that an environment has in another version.
+
+    What lies beside an installed package would come before the packages of a job's own environment.
+    """
+    if ROOT != CARRIED:
+        return PACKAGE.parent
+    folder = Path(".snakemake", "trustdag").absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{os.getpid()}"
+    partial.symlink_to(PACKAGE.resolve())
+    partial.replace(folder / "trustdag")
+    return folder
 
 
 # --- What the rules run ---

@@ -15,6 +15,10 @@ from trustdag.artifacts import read_json, write_json
 from trustdag.plugins import kinds, sources
 
 PACKAGE = Path(__file__).parent
+CARRIED = PACKAGE / "_workflow"
+"""Where a wheel carries the files of the workflow (see setup.py)."""
+ROOT = CARRIED if CARRIED.is_dir() else PACKAGE.parents[1]
+"""The folder of Snakefile, rules, environments, profiles and configuration: the clone's, or what the wheel carries."""
 
 
 _INDEX: dict[str, dict[str, str]] = {}

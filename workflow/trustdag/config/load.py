@@ -12,14 +12,14 @@ from pydantic import ValidationError
 from trustdag.artifacts import atomic_file, sha256_text
 from trustdag.config.study import Study
 from trustdag.errors import UserError
-from trustdag.fingerprint import PACKAGE
+from trustdag.fingerprint import ROOT
 from trustdag.jobs.record import ANNOUNCED
 from trustdag.layout import Results
 from trustdag.plugins import files
 from trustdag.settings import explain
 
 CACHE = "SNAKEMAKE_OUTPUT_CACHE"
-CLONE = PACKAGE.parents[1].resolve()
+CLONE = ROOT.resolve()
 JOINED = " + "
 """Between the files of a study that has several."""
 TEMPLATE = "__use_yte__"
@@ -38,12 +38,25 @@ def load(*paths: Path, **overrides: Any) -> Study:
     Raises:
         UserError: A file is missing, is not YAML or is a template, or the whole does not describe a study.
     """
+    config = merged(*paths, **overrides)
+    files.use(plugins_of(config))
+    return validate(config, identity(paths))
+
+
+def merged(*paths: Path, **overrides: Any) -> dict[str, Any]:
+    """The keys of a study's files, not yet validated, with absolute paths of its plugins, none of which is run.
+
+    Args:
+        paths: The files.
+        overrides: Top-level keys, as `--config` gives them.
+
+    Raises:
+        UserError: A file is missing, is not YAML or is a template.
+    """
     config: dict[str, Any] = {}
     for path in paths:
         config = _merged(config, read(path))
-    config = with_plugins(_merged(config, overrides), paths, identity(paths))
-    files.use(plugins_of(config))
-    return validate(config, identity(paths))
+    return with_plugins(_merged(config, overrides), paths, identity(paths))
 
 
 def with_plugins(config: dict[str, Any], paths: Iterable[Path], origin: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -15,6 +14,7 @@ from trustdag.attribution.settings import VerticalAttribution
 from trustdag.config.resources import ResourceSettings
 from trustdag.config.threads import Threads
 from trustdag.data.derived import Derived, Pruned, Subset, with_controls
+from trustdag.fingerprint import ROOT
 from trustdag.layout import chain_name
 from trustdag.models.base import AnyBase
 from trustdag.models.dialogue import PromptFormat
@@ -310,10 +310,9 @@ class Study(Section):
         return type(settings).model_validate(settings.model_dump() | overrides)
 
 
-WORKFLOW = Path(__file__).parents[2]
 RULES = frozenset(
     name
-    for path in (WORKFLOW.parent / "Snakefile", *sorted((WORKFLOW / "rules").glob("*.smk")))
+    for path in (ROOT / "Snakefile", *sorted((ROOT / "workflow" / "rules").glob("*.smk")))
     for name in re.findall(r"^rule (\w+):", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
 )
 """The rules that the workflow's files name."""

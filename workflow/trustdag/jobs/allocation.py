@@ -14,9 +14,9 @@ from pathlib import Path
 import yaml
 
 from trustdag.errors import UserError
+from trustdag.fingerprint import ROOT
 from trustdag.jobs import processes
 
-ROOT = Path(__file__).parents[3]
 NO_LIMIT = 0
 """The `runtime` of a job that nobody ends."""
 

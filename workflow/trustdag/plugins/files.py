@@ -45,6 +45,16 @@ def use_also(paths: Sequence[Path]) -> None:
     use([*used(), *paths])
 
 
+def say(paths: Sequence[Path]) -> None:
+    """Tells the user which of a study's files are run now: a configuration alone runs no code."""
+    if paths:
+        print(
+            f"trustdag: runs the plugins that the study names: {', '.join(map(str, paths))}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
 def named_by(config: dict[str, Any], configfiles: Iterable[tuple[Path, dict[str, Any]]], origin: str) -> list[Path]:
     """The files that a study's `plugins` names, relative to the last of its YAML files that has this key.
 

@@ -16,6 +16,11 @@ def verticals() -> dict[str, ModuleType]:
     return kinds.parts(KIND)
 
 
+def shipped_verticals() -> list[str]:
+    """The names of those that come with trustdag."""
+    return list(kinds.shipped(KIND))
+
+
 def vertical(name: str) -> ModuleType:
     """One vertical. Raises UserError for a name that is none."""
     return kinds.part(KIND, name)
