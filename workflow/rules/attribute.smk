@@ -58,9 +58,7 @@ for verticals in sorted({tuple(task.verticals) for task in ATTRIBUTIONS.values()
         params:
             task=lambda wildcards: ATTRIBUTIONS[wildcards.policy].as_json(),
             results=FILES.root,
-            code=code_of(
-                "attribution.run", *(f"verticals.{vertical}" for vertical in verticals)
-            ),
+            code=code_of_verticals("attribution.run", *verticals),
         message:
             "Attribute {wildcards.policy} to its training pairs"
         shell:

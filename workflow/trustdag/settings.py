@@ -1,12 +1,23 @@
 """The base of every typed configuration section."""
 
 import json
-from collections.abc import Iterator
-from difflib import get_close_matches
+from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
+from operator import or_
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from trustdag.errors import did_you_mean
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """A seed that every random generator here takes."""
@@ -42,8 +53,7 @@ class Section(BaseModel):
         """What to do about an unknown key."""
         if key in cls.RENAMED:
             return f"this key is now called `{cls.RENAMED[key]}`; rename it"
-        close = get_close_matches(key, cls.model_fields, n=1)
-        return f"unknown key; did you mean `{close[0]}`?" if close else "unknown key; remove it"
+        return f"unknown key{did_you_mean(key, cls.model_fields) or '; remove it'}"
 
     def as_json(self) -> str:
         """The section as JSON with sorted keys: equal settings give equal text, so it suits a rule's params."""
@@ -57,6 +67,33 @@ class Section(BaseModel):
     def from_json(cls, text: str) -> Self:
         """The section from `as_json`'s text."""
         return cls.model_validate_json(text)
+
+
+class Growing:
+    """Annotates a field whose types may grow when a study names plugins: they are looked up when a value is validated.
+
+    The JSON schema, and so the reference page, shows the shipped ones alone.
+    """
+
+    def __init__(self, shipped: Callable[[], Any], now: Callable[[], Any], version: Callable[[], object]) -> None:
+        self._shipped, self._now, self._version = shipped, now, version
+        self._adapter: tuple[object, TypeAdapter[Any]] | None = None
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self._validated, json_schema_input_schema=handler.generate_schema(self._shipped())
+        )
+
+    def _validated(self, value: Any) -> Any:
+        version = self._version()
+        if self._adapter is None or self._adapter[0] != version:
+            self._adapter = (version, TypeAdapter(self._now()))
+        return self._adapter[1].validate_python(value)
+
+
+def chosen_by(key: str, types: Sequence[type[Section]]) -> Any:
+    """The type of a section that is one of several, as the value of one of its keys says."""
+    return Annotated[reduce(or_, types), Field(discriminator=key)] if len(types) > 1 else types[0]
 
 
 def explain(error: ValidationError, origin: str, value: Any = None) -> str:
@@ -90,7 +127,9 @@ def _complaint(detail: Any, value: Any) -> str:
 def _complaint_of_choice(key: str, context: dict[str, Any]) -> str:
     if "tag" not in context:
         return f"{key}: Field required"
-    return f"{key}: Input should be one of {context['expected_tags']} (got {context['tag']!r})"
+    known = [tag.strip().strip("'") for tag in context["expected_tags"].split(",")]
+    near = did_you_mean(str(context["tag"]), known)
+    return f"{key}: Input should be one of {context['expected_tags']} (got {context['tag']!r}){near}"
 
 
 def _written(loc: tuple[int | str, ...], value: Any, ends_with_key: bool) -> Iterator[str]:

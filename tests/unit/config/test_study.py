@@ -12,7 +12,7 @@ import yaml
 
 from trustdag.config import reference
 from trustdag.config.load import check_results, identity, load, mark_results, validate
-from trustdag.config.study import RESERVED
+from trustdag.config.study import reserved
 from trustdag.errors import UserError
 
 ROOT = Path(__file__).parents[3]
@@ -161,7 +161,7 @@ def test_the_rules_are_those_of_the_workflow() -> None:
     ).stdout.split()
     targets = {"smoke", "tiny", "toxicity", "bias", "ethics", "truthfulness", "privacy"}
     # The smoke study attributes nothing, derives no preference set, and continues no training without preference.
-    assert set(listed) - targets == RESERVED - {"attribute", "derive", "continued"}
+    assert set(listed) - targets == reserved() - {"attribute", "derive", "continued"}
 
 
 def test_a_template_that_runs_code_is_no_study(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from trustdag.errors import UserError
 from trustdag.layout import Results
 from trustdag.models.dialogue import PromptFormat
-from trustdag.verticals import verticals
+from trustdag.verticals import shipped_verticals, vertical, verticals
 
 HELP = "Measure existing models on all verticals, or on some, and write the report: no preference data, no training."
 FILES = {
@@ -26,7 +26,8 @@ KINDS = 10
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The models, what they are measured on, and how much of it."""
     parser.add_argument("models", nargs="+", metavar="MODEL", help="model folder, GGUF file, or NAME@COMMIT on the hub")
-    parser.add_argument("--verticals", nargs="+", choices=sorted(verticals()), help="what is measured; default: all")
+    parser.add_argument("--verticals", nargs="+", metavar="VERTICAL", help="what is measured; default: all")
+    parser.add_argument("--plugins", type=Path, nargs="+", default=[], metavar="FILE", help="verticals of your own")
     parser.add_argument("--prompt-format", choices=get_args(PromptFormat), default="chat", help="how models are asked")
     parser.add_argument("--data-root", type=Path, help="folder of the benchmarks; default: their publishers' addresses")
     parser.add_argument("--toy", action="store_true", help="ask about the invented world instead: a quick trial")
@@ -41,12 +42,12 @@ def run(arguments: argparse.Namespace) -> None:
 
     Raises UserError for a model or a study that cannot be; what Snakemake says of failed jobs is on the terminal.
     """
-    import subprocess
-    import sys
-
     from trustdag import dag
-    from trustdag.config.load import CLONE, validate
+    from trustdag.commands.run import start
+    from trustdag.config.load import validate
+    from trustdag.plugins import files
 
+    files.use(arguments.plugins)
     path = Path(Results.of(arguments.name).root).with_suffix(".yaml")
     content = study(arguments)
     checked = validate(content, str(path))
@@ -56,15 +57,15 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.write_only:
         print(path)
         return
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(CLONE / "Snakefile"), "--configfile", str(path)]
-    done = subprocess.run([*command, "--cores", arguments.cores, "--quiet", "reason", "host"], check=False)
-    if done.returncode:
+    if start([path], ["--cores", arguments.cores]):
         raise UserError(f"{path}: the study did not finish; mend what stands above, and run the same command again")
 
 
 def study(arguments: argparse.Namespace) -> dict[str, Any]:
     """The study: each model as it is, on each vertical."""
     names = arguments.verticals or sorted(verticals())
+    for name in names:
+        vertical(name)
     models: dict[str, Any] = {}
     for text in arguments.models:
         name = _name(text)
@@ -73,6 +74,7 @@ def study(arguments: argparse.Namespace) -> dict[str, Any]:
         models[name] = {"base": _source(text), "prompt_format": arguments.prompt_format}
     return {
         "name": arguments.name,
+        **({"plugins": [str(path.resolve()) for path in arguments.plugins]} if arguments.plugins else {}),
         "models": models,
         "verticals": {name: {"items": _items(name, arguments)} for name in names},
     }
@@ -101,14 +103,16 @@ def _name(text: str) -> str:
     return f"{name}-model" if not name or name in verticals() else name
 
 
-def _items(vertical: str, arguments: argparse.Namespace) -> dict[str, Any]:
+def _items(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """The items of a vertical: the toy world's, the benchmark's from a folder or its publisher, or made ones."""
     limit = arguments.limit
+    if name not in shipped_verticals():
+        return {}
     if arguments.toy:
         return {"source": "toy"} | ({} if limit is None else {"n": limit})
-    if vertical not in FILES:
+    if name not in FILES:
         return {"source": "synthetic"} | ({} if limit is None else {"per_kind": ceil(limit / KINDS)})
-    paths = [] if arguments.data_root is None else [str(arguments.data_root / file) for file in FILES[vertical]]
+    paths = [] if arguments.data_root is None else [str(arguments.data_root / file) for file in FILES[name]]
     source = {"source": "file", "paths": paths} if paths else {"source": "publisher"}
     return source | ({} if limit is None else {"limit": limit})
 

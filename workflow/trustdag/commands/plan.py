@@ -20,13 +20,16 @@ def run(arguments: argparse.Namespace) -> None:
     """Prints what to run, what it covers and costs, and the targets for Snakemake."""
     from trustdag import dag
     from trustdag.artifacts import atomic_file
+    from trustdag.config.load import plugins_of
     from trustdag.config.study import Study
     from trustdag.layout import Results
     from trustdag.pending import dryrun
     from trustdag.pending.cost import cost, measured
     from trustdag.plan import Task, choose, comparisons_of
+    from trustdag.plugins import files
 
     result = dryrun.dry_run(snakemake_options(arguments))
+    files.use(plugins_of(result.study))
     study, jobs = Study.model_validate(result.study), result.jobs
     used = measured(jobs)
     costs = {job.id: cost(job, used) for job in jobs}

@@ -12,13 +12,14 @@ from pydantic import ValidationError
 from trustdag.artifacts import atomic_file, sha256_text
 from trustdag.config.study import Study
 from trustdag.errors import UserError
-from trustdag.fingerprint import PACKAGE
+from trustdag.fingerprint import ROOT
 from trustdag.jobs.record import ANNOUNCED
 from trustdag.layout import Results
+from trustdag.plugins import files
 from trustdag.settings import explain
 
 CACHE = "SNAKEMAKE_OUTPUT_CACHE"
-CLONE = PACKAGE.parents[1].resolve()
+CLONE = ROOT.resolve()
 JOINED = " + "
 """Between the files of a study that has several."""
 TEMPLATE = "__use_yte__"
@@ -37,10 +38,45 @@ def load(*paths: Path, **overrides: Any) -> Study:
     Raises:
         UserError: A file is missing, is not YAML or is a template, or the whole does not describe a study.
     """
+    config = merged(*paths, **overrides)
+    files.use(plugins_of(config))
+    return validate(config, identity(paths))
+
+
+def merged(*paths: Path, **overrides: Any) -> dict[str, Any]:
+    """The keys of a study's files, not yet validated, with absolute paths of its plugins, none of which is run.
+
+    Args:
+        paths: The files.
+        overrides: Top-level keys, as `--config` gives them.
+
+    Raises:
+        UserError: A file is missing, is not YAML or is a template.
+    """
     config: dict[str, Any] = {}
     for path in paths:
         config = _merged(config, read(path))
-    return validate(_merged(config, overrides), identity(paths))
+    return with_plugins(_merged(config, overrides), paths, identity(paths))
+
+
+def with_plugins(config: dict[str, Any], paths: Iterable[Path], origin: str) -> dict[str, Any]:
+    """The configuration with absolute paths of the plugins that it names. None of them is run.
+
+    Args:
+        config: The merged configuration.
+        paths: The study's files: plugins are named relative to them.
+        origin: The file that errors name.
+
+    Raises:
+        UserError: `plugins` is no list of texts.
+    """
+    named = files.named_by(config, [(Path(path), read(Path(path))) for path in paths], origin)
+    return config | {"plugins": list(map(str, named))} if named else config
+
+
+def plugins_of(config: dict[str, Any]) -> list[Path]:
+    """The plugins that a configuration of `with_plugins` names."""
+    return list(map(Path, config.get("plugins") or []))
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -99,7 +135,8 @@ def _refuse_endless(config: Any, path: Path) -> None:
 def refuse_templates(paths: Iterable[Path]) -> None:
     """Raises UserError for a configuration file that Snakemake's loader would take for a program.
 
-    `snakemake` itself reads its `--configfile` before our code runs: `trustdag check` a stranger's file first.
+    `snakemake` itself reads its `--configfile` before our code runs, and runs the plugins that a study names:
+    `trustdag check --no-plugins` a stranger's file first.
     """
     for path in paths:
         read(path)
@@ -182,8 +219,11 @@ def check_announced(study: Study, origin: str) -> None:
 
 
 def results_of(study: Study) -> str:
-    """The configuration that results follow from, as JSON: not what jobs ask for, nor what a plan is worth."""
-    return json.dumps(study.model_dump(mode="json", exclude={"resources", "plan"}), sort_keys=True)
+    """The configuration that results follow from, as JSON.
+
+    Not what jobs ask for, nor what a plan is worth, nor where plugins lie: jobs follow from what these hold.
+    """
+    return json.dumps(study.model_dump(mode="json", exclude={"resources", "plan", "plugins"}), sort_keys=True)
 
 
 def digest(study: Study) -> str:

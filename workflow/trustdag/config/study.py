@@ -1,25 +1,27 @@
 """The study: models, preference data, stages, recipes and verticals. Every key is documented where it is defined."""
 
 import re
-from functools import reduce
-from operator import or_
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationError, create_model, field_validator, model_validator
 
+from trustdag import align, data
+from trustdag import verticals as verticals_room
 from trustdag.align import methods
 from trustdag.attribution.settings import VerticalAttribution
 from trustdag.config.resources import ResourceSettings
 from trustdag.config.threads import Threads
-from trustdag.data import sources
 from trustdag.data.derived import Derived, Pruned, Subset, with_controls
+from trustdag.fingerprint import ROOT
 from trustdag.layout import chain_name
 from trustdag.models.base import AnyBase
 from trustdag.models.dialogue import PromptFormat
 from trustdag.plan import PlanSettings
+from trustdag.plugins import kinds
 from trustdag.report.settings import ReportSettings
-from trustdag.settings import Section, Seed, explain
+from trustdag.settings import Growing, Section, Seed, chosen_by, explain
 from trustdag.stats.settings import StatisticsSettings
 from trustdag.verticals import verticals
 
@@ -27,11 +29,6 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 """Names become folders and targets."""
 StageName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*$")]
 """A stage's name becomes part of a chain, whose stages are joined by hyphens, so it has none."""
-
-
-def _one_of(types: list[type[Section]], discriminator: str) -> Any:
-    union = reduce(or_, types)
-    return Annotated[union, Field(discriminator=discriminator)] if len(types) > 1 else union
 
 
 def _stage_type(name: str, settings: type[Section]) -> type[Section]:
@@ -46,28 +43,43 @@ def _stage_type(name: str, settings: type[Section]) -> type[Section]:
     )
 
 
-PreferenceSettings: Any = _one_of([*(module.Settings for module in sources().values()), Pruned, Subset], "source")
-StageSettings: Any = _one_of([_stage_type(name, module.Settings) for name, module in methods().items()], "method")
-_VERTICALS: dict[str, Any] = {
-    name: (module.Settings | None, Field(None, description=(module.__doc__ or "").split("\n")[0]))
-    for name, module in verticals().items()
-}
-Verticals: Any = create_model(
-    "Verticals",
-    __base__=Section,
-    __doc__="The verticals that the study measures; one that is left out is not measured.",
-    **_VERTICALS,
-)
+Modules = Mapping[str, ModuleType]
 
-_ATTRIBUTIONS: dict[str, Any] = {
-    name: (VerticalAttribution | None, Field(None, description=f"How {name} is attributed.")) for name in verticals()
-}
-Attribution: Any = create_model(
-    "Attribution",
-    __base__=Section,
-    __doc__="The verticals whose numbers are attributed to training pairs; one that is left out is not attributed.",
-    **_ATTRIBUTIONS,
-)
+
+def _preferences(sources: Modules) -> Any:
+    return chosen_by("source", [*(module.Settings for module in sources.values()), Pruned, Subset])
+
+
+def _stages(methods: Modules) -> Any:
+    return chosen_by("method", [_stage_type(name, module.Settings) for name, module in methods.items()])
+
+
+def _verticals(modules: Modules) -> type[Section]:
+    fields: dict[str, Any] = {
+        name: (module.Settings | None, Field(None, description=(module.__doc__ or "").split("\n")[0]))
+        for name, module in modules.items()
+    }
+    text = "The verticals that the study measures; one that is left out is not measured."
+    return create_model("Verticals", __base__=Section, __doc__=text, **fields)
+
+
+def _attribution(modules: Modules) -> type[Section]:
+    fields: dict[str, Any] = {
+        name: (VerticalAttribution | None, Field(None, description=f"How {name} is attributed.")) for name in modules
+    }
+    text = "The verticals whose numbers are attributed to training pairs; one that is left out is not attributed."
+    return create_model("Attribution", __base__=Section, __doc__=text, **fields)
+
+
+def _growing(kind: kinds.Kind, build: Callable[[Modules], Any]) -> Growing:
+    """The type that `build` makes of the parts of a kind: of the shipped ones for the schema, else of all."""
+    return Growing(lambda: build(kinds.shipped(kind)), lambda: build(kinds.parts(kind)), kinds.state)
+
+
+PreferenceSettings = Annotated[Any, _growing(data.KIND, _preferences)]
+StageSettings = Annotated[Any, _growing(align.KIND, _stages)]
+Verticals = Annotated[Any, _growing(verticals_room.KIND, _verticals)]
+Attribution = Annotated[Any, _growing(verticals_room.KIND, _attribution)]
 
 
 class ModelEntry(Section):
@@ -95,6 +107,9 @@ class Study(Section):
     """A sentence that the report shows above all numbers, such as that the world is invented."""
     data_root: str | None = None
     """Folder that `{data_root}` stands for in paths below; usually given as `--config data_root=FOLDER`."""
+    plugins: list[str] = []
+    """Python files, relative to this one, each with a vertical, scorer, training method or preference format of your
+    own: `[brevity.py]` (docs/extending.md). Reading the study runs them."""
     seeds: list[Seed] = Field([0], min_length=1)
     """Training seeds. Every trained stage is repeated for each; the base model is shared."""
     models: dict[Name, ModelEntry] = Field(min_length=1)
@@ -110,7 +125,7 @@ class Study(Section):
     """What is measured, and how."""
     labels: str | None = None
     """A person's labels of replies, which correct the statistics: a sheet of `trustdag label`, or a folder of them."""
-    attribution: Attribution = Field(default_factory=Attribution)
+    attribution: Attribution = Field(default_factory=dict)
     """Which verticals are attributed to training pairs, and how."""
     threads: Threads = Threads()
     """Threads that jobs compute with; results depend on them."""
@@ -270,7 +285,7 @@ class Study(Section):
     def _targets_differ(self) -> Self:
         targets = [self.name, *self.models, *self.verticals_measured()]
         for target in targets:
-            if targets.count(target) > 1 or target in RESERVED:
+            if targets.count(target) > 1 or target in reserved():
                 raise ValueError(f"`{target}` is the name of more than one target; rename the study, model or vertical")
         return self
 
@@ -295,12 +310,14 @@ class Study(Section):
         return type(settings).model_validate(settings.model_dump() | overrides)
 
 
-WORKFLOW = Path(__file__).parents[2]
 RULES = frozenset(
     name
-    for path in (WORKFLOW.parent / "Snakefile", *sorted((WORKFLOW / "rules").glob("*.smk")))
+    for path in (ROOT / "Snakefile", *sorted((ROOT / "workflow" / "rules").glob("*.smk")))
     for name in re.findall(r"^rule (\w+):", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
 )
 """The rules that the workflow's files name."""
-RESERVED = RULES | methods().keys() | {"attribute", "derive"}
-"""Names of rules, those that are named in loops or under conditions included, which targets may not take."""
+
+
+def reserved() -> frozenset[str]:
+    """Names of rules, those that are named in loops or under conditions included, which targets may not take."""
+    return RULES | methods().keys() | {"attribute", "derive"}

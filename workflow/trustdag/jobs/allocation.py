@@ -14,9 +14,9 @@ from pathlib import Path
 import yaml
 
 from trustdag.errors import UserError
+from trustdag.fingerprint import ROOT
 from trustdag.jobs import processes
 
-ROOT = Path(__file__).parents[3]
 GPU_DEVICES = ("nvidia[0-9]*", "dxg", "kfd")
 """Files below /dev of a machine with a GPU: of NVIDIA, of NVIDIA below WSL, of AMD."""
 NO_LIMIT = 0

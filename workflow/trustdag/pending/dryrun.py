@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from trustdag.errors import UserError
+from trustdag.fingerprint import PACKAGE, ROOT
 from trustdag.layout import ModelId
 from trustdag.settings import Section
 
-WORKFLOW = Path(__file__).parents[2]
 VARIABLE = "TRUSTDAG_DRY_RUN"
 """The environment variable that names the file to which our logger plugin writes the jobs."""
 OPTIONS = ("--dry-run", "--logger", "trustdag-jobs", "--quiet", "all")
@@ -64,7 +64,7 @@ class DryRun:
 def dry_run(options: Sequence[str]) -> DryRun:
     """What `snakemake OPTIONS` would do. Raises UserError with Snakemake's own message if the dry run fails."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "snakemake", *OPTIONS, *options]
+        command = [sys.executable, "-m", "snakemake", *OPTIONS, *where(options), *options]
         environment = os.environ | variables(Path(folder))
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -74,8 +74,19 @@ def dry_run(options: Sequence[str]) -> DryRun:
 
 def variables(folder: Path) -> dict[str, str]:
     """The environment in which Snakemake with OPTIONS writes to `folder` what `read` reads."""
-    paths = os.pathsep.join(filter(None, (str(WORKFLOW), os.environ.get("PYTHONPATH"))))
-    return {VARIABLE: str(folder / "jobs.jsonl"), "PYTHONPATH": paths}
+    return {VARIABLE: str(folder / "jobs.jsonl"), "PYTHONPATH": search_path()}
+
+
+def search_path() -> str:
+    """The PYTHONPATH with which Snakemake finds our logger plugins, where the package is not installed too."""
+    return os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH"))))
+
+
+def where(options: Sequence[str]) -> list[str]:
+    """The options that name our Snakefile, unless the options name one or the working directory has its own."""
+    named = any(option.split("=")[0] in ("--snakefile", "-s") for option in options)
+    own = any(Path(name).is_file() for name in ("Snakefile", "workflow/Snakefile", "snakefile", "workflow/snakefile"))
+    return [] if named or own else ["--snakefile", str(ROOT / "Snakefile")]
 
 
 def read(folder: Path) -> DryRun:

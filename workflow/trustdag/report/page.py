@@ -4,7 +4,6 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from trustdag.report.settings import PageSettings
 from trustdag.stats.design import Policy, StudyDesign
 from trustdag.stats.records import ALL, facet_of, metrics_of
 from trustdag.stats.tables import Tables, read
+from trustdag.verticals import vertical as vertical_module
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -218,7 +218,7 @@ def _vertical(name: str, source: Source, settings: PageSettings) -> dict[str, An
 
 def _description(vertical: str) -> str:
     """The first paragraph of a vertical's docstring, without its name."""
-    text = (import_module(f"trustdag.verticals.{vertical}").__doc__ or "").split("\n\n")[0].strip().split(": ", 1)[-1]
+    text = (vertical_module(vertical).__doc__ or "").split("\n\n")[0].strip().split(": ", 1)[-1]
     return text[:1].upper() + text[1:]
 
 

@@ -18,7 +18,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator
 
 from trustdag.errors import UserError
-from trustdag.jobs.allocation import ROOT
+from trustdag.fingerprint import ROOT
 from trustdag.settings import Section, explain
 
 DEFAULT = ROOT / "slurm" / "site.yaml"

@@ -48,6 +48,9 @@ class Classifier(ScorerSection):
         return ClassifierScorer(self)
 
 
+Settings = Classifier
+
+
 class ClassifierScorer(Scorer):
     """The probability of one label. A text beyond the model's context is scored in windows; the worst counts."""
 

@@ -33,6 +33,9 @@ class NGrams(ScorerSection):
         return NGramScorer()
 
 
+Settings = NGrams
+
+
 class NGramScorer(Scorer):
     """The score that Perspective would give, as far as n-grams tell."""
 

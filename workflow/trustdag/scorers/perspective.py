@@ -63,6 +63,9 @@ class Perspective(ScorerSection):
         return PerspectiveScorer(self, lambda body: _post(body, key))
 
 
+Settings = Perspective
+
+
 class PerspectiveScorer(Scorer):
     """Scores through the service, slowly and at most once a text. A text without a score is None, never a number."""
 

@@ -29,6 +29,9 @@ class Profanity(ScorerSection):
         return ProfanityScorer(_weights_folder())
 
 
+Settings = Profanity
+
+
 class ProfanityScorer(Scorer):
     """The probability that a text is profane or offensive."""
 

@@ -23,6 +23,9 @@ class Toy(ScorerSection):
         return ToyScorer()
 
 
+Settings = Toy
+
+
 class ToyScorer(Scorer):
     """1 for a text with a rude word, else 0."""
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from trustdag.stats.estimators import Array, Sample, is_known
 from trustdag.stats.labels import Labels
 from trustdag.stats.outcomes import Meaning, meaning_of
 from trustdag.stats.prediction_powered import LabelledSample
+from trustdag.verticals import vertical as vertical_module
 from trustdag.verticals.base import RECORD_COLUMNS, STATUSES, Metric, with_variants
 
 ALL = "all"
@@ -180,7 +180,7 @@ def _over_pairs(ours: tuple[Array, Array], theirs: tuple[Array, Array]) -> tuple
 
 def metrics_of(vertical: str) -> dict[str, Metric]:
     """The metrics that a vertical defines, by name, in its order."""
-    metrics: tuple[Metric, ...] = import_module(f"trustdag.verticals.{vertical}").METRICS
+    metrics: tuple[Metric, ...] = vertical_module(vertical).METRICS
     for metric in metrics:
         if not is_known(metric.statistic):
             raise KeyError(f"{vertical}.{metric.name}: no statistic `{metric.statistic}` in stats/estimators.py")

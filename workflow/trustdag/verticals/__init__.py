@@ -1,25 +1,29 @@
-"""One file a trustworthiness vertical. A new file here is a new vertical (see docs/architecture.md)."""
+"""One file a trustworthiness vertical. A new file here is a new vertical, as is a plugin (see docs/extending.md)."""
 
 from types import ModuleType
 from typing import Annotated, Any, get_type_hints
 
 from pydantic import Field, RootModel
 
-from trustdag.discovery import modules_with
-from trustdag.errors import UserError
+from trustdag.plugins import kinds
+from trustdag.verticals.contract import complaints
+
+KIND = kinds.Kind("vertical", "trustdag.verticals", __name__, ("METRICS", "Settings"), complaints)
 
 
 def verticals() -> dict[str, ModuleType]:
     """The verticals by name; helpers beside them, which define no metrics, do not count."""
-    return modules_with("trustdag.verticals", "METRICS", "Settings", "items", "score")
+    return kinds.parts(KIND)
+
+
+def shipped_verticals() -> list[str]:
+    """The names of those that come with trustdag."""
+    return list(kinds.shipped(KIND))
 
 
 def vertical(name: str) -> ModuleType:
     """One vertical. Raises UserError for a name that is none."""
-    found = verticals()
-    if name not in found:
-        raise UserError(f"{name}: no such vertical; there are {', '.join(found)}")
-    return found[name]
+    return kinds.part(KIND, name)
 
 
 def settings_part(module: ModuleType, part: str) -> Any:

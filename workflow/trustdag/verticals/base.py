@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RECORD_COLUMNS = ("metric", "item", "cluster", "condition", "value", "status", "label")
+STATISTICS = ("mean", "ratio", "difference", "balanced_accuracy", "auroc", "ece")
+"""The statistics of the table above, which stats/estimators.py computes."""
 STATUSES = ("parsed", "unparsed", "conflicting", "refused", "failed")
 """`unparsed`: a reply that says nothing that can be read as an answer; `conflicting`: it gives answers that exclude
 each other; `refused`: it declines; `failed`: there is no reply or no number, as for an item that the model's context
@@ -135,6 +137,30 @@ def with_variants(metrics: dict[str, Metric], names: Iterable[str]) -> dict[str,
     return metrics | {
         name: replace(metrics[base], name=name, headline=False) for name, base in known.items() if base in metrics
     }
+
+
+def question(
+    item: str,
+    text: str,
+    *,
+    cluster: str | None = None,
+    condition: str = "benign",
+    options: Sequence[str] = (),
+    **gold: Any,
+) -> dict[str, Any]:
+    """A row of a table of items: a question for sampled replies, and for the likelihoods of options if it has some.
+
+    Args:
+        item: Its name, which no other item has.
+        text: What the user says.
+        cluster: The name that items share which are one independent observation; by default each is one.
+        condition: Numbers are given for each condition, and for all together.
+        options: Replies whose likelihoods are compared.
+        gold: The vertical's own columns, those in its `GOLD`.
+    """
+    messages = [{"role": "user", "content": text}]
+    row = {"item": item, "cluster": cluster or item, "condition": condition, "messages": messages}
+    return row | {"options": list(options), "generate": True} | gold
 
 
 @dataclass(frozen=True)
@@ -315,7 +341,9 @@ class VerticalSettings(Section):
         protocol = values.get("protocol", "sound")
         if toy and protocol == "paper":
             raise ValueError("the paper's protocol needs the benchmark: the toy world is asked soundly alone")
-        layers = [{"items": {} if toy else {"protocol": protocol}, "score": {"protocol": protocol}}]
+        # `sound` is every part's default, and a plugin's items may know no other.
+        chosen = {} if protocol == "sound" else {"protocol": protocol}
+        layers = [{"items": {} if toy else chosen, "score": chosen}]
         layers += [cls.PAPER] if protocol == "paper" else [cls.DEFAULTS, cls.TOY if toy else {}]
         return values | {part: _under(values.get(part), [each.get(part, {}) for each in layers]) for part in PARTS}
 

@@ -24,7 +24,8 @@ def card(name: str, module: ModuleType, settings: Section, items: "pd.DataFrame"
     return {
         "vertical": name,
         "version": module.VERSION,
-        "settings": settings.model_dump(mode="json"),
+        # A vertical may make its items itself, and then has no choice of sources.
+        "settings": {"source": "own"} | settings.model_dump(mode="json"),
         "sha256": items_digest(items),
         "items": len(items),
         "clusters": int(items["cluster"].nunique()),
