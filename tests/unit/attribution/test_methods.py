@@ -161,7 +161,7 @@ def test_ekfac_of_adapters_and_without_damping_is_refused(tmp_path: Path) -> Non
 def test_ekfac_of_a_loss_without_curvature_is_refused(tmp_path: Path) -> None:
     world = World(tmp_path, "dpo", loss="hinge")
 
-    with pytest.raises(UserError, match="the loss has no curvature"):
+    with pytest.raises(UserError, match="needs a loss with curvature"):
         method("ekfac").score(problem_of(world.gradients("dense"))[0], MethodSettings())
 
 

@@ -8,5 +8,5 @@ from trustdag.discovery import modules_with
 
 @cache
 def methods() -> dict[str, ModuleType]:
-    """Every training method by its name, which is its file's name. Imports neither torch nor transformers."""
+    """All training methods by their file names. Imports neither torch nor transformers."""
     return modules_with(__name__, "REQUIRES", "PRODUCES", "Settings", "cost", "train")
