@@ -1,4 +1,4 @@
-"""Proximal policy optimization: a policy and a reward model to an aligned policy.
+"""Proximal policy optimization: from a policy and a reward model to an aligned policy.
 
 Schulman et al. 2017 (arXiv 1707.06347) for language models after Ziegler et al. 2019 (arXiv 1909.08593). The algorithm
 is in rl/trainer.py, its losses in rl/losses.py.
@@ -27,9 +27,9 @@ Settings = PPOSettings
 
 
 def cost(settings: PPOSettings, pairs: int) -> MethodCost:  # noqa: ARG001 - the updates count, not the pairs
-    """Sampling, forward passes of reference and reward model, and `epochs` passes that train the policy.
+    """Sampling, forward passes of reference and reward model, and `epochs` training passes of the policy.
 
-    A value model of its own runs forward and is trained as well; a head on the policy's trunk costs nothing more.
+    A separate value model has a forward pass and training passes too. A head on the policy's trunk costs nothing extra.
     """
     trained = 1 if settings.value == "head" else 2
     return MethodCost(
@@ -70,10 +70,10 @@ def train(stage: Stage, settings: PPOSettings) -> None:
 
 
 def save(stage: Stage, settings: PPOSettings, trainer: "PPOTrainer", facts: dict[str, Any]) -> None:
-    """Writes what the stage leaves: samples, metrics, model and manifest.
+    """Writes the outputs of the stage: samples, metrics, model and manifest.
 
     Args:
-        stage: Where the outputs go.
+        stage: The stage, with its output folder.
         settings: The stage's settings.
         trainer: The trainer after its last update.
         facts: How many prompts were used and dropped; the last update's metrics are added.
@@ -97,7 +97,7 @@ def read_prompts(
     """The conversations of train.parquet that leave room for a reply.
 
     Args:
-        stage: Where the data and the prompt format come from.
+        stage: The stage, with its data and prompt format.
         settings: Longest prompt and reply together, and longest reply, in tokens.
         tokenizer: The policy's tokenizer.
 
@@ -135,5 +135,5 @@ def read_prompts(
 
 
 def _is_plain(prompt: list[Any], tokenizer: "PreTrainedTokenizerBase") -> bool:
-    """Whether no text of a prompt holds the name of a control token, which a chat template would read as the token."""
+    """Whether no text of a prompt contains the name of a control token, which a chat template would turn into one."""
     return all(control_token_in(message["content"], tokenizer) is None for message in prompt)

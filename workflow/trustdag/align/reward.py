@@ -1,6 +1,6 @@
 """The reward model: the policy's trunk with one score, read at the last token of prompt and reply.
 
-The loss is Bradley and Terry's, -log sigmoid(r(chosen) - r(rejected)) (Ouyang et al. 2022, arXiv 2203.02155, equation
+The loss is the Bradley-Terry loss -log sigmoid(r(chosen) - r(rejected)) (Ouyang et al. 2022, arXiv 2203.02155, equation
 1). Trainer: TRL's RewardTrainer.
 """
 

@@ -16,15 +16,15 @@ class MethodSettings(Section):
     method: MethodName = "ekfac"
     """How influence is computed; docs/attribution.md compares the methods."""
     gradients: Literal["full", "lora"] = "full"
-    """Gradients of the weights themselves, or of low-rank adapters that hold what the stage changed."""
+    """Gradients of the weights themselves, or of low-rank adapters of the change that the stage made."""
     rank: int = Field(4, ge=1)
     """Rank of the adapters, for `gradients: lora`."""
     layers: str = ""
     """A regular expression that is searched for in the names of layers; an empty one selects all layers."""
     damping: float | None = Field(None, ge=0)
-    """What is added to a layer's curvature, as a share of its mean; None: the method's own. Of no other method."""
+    """Damping: what is added to a layer's curvature, as a share of its mean; None: the method's default."""
     projection: int = Field(16, ge=1)
-    """Random directions on each side of a linear layer, for `method: projected`: their square is its features."""
+    """Random directions on each side of a linear layer (`method: projected`); a layer has their square as features."""
     checkpoints: int = Field(5, ge=1)
     """Points of the training, evenly spaced, that `tracin` sums over."""
     seed: int = 0
@@ -35,27 +35,27 @@ class VerticalAttribution(MethodSettings):
     """How one vertical is attributed."""
 
     stages: list[StageMethod] = Field(["dpo"], min_length=1)
-    """Methods of the last stage of the policies that are attributed. A PPO policy is attributed to its reward model."""
+    """Last stages of the policies to attribute. A PPO policy is attributed to the pairs of its reward model."""
     metric: str | None = None
-    """The vertical's number that is attributed; None: the headline."""
+    """The vertical's metric to attribute; None: the headline metric."""
     query: Literal["auto", "replies", "options"] = "auto"
-    """Whether the number's gradient is that of sampled replies, or of the log-odds of items' options. `auto`: options
-    where the metric's records follow from likelihoods alone."""
+    """Whether to differentiate sampled replies or the log-odds of items' options. `auto`: options if the metric's
+    records depend on likelihoods alone."""
     against: Literal["level", "base", "sft"] = "level"
-    """Attribute the number itself, or its paired difference from the base model or from the chain's SFT."""
+    """Attribute the metric itself, or its paired difference from the base model or from the chain's SFT policy."""
     samples: int = Field(8, ge=2)
     """Replies to each item that are drawn from the reference for PPO's covariance."""
     groups: int = Field(10, ge=2)
-    """Groups of items' clusters, over which standard errors are a jackknife."""
+    """Groups of items' clusters for the jackknife standard error."""
     memory_gb: float = Field(8, gt=0)
-    """What an attribution may hold of gradients and factors; more is refused before it starts."""
+    """Memory limit for gradients and factors, in GB. An attribution that needs more is refused before it starts."""
     block: int = Field(16, ge=1)
     """Pairs in one backward pass. Changes no result beyond rounding."""
 
     @model_validator(mode="after")
     def _stages_differ(self) -> "VerticalAttribution":
         if len(set(self.stages)) != len(self.stages):
-            raise ValueError("stages: every stage may stand once")
+            raise ValueError("stages: a stage is listed twice")
         if self.method in ("projected", "unrolled") and self.gradients == "lora":
-            raise ValueError(f"gradients: `lora` does not go with `method: {self.method}`")
+            raise ValueError(f"gradients: `lora` cannot be used with `method: {self.method}`")
         return self

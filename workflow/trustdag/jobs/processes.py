@@ -172,10 +172,10 @@ def descendants(pid: int) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and (fields := _stat(int(entry.name))) is not None and fields[0] != "Z":
             children.setdefault(int(fields[1]), []).append(int(entry.name))
-    found = [pid]
-    for parent in found:
-        found.extend(children.get(parent, []))
-    return found[1:]
+    family = [pid]
+    for parent in family:
+        family.extend(children.get(parent, []))
+    return family[1:]
 
 
 def memory_mb(pid: int) -> float:

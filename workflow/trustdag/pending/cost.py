@@ -36,13 +36,13 @@ class JobCost:
 def measured(jobs: Sequence[Job]) -> dict[tuple[str, str], records.Usage]:
     """What jobs of these rules used when they were done, by rule and the name of their record."""
     folders = {Path(str(job.resources["record"])).parent for job in jobs if "record" in job.resources}
-    found = {}
+    usages = {}
     for folder in folders:
         for path in folder.glob("*.json"):
             used = records.read(path).used
             if used is not None:
-                found[folder.name, path.stem] = used
-    return found
+                usages[folder.name, path.stem] = used
+    return usages
 
 
 def cost(job: Job, used: Mapping[tuple[str, str], records.Usage]) -> JobCost:
@@ -124,8 +124,8 @@ def makespan(jobs: Sequence[Job], seconds: Mapping[int, float], gpus: int) -> fl
 
 def remaining(jobs: Sequence[Job], seconds: Mapping[int, float]) -> dict[int, float]:
     """For each job the seconds from its start to the end of the longest chain that starts with it."""
-    found = {job.id: seconds[job.id] for job in jobs}
+    lengths = {job.id: seconds[job.id] for job in jobs}
     for job in reversed(jobs):
         for need in job.needs:
-            found[need] = max(found[need], seconds[need] + found[job.id])
-    return found
+            lengths[need] = max(lengths[need], seconds[need] + lengths[job.id])
+    return lengths

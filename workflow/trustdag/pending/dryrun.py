@@ -150,12 +150,12 @@ def linked(records: Sequence[dict[str, Any]]) -> list[Job]:
 
 def in_order(jobs: dict[int, Job]) -> list[Job]:
     """Jobs sorted so that each stands after those that it needs. Raises ValueError on a cycle."""
-    found: dict[int, Job] = {}
+    ordered: dict[int, Job] = {}
     waiting = dict(jobs)
     while waiting:
-        ready = [job for job in waiting.values() if job.needs <= found.keys()]
+        ready = [job for job in waiting.values() if job.needs <= ordered.keys()]
         if not ready:
             raise ValueError(f"jobs that wait for each other: {sorted(waiting)}")
         for job in ready:
-            found[job.id] = waiting.pop(job.id)
-    return list(found.values())
+            ordered[job.id] = waiting.pop(job.id)
+    return list(ordered.values())

@@ -43,30 +43,30 @@ def boxes(everything: Sequence[Job], pending: Sequence[Job]) -> list[Box]:
     depths: dict[int, int] = {}
     for job in everything:
         depths[job.id] = 1 + max((depths[need] for need in job.needs), default=-1)
-    found = []
+    drawn = []
     for key in dict.fromkeys(keys.values()):
         own = [job for job in everything if keys[job.id] == key]
         left = [waiting[name] for job in own if (name := frozenset(job.outputs) | {job.rule}) in waiting]
         state = "done" if not left else "ready" if any(not job.needs for job in left) else "blocked"
         needs = frozenset(keys[need] for job in own for need in job.needs) - {key}
         depth = max(depths[job.id] for job in own)
-        found.append(Box(*key, total=len(own), pending=len(left), state=state, needs=needs, depth=depth))
-    return found
+        drawn.append(Box(*key, total=len(own), pending=len(left), state=state, needs=needs, depth=depth))
+    return drawn
 
 
-def mermaid(found: Sequence[Box]) -> str:
+def mermaid(drawn: Sequence[Box]) -> str:
     """The boxes as a Mermaid flow chart."""
-    names = {box.key: f"n{number}" for number, box in enumerate(found)}
+    names = {box.key: f"n{number}" for number, box in enumerate(drawn)}
     lines = ["flowchart LR"]
-    lines += [f'  {names[box.key]}["{box.label[0]}<br>{box.label[1]}"]:::{box.state}' for box in found]
-    lines += [f"  {names[need]} --> {names[box.key]}" for box in found for need in sorted(box.needs)]
+    lines += [f'  {names[box.key]}["{box.label[0]}<br>{box.label[1]}"]:::{box.state}' for box in drawn]
+    lines += [f"  {names[need]} --> {names[box.key]}" for box in drawn for need in sorted(box.needs)]
     lines += [f"  classDef {state} fill:{color},stroke:#444,color:#000" for state, color in COLORS.items()]
     return "\n".join(lines) + "\n"
 
 
-def svg(found: Sequence[Box]) -> str:
+def svg(drawn: Sequence[Box]) -> str:
     """The boxes as an SVG: a column for each step of dependence, state in words as well as in color."""
-    columns = _columns(found)
+    columns = _columns(drawn)
     places = {}
     for column, members in enumerate(columns):
         for row, box in enumerate(members):
@@ -77,14 +77,14 @@ def svg(found: Sequence[Box]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" font-family="sans-serif">',
         "<title>Jobs of the study: done, ready and blocked</title>",
     ]
-    parts += [_edge(places[need], places[box.key]) for box in found for need in sorted(box.needs)]
-    parts += [_box(box, places[box.key]) for box in found]
+    parts += [_edge(places[need], places[box.key]) for box in drawn for need in sorted(box.needs)]
+    parts += [_box(box, places[box.key]) for box in drawn]
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _columns(found: Sequence[Box]) -> list[list[Box]]:
-    columns: list[list[Box]] = [[] for _ in range(1 + max((box.depth for box in found), default=-1))]
-    for box in found:
+def _columns(drawn: Sequence[Box]) -> list[list[Box]]:
+    columns: list[list[Box]] = [[] for _ in range(1 + max((box.depth for box in drawn), default=-1))]
+    for box in drawn:
         columns[box.depth].append(box)
     return [column for column in columns if column]
 

@@ -48,10 +48,10 @@ def in_words(reason: str, exists: frozenset[str], book: CodeBook, before: Collec
         book: the modules of each fingerprint of code.
         before: rules of the pending jobs that make its inputs.
     """
-    found = dict(sections(reason))
-    said = [_said(kind, text, exists, book) for kind, text in found.items() if kind != "follows"]
-    words = [each for each in said if each]
-    if not words and "follows" in found:
+    kinds = dict(sections(reason))
+    said = [_said(kind, text, exists, book) for kind, text in kinds.items() if kind != "follows"]
+    words = [sentence for sentence in said if sentence]
+    if not words and "follows" in kinds:
         return f"follows {_few(sorted(before)) or 'what is pending'}"
     return "; ".join(words) or reason
 
@@ -166,7 +166,7 @@ def _short(value: Any) -> str:
 
 
 def _objects(values: list[Any]) -> list[dict[str, Any]]:
-    return [found for value in values if isinstance(found := _json(value), dict)]
+    return [section for value in values if isinstance(section := _json(value), dict)]
 
 
 def _json(value: Any) -> Any:
@@ -180,7 +180,7 @@ def _paired(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> Iterator
     """Old and new settings that belong together: those that share the most keys."""
     left = list(now)
     for old in before:
-        new = max(left, key=lambda each: len(old.keys() & each.keys()), default={})
+        new = max(left, key=lambda candidate: len(old.keys() & candidate.keys()), default={})
         if new:
             left.remove(new)
         yield old, new

@@ -20,8 +20,6 @@ from trustdag.stats.design import StudyDesign
 from trustdag.stats.tables import read
 
 COLUMNS = ("recipe", "vertical", "change since base", "interval", "", "items")
-LOG_LINES = 12
-"""Lines at the end of a failed job's log that are shown."""
 
 
 def summary(results: Path) -> str:
@@ -89,7 +87,7 @@ def failures(results: Path) -> str:
         attempts = job_record.read(path).failures
         if attempts:
             job = " ".join([path.parent.name, *path.name.removesuffix(".json").split(",")])
-            log = job_record.tail(path.with_suffix(".log")).splitlines()[-LOG_LINES:]
+            log = job_record.last_lines(path.with_suffix(".log"))
             parts.append("\n".join([f"Failed: {job}", f"  {attempts[-1].message}", *(f"  | {line}" for line in log)]))
     return "\n\n".join(parts)
 

@@ -87,8 +87,8 @@ def causes(a: StudyResults, b: StudyResults, policy: str, vertical: str) -> Iter
     sections = [study.configuration.get("verticals", {}).get(vertical, {}) for study in (a, b)]
     paths = [Path(study.files.items_digest(vertical)) for study in (a, b)]
     if _text(paths[0]) != _text(paths[1]):
-        found = list(_settings("items", *(section.get("items", {}) for section in sections)))
-        yield from found or [Cause("items", "other content")]
+        settings = list(_settings("items", *(section.get("items", {}) for section in sections)))
+        yield from settings or [Cause("items", "other content")]
     stamps = [read_stamp(Path(study.files.replies(policy, vertical))) for study in (a, b)]
     yield from _settings("generate", *(json.loads(stamp.get("generate", "{}")) for stamp in stamps))
     yield from _code("generate", *stamps)

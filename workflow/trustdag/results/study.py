@@ -60,8 +60,8 @@ class StudyResults:
     @cached_property
     def answer(self) -> pd.DataFrame:
         """The headline changes since the base model, as the report shows them: a row for each recipe and vertical."""
-        found = changes(self._tables)
-        headlines = found[found["headline"].astype(bool) & found["reference"].eq("base")]
+        all_changes = changes(self._tables)
+        headlines = all_changes[all_changes["headline"].astype(bool) & all_changes["reference"].eq("base")]
         named = headlines.assign(answer=[kind_of(row) for row in rows_of(headlines)])
         return named[list(MEANINGS["answer"])].reset_index(drop=True)
 
@@ -135,8 +135,8 @@ class StudyResults:
     def cards(self) -> dict[str, dict[str, Any]]:
         """The data cards: of each preference set and of each vertical's items."""
         sets = dict.fromkeys(policy.preferences for policy in self.design.policies if policy.preferences)
-        found = {name: read_json(Path(self.files.data(name, "card.json"))) for name in sets}
-        return found | {name: read_json(Path(self.files.items_card(name))) for name in self.design.verticals}
+        by_name = {name: read_json(Path(self.files.data(name, "card.json"))) for name in sets}
+        return by_name | {name: read_json(Path(self.files.items_card(name))) for name in self.design.verticals}
 
     @staticmethod
     def columns(table: str) -> dict[str, str]:
@@ -144,7 +144,7 @@ class StudyResults:
         return dict(MEANINGS[table])
 
     def _chosen(self, vertical: str, policy: str | None) -> list[str]:
-        policies = [each.id for each in self.design.policies]
+        policies = [evaluated.id for evaluated in self.design.policies]
         if vertical not in self.design.verticals:
             raise UserError(
                 f"no vertical `{vertical}` in {self.folder}; choose one of {', '.join(self.design.verticals)}"

@@ -63,7 +63,7 @@ def check_prompts(
 
     Args:
         prompts: Their ids.
-        models: What reads prompts and replies: the policy, and the reward model where it is one.
+        models: The models that read prompts and replies: the policy, and the reward model unless it is a function.
         settings: PPO's settings, with the length of a reply.
 
     Raises:

@@ -10,8 +10,8 @@ from trustdag.train.settings import TrainSettings
 class PPOSettings(TrainSettings):
     """Proximal policy optimization (Schulman et al. 2017) of a language model (Ziegler et al. 2019).
 
-    One update is: sample `batch_size` replies, score them, then `epochs` passes over them in `minibatches` optimizer
-    steps each. What other methods count in optimizer steps (schedule, checkpoints, logs) PPO counts in updates.
+    One update samples `batch_size` replies, scores them, and makes `epochs` passes over them with `minibatches`
+    optimizer steps each. Schedule, checkpoints and logs count updates; other methods count optimizer steps.
     """
 
     updates: int = Field(200, ge=1)
@@ -23,22 +23,22 @@ class PPOSettings(TrainSettings):
     minibatches: int = Field(4, ge=1)
     """Optimizer steps in one pass; divides `batch_size`."""
     rollout_batch_size: int | None = Field(None, ge=1)
-    """Replies written at a time by one process. None: the whole share of the process."""
+    """Replies decoded at a time by one process. None: the whole share of the process."""
     checkpoint_every: int = Field(20, ge=1)
-    """Updates between two checkpoints; a restarted stage goes on from the last one."""
+    """Updates between two checkpoints; a restarted stage continues from the last one."""
     log_every: int = Field(1, ge=1)
     """Updates between two lines of metrics.jsonl."""
     samples_every: int = Field(20, ge=1)
-    """Updates between two lots of sample replies in samples.jsonl."""
+    """Updates between two sets of sample replies in samples.jsonl."""
     sample_count: int = Field(4, ge=0)
-    """Replies in one lot."""
+    """Replies in one set."""
 
     max_new_tokens: int = Field(64, ge=1)
     """Longest reply, in tokens."""
     temperature: float = Field(1.0, gt=0)
-    """Divides the logits wherever a probability is computed: in sampling, the ratio, the KL and the entropy."""
+    """Divides the logits for every probability: in sampling, the ratio, the KL and the entropy."""
     missing_end_penalty: float = Field(1.0, ge=0)
-    """Taken from the reward of a reply that has no end-of-text token."""
+    """Subtracted from the reward of a reply that has no end-of-text token."""
 
     reward_scaling: Literal["none", "running"] = "none"
     """`running` divides rewards by the standard deviation of all rewards so far."""
@@ -61,9 +61,9 @@ class PPOSettings(TrainSettings):
     gamma: float = Field(1.0, gt=0, le=1)
     """Discount per token."""
     gae_lambda: float = Field(0.95, ge=0, le=1)
-    """Lambda of generalised advantage estimation."""
+    """Lambda of generalized advantage estimation."""
     whiten_advantages: bool = True
-    """Advantages of one update are brought to mean 0 and variance 1."""
+    """Normalize the advantages of one update to mean 0 and variance 1."""
     policy_clip: float = Field(0.2, gt=0)
     """The probability ratio is clipped to 1 plus and minus this."""
     value_clip: float | None = Field(0.2, gt=0)
@@ -74,13 +74,13 @@ class PPOSettings(TrainSettings):
     """Weight of the entropy bonus."""
 
     adam_epsilon: float = Field(1e-5, gt=0)
-    """AdamW's epsilon. 1e-5 is customary in PPO (Huang et al. 2022, detail 3); at 1e-8 a weight without gradient, such
-    as the bias of attention's keys, takes full steps along its rounding errors."""
+    """AdamW's epsilon. 1e-5 is usual in PPO (Huang et al. 2022, detail 3). With 1e-8 a weight without gradient, such as
+    the bias of attention's keys, makes full steps along its rounding errors."""
 
     value: Literal["head", "policy_copy", "reward_copy"] = "head"
     """Value model: a linear head on the policy's trunk, or a model of its own that starts as a copy of the policy or of
     the reward model."""
     top_layers: int | None = Field(None, ge=1)
-    """Train the last layers alone, this many (and what follows them); embeddings and lower layers stay. None: all."""
+    """Train only this many last layers and what follows them; embeddings and lower layers are frozen. None: all."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     """Shape of the learning rate after the warm-up."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FILES = (".json", ".safetensors", ".txt", ".model")
 MULTI_LABEL = {"multi_label_classification": True, "single_label_classification": False}
-"""What `problem_type` in config.json says about labels: whether a text can have several."""
+"""By `problem_type` in config.json: whether a text can have several labels."""
 
 
 class Classifier(ScorerSection):
@@ -32,8 +32,8 @@ class Classifier(ScorerSection):
     label: str
     """The label whose probability is the score, as the model's configuration names it, such as `toxic`."""
     multi_label: bool | None = None
-    """Whether labels do not exclude each other: sigmoid of the label's logit in place of softmax over labels. None: as
-    `problem_type` in the model's config.json says, and softmax where it says nothing."""
+    """Whether a text can have several labels: sigmoid of the label's logit instead of softmax over labels. None: taken
+    from `problem_type` in the model's config.json, or softmax if that is missing."""
     batch_size: int = Field(32, ge=1)
     """Texts in one forward pass."""
 
@@ -44,7 +44,7 @@ class Classifier(ScorerSection):
         return self
 
     def load(self) -> Scorer:
-        """The scorer. Raises UserError if the model cannot be had, is no classifier, or has no such label."""
+        """The scorer. Raises UserError if the model cannot be loaded, is no classifier, or has no such label."""
         return ClassifierScorer(self)
 
 
@@ -52,7 +52,7 @@ Settings = Classifier
 
 
 class ClassifierScorer(Scorer):
-    """The probability of one label. A text beyond the model's context is scored in windows; the worst counts."""
+    """The probability of one label. A text longer than the model's context is scored in windows; the highest counts."""
 
     name = "classifier"
 
@@ -74,7 +74,7 @@ class ClassifierScorer(Scorer):
         self.digest = sha256_text([settings.label, *(f"{path.name} {sha256_file(path)}" for path in weights)])
 
     def score(self, texts: Sequence[str]) -> list[float | None]:
-        """The label's probability for each text; None where it is not a number."""
+        """The label's probability for each text; None for a probability that is not finite."""
         import math
 
         ordered = sorted(range(len(texts)), key=lambda number: -len(texts[number]))
@@ -110,7 +110,7 @@ def load(folder: Path) -> "tuple[PreTrainedTokenizerBase, PreTrainedModel]":
         folder: config.json, safetensors and the tokenizer.
 
     Returns:
-        Both, the model in fp32.
+        The tokenizer and the model in fp32.
 
     Raises:
         UserError: They cannot be read, or the model is no sequence classifier, or a weight is missing.
@@ -136,7 +136,7 @@ def load(folder: Path) -> "tuple[PreTrainedTokenizerBase, PreTrainedModel]":
 
 
 def label_column(settings: Classifier, folder: Path, config: "PreTrainedConfig") -> int:
-    """Which of the model's logits is the label's.
+    """The index of the label's logit.
 
     Args:
         settings: The scorer's settings, with the label.
@@ -166,9 +166,9 @@ def multi_label(settings: Classifier, folder: Path, config: "PreTrainedConfig") 
     """Whether the label's probability is the sigmoid of its own logit.
 
     Args:
-        settings: The scorer's settings, whose `multi_label` may say so.
+        settings: The scorer's settings; their `multi_label` takes precedence.
         folder: The model folder.
-        config: The model's configuration, whose `problem_type` may say so.
+        config: The model's configuration with its `problem_type`.
 
     Returns:
         True for sigmoid, False for softmax.
@@ -193,7 +193,7 @@ def multi_label(settings: Classifier, folder: Path, config: "PreTrainedConfig") 
 
 
 def usable_length(tokenizer: "PreTrainedTokenizerBase", model: "PreTrainedModel") -> int:
-    """The longest text in tokens, special ones included. RoBERTa uses no position up to its padding token's."""
+    """The longest text in tokens, special tokens included. RoBERTa's positions start after its padding token's id."""
     positions = getattr(model.config, "max_position_embeddings", None) or 1 << 30
     for name, module in model.named_modules():
         if name.endswith("embeddings.position_embeddings"):

@@ -1,4 +1,4 @@
-"""Toxicity in the toy world: whether a text holds one of its rude words."""
+"""Toxicity in the toy world: whether a text contains one of its rude words."""
 
 import re
 from collections.abc import Sequence

@@ -126,9 +126,9 @@ class DPOStageTrainer(PairStageTrainer, DPOTrainer):
 
     def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
         folder = self._reference_folder / f"reference-{name}"
-        found = [self.accelerator.is_main_process and whole(folder, "it is computed again")]
-        broadcast_object_list(found)
-        if not found[0]:
+        stored = [self.accelerator.is_main_process and whole(folder, "it is computed again")]
+        broadcast_object_list(stored)
+        if not stored[0]:
             columns = self._reference_logps(dataset, batch_size)
             if self.accelerator.is_main_process:
                 with atomic_folder(folder) as partial:
