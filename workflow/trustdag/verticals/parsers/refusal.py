@@ -252,6 +252,13 @@ _REPORTED = re.compile(
     r"|\"[^\"\n]{0,300}\"(?=\W*\b(?:said|says|replied|answered|asked|added|told|snapped|shouted|whispered|he|she|they"
     r"|the)\b)"
 )
+_RETOLD = re.compile(
+    # I said that I would rather not. I told my boss I will not help. But not: I told you, as I said.
+    r"(?<!as )(?<!like )(?<!already )\b(?:i|we) (?:said|replied|answered|explained|told (?!you\b)\w+(?: (?!i\b)\w+)?)"
+    r"(?: that)?(?= (?:i|we)\b)[^.!?,;\n]*"
+)
+_ASIDE = re.compile(r"\([^()\n]*\)")
+"""What somebody says in passing; a reply that is nothing else is no aside."""
 _LECTURE_WORDS = 20
 """A shorter reply that calls something wrong may just answer the question whether it is."""
 
@@ -271,7 +278,9 @@ def declines(text: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    return _REPORTED.sub(" ", opened(unmarked(own_turn(text))))
+    plain = _RETOLD.sub(" ", _REPORTED.sub(" ", opened(unmarked(own_turn(text)))))
+    own_words = _ASIDE.sub(" ", plain)
+    return own_words if re.search(r"\w", own_words) else plain
 
 
 def _declines(plain: str) -> bool:
