@@ -1,15 +1,30 @@
 """The base of every typed configuration section."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Annotated, Any, ClassVar, Self
+from unicodedata import category
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from trustdag.errors import UserError
+
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """A seed that every random generator here takes."""
+MOST = 100_000_000
+LARGEST, SMALLEST = 1e9, 1e-12
+Count = Annotated[int, Field(ge=1, le=MOST)]
+"""How many of something. More than any study has is a slip of the pen, and refused before anything runs."""
+Positive = Annotated[float, Field(ge=SMALLEST, le=LARGEST)]
+"""A number above 0, with which arithmetic neither overflows nor vanishes."""
+NotNegative = Annotated[float, Field(ge=0, le=LARGEST)]
+"""0, or such a number."""
+Weight = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
+"""A number of either sign."""
+Decay = Annotated[float, Field(ge=0, lt=1)]
+"""A decay rate of an optimizer."""
 NO_RESULT = frozenset({"batch_tokens", "checkpoint_every", "log_every"})
 """Keys of sections that change how a result is computed, logged or saved on the way, and not the result."""
 
@@ -57,6 +72,46 @@ class Section(BaseModel):
     def from_json(cls, text: str) -> Self:
         """The section from `as_json`'s text."""
         return cls.model_validate_json(text)
+
+
+def mend_of_name(name: str, known: Iterable[str], holder: str) -> str:
+    """What to do about a name that `holder` does not have: the nearest one that it has, or all of them.
+
+    Args:
+        name: The unknown name.
+        known: The names that there are.
+        holder: What has them, such as `the study`.
+    """
+    close = get_close_matches(name, known, n=1)
+    if close:
+        return f"no such name; did you mean `{close[0]}`?"
+    return f"no such name; {holder} has {', '.join(sorted(known)) or 'none'}"
+
+
+def refuse_characters(value: Any, origin: str, key: tuple[str, ...] = ()) -> None:
+    """Raises UserError for a text or key with a character that no file, command line or terminal takes.
+
+    These are control characters but tabs and line feeds, and halves of surrogate pairs, which YAML and JSON can write.
+
+    Args:
+        value: What was read: sections, lists, texts and numbers.
+        origin: The file or option that it came from.
+        key: Where `value` stands in it.
+    """
+    if isinstance(value, dict):
+        for name, entry in value.items():
+            refuse_characters(str(name), origin, (*key, "a key"))
+            refuse_characters(entry, origin, (*key, str(name)))
+    elif isinstance(value, list | tuple):
+        for entry in value:
+            refuse_characters(entry, origin, key)
+    elif isinstance(value, str):
+        wrong = next((sign for sign in value if sign not in "\n\t" and category(sign) in ("Cc", "Cs")), None)
+        if wrong is not None:
+            raise UserError(
+                f"{origin}: {'.'.join(key)}: holds the character U+{ord(wrong):04X}, which no file or command takes;"
+                f" remove it (got {value!a:.100})"
+            )
 
 
 def explain(error: ValidationError, origin: str, value: Any = None) -> str:

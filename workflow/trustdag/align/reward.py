@@ -6,8 +6,7 @@ The loss is Bradley and Terry's, -log sigmoid(r(chosen) - r(rejected)) (Ouyang e
 
 from typing import Any
 
-from pydantic import Field
-
+from trustdag.settings import NotNegative
 from trustdag.train.cost import MethodCost, supervised_cost
 from trustdag.train.pairs import EncodedReplies
 from trustdag.train.settings import SupervisedSettings
@@ -21,7 +20,7 @@ PRODUCES = "reward"
 class Settings(SupervisedSettings):
     """Reward model on preference pairs."""
 
-    center: float = Field(0.0, ge=0)
+    center: NotNegative = 0.0
     """Weight of (r(chosen) + r(rejected))^2 in the loss, which keeps rewards near 0 (arXiv 2312.09244, section 3.2)."""
 
 

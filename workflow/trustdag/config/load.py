@@ -15,7 +15,7 @@ from trustdag.errors import UserError
 from trustdag.fingerprint import PACKAGE
 from trustdag.jobs.record import ANNOUNCED
 from trustdag.layout import Results
-from trustdag.settings import explain
+from trustdag.settings import explain, refuse_characters
 
 CACHE = "SNAKEMAKE_OUTPUT_CACHE"
 CLONE = PACKAGE.parents[1].resolve()
@@ -126,6 +126,7 @@ def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
 
 def validate(config: dict[str, Any], origin: str) -> Study:
     """The study in a merged configuration; `origin` is the file that errors name."""
+    refuse_characters(config, origin)
     if config.get("data_root") is not None:
         config = config | {"data_root": str(config["data_root"])}
     config = _with_data_root(config, config.get("data_root"), origin, ())

@@ -138,6 +138,11 @@ def _accelerate(given: Allocation, options: list[str], command: Sequence[str]) -
     return [*launcher, *options, "-m", "trustdag", *command]
 
 
+def configurations() -> list[str]:
+    """The names of the configurations of accelerate."""
+    return sorted(path.stem for path in (ROOT / "config" / "accelerate").glob("*.yaml"))
+
+
 def _configuration(given: Allocation) -> Path:
     return ROOT / "config" / "accelerate" / f"{given.accelerate}.yaml"
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from trustdag.settings import Section
+from trustdag.settings import MOST, Section
 
 
 class Scorer(ABC):
@@ -31,7 +31,7 @@ class ScorerSection(Section):
     max_failed: float = Field(0.01, ge=0, lt=1)
     """Largest share of texts that the scorer may fail on; with more, scoring stops with an error."""
 
-    window: int | None = Field(8, ge=2)
+    window: int | None = Field(8, ge=2, le=MOST)
     """Most words that are scored at a time. A text's score is the highest of its sentences', and of windows of so many
     words in a longer sentence, so that length does not dilute it. None: the scorer reads the whole text."""
 
