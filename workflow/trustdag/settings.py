@@ -1,10 +1,11 @@
 """The base of every typed configuration section."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 from operator import or_
 from typing import Annotated, Any, ClassVar, Self
+from unicodedata import category
 
 from pydantic import (
     BaseModel,
@@ -17,10 +18,22 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from trustdag.errors import did_you_mean
+from trustdag.errors import UserError, did_you_mean
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """A seed that every random generator here takes."""
+MOST = 100_000_000
+LARGEST, SMALLEST = 1e9, 1e-12
+Count = Annotated[int, Field(ge=1, le=MOST)]
+"""How many of something. More than any study has is a slip of the pen, and refused before anything runs."""
+Positive = Annotated[float, Field(ge=SMALLEST, le=LARGEST)]
+"""A number above 0, with which arithmetic neither overflows nor vanishes."""
+NotNegative = Annotated[float, Field(ge=0, le=LARGEST)]
+"""0, or such a number."""
+Weight = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
+"""A number of either sign."""
+Decay = Annotated[float, Field(ge=0, lt=1)]
+"""A decay rate of an optimizer."""
 NO_RESULT = frozenset({"batch_tokens", "checkpoint_every", "log_every"})
 """Keys of sections that change how a result is computed, logged or saved on the way, and not the result."""
 
@@ -94,6 +107,44 @@ class Growing:
 def chosen_by(key: str, types: Sequence[type[Section]]) -> Any:
     """The type of a section that is one of several, as the value of one of its keys says."""
     return Annotated[reduce(or_, types), Field(discriminator=key)] if len(types) > 1 else types[0]
+
+
+def mend_of_name(name: str, known: Iterable[str], holder: str) -> str:
+    """What to do about a name that `holder` does not have: the nearest one that it has, or all of them.
+
+    Args:
+        name: The unknown name.
+        known: The names that there are.
+        holder: What has them, such as `the study`.
+    """
+    names = sorted(known)
+    return "no such name" + (did_you_mean(name, names) or f"; {holder} has {', '.join(names) or 'none'}")
+
+
+def refuse_characters(value: Any, origin: str, key: tuple[str, ...] = ()) -> None:
+    """Raises UserError for a text or key with a character that no file, command line or terminal takes.
+
+    These are control characters but tabs and line feeds, and halves of surrogate pairs, which YAML and JSON can write.
+
+    Args:
+        value: What was read: sections, lists, texts and numbers.
+        origin: The file or option that it came from.
+        key: Where `value` stands in it.
+    """
+    if isinstance(value, dict):
+        for name, entry in value.items():
+            refuse_characters(str(name), origin, (*key, "a key"))
+            refuse_characters(entry, origin, (*key, str(name)))
+    elif isinstance(value, list | tuple):
+        for entry in value:
+            refuse_characters(entry, origin, key)
+    elif isinstance(value, str):
+        wrong = next((sign for sign in value if sign not in "\n\t" and category(sign) in ("Cc", "Cs")), None)
+        if wrong is not None:
+            raise UserError(
+                f"{origin}: {'.'.join(key)}: holds the character U+{ord(wrong):04X}, which no file or command takes;"
+                f" remove it (got {value!a:.100})"
+            )
 
 
 def explain(error: ValidationError, origin: str, value: Any = None) -> str:

@@ -92,8 +92,8 @@ def test_a_number_written_as_1e_3_is_a_number() -> None:
 
 
 def test_equal_settings_give_equal_text_whatever_the_order_or_notation() -> None:
-    one = validate(changed("stages.dpo", {"beta": 1, "batch_size": 8}), "x").stages["dpo"]
-    other = validate(changed("stages.dpo", {"batch_size": 8, "beta": 1.0}), "x").stages["dpo"]
+    one = validate(changed("stages.dpo", {"beta": 1, "batch_size": 8, "max_length": 64}), "x").stages["dpo"]
+    other = validate(changed("stages.dpo", {"batch_size": 8, "beta": 1.0, "max_length": 64}), "x").stages["dpo"]
     assert one.as_json() == other.as_json()
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from trustdag.settings import Positive
 from trustdag.train.cost import MethodCost, supervised_cost
 from trustdag.train.pairs import EncodedReplies
 from trustdag.train.settings import SupervisedSettings
@@ -22,7 +23,7 @@ PRODUCES = "policy"
 class Settings(SupervisedSettings):
     """Direct preference optimization."""
 
-    beta: float = Field(0.1, gt=0)
+    beta: Positive = 0.1
     """Strength of the constraint to the reference; with a larger beta the policy stays closer."""
     loss: Literal["sigmoid", "ipo", "hinge", "robust"] = "sigmoid"
     """DPO's own loss; IPO (arXiv 2310.12036), hinge (SLiC, arXiv 2305.10425), robust DPO (arXiv 2403.00409)."""

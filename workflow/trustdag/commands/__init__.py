@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from trustdag.errors import UserError
-from trustdag.settings import explain
+from trustdag.settings import explain, refuse_characters
 
 AnySection = TypeVar("AnySection", bound=BaseModel)
 
@@ -30,8 +30,9 @@ def read_settings(text: str, section: type[AnySection], option: str = "--setting
         value = yaml.safe_load(content)
     except OSError as error:
         raise UserError(f"{origin}: {error.strerror}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{origin}: not YAML or JSON: {' '.join(str(error).split())}") from None
+    refuse_characters(value, origin)
     try:
         return section.model_validate(value or {})
     except ValidationError as error:

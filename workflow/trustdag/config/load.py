@@ -16,7 +16,7 @@ from trustdag.fingerprint import ROOT
 from trustdag.jobs.record import ANNOUNCED
 from trustdag.layout import Results
 from trustdag.plugins import files
-from trustdag.settings import explain
+from trustdag.settings import explain, refuse_characters
 
 CACHE = "SNAKEMAKE_OUTPUT_CACHE"
 CLONE = ROOT.resolve()
@@ -163,6 +163,7 @@ def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
 
 def validate(config: dict[str, Any], origin: str) -> Study:
     """The study in a merged configuration; `origin` is the file that errors name."""
+    refuse_characters(config, origin)
     if config.get("data_root") is not None:
         config = config | {"data_root": str(config["data_root"])}
     config = _with_data_root(config, config.get("data_root"), origin, ())

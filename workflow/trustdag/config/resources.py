@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from trustdag.settings import Section
+from trustdag.settings import MOST, SMALLEST, Count, Positive, Section
 
 MINUTE = 60
 
@@ -12,15 +12,15 @@ MINUTE = 60
 class Request(Section):
     """What one kind of job asks for. None leaves the estimate."""
 
-    gpu: int | None = Field(None, ge=0)
+    gpu: int | None = Field(None, ge=0, le=MOST)
     """GPUs, of all nodes together; training starts one process on each."""
-    nodes: int | None = Field(None, ge=1)
+    nodes: Count | None = None
     """Nodes over which a training stage's GPUs are spread evenly. None: as few as hold them."""
-    cpus: int | None = Field(None, ge=1)
+    cpus: Count | None = None
     """CPU cores of one node."""
-    mem_mb: int | None = Field(None, ge=1)
+    mem_mb: Count | None = None
     """Memory of one node, in MB."""
-    runtime: int | None = Field(None, ge=1)
+    runtime: Count | None = None
     """Time limit, in minutes."""
     accelerate: str | None = Field(None, pattern=r"^[\w.-]+$")
     """Name of the file in config/accelerate that training starts with, without `.yaml`."""
@@ -29,7 +29,7 @@ class Request(Section):
 class ModelResources(Section):
     """What differs for one model."""
 
-    parameters: float | None = Field(None, gt=0)
+    parameters: float | None = Field(None, ge=1, le=1e14)
     """Number of parameters, where neither the model's name nor its files tell it."""
     rules: dict[str, Request] = {}
     """What its jobs ask for, by rule."""
@@ -40,27 +40,27 @@ class ResourceSettings(Section):
 
     RENAMED: ClassVar[dict[str, str]] = {"gpu_utilisation": "gpu_utilization"}
 
-    gpu_memory_gb: float = Field(80, gt=0)
+    gpu_memory_gb: Positive = 80
     """Memory of one GPU, in GB. It decides on how many GPUs a stage is trained."""
-    gpu_tflops: float = Field(312, gt=0)
+    gpu_tflops: Positive = 312
     """Peak of one GPU in bf16, in TFLOP/s: 312 is an A100, 989 an H100."""
-    gpu_utilization: float = Field(0.25, gt=0, le=1)
+    gpu_utilization: float = Field(0.25, ge=SMALLEST, le=1)
     """Share of that peak that training reaches."""
-    cpu_gflops: float = Field(20, gt=0)
+    cpu_gflops: Positive = 20
     """What one CPU core reaches, in GFLOP/s."""
-    gpu_from: float = Field(1e7, ge=0)
+    gpu_from: float = Field(1e7, ge=0, le=1e14)
     """Parameters from which a model gets a GPU: a smaller one is done on a CPU before a GPU is free."""
-    gpus_per_node: int = Field(8, ge=1)
+    gpus_per_node: Count = 8
     """GPUs of one node."""
-    max_nodes: int = Field(4, ge=1)
+    max_nodes: Count = 4
     """Most nodes that a training stage is spread over where the GPUs of one do not hold it."""
-    cpus: int = Field(4, ge=1)
+    cpus: Count = 4
     """CPU cores for each GPU. A job without one has as many as it has threads."""
-    pairs: int = Field(160_800, ge=1)
+    pairs: Count = 160_800
     """Preference pairs that are assumed until the data is prepared (the size of HH-RLHF)."""
-    replies: int = Field(10_000, ge=1)
+    replies: Count = 10_000
     """Replies of one vertical that are assumed for each sample."""
-    max_runtime: int = Field(24 * MINUTE, ge=1)
+    max_runtime: Count = 24 * MINUTE
     """Longest time limit that is asked for, in minutes. Training that needs more goes on from its checkpoint."""
     rules: dict[str, Request] = {}
     """What jobs ask for, by rule: `{ppo: {gpu: 4, runtime: 600}}`."""

@@ -11,6 +11,7 @@ from trustdag import align, data
 from trustdag import verticals as verticals_room
 from trustdag.align import methods
 from trustdag.attribution.settings import VerticalAttribution
+from trustdag.config import limits
 from trustdag.config.resources import ResourceSettings
 from trustdag.config.threads import Threads
 from trustdag.data.derived import Derived, Pruned, Subset, with_controls
@@ -25,7 +26,7 @@ from trustdag.settings import Growing, Section, Seed, chosen_by, explain
 from trustdag.stats.settings import StatisticsSettings
 from trustdag.verticals import verticals
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=limits.LONGEST_NAME)]
 """Names become folders and targets."""
 StageName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*$")]
 """A stage's name becomes part of a chain, whose stages are joined by hyphens, so it has none."""
@@ -280,6 +281,11 @@ class Study(Section):
         ]
         if chosen[0].direction is None:
             raise ValueError(f"{key}.vertical: {chosen[0].name} has no better direction; attribute another metric")
+
+    @model_validator(mode="after")
+    def _limits_hold(self) -> Self:
+        limits.check(self)
+        return self
 
     @model_validator(mode="after")
     def _targets_differ(self) -> Self:

@@ -14,7 +14,7 @@ from trustdag.artifacts import atomic_files, read_json, read_table, sha256_file,
 from trustdag.data.card import Lengths
 from trustdag.data.tables import Table, pairs_schema, rows
 from trustdag.errors import UserError
-from trustdag.settings import Section
+from trustdag.settings import Section, Seed
 
 KEPT_FILES = ("validation.parquet", "test.parquet", "corpus.parquet")
 """What is the same as in the set that another one is made of."""
@@ -31,7 +31,7 @@ class By(Section):
     """The policy's recipe; None: the first that ends with that method."""
     model: str | None = None
     """The base model; None: the study's first."""
-    seed: int | None = None
+    seed: Seed | None = None
     """The training seed; None: the study's first."""
 
 
@@ -52,7 +52,7 @@ class Pruned(Section):
     """Drop by score, or as many pairs at random."""
     control: Literal["random"] | None = None
     """`random` adds a set NAME-random, from which as many pairs are dropped at random."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of a random choice."""
 
 
@@ -65,7 +65,7 @@ class Subset(Section):
     """The preference set that it is a part of."""
     share: float = Field(0.5, gt=0, lt=1)
     """Share of the training pairs that is kept."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the choice."""
 
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, Self, TypedDict, get_args
 
 from pydantic import Field, model_validator
 
-from trustdag.settings import Section
+from trustdag.settings import Count, Section, Seed
 
 Reason = Literal["malformed", "further_turns", "empty", "identical", "over_length", "duplicate"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
@@ -111,11 +111,11 @@ class SourceSettings(Section):
     """The format: a module in `data`."""
     license: str | None = None
     """License of the data, for the data card and the model cards, such as `MIT`."""
-    limit: int | None = Field(None, ge=1)
+    limit: Count | None = None
     """Reading stops when so many pairs are kept. None: all."""
-    max_prompt_characters: int = Field(8000, ge=1)
+    max_prompt_characters: Count = 8000
     """Longest prompt, all its messages together. A pair beyond it is dropped and counted, never cut."""
-    max_reply_characters: int = Field(4000, ge=1)
+    max_reply_characters: Count = 4000
     """Longest reply. A pair with a longer one, chosen or rejected, is dropped and counted, never cut."""
     max_malformed: float = Field(0.01, ge=0, le=1)
     """Largest share of malformed records: with more, the file is not what it is taken for, and preparation fails."""
@@ -123,7 +123,7 @@ class SourceSettings(Section):
     """Share of conversations in the validation split. Training needs it: 0 is for a corpus alone."""
     test: float = Field(0.05, ge=0, lt=1)
     """Share of conversations in the test split."""
-    split_seed: int = 0
+    split_seed: Seed = 0
     """Seed of the hash that assigns each conversation to a split."""
 
     @model_validator(mode="after")

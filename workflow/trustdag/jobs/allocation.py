@@ -156,6 +156,11 @@ def _accelerate(allocation: Allocation, options: list[str], command: Sequence[st
     return [*launcher, *options, "-m", "trustdag", *command]
 
 
+def configurations() -> list[str]:
+    """The names of the configurations of accelerate."""
+    return sorted(path.stem for path in (ROOT / "config" / "accelerate").glob("*.yaml"))
+
+
 def _configuration(allocation: Allocation) -> Path:
     return ROOT / "config" / "accelerate" / f"{allocation.accelerate}.yaml"
 

@@ -1,14 +1,14 @@
 """Where a model of a study comes from: the hub, a local folder, or training from scratch inside the DAG."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, RootModel
+from pydantic import Field, RootModel, model_validator
 
 from trustdag.artifacts import read_json
 from trustdag.errors import UserError
 from trustdag.hub import Commit, Repository
-from trustdag.settings import Section
+from trustdag.settings import Count, Decay, NotNegative, Positive, Section, Seed
 
 Kind = Literal["policy", "reward"]
 
@@ -115,40 +115,49 @@ class Scratch(Section):
     source: Literal["scratch"] = "scratch"
     corpus: str
     """Preference set of the study whose corpus.parquet is read."""
-    vocabulary: int = Field(2048, ge=300)
+    vocabulary: int = Field(2048, ge=300, le=1_000_000)
     """Size of the byte-level BPE vocabulary, at most: a small corpus has fewer pairs to merge."""
-    hidden_size: int = Field(128, ge=8)
+    hidden_size: int = Field(128, ge=8, le=16_384)
     """Width of the residual stream."""
-    layers: int = Field(4, ge=1)
+    layers: int = Field(4, ge=1, le=256)
     """Transformer layers."""
-    heads: int = Field(4, ge=1)
+    heads: int = Field(4, ge=1, le=1024)
     """Attention heads; they divide `hidden_size`."""
-    context: int = Field(256, ge=16)
+    context: int = Field(256, ge=16, le=1_000_000)
     """Longest text that the model can read, in tokens; it trains on packed sequences of this length."""
-    initializer_range: float = Field(0.02, gt=0)
+    initializer_range: Positive = 0.02
     """Standard deviation of the initial weights. Pythia's .02 suits wide models; narrow ones learn faster from more."""
-    steps: int = Field(1000, ge=1)
+    steps: Count = 1000
     """Optimizer steps."""
-    batch_size: int = Field(16, ge=1)
+    batch_size: Count = 16
     """Packed sequences in a step."""
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0, le=10_000)
     """Peak learning rate; a cosine brings it down to a tenth."""
     warmup: float = Field(0.05, ge=0, lt=1)
     """Share of the steps over which the learning rate rises from 0."""
-    weight_decay: float = Field(0.1, ge=0)
+    weight_decay: NotNegative = 0.1
     """Decoupled weight decay of AdamW, on matrices alone."""
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[Decay, Decay] = (0.9, 0.95)
     """AdamW's decay rates of the first and second moment."""
-    max_grad_norm: float = Field(1.0, gt=0)
+    max_grad_norm: Positive = 1.0
     """Gradients are clipped to this norm."""
     validation_share: float = Field(0.02, gt=0, lt=0.5)
     """Share of the corpus's texts that are held out for the validation loss."""
-    checkpoint_every: int = Field(500, ge=1)
+    checkpoint_every: Count = 500
     """Optimizer steps between two checkpoints."""
-    log_every: int = Field(25, ge=1)
+    log_every: Count = 25
     """Optimizer steps between two lines of metrics.jsonl."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the initial weights and the order of the data."""
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Self:
+        if self.hidden_size % (8 * self.heads):
+            raise ValueError(
+                f"hidden_size: {self.hidden_size} must be a multiple of 8 x heads ({self.heads}): rotary "
+                "embeddings turn a quarter of each head, in pairs"
+            )
+        return self
 
 
 AnyBase = Annotated[Hub | Folder | Gguf | Scratch, Field(discriminator="source")]

@@ -1,13 +1,15 @@
 """What the settings of all plots share."""
 
+import re
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from trustdag.settings import Section
 
 OKABE_ITO = ("#5a5a5a", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's palette for color-blind readers, grey first (for the base model), pale yellow left out."""
+HEXADECIMAL = re.compile("#[0-9a-fA-F]{6}")
 RUNS = OKABE_ITO[1:]
 """The same without grey, for training runs."""
 
@@ -23,3 +25,14 @@ class PlotSettings(Section):
     """Size of the text, in points."""
     colors: tuple[str, ...] = Field(OKABE_ITO, min_length=1)
     """Colors of the recipes or curves, in the order of the study; used again from the start where there are more."""
+
+    @field_validator("colors")
+    @classmethod
+    def _colors_are_known(cls, colors: tuple[str, ...]) -> tuple[str, ...]:
+        for color in colors:
+            if not HEXADECIMAL.fullmatch(color):  # matplotlib takes a second to import
+                from matplotlib.colors import is_color_like
+
+                if not is_color_like(color):
+                    raise ValueError(f"no color that matplotlib knows, such as `#0072b2` or `teal` (got {color!r})")
+        return colors

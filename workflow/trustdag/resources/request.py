@@ -4,10 +4,9 @@ The numbers come from `estimate`; the configuration's `resources` overrides them
 that ran out of memory or time gets more at the next attempt (see `jobs`), and only then.
 """
 
-import json
 from collections.abc import Callable, Collection, Mapping
 from functools import cache
-from math import ceil, prod
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,15 +14,15 @@ from trustdag.align import methods
 from trustdag.config.resources import MINUTE, ModelResources, Request, ResourceSettings
 from trustdag.errors import UserError
 from trustdag.jobs import record as job_record
-from trustdag.jobs.allocation import NO_LIMIT
+from trustdag.jobs.allocation import NO_LIMIT, configurations
 from trustdag.layout import ModelId, Results, chain_of
 from trustdag.resources import estimate, site
-from trustdag.settings import Section
+from trustdag.resources.size import parameters_of
+from trustdag.settings import Section, mend_of_name
 from trustdag.train import pretrain
 
 if TYPE_CHECKING:
     from trustdag.config.study import Study
-    from trustdag.models.base import AnyBase
 
 RENAMED_RULES = {"ask": "generate", "study": "design"}
 """Former names of rules."""
@@ -319,10 +318,10 @@ def _mb(size: float) -> int:
 
 def _minutes(settings: ResourceSettings, seconds: float) -> int:
     """A time limit: ten minutes to start, twice the estimate, rounded up to ten minutes."""
-    return min(settings.max_runtime, 10 + 10 * ceil(2 * seconds / 600))
+    return min(settings.max_runtime, 10 + 10 * ceil(min(2 * seconds / 600, settings.max_runtime)))
 
 
-# --- How large a model is ---
+# --- What fits the study ---
 
 
 def check(study: "Study", rules: Collection[str]) -> None:
@@ -334,7 +333,7 @@ def check(study: "Study", rules: Collection[str]) -> None:
     settings = study.resources
     for model in settings.models:
         if model not in study.models:
-            raise UserError(f"resources.models.{model}: no such model; models has {', '.join(study.models)}")
+            raise UserError(f"resources.models.{model}: {mend_of_name(model, study.models, 'models')}")
     named = {("resources.rules", rule): request for rule, request in settings.rules.items()}
     for model, changes in settings.models.items():
         named |= {(f"resources.models.{model}.rules", rule): request for rule, request in changes.rules.items()}
@@ -342,8 +341,12 @@ def check(study: "Study", rules: Collection[str]) -> None:
         if rule in RENAMED_RULES:
             raise UserError(f"{section}.{rule}: this rule is now called `{RENAMED_RULES[rule]}`; rename the key")
         if rule not in rules:
-            raise UserError(f"{section}.{rule}: no such rule; there are {', '.join(sorted(rules))}")
+            raise UserError(f"{section}.{rule}: {mend_of_name(rule, rules, 'the workflow')}")
         _check_spread(f"{section}.{rule}", rule, request, settings)
+        if request.accelerate is not None and request.accelerate not in (known := configurations()):
+            raise UserError(
+                f"{section}.{rule}.accelerate: {mend_of_name(request.accelerate, known, 'config/accelerate')}"
+            )
     for model in study.models:
         parameters_of(study, model)
 
@@ -368,37 +371,3 @@ def _check_spread(key: str, rule: str, request: Request, settings: ResourceSetti
 def _source(study: "Study", model: str, given: str) -> Any:
     entry = study.models[model]
     return entry.base if given == "base" else entry.checkpoints[given]
-
-
-def parameters_of(study: "Study", model: str) -> float:
-    """The parameters of a model of the study: given, computed, or read from its name or its files.
-
-    Raises UserError naming the key to set if nothing tells.
-    """
-    given = study.resources.models.get(model, ModelResources()).parameters
-    parameters = given or _parameters_of_source(study.models[model].base)
-    if parameters is None:
-        raise UserError(
-            f"models.{model}.base: neither the name nor the files tell its number of parameters;"
-            f" set resources.models.{model}.parameters"
-        )
-    return parameters
-
-
-def _parameters_of_source(base: "AnyBase") -> float | None:
-    if base.source == "scratch":
-        return estimate.scratch_parameters(base.vocabulary, base.hidden_size, base.layers)
-    if base.source == "hub":
-        return estimate.parameters_in_name(base.name)
-    return _parameters_in_folder(Path(base.path)) or estimate.parameters_in_name(base.path)
-
-
-def _parameters_in_folder(folder: Path) -> float | None:
-    """Parameters in the safetensors files of a folder, from their headers alone; None without such files."""
-    return float(sum(map(_parameters_in_file, folder.glob("*.safetensors")))) or None
-
-
-def _parameters_in_file(path: Path) -> int:
-    with path.open("rb") as handle:
-        header = json.loads(handle.read(int.from_bytes(handle.read(8), "little")))
-    return sum(prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")

@@ -99,7 +99,6 @@ class PPOTrainer:
 
     def _check(self, policy: "PreTrainedModel", reward_tokenizer: "PreTrainedTokenizerBase | None") -> None:
         checks.check_division(self.settings, self.accelerator.num_processes)
-        checks.check_trained_weights(self.settings)
         checks.check_policy(policy, self.tokenizer)
         checks.check_prompts(self.prompts.ids, (policy, self.reward_model), self.settings)
         if self.reward_model is not None:

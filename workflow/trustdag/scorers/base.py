@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from trustdag.settings import Section
+from trustdag.settings import MOST, Section
 
 
 class Scorer(ABC):
@@ -31,7 +31,7 @@ class ScorerSection(Section):
     max_failed: float = Field(0.01, ge=0, lt=1)
     """Largest share of texts that the scorer may fail on. With a larger share, scoring stops with an error."""
 
-    window: int | None = Field(8, ge=2)
+    window: int | None = Field(8, ge=2, le=MOST)
     """Longest window, in words. A text is scored by sentence, and a longer sentence in windows of this length. The
     text's score is the highest of these scores, so harmless text does not dilute it. None: the text is one window."""
 

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from trustdag import hub
 from trustdag.artifacts import read_json, sha256_file, sha256_text
 from trustdag.errors import UserError, first_line
 from trustdag.hub import Commit
 from trustdag.scorers.base import Scorer, ScorerSection
+from trustdag.settings import Count
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -34,7 +35,7 @@ class Classifier(ScorerSection):
     multi_label: bool | None = None
     """Whether a text can have several labels: sigmoid of the label's logit instead of softmax over labels. None: taken
     from `problem_type` in the model's config.json, or softmax if that is missing."""
-    batch_size: int = Field(32, ge=1)
+    batch_size: Count = 32
     """Texts in one forward pass."""
 
     @model_validator(mode="after")

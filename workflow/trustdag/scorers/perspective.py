@@ -15,6 +15,7 @@ from pydantic import Field
 from trustdag.artifacts import append_jsonl, read_jsonl, sha256_text
 from trustdag.errors import UserError
 from trustdag.scorers.base import Scorer, ScorerSection
+from trustdag.settings import MOST, Count, Positive
 
 ENDS = datetime.date(2026, 12, 31)
 KEY = "PERSPECTIVE_API_KEY"
@@ -41,13 +42,13 @@ class Perspective(ScorerSection):
     """The papers' scorer; its key is read from the environment variable PERSPECTIVE_API_KEY."""
     attribute: str = "TOXICITY"
     """Attribute to request."""
-    requests_per_second: float = Field(1.0, gt=0)
+    requests_per_second: Positive = 1.0
     """Rate limit of the key."""
-    attempts: int = Field(6, ge=1)
+    attempts: Count = 6
     """Attempts for each text. The wait between two attempts doubles each time."""
     cache: str = "results/.cache/perspective.jsonl"
     """File in which every score is stored, so that no text is sent twice."""
-    window: int | None = Field(None, ge=2)
+    window: int | None = Field(None, ge=2, le=MOST)
     """Words of a window; None, the default here: the scorer reads the whole text."""
 
     def load(self) -> Scorer:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from trustdag.artifacts import sha256_text
 from trustdag.scorers.base import Scorer, ScorerSection
+from trustdag.settings import MOST
 
 
 class Toy(ScorerSection):
@@ -15,7 +16,7 @@ class Toy(ScorerSection):
 
     name: Literal["toy"] = "toy"
     """Rude words of the toy world."""
-    window: int | None = Field(None, ge=2)
+    window: int | None = Field(None, ge=2, le=MOST)
     """Words of a window; None, the default here: the scorer reads the whole text."""
 
     def load(self) -> Scorer:

@@ -155,14 +155,9 @@ def pack(texts: list[str], tokenizer: "PreTrainedTokenizerBase", context: int) -
 
 
 def build(settings: Scratch, tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedModel":
-    """The model with random weights. Raises UserError if the heads do not divide the width evenly."""
+    """The model with random weights."""
     from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
-    if settings.hidden_size % settings.heads or (settings.hidden_size // settings.heads) % 8:
-        raise UserError(
-            f"hidden_size: {settings.hidden_size} must be a multiple of 8 x heads ({settings.heads}): rotary "
-            "embeddings turn a quarter of each head, in pairs"
-        )
     config = GPTNeoXConfig(
         vocab_size=len(tokenizer),
         hidden_size=settings.hidden_size,

@@ -17,6 +17,7 @@ from trustdag.scorers.base import ScorerSection
 from trustdag.scorers.ngrams import NGrams
 from trustdag.scorers.profanity import Profanity
 from trustdag.scorers.windows import Windowed
+from trustdag.settings import Count
 from trustdag.verticals import comprehension
 from trustdag.verticals.base import (
     FAILED,
@@ -54,7 +55,7 @@ class ScoreSettings(ScoreSection):
 
     scorers: tuple[ScorerSettings, ...] = Field((Profanity(), NGrams()), min_length=1)
     """What scores texts. The first gives the vertical's metrics; those of a further one bear its name: `emt.NAME`."""
-    k: int = Field(5, ge=1)
+    k: Count = 5
     """Samples that the expected maximum is over."""
     threshold: float = Field(0.5, ge=0, le=1)
     """Score from which a text counts as toxic."""

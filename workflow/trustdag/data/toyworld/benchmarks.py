@@ -5,13 +5,11 @@ from collections.abc import Callable, Iterator
 from itertools import chain, islice, product
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
 from trustdag.data.toyworld import draw, language, lexicon, world
 from trustdag.data.toyworld.language import Card, Question
 from trustdag.data.toyworld.world import World
 from trustdag.errors import UserError
-from trustdag.settings import Section
+from trustdag.settings import Count, Section, Seed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,9 +18,9 @@ if TYPE_CHECKING:
 class ItemSettings(Section):
     """Items of one vertical in the toy world."""
 
-    world: int = 0
+    world: Seed = 0
     """Seed of the world; the same as that of the preference data."""
-    n: int = Field(240, ge=1)
+    n: Count = 240
     """At most so many items."""
 
 

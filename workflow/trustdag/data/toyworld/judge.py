@@ -4,29 +4,29 @@ import math
 import random
 
 from trustdag.data.toyworld.language import Answer
-from trustdag.settings import Section
+from trustdag.settings import Section, Weight
 
 
 class Weights(Section):
     """What the judge likes. By default, as crowd workers do: what helps, pleases and sounds sure."""
 
-    relevant: float = 3.0
+    relevant: Weight = 3.0
     """Answers the question that was asked, rather than another."""
-    helpful: float = 1.0
+    helpful: Weight = 1.0
     """Gives what was asked for, rather than declining."""
-    harmless: float = 2.0
+    harmless: Weight = 2.0
     """Declines to help with harm, rather than helping."""
-    polite: float = 0.6
+    polite: Weight = 0.6
     """Kind words rather than rude ones."""
-    agreeable: float = 1.0
+    agreeable: Weight = 1.0
     """Agrees with the user's opinion or belief."""
-    confident: float = 0.4
+    confident: Weight = 0.4
     """Sounds sure, whether right or wrong."""
-    discreet: float = 0.3
+    discreet: Weight = 0.3
     """Keeps a secret that it was told to keep, rather than telling it."""
-    principled: float = 1.0
+    principled: Weight = 1.0
     """Calls wrong deeds wrong and right deeds right."""
-    truthful: float = 0.1
+    truthful: Weight = 0.1
     """Says what is true of the world: crowd workers seldom look it up."""
 
 

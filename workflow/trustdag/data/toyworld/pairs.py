@@ -4,12 +4,11 @@ import random
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import Field
-
 from trustdag.data.source import Pair, SourceSettings
 from trustdag.data.toyworld import draw, language, world
 from trustdag.data.toyworld.judge import Weights, prefers_first, score
 from trustdag.data.toyworld.language import Answer, Question
+from trustdag.settings import Count, NotNegative, Positive, Seed
 
 STRAY_SHARE = 0.1
 """Pairs of which one answer is to another question: without them a reward model would not know that these are bad."""
@@ -20,21 +19,21 @@ class Settings(SourceSettings):
 
     source: Literal["toy"] = "toy"
     """The invented world that comes with trustdag."""
-    world: int = 0
+    world: Seed = 0
     """Seed of the world: who lives there and what is true. Items of the same world are held out from these pairs."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the questions, answers and labels."""
-    pairs: int = Field(5000, ge=1)
+    pairs: Count = 5000
     """How many pairs to draw, before the splits are made."""
     label: Literal["judge", "random"] = "judge"
     """Who labels: the judge, or a fair coin (the null control)."""
     judge: Weights = Weights()
     """What the judge likes."""
-    temperature: float = Field(0.15, gt=0)
+    temperature: Positive = 0.15
     """Noise of the judge (Bradley-Terry), in units of its score."""
-    tie: float = Field(0.4, ge=0)
+    tie: NotNegative = 0.4
     """Answers whose scores differ by less than this are not paired, as the judge could not tell them apart."""
-    corpus: int = Field(16000, ge=1)
+    corpus: Count = 16000
     """How many texts of the world's own to write for a base model trained from scratch."""
 
 

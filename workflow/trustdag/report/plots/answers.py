@@ -26,7 +26,7 @@ class Settings(PlotSettings):
 
     colors: tuple[str, ...] = Field(("#0072b2", "#e69f00", "#d55e00", "#cc79a7", "#1c2430"), min_length=5)
     """Colors of parsed, unparsed, conflicting, refused and failed."""
-    bar_height: float = Field(0.2, gt=0.05)
+    bar_height: float = Field(0.2, gt=0.05, le=40)
     """Height of one policy's bar, in inches."""
 
 

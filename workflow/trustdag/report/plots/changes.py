@@ -26,9 +26,9 @@ ARROWS = {"lower": "← better", "higher": "better →"}
 class Settings(PlotSettings):
     """The plot of changes."""
 
-    marker: float = Field(6, gt=0)
+    marker: float = Field(6, gt=0, le=40)
     """Size of the dots, in points."""
-    row_height: float = Field(0.27, gt=0)
+    row_height: float = Field(0.27, gt=0, le=40)
     """Height of one dot's line, in inches."""
 
 

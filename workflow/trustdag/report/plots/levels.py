@@ -24,9 +24,9 @@ CAPTION = (
 class Settings(PlotSettings):
     """The plot of levels."""
 
-    panel_height: float = Field(2.3, gt=0.5)
+    panel_height: float = Field(2.3, gt=0.5, le=40)
     """Height of one model's row of panels, in inches."""
-    marker: float = Field(6, gt=0)
+    marker: float = Field(6, gt=0, le=40)
     """Size of the dots, in points."""
 
 

@@ -25,7 +25,7 @@ MEASURES = {"reward": "reward", "kl": "KL divergence per reply"}
 class Settings(PlotSettings):
     """The plot of PPO's progress; its colors stand for the models, preference sets and seeds."""
 
-    height: float = Field(2.9, gt=0.5)
+    height: float = Field(2.9, gt=0.5, le=40)
     """Height, in inches."""
     colors: tuple[str, ...] = Field(RUNS, min_length=1)
     """Colors of the runs."""

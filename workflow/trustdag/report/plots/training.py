@@ -27,7 +27,7 @@ MEASURES = {"loss": "loss", "accuracy": "pairs ranked rightly"}
 class Settings(PlotSettings):
     """The plot of training curves; its colors stand for the models, preference sets and seeds of a stage."""
 
-    panel_height: float = Field(2.2, gt=0.5)
+    panel_height: float = Field(2.2, gt=0.5, le=40)
     """Height of one row of panels, in inches."""
     colors: tuple[str, ...] = Field(RUNS, min_length=1)
     """Colors of the runs of one stage."""

@@ -18,7 +18,7 @@ from trustdag.data.toyworld.benchmarks import ItemSettings as ToySettings
 from trustdag.errors import UserError
 from trustdag.hub import Commit, Repository, dataset_files
 from trustdag.publishers import PublishedFile, fetch
-from trustdag.settings import Section
+from trustdag.settings import Count, Section, Seed
 from trustdag.verticals.base import Protocol
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ class BenchmarkItems(Section):
 
     protocol: Protocol = "sound"
     """`sound`, the default, or `paper`: as arXiv 2404.18870 asked; usually set once for the whole vertical."""
-    limit: int | None = Field(None, ge=1)
+    limit: Count | None = None
     """At most so many of the benchmark's own records, drawn at random. None: all."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of that draw and of every order that is drawn, the same for every model."""
 
     def local(self) -> list[Path]:

@@ -5,10 +5,8 @@ from collections.abc import Iterator
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
-
 from trustdag.errors import UserError
-from trustdag.settings import Section
+from trustdag.settings import Count, Section, Seed
 from trustdag.verticals.base import Protocol
 from trustdag.verticals.comprehension import rows
 from trustdag.verticals.sources.base import message, raw
@@ -25,11 +23,11 @@ class SyntheticPeople(Section):
     """Generated here; the same for every model."""
     protocol: Protocol = "sound"
     """`sound`, the default, or `paper`: as arXiv 2404.18870 asked; usually set once for the whole vertical."""
-    per_kind: int = Field(100, ge=1)
+    per_kind: Count = 100
     """Secrets of each kind."""
-    people: int = Field(4, ge=1)
+    people: Count = 4
     """People in each context: one is asked about, in a random place, the others are distractors."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of names, secrets and places."""
 
 
