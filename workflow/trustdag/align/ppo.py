@@ -6,14 +6,18 @@ is in rl/trainer.py, its losses in rl/losses.py.
 
 import shutil
 import sys
+from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from trustdag.artifacts import atomic_file, read_jsonl, read_table
 from trustdag.errors import UserError
 from trustdag.models.dialogue import control_token_in
+from trustdag.models.size import SINGLE, parameters_in_folder
 from trustdag.rl.settings import PPOSettings
+from trustdag.train.capacity import ForwardPass, StageSize, check_disk, check_memory, disk_need, stage_memory
 from trustdag.train.cost import MethodCost
+from trustdag.train.memory import ActivationBudget
 from trustdag.train.stage import Stage
 
 if TYPE_CHECKING:
@@ -48,7 +52,8 @@ def train(stage: Stage, settings: PPOSettings) -> None:
     Prompts that leave no room for a reply within `max_length` are dropped and counted in the manifest.
 
     Raises:
-        UserError: There is no reward model, no prompt fits, the models do not fit each other, or the run diverges.
+        UserError: There is no reward model, no prompt fits, memory or disk are too small, the models do not fit each
+            other, or the run diverges.
     """
     from trustdag.models.load import check_length, load_config, load_policy, load_reward, load_tokenizer
     from trustdag.rl.trainer import PPOTrainer
@@ -60,13 +65,40 @@ def train(stage: Stage, settings: PPOSettings) -> None:
         check_length(folder, load_config(folder), settings.max_length)
     tokenizer = load_tokenizer(stage.policy)
     prompts, facts = read_prompts(stage, settings, tokenizer)
+    size = stage_size(stage, settings)
+    check_memory(stage.policy, stage.method, size, stage_memory())
     with session(stage, settings) as opened:
+        check_disk(opened.folder, disk_need(size, settings.updates, settings))
         trainer = PPOTrainer(
             load_policy(stage.policy), tokenizer, load_reward(stage.reward), prompts, settings, opened.folder,
             seed=stage.seed, prompt_format=stage.prompt_format, reward_tokenizer=load_tokenizer(stage.reward),
         )  # fmt: skip
         trainer.train(opened.stop)
         save(stage, settings, trainer, facts)
+
+
+def stage_size(stage: Stage, settings: PPOSettings) -> StageSize:
+    """What the stage keeps in memory: the trained trunks, and the reference and the reward model as readers."""
+    import torch
+
+    from trustdag.models.load import choose_bf16, load_config
+
+    width = 2 if choose_bf16(settings.precision) else SINGLE
+    trunks = 1 if settings.value == "head" else 2
+    readers = [stage.policy] if settings.lora is None else []
+    readers += [stage.reward] if stage.reward is not None else []
+    examples = settings.device_batch_size or ceil(settings.batch_size / settings.minibatches)
+    recompute = bool(settings.gradient_checkpointing)
+    if not torch.cuda.is_available():
+        budget = ActivationBudget.of(load_config(stage.policy), trunks)
+        examples = min(examples, settings.device_batch_size or max(1, budget.tokens // settings.max_length))
+        recompute = recompute or (settings.gradient_checkpointing is None and not budget.holds(settings.max_length))
+    forward = ForwardPass(examples, settings.max_length, recompute, width)
+    frozen = float(width * sum(map(parameters_in_folder, readers)))
+    size = StageSize.of(stage.policy, settings, forward, trunks, frozen)
+    if settings.top_layers is None:
+        return size
+    return replace(size, trained=size.trained * min(1.0, settings.top_layers / size.layers))
 
 
 def save(stage: Stage, settings: PPOSettings, trainer: "PPOTrainer", facts: dict[str, Any]) -> None:

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 from trustdag.artifacts import sha256_text, write_table
 from trustdag.errors import UserError
 from trustdag.fingerprint import code_of
+from trustdag.generation.capacity import check_memory
 from trustdag.generation.settings import GenerateSettings
 from trustdag.generation.tables import items_digest, read_items
 from trustdag.models.dialogue import PromptFormat
+from trustdag.models.size import Memory
+from trustdag.models.weights import check_weight_files
 from trustdag.seals import model_digest
 from trustdag.stamps import stamp
 
@@ -43,10 +46,12 @@ def generate(task: GenerationTask, model: Path, prompt_format: PromptFormat, out
         UserError: The items or the model cannot be used.
     """
     from trustdag.generation.engine import Engine
-    from trustdag.models.load import context_length
+    from trustdag.models.load import choose_bf16, context_length
     from trustdag.models.threads import use_threads
 
     items = read_items(task.items)
+    check_weight_files(model)
+    check_memory(model, task.settings, Memory.of_device(), choose_bf16("auto"))
     made_from = {
         "items": items_digest(items),
         "model": model_digest(model),

@@ -12,6 +12,8 @@ from trustdag.models.base import TAKEN, Folder, Gguf, Hub
 from trustdag.models.dialogue import PromptFormat, check_template
 from trustdag.models.folder import copy_model, write_model
 from trustdag.models.load import load_policy, load_reward, load_tokenizer
+from trustdag.models.size import Memory, check_loads
+from trustdag.models.weights import check_weight_files
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -49,6 +51,8 @@ def check_prompt_format(settings: Folder) -> None:
 
 def _take_folder(folder: Path, settings: Hub | Folder, prompt_format: PromptFormat, out: Path) -> None:
     tokenizer = load_tokenizer(folder)
+    check_weight_files(folder)
+    check_loads(folder, Memory.of_machine())
     model = load_policy(folder) if settings.kind == "policy" else load_reward(folder)
     template = _with_arguments(settings, tokenizer)
     _check(folder, model, tokenizer, prompt_format)

@@ -1,12 +1,11 @@
 """How large a model of a study is: given, computed, or read from its name or its files."""
 
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trustdag.config.resources import ModelResources
 from trustdag.errors import UserError
-from trustdag.models.headers import safetensors_shapes
+from trustdag.models.size import parameters_in_folder
 from trustdag.resources import estimate
 
 if TYPE_CHECKING:
@@ -34,14 +33,4 @@ def _parameters_of_source(base: "AnyBase") -> float | None:
         return estimate.scratch_parameters(base.vocabulary, base.hidden_size, base.layers)
     if base.source == "hub":
         return estimate.parameters_in_name(base.name)
-    return _parameters_in_folder(Path(base.path)) or estimate.parameters_in_name(base.path)
-
-
-def _parameters_in_folder(folder: Path) -> float | None:
-    """Parameters in the safetensors files of a folder, from their headers alone; None without such files."""
-    return float(sum(map(_parameters_in_file, folder.glob("*.safetensors")))) or None
-
-
-def _parameters_in_file(path: Path) -> int:
-    shapes = safetensors_shapes(path)
-    return sum(prod(shape) for shape in shapes.values())
+    return parameters_in_folder(Path(base.path)) or estimate.parameters_in_name(base.path)

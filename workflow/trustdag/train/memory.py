@@ -8,6 +8,9 @@ the order of sums, and so the last digits of the weights, follow from it.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trustdag.train.session import Batches, batches, share_of_process
+from trustdag.train.settings import SupervisedSettings
+
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
@@ -44,3 +47,30 @@ class ActivationBudget:
         """The most examples of at most so many tokens each that fit and divide `share`; at least one."""
         most = max(1, self.tokens // tokens)
         return max(count for count in range(1, share + 1) if share % count == 0 and count <= most)
+
+
+@dataclass(frozen=True)
+class Passes:
+    """How the examples of one optimizer step pass through the model."""
+
+    batches: Batches
+    recompute: bool
+    """Whether activations are computed again in the backward pass."""
+
+    @classmethod
+    def of(cls, config: "PreTrainedConfig", settings: SupervisedSettings, longest: int) -> "Passes":
+        """As the settings say; where they do not, on a CPU as the budget of activations allows.
+
+        Args:
+            config: The model's configuration.
+            settings: The method's settings.
+            longest: Tokens of the longest example, of both its sequences where it has two.
+        """
+        import torch
+
+        fitting, recompute = None, settings.gradient_checkpointing
+        if not torch.cuda.is_available():
+            budget = ActivationBudget.of(config)
+            fitting = budget.examples(longest, share_of_process(settings))
+            recompute = not budget.holds(longest) if recompute is None else recompute
+        return cls(batches(settings, fitting), bool(recompute))

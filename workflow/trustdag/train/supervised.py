@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from trustdag.models.size import SINGLE
+from trustdag.train.capacity import ForwardPass, StageSize, check_disk, check_memory, disk_need, stage_memory
 from trustdag.train.pairs import EncodedReplies, counts, say_dropped, splits
 from trustdag.train.session import Session, session
 from trustdag.train.settings import SupervisedSettings
@@ -57,16 +60,28 @@ def supervised(
         build: Makes the trainer, one of `trl_adapter`.
 
     Raises:
-        UserError: Another process trains the stage, no pair fits, or the training diverges.
+        UserError: No pair fits, memory or disk are too small, another process trains the stage, or the training
+            diverges.
     """
-    from trustdag.models.load import check_length, load_config, load_tokenizer
+    from trustdag.models.load import check_length, choose_bf16, load_config, load_tokenizer
+    from trustdag.models.logging_setup import hide_library_messages
     from trustdag.train import trainer
+    from trustdag.train.memory import Passes
 
+    hide_library_messages()
+    config = load_config(stage.policy)
+    check_length(stage.policy, config, settings.max_length)
+    tokenizer = load_tokenizer(stage.policy)
+    pairs = splits(stage, settings, columns, tokenizer)
+    say_dropped(pairs, settings.max_length)
+    longest = max(map(EncodedReplies.longest, pairs.values()))
+    passes = Passes.of(config, settings, longest)
+    width = 2 if choose_bf16(settings.precision) else SINGLE
+    forward = ForwardPass(passes.batches.device, longest, passes.recompute, width)
+    size = StageSize.of(stage.policy, settings, forward)
+    check_memory(stage.policy, stage.method, size, stage_memory())
     with session(stage, settings) as running:
-        check_length(stage.policy, load_config(stage.policy), settings.max_length)
-        tokenizer = load_tokenizer(stage.policy)
-        pairs = splits(stage, settings, columns, tokenizer)
-        say_dropped(pairs, settings.max_length)
-        arguments = trainer.arguments(running, settings, max(map(EncodedReplies.longest, pairs.values())))
-        inputs = TrainerInputs(running, tokenizer, pairs, arguments)
+        steps = settings.max_steps or settings.epochs * ceil(len(pairs["train"]) / settings.batch_size)
+        check_disk(running.folder, disk_need(size, steps, settings))
+        inputs = TrainerInputs(running, tokenizer, pairs, trainer.arguments(running, settings, passes))
         trainer.fit(running, build(inputs, settings), tokenizer, counts(pairs))

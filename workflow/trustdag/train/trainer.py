@@ -11,14 +11,14 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from trustdag.models.load import choose_bf16, load_config
+from trustdag.models.load import choose_bf16
 from trustdag.train import checkpoints
 from trustdag.train.divergence_guard import DivergenceGuard
 from trustdag.train.lora import merged
-from trustdag.train.memory import ActivationBudget
+from trustdag.train.memory import Passes
 from trustdag.train.metrics import MetricsLog
 from trustdag.train.outputs import write_outputs
-from trustdag.train.session import Session, batches, share_of_process
+from trustdag.train.session import Session
 from trustdag.train.settings import SupervisedSettings
 
 NAMES = {
@@ -39,20 +39,14 @@ NAMES = {
 """TRL's names of what it logs, and ours."""
 
 
-def arguments(session: Session, settings: SupervisedSettings, longest: int) -> dict[str, Any]:
+def arguments(session: Session, settings: SupervisedSettings, passes: Passes) -> dict[str, Any]:
     """Our settings as the arguments of any TRL configuration: the one place where the two vocabularies meet.
 
     Args:
         session: The stage, and where its checkpoints are.
         settings: The method's settings.
-        longest: Tokens of the longest example, of both its sequences where it has two.
+        passes: How the examples of one optimizer step pass through the model.
     """
-    fitting, recompute = None, settings.gradient_checkpointing
-    if not torch.cuda.is_available():
-        budget = ActivationBudget.of(load_config(session.stage.policy))
-        fitting = budget.examples(longest, share_of_process(settings))
-        recompute = not budget.holds(longest) if recompute is None else recompute
-    cut = batches(settings, fitting)
     return {
         "output_dir": str(checkpoints.partial_folder(session.folder)),  # `StageCallback` moves a checkpoint out of it
         "seed": session.stage.seed,
@@ -67,10 +61,10 @@ def arguments(session: Session, settings: SupervisedSettings, longest: int) -> d
         "max_grad_norm": settings.max_grad_norm,
         "num_train_epochs": settings.epochs,
         "max_steps": settings.max_steps or -1,
-        "per_device_train_batch_size": cut.device,
-        "per_device_eval_batch_size": cut.device,
-        "gradient_accumulation_steps": cut.accumulation,
-        "gradient_checkpointing": bool(recompute),
+        "per_device_train_batch_size": passes.batches.device,
+        "per_device_eval_batch_size": passes.batches.device,
+        "gradient_accumulation_steps": passes.batches.accumulation,
+        "gradient_checkpointing": passes.recompute,
         "bf16": choose_bf16(settings.precision),
         "save_strategy": "steps",
         "save_steps": settings.checkpoint_every,

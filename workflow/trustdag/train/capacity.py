@@ -1,0 +1,236 @@
+"""Whether memory and disk suffice for a stage: said before it trains, with the sum and what would fit.
+
+What is refused is certain: weights, gradients and optimizer state that are more than the memory. What activations may
+add is an estimate, so that it is only said. Sources: see `resources/estimate.py`.
+"""
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from trustdag.errors import UserError
+from trustdag.models.load import load_config
+from trustdag.models.size import GB, SINGLE, Memory, in_words, parameters_in_folder
+from trustdag.train.memory import KEPT
+from trustdag.train.session import processes
+from trustdag.train.settings import Lora, SupervisedSettings, TrainSettings
+
+GRADIENT = 4
+MOMENT = 4
+"""Bytes of a trained parameter's gradient, and of one moment of the optimizer."""
+PROCESS = 0.6e9
+"""Bytes of a process with all libraries."""
+MOMENTS = {"adamw": 2, "rmsprop": 1}
+"""Moments that an optimizer keeps of each parameter."""
+DIVIDING = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
+"""What Accelerate sets where processes divide the state among them."""
+
+
+@dataclass(frozen=True)
+class ForwardPass:
+    """One forward pass with gradients."""
+
+    examples: int
+    tokens: int
+    """Of the longest example, all its sequences together."""
+    recompute: bool
+    """Whether activations are computed again in the backward pass."""
+    width: int = SINGLE
+    """Bytes of an activation."""
+
+
+@dataclass(frozen=True)
+class StageSize:
+    """What one process of a stage keeps in memory."""
+
+    parameters: int
+    """Of the policy."""
+    hidden: int
+    layers: int
+    forward: ForwardPass
+    trained: float
+    """Parameters that train."""
+    moments: int = 2
+    """Numbers that the optimizer keeps for each of them."""
+    trunks: int = 1
+    """Models that train: two where PPO has a value model of its own."""
+    frozen: float = 0.0
+    """Bytes of models that are only read."""
+
+    @classmethod
+    def of(
+        cls, folder: Path, settings: TrainSettings, forward: ForwardPass, trunks: int = 1, frozen: float = 0.0
+    ) -> "StageSize":
+        """For a stage on the model in a folder.
+
+        Args:
+            folder: The policy's model folder.
+            settings: The stage's settings.
+            forward: One forward pass with gradients.
+            trunks: Models that train.
+            frozen: Bytes of models that are only read.
+        """
+        text, parameters = load_config(folder).get_text_config(), parameters_in_folder(folder)
+        own = float(parameters)
+        if settings.lora is not None:
+            own = adapter_parameters(parameters, text.hidden_size, settings.lora.rank)
+        moments = MOMENTS[getattr(settings, "optimizer", "adamw")]
+        trained = own + (trunks - 1) * parameters
+        return cls(parameters, text.hidden_size, text.num_hidden_layers, forward, trained, moments, trunks, frozen)
+
+    @property
+    def state(self) -> float:
+        """Bytes of weights, gradients and moments: what is there in any case."""
+        held = SINGLE * self.trunks * self.parameters + self.frozen
+        return held + (GRADIENT + MOMENT * self.moments) * self.trained
+
+    @property
+    def activations(self) -> float:
+        """Bytes that a forward pass keeps for the backward pass, about."""
+        forward = self.forward
+        layer = KEPT * forward.width / SINGLE
+        kept = forward.width * self.layers + layer if forward.recompute else layer * self.layers
+        return self.trunks * forward.examples * forward.tokens * self.hidden * kept
+
+    @property
+    def total(self) -> float:
+        """Bytes of the process, about."""
+        return self.state + self.activations + PROCESS
+
+    def smaller(self, *, recompute: bool, lora: bool) -> "StageSize":
+        """The same with one example in a forward pass.
+
+        Args:
+            recompute: Whether activations are computed again too.
+            lora: Whether an adapter of the default rank trains in the place of all weights.
+        """
+        adapter = adapter_parameters(self.parameters, self.hidden, Lora().rank)
+        trained = adapter + (self.trunks - 1) * self.parameters if lora else self.trained
+        forward = replace(self.forward, examples=1, recompute=self.forward.recompute or recompute)
+        return replace(self, forward=forward, trained=min(self.trained, trained))
+
+
+def adapter_parameters(parameters: int, hidden: int, rank: int) -> float:
+    """Parameters of rank-`rank` adapters of every linear layer: about 18 h rank of a layer's 12 h^2.
+
+    Args:
+        parameters: Of the model.
+        hidden: h, the width of the residual stream.
+        rank: Of the update matrices.
+    """
+    return min(1.0, 1.5 * rank / hidden) * parameters
+
+
+# --- Memory ---
+
+
+def stage_memory() -> Memory:
+    """The memory for one copy of the state: of one process, or of all together where they divide it."""
+    memory = Memory.of_device()
+    if not any(os.environ.get(name) == "true" for name in DIVIDING):
+        return memory
+    return Memory(memory.size * processes(), f"{memory.owner}, times {processes()} processes,")
+
+
+def check_memory(folder: Path, method: str, size: StageSize, memory: Memory) -> None:
+    """Says on stderr where a stage's activations may not fit in memory.
+
+    Args:
+        folder: The policy's model folder.
+        method: What the stage trains with.
+        size: The size of the stage.
+        memory: What there is for it.
+
+    Raises:
+        UserError: Weights, gradients and optimizer state alone do not fit.
+    """
+    if memory.holds(size.total):
+        return
+    has = f"{memory.owner} has {memory.size / GB:.3g} GB"
+    model = f"{folder}: {method} of {in_words(size.parameters)}"
+    if not memory.holds(size.state):
+        raise UserError(
+            f"{model} needs {size.state / GB:.3g} GB of memory for weights, gradients and optimizer state alone, {has}"
+            f"; {mend(size, memory)}"
+        )
+    if os.environ.get("RANK", "0") == "0":
+        print(
+            f"{model} may need {size.total / GB:.3g} GB of memory, {size.activations / GB:.3g} GB of them for "
+            f"{size.forward.examples} examples of {size.forward.tokens} tokens in a forward pass, {has}; "
+            f"{mend(size, memory)}",
+            file=sys.stderr,
+        )
+
+
+def mend(size: StageSize, memory: Memory) -> str:
+    """What would fit: the first that does of smaller passes, recomputed activations and an adapter."""
+    one, again, lora = (
+        "`device_batch_size: 1`", "`gradient_checkpointing: true`", f"`lora: {{rank: {Lora().rank}}}`"
+    )  # fmt: skip
+    choices = (
+        (one, size.smaller(recompute=False, lora=False)),
+        (f"{one} with {again}", size.smaller(recompute=True, lora=False)),
+        (f"{lora} with {one}", size.smaller(recompute=False, lora=True)),
+        (f"{lora} with {one} and {again}", size.smaller(recompute=True, lora=True)),
+    )
+    for words, smaller in choices:
+        if smaller.total < size.total and memory.holds(smaller.total):
+            return f"{words} would fit, with {smaller.total / GB:.3g} GB"
+    words, least = choices[-1]
+    return f"not even {words} would fit, with {least.total / GB:.3g} GB: take a smaller model, or more memory"
+
+
+# --- Disk ---
+
+
+@dataclass(frozen=True)
+class DiskNeed:
+    """What a stage writes, in bytes."""
+
+    checkpoint: float
+    """One checkpoint."""
+    checkpoints: int
+    """Checkpoints that lie on the disk at once."""
+    model: float
+    """The trained model."""
+
+    @property
+    def total(self) -> float:
+        """All at once: checkpoints are removed when the model is written."""
+        return self.checkpoints * self.checkpoint + self.model
+
+
+def disk_need(size: StageSize, steps: int, settings: TrainSettings) -> DiskNeed:
+    """What a stage writes: two checkpoints at most, and none after the last step.
+
+    Args:
+        size: The size of the stage.
+        steps: Its optimizer steps; PPO's updates.
+        settings: Its settings.
+    """
+    adapter_alone = settings.lora is not None and isinstance(settings, SupervisedSettings)
+    weights = size.trained if adapter_alone else size.trunks * size.parameters
+    checkpoint = SINGLE * weights + MOMENT * size.moments * size.trained
+    count = min(2, (steps - 1) // settings.checkpoint_every)
+    return DiskNeed(checkpoint, count, float(SINGLE * size.parameters))
+
+
+def check_disk(folder: Path, need: DiskNeed) -> None:
+    """Raises UserError if what a stage writes does not fit beside what is on the disk.
+
+    Args:
+        folder: Where the stage keeps its checkpoints; what lies there will be replaced.
+        need: What it writes.
+    """
+    present = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    free = shutil.disk_usage(folder).free
+    missing = need.total - present - free
+    if missing > 0:
+        raise UserError(
+            f"{folder.parent.parent}: training writes {need.total / GB:.3g} GB ({need.checkpoints} checkpoints of "
+            f"{need.checkpoint / GB:.3g} GB and the model of {need.model / GB:.3g} GB), {free / GB:.3g} GB are free on "
+            f"its disk; free {missing / GB:.3g} GB more, or make checkpoints smaller (`lora`) or fewer "
+            "(`checkpoint_every`)"
+        )
