@@ -89,12 +89,12 @@ class Growing:
     """
 
     def __init__(self, shipped: Callable[[], Any], now: Callable[[], Any], version: Callable[[], object]) -> None:
-        self._shipped, self._now, self._version = shipped, now, version
+        self.shipped, self._now, self._version = shipped, now, version
         self._adapter: tuple[object, TypeAdapter[Any]] | None = None
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
-            self._validated, json_schema_input_schema=handler.generate_schema(self._shipped())
+            self._validated, json_schema_input_schema=handler.generate_schema(self.shipped())
         )
 
     def _validated(self, value: Any) -> Any:

@@ -14,10 +14,10 @@ from annotated_types import Ge, Gt, Le, Lt
 from trustdag import dag
 from trustdag.cli import main
 from trustdag.config import load
-from trustdag.config.study import RESERVED, Study
+from trustdag.config.study import Study, reserved
 from trustdag.errors import UserError
 from trustdag.resources import request
-from trustdag.settings import Section
+from trustdag.settings import Growing, Section
 
 ROOT = Path(__file__).parents[3]
 SMOKE = load.read(ROOT / "config" / "smoke.yaml")
@@ -35,7 +35,10 @@ def no_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def numbers(kind: Any, metadata: list[Any], seen: set[type]) -> Iterator[tuple[str, type, list[Any]]]:
     """The numbers in a type of a field, and in the sections below it: key, int or float, and what bounds it."""
-    if typing.get_origin(kind) is typing.Annotated:
+    growing = next((note for note in metadata if isinstance(note, Growing)), None)
+    if growing is not None:
+        yield from numbers(growing.shipped(), [], seen)
+    elif typing.get_origin(kind) is typing.Annotated:
         inner, *notes = typing.get_args(kind)
         bounds = [bound for note in notes for bound in getattr(note, "metadata", [note])]
         yield from numbers(inner, [*metadata, *bounds], seen)
@@ -103,7 +106,7 @@ def test_an_extreme_number_is_planned_or_refused_in_a_sentence(path: tuple[str, 
     for value in EXTREMES:
         try:
             study = load.validate(changed(path, value), "study.yaml")
-            request.check(study, RESERVED)
+            request.check(study, reserved())
             for model_id in dag.models_needed(study):
                 wildcards = {"model": model_id.model, "external": model_id.chain_name, "chain": model_id.chain_name}
                 rule = study.stages[model_id.chain[-1]].method if model_id.is_trained else "base"
@@ -170,7 +173,7 @@ def test_check_refuses_what_cannot_run(case: str) -> None:
         section = section.setdefault(parent, {})
     section[last] = value
     with pytest.raises(UserError, match=complaint):
-        request.check(load.validate(config, "study.yaml"), RESERVED)
+        request.check(load.validate(config, "study.yaml"), reserved())
 
 
 def test_a_chain_that_no_file_may_be_named_by_is_refused() -> None:
