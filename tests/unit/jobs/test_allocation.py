@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from trustdag.errors import UserError
+from trustdag.fingerprint import ROOT
 from trustdag.jobs import allocation
-from trustdag.jobs.allocation import NO_LIMIT, ROOT, Allocation, command_line, on_node
+from trustdag.jobs.allocation import NO_LIMIT, Allocation, command_line, on_node
 
 HELD = Path("held")
 
