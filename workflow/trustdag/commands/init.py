@@ -44,9 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
     answers = _answers(arguments)
     chosen = verticals() if answers["verticals"] == ["all"] else answers["verticals"]
     text = study_text(
-        Answers(
-            path, answers["model"][0], answers["preferences"][0], tuple(answers["methods"]), tuple(chosen)
-        )
+        Answers(path, answers["model"][0], answers["preferences"][0], tuple(answers["methods"]), tuple(chosen))
     )
     with atomic_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
