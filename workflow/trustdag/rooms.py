@@ -13,7 +13,7 @@ ORDER = (
     ("replies", ("generation",)),
     ("training", ("train", "rl", "align")),
     ("measuring", ("scorers", "verticals", "stats", "labels", "attribution", "report", "results")),
-    ("the study", ("plan", "config", "resources", "dag", "pending", "environments")),
+    ("the study", ("plan", "config", "resources", "dag", "pending", "environments", "starting")),
     ("doors", ("commands", "cli", "__main__")),
 )
 """What each group of rooms is for, and its rooms; within a group the order holds too."""

@@ -1,7 +1,6 @@
 """`trustdag evaluate`: existing models measured on every vertical, without a study of one's own."""
 
 import argparse
-import re
 from math import ceil
 from pathlib import Path
 from typing import Any, get_args
@@ -63,44 +62,23 @@ def run(arguments: argparse.Namespace) -> None:
 
 def study(arguments: argparse.Namespace) -> dict[str, Any]:
     """The study: each model as it is, on each vertical."""
+    from trustdag.starting import model_name, model_source
+
     names = arguments.verticals or sorted(verticals())
     for name in names:
         vertical(name)
     models: dict[str, Any] = {}
     for text in arguments.models:
-        name = _name(text)
+        name = model_name(text)
         if name in models:
             raise UserError(f"{text}: a second model called {name}; rename one of the folders")
-        models[name] = {"base": _source(text), "prompt_format": arguments.prompt_format}
+        models[name] = {"base": model_source(text), "prompt_format": arguments.prompt_format}
     return {
         "name": arguments.name,
         **({"plugins": [str(path.resolve()) for path in arguments.plugins]} if arguments.plugins else {}),
         "models": models,
         "verticals": {name: {"items": _items(name, arguments)} for name in names},
     }
-
-
-def _source(text: str) -> dict[str, Any]:
-    """Where a model that the command line names comes from."""
-    from trustdag.artifacts import model_folder, sha256_file
-
-    path = Path(text).expanduser()
-    repository, at, commit = text.partition("@")
-    if path.is_dir():
-        return {"source": "folder", "path": str(model_folder(path))}
-    if path.is_file() and path.suffix == ".gguf":
-        return {"source": "gguf", "path": str(path), "sha256": sha256_file(path)}
-    if at and "/" in repository:
-        return {"source": "hub", "name": repository, "revision": commit}
-    raise UserError(f"{text}: neither a model folder nor a GGUF file here, nor NAME@COMMIT on the hub; correct it")
-
-
-def _name(text: str) -> str:
-    """A model's name in the study: that of its folder, file or repository, as a target may be called."""
-    path = Path(text.partition("@")[0]).expanduser()
-    last = path.parent.name if path.name in ("model", "manifest.json", "digest.txt") else path.name
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", last.removesuffix(".gguf")).strip("-_.")
-    return f"{name}-model" if not name or name in verticals() else name
 
 
 def _items(name: str, arguments: argparse.Namespace) -> dict[str, Any]:

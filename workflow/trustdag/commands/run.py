@@ -48,9 +48,9 @@ def study_file(name: str) -> Path:
     shipped = {path.stem: path for path in sorted((ROOT / "config").glob("*.yaml"))}
     if name in shipped:
         return shipped[name]
-    raise UserError(
-        f"{name}: no such file, and no shipped study{did_you_mean(name, shipped)}; `trustdag init` writes one"
-    )
+    known = [*shipped, *(path.name for path in Path().iterdir() if path.suffix in SUFFIXES)]
+    near = did_you_mean(name, known) or "; `trustdag init` writes one"
+    raise UserError(f"{name}: no such file, and no shipped study{near}")
 
 
 def start(paths: Sequence[Path], options: Sequence[str]) -> int:

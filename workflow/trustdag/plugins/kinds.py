@@ -61,8 +61,8 @@ def part(kind: Kind, name: str) -> ModuleType:
     known = parts(kind)
     if name not in known:
         raise UserError(
-            f"{name}: no such {kind.name}; there are {', '.join(known)}{did_you_mean(name, known)}."
-            f" One of your own is named in the study's `plugins`; see {PAGE}"
+            f"{name}: no such {kind.name}; there are {', '.join(known)}, and those of plugins (see {PAGE})"
+            f"{did_you_mean(name, known)}"
         )
     return known[name]
 
