@@ -115,7 +115,7 @@ def test_a_node_joins_the_others_at_the_first_ones_address() -> None:
 
 def test_several_nodes_need_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    with pytest.raises(UserError, match=r"needs 2 nodes, but Slurm does not run it; start the study with `--profile slurm`"):
+    with pytest.raises(UserError, match=r"needs 2 nodes, but Slurm does not run it; start .* `--profile slurm`"):
         command_line(Allocation(16, 8, 1, 1, nodes=2, accelerate="fsdp"), [], HELD)
 
 
