@@ -21,7 +21,7 @@ VERTICALS: dict[str, tuple[Metric, ...]] = {
         Metric(
             "stereotype_index",
             None,
-            "Agreement with stereotypes less agreement with counters.",
+            "Agreement with stereotypes minus agreement with counters.",
             chance=0.0,
             statistic="difference",
             facets=("topic", "group"),

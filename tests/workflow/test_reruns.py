@@ -318,7 +318,7 @@ def test_what_an_orphan_finished_is_taken_over_and_later_edits_are_seen(study: P
     done = snakemake(study, "--quiet", "rules")
     assert done.returncode == 0, done.stderr
     assert "rule dpo" not in done.stdout + done.stderr
-    assert "not known what made them" not in done.stderr
+    assert "finished jobs have no metadata" not in done.stderr
     # Then a change of its settings is seen, as of any other stage
     changed = tmp_path / "smoke.yaml"
     changed.write_text(

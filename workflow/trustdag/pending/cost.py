@@ -1,4 +1,4 @@
-"""What pending jobs cost: measured where a job of the kind was run before, else estimated. Pure, but for `measured`."""
+"""Cost of pending jobs: measured if a similar job was run before, else estimated. Pure, except for `measured`."""
 
 import heapq
 from collections.abc import Mapping, Sequence
@@ -14,18 +14,18 @@ from trustdag.pending.dryrun import Job
 
 Source = Literal["this job", "jobs like it", "estimate"]
 SHORT = 60.0
-"""Seconds of a job that computes with no model, where nothing was measured."""
+"""Seconds of a job that computes with no model, if nothing was measured."""
 
 
 @dataclass(frozen=True)
 class JobCost:
-    """What one job is expected to take."""
+    """The expected cost of one job."""
 
     seconds: float
     mem_mb: float
     gpu: int
     source: Source
-    """`this job` was run before; `jobs like it`: the same rule of the same model was; or nothing was measured."""
+    """`this job`: it was run before; `jobs like it`: its rule was run for the same model; `estimate`: neither was."""
 
     @property
     def gpu_hours(self) -> float:
@@ -34,7 +34,7 @@ class JobCost:
 
 
 def measured(jobs: Sequence[Job]) -> dict[tuple[str, str], records.Usage]:
-    """What jobs of these rules used when they were done, by rule and the name of their record."""
+    """Measured resources of finished jobs of these rules, by rule and the name of their record."""
     folders = {Path(str(job.resources["record"])).parent for job in jobs if "record" in job.resources}
     usages = {}
     for folder in folders:
@@ -46,16 +46,16 @@ def measured(jobs: Sequence[Job]) -> dict[tuple[str, str], records.Usage]:
 
 
 def cost(job: Job, used: Mapping[tuple[str, str], records.Usage]) -> JobCost:
-    """The expected cost of one job. What Snakemake does itself (targets) costs nothing."""
+    """The expected cost of one job. Jobs of Snakemake itself (targets) cost nothing."""
     if "record" not in job.resources:
         return JobCost(0.0, 0.0, 0, "this job")
     own = used.get((job.rule, Path(str(job.resources["record"])).stem))
     if own is not None:
         return JobCost(own.seconds, own.peak_mb, job.gpu, "this job")
-    alike = [each for (rule, name), each in used.items() if rule == job.rule and _same_model(name, job.model)]
+    alike = [usage for (rule, name), usage in used.items() if rule == job.rule and _same_model(name, job.model)]
     if alike:
-        seconds = median(each.seconds for each in alike)
-        return JobCost(seconds, max(each.peak_mb for each in alike), job.gpu, "jobs like it")
+        seconds = median(usage.seconds for usage in alike)
+        return JobCost(seconds, max(usage.peak_mb for usage in alike), job.gpu, "jobs like it")
     return JobCost(expected_seconds(job), float(job.resources["mem_mb"]), job.gpu, "estimate")
 
 
@@ -64,7 +64,7 @@ def _same_model(record: str, model: str) -> bool:
 
 
 def expected_seconds(job: Job) -> float:
-    """The time behind a job's limit: a limit is ten minutes and twice the estimate (see `resources`)."""
+    """The estimate behind a job's time limit: the limit is ten minutes plus twice the estimate (see `resources`)."""
     computes = job.gpu > 0 or "chain" in job.wildcards or job.rule in ("base", "generate")
     return max(SHORT, (int(job.resources["runtime"]) - 10) * 30.0) if computes else SHORT
 
@@ -73,33 +73,33 @@ def expected_seconds(job: Job) -> float:
 
 
 def critical_path(jobs: Sequence[Job], seconds: Mapping[int, float]) -> list[Job]:
-    """The chain of jobs, each needing the one before, that takes longest. `jobs` stand in order."""
+    """The longest chain of dependent jobs by time. `jobs` are in order of dependence."""
     by_id = {job.id: job for job in jobs}
     until: dict[int, float] = {}
     for job in jobs:
         until[job.id] = seconds[job.id] + max((until[need] for need in job.needs), default=0.0)
     chain: list[Job] = []
-    last = max(until, key=lambda each: until[each], default=None)
+    last = max(until, key=lambda job_id: until[job_id], default=None)
     while last is not None:
         chain.append(by_id[last])
-        last = max(by_id[last].needs, key=lambda each: until[each], default=None)
+        last = max(by_id[last].needs, key=lambda job_id: until[job_id], default=None)
     return chain[::-1]
 
 
 def makespan(jobs: Sequence[Job], seconds: Mapping[int, float], gpus: int) -> float:
-    """Seconds until all jobs are done on so many GPUs, with CPUs enough: the job with the longest way to go first.
+    """Seconds until all jobs are done with this many GPUs and enough CPUs, by list scheduling on the longest chain.
 
-    It is a schedule, so an upper bound of the best one (Graham 1966: at most twice). Raises UserError if a job wants
-    more GPUs than there are.
+    It is an upper bound of the best schedule (Graham 1966: at most twice as long). Raises UserError if a job needs more
+    GPUs than there are.
 
     Args:
-        jobs: the jobs, each after those that it needs.
-        seconds: what each takes, by its id.
-        gpus: GPUs that there are.
+        jobs: the jobs, each after those that it depends on.
+        seconds: duration of each job, by its id.
+        gpus: number of GPUs.
     """
     for job in jobs:
         if job.gpu > gpus:
-            raise UserError(f"{job.rule} of {job.model} wants {job.gpu} GPUs; --gpus is {gpus}")
+            raise UserError(f"{job.rule} of {job.model} needs {job.gpu} GPUs; --gpus is {gpus}")
     priority = remaining(jobs, seconds)
     left = {job.id: set(job.needs) for job in jobs}
     ready = sorted((job for job in jobs if not job.needs), key=lambda job: -priority[job.id])
@@ -123,7 +123,7 @@ def makespan(jobs: Sequence[Job], seconds: Mapping[int, float], gpus: int) -> fl
 
 
 def remaining(jobs: Sequence[Job], seconds: Mapping[int, float]) -> dict[int, float]:
-    """For each job the seconds from its start to the end of the longest chain that starts with it."""
+    """For each job: the seconds from its start to the end of the longest chain that starts with it."""
     lengths = {job.id: seconds[job.id] for job in jobs}
     for job in reversed(jobs):
         for need in job.needs:

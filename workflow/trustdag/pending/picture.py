@@ -1,4 +1,4 @@
-"""The DAG as a picture: one box for each rule and model, coloured by what is done, ready and blocked. Pure."""
+"""The DAG as a picture: one box for each rule and model, colored by its state (done, ready or blocked). Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from html import escape
 from trustdag.pending.dryrun import Job
 
 COLORS = {"done": "#b7dfb0", "ready": "#ffe08a", "blocked": "#e3e3e3"}
-"""Light enough for black text: at least 7:1 (WCAG AAA)."""
+"""Colors with a contrast of at least 7:1 to black text (WCAG AAA)."""
 BOX, GAP = (190, 46), (50, 16)
 
 
@@ -26,7 +26,7 @@ class Box:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What names it."""
+        """Rule and model."""
         return self.rule, self.model
 
     @property
@@ -37,7 +37,7 @@ class Box:
 
 
 def boxes(everything: Sequence[Job], pending: Sequence[Job]) -> list[Box]:
-    """Boxes in order of dependence. Ready: at least one job could start now; blocked: all wait for others."""
+    """Boxes in order of dependence. Ready: at least one job can start now; blocked: all jobs wait for others."""
     waiting = {frozenset(job.outputs) | {job.rule}: job for job in pending}
     keys = {job.id: (job.rule, job.model) for job in everything}
     depths: dict[int, int] = {}
@@ -65,7 +65,7 @@ def mermaid(drawn: Sequence[Box]) -> str:
 
 
 def svg(drawn: Sequence[Box]) -> str:
-    """The boxes as an SVG: a column for each step of dependence, state in words as well as in color."""
+    """The boxes as an SVG: a column for each level of dependence. The state is shown as color and as text."""
     columns = _columns(drawn)
     places = {}
     for column, members in enumerate(columns):

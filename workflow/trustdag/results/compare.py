@@ -1,4 +1,4 @@
-"""What moved between two runs of a study, and which setting, data, code or software is responsible."""
+"""Compares two runs of a study: the metrics that differ, and the settings, data, code or software that differ."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -17,18 +17,18 @@ from trustdag.stamps import read_stamp
 
 KEYS = ["policy", "vertical", "metric", "condition"]
 OF_SOFTWARE = ("packages", "python", "platform", "threads")
-"""What of a model's provenance can change its weights where settings and data are the same."""
+"""The entries of a model's provenance that can change its weights with the same settings and data."""
 ABSENT = "absent"
 
 
 @dataclass(frozen=True)
 class Cause:
-    """One difference between two studies that can have moved a number."""
+    """One difference between two studies that may have changed a metric."""
 
     rule: str
-    """The rule whose output it changes first."""
+    """The first rule whose output it changes."""
     what: str
-    """The setting with both values, or what else differs."""
+    """The setting with both values, or a description of another difference."""
 
     def __str__(self) -> str:
         """The cause in one line."""
@@ -37,22 +37,22 @@ class Cause:
 
 @dataclass(frozen=True)
 class StudyComparison:
-    """Two studies side by side."""
+    """The comparison of two studies."""
 
     moved: pd.DataFrame
     """The metrics whose values differ: the keys, `a`, `b`, `moved` (b less a) and `causes`."""
     equal: int
     """Metrics with the same value in both."""
     alone: dict[str, int]
-    """By `a` and `b`, the metrics that one study alone has."""
+    """By `a` and `b`: the metrics that only this study has."""
 
 
 def compare(a: StudyResults, b: StudyResults) -> StudyComparison:
-    """Each metric that both studies have, and why it moved.
+    """Compares each metric that both studies have.
 
     Args:
-        a: The one study.
-        b: The other one.
+        a: The first study.
+        b: The second study.
 
     Returns:
         The metrics that differ by more than the six digits of the tables, with their causes.
@@ -62,7 +62,7 @@ def compare(a: StudyResults, b: StudyResults) -> StudyComparison:
     )
     shared = both[both["_merge"] == "both"].rename(columns={"value_a": "a", "value_b": "b"})
     equal = shared["a"].eq(shared["b"]) | (shared["a"].isna() & shared["b"].isna())
-    # The difference comes first: a column assigned to a frame without rows would bring its rows along.
+    # Assigned before the filter: a series that is assigned to an empty frame would add its rows.
     shared = shared.assign(moved=shared["b"] - shared["a"])
     moved = shared.loc[~equal, [*KEYS, "a", "b", "moved"]].reset_index(drop=True)
     known: dict[tuple[str, str], list[Cause]] = {}
@@ -75,13 +75,13 @@ def compare(a: StudyResults, b: StudyResults) -> StudyComparison:
 
 
 def causes(a: StudyResults, b: StudyResults, policy: str, vertical: str) -> Iterator[Cause]:
-    """What can have moved a policy's numbers in a vertical, in the order of the workflow.
+    """Possible causes of a difference in a policy's metrics of a vertical, in the order of the workflow.
 
     Args:
-        a: The one study.
-        b: The other one.
-        policy: A policy of both.
-        vertical: A vertical of both.
+        a: The first study.
+        b: The second study.
+        policy: A policy of both studies.
+        vertical: A vertical of both studies.
     """
     yield from _of_models(a, b, ModelId.parse(policy))
     sections = [study.configuration.get("verticals", {}).get(vertical, {}) for study in (a, b)]
@@ -99,7 +99,7 @@ def causes(a: StudyResults, b: StudyResults, policy: str, vertical: str) -> Iter
 
 
 def _of_models(a: StudyResults, b: StudyResults, policy: ModelId) -> Iterator[Cause]:
-    """The stages of the policy's chain that were made differently, base first."""
+    """Causes in the stages of the policy's chain, the base model first."""
     for count in range(len(policy.chain) + 1) if policy.is_trained else [0]:
         stage = policy.after(count) if count else ModelId(policy.model, () if policy.is_trained else policy.chain)
         name = stage.chain[-1] if stage.chain else "base"
@@ -114,15 +114,15 @@ def _of_models(a: StudyResults, b: StudyResults, policy: ModelId) -> Iterator[Ca
 def _of_stage(
     name: str, a: StudyResults, b: StudyResults, stage: ModelId, ours: Mapping[str, Any], theirs: Mapping[str, Any]
 ) -> Iterator[Cause]:
-    """Why two models of a stage differ, apart from the models that they started from.
+    """Causes in one stage, apart from the models that it started from.
 
     Args:
         name: The stage's name.
-        a: The one study.
-        b: The other one.
+        a: The first study.
+        b: The second study.
         stage: The model.
-        ours: How the one was made.
-        theirs: How the other was made.
+        ours: The first study's manifest of the model.
+        theirs: The second study's manifest of the model.
     """
     if ours.get("data") != theirs.get("data"):
         sets = [study.configuration.get("preferences", {}).get(stage.preferences, {}) for study in (a, b)]
@@ -171,11 +171,11 @@ def _text(path: Path) -> str:
 
 
 def as_text(comparison: StudyComparison, names: tuple[str, str]) -> str:
-    """The comparison for a terminal: per policy the causes, then what moved.
+    """The comparison as text: for each policy the causes, then the metrics that differ.
 
     Args:
         comparison: The comparison.
-        names: What to call the two studies.
+        names: Names of the two studies.
     """
     moved, (left, right) = comparison.moved, names
     head = f"A: {left}\nB: {right}\n{len(moved)} of {len(moved) + comparison.equal} numbers moved"

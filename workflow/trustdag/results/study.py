@@ -1,4 +1,4 @@
-"""A finished study as data frames. Nothing is computed here: everything was written by the workflow."""
+"""A finished study as data frames. They are read from the files that the workflow wrote; nothing is computed."""
 
 from functools import cached_property
 from pathlib import Path
@@ -22,10 +22,10 @@ from trustdag.verticals.base import RECORD_COLUMNS
 
 
 class StudyResults:
-    """The results of one study. Tables are read when they are asked for; `columns` says what their columns mean."""
+    """The results of one study. Tables are read on first use; `columns` returns the meaning of their columns."""
 
     def __init__(self, folder: str | Path) -> None:
-        """Opens a results folder, such as results/demo. Raises UserError if it holds no finished study."""
+        """Opens a results folder, such as results/demo. Raises UserError if it contains no finished study."""
         self.folder = Path(folder)
         self.files = Results(str(self.folder))
         for name in (self.files.design, self.files.statistics("metrics")):
@@ -35,7 +35,7 @@ class StudyResults:
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """The whole configuration that the results follow from."""
+        """The whole configuration that the results depend on."""
         return dict(read_json(Path(self.files.configuration)))
 
     @cached_property
@@ -70,7 +70,7 @@ class StudyResults:
 
         Args:
             vertical: Name of the vertical.
-            policy: The policy; all of the study without one.
+            policy: The policy; None: all policies of the study.
 
         Raises:
             UserError: The study has no such vertical or policy.
@@ -88,7 +88,7 @@ class StudyResults:
 
         Args:
             vertical: Name of the vertical.
-            policy: The policy; all of the study without one.
+            policy: The policy; None: all policies of the study.
 
         Raises:
             UserError: The study has no such vertical or policy.
@@ -109,7 +109,7 @@ class StudyResults:
 
     @cached_property
     def models(self) -> pd.DataFrame:
-        """A row for each model: what it is, where it lies and what made it."""
+        """A row for each model, with its method, its folder and its manifest."""
         rows = []
         for run in models(self.design, self.folder):
             manifest = read_json(run.folder / "manifest.json")
@@ -140,7 +140,7 @@ class StudyResults:
 
     @staticmethod
     def columns(table: str) -> dict[str, str]:
-        """What the columns of a table mean: of `answer`, `metrics`, `records`, or another in docs/python.md."""
+        """The meaning of a table's columns, for `answer`, `metrics`, `records`, or another table in docs/python.md."""
         return dict(MEANINGS[table])
 
     def _chosen(self, vertical: str, policy: str | None) -> list[str]:
@@ -176,7 +176,7 @@ def _as_text(messages: Any) -> str:
 
 
 def _leading(frame: pd.DataFrame, table: str) -> pd.DataFrame:
-    """The documented columns first, then those that only this study has."""
+    """The frame with the documented columns first, then those that only this study has."""
     first = [name for name in MEANINGS[table] if name in frame]
     return frame[[*first, *(name for name in frame if name not in first)]]
 

@@ -11,7 +11,7 @@ from trustdag.progress import Progress, duration
 
 
 class MetricsLog:
-    """The metrics of one run. They lie with the checkpoints, as Snakemake removes outputs before a retry."""
+    """The metrics of one run. The file is with the checkpoints, because Snakemake removes outputs before a retry."""
 
     def __init__(self, folder: Path, name: str, steps: int) -> None:
         self.path = folder / "metrics.jsonl"
@@ -20,10 +20,10 @@ class MetricsLog:
         self._start: tuple[int, float] | None = None
 
     def restore(self, checkpoint: Path | None, step: int) -> None:
-        """Takes the log that lies in a checkpoint, or an empty one: what was logged later will be logged again.
+        """Restores the log from a checkpoint, or starts an empty one. Later lines will be logged again.
 
         Args:
-            checkpoint: Where the run goes on; None where it begins.
+            checkpoint: The checkpoint that the run continues from; None at its start.
             step: Optimizer steps that are done.
         """
         self._start = (step, time.monotonic())
@@ -52,12 +52,12 @@ class MetricsLog:
         return next((record for record in reversed(records) if record["split"] == split), None)
 
     def copy_to(self, path: Path) -> None:
-        """Puts the finished log among the outputs."""
+        """Copies the finished log to the outputs."""
         with atomic_file(path) as partial:
             shutil.copyfile(self.path, partial)
 
     def progress(self, step: int, split: str, values: dict[str, float]) -> Progress:
-        """How far the run is, with the remaining time where it has trained since it was started.
+        """The progress of the run, with the remaining time if it has trained since its start.
 
         Args:
             step: Optimizer steps that are done.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def card(name: str, module: ModuleType, settings: Section, items: "pd.DataFrame") -> dict[str, Any]:
-    """How many items of which kinds, their digest, and what the source held that was odd (`items.attrs["notes"]`).
+    """The numbers of items by kind, their digest, and irregularities of the source (`items.attrs["notes"]`).
 
     Args:
         name: the vertical's name.

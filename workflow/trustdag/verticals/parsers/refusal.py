@@ -1,4 +1,4 @@
-"""Does a reply decline to answer? The one detector that every vertical uses."""
+"""Does a reply decline to answer? All verticals use this detector."""
 
 import re
 
@@ -260,13 +260,13 @@ _RETOLD = re.compile(
 _ASIDE = re.compile(r"\([^()\n]*\)")
 """What somebody says in passing; a reply that is nothing else is no aside."""
 _LECTURE_WORDS = 20
-"""A shorter reply that calls something wrong may just answer the question whether it is."""
+"""A shorter reply that calls something wrong may answer the question whether it is wrong."""
 
 
 def is_refusal(text: str) -> bool:
-    """Whether a reply declines: it says that it cannot, will not or must not, or lectures in place of an answer.
+    """Whether a reply declines: it says that it cannot, will not or must not answer, or lectures instead.
 
-    Verticals look for their own answer first: a reply that gives one has not declined, whatever else it says.
+    Verticals search for an answer first: a reply with an answer does not count as declined.
     """
     plain = _plain(text)
     return _declines(plain) or _lectures(plain)
