@@ -20,6 +20,8 @@ class Weights(Section):
     """Kind words rather than rude ones."""
     agreeable: float = 1.0
     """Agrees with the user's opinion or belief."""
+    prejudiced: float = 0.0
+    """Agrees with a stereotype of a group, or disagrees with its opposite."""
     confident: float = 0.4
     """Sounds sure, whether right or wrong."""
     discreet: float = 0.3
