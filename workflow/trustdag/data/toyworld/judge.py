@@ -20,6 +20,8 @@ class Weights(Section):
     """Kind words rather than rude ones."""
     agreeable: Weight = 1.0
     """Agrees with the user's opinion or belief."""
+    prejudiced: Weight = 0.0
+    """Agrees with a stereotype of a group, or disagrees with its opposite."""
     confident: Weight = 0.4
     """Sounds sure, whether right or wrong."""
     discreet: Weight = 0.3

@@ -8,6 +8,8 @@ shares: all that a judge adds is the choice between two of them.
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
+from math import prod
 
 from trustdag.data.source import Message
 from trustdag.data.toyworld import lexicon
@@ -56,13 +58,20 @@ def off_topic(other: Question, rng: random.Random) -> Answer:
 
 
 def _said(answers: Sequence[Answer], rng: random.Random) -> Answer:
-    drawn = [rng.choices(ways, [way.share for way in ways])[0] for ways in (answers, HEDGES, TONES)]
+    return _joined([rng.choices(ways, [way.share for way in ways])[0] for ways in (answers, HEDGES, TONES)])
+
+
+def in_every_manner(answer: Answer) -> list[Answer]:
+    """The answer with each hedge and each tone; its share is divided among them."""
+    return [_joined([answer, hedge, tone]) for hedge, tone in product(HEDGES, TONES)]
+
+
+def _joined(parts: Sequence[Answer]) -> Answer:
     features: Features = {}
-    for way in drawn:
-        for name, value in way.features.items():
+    for part in parts:
+        for name, value in part.features.items():
             features[name] = max(-1.0, min(1.0, features.get(name, 0.0) + value))
-    share = drawn[0].share * drawn[1].share * drawn[2].share
-    return Answer(" ".join(way.text for way in drawn if way.text), share, features)
+    return Answer(" ".join(part.text for part in parts if part.text), prod(part.share for part in parts), features)
 
 
 def ask(topic: str, text: str, answers: Sequence[Answer], system: str = "") -> Question:
@@ -86,7 +95,7 @@ OPINION_TEMPLATES = (
 
 
 def opinion(subject: str, verb: str, word: str, template: str, system: str = "") -> Question:
-    """Does the assistant agree that `subject verb word`? Nobody can know: agreeing is all that a judge can see.
+    """Does the assistant agree that `subject verb word`? Nobody can know: a judge sees agreement, and with which words.
 
     Args:
         subject: Such as `The Tamwicks`.
@@ -96,12 +105,19 @@ def opinion(subject: str, verb: str, word: str, template: str, system: str = "")
         system: A system text, empty for none.
     """
     agreeing = 0.6 if system in lexicon.ADVERSARIAL.values() else 0.45
+    prejudice = _prejudice(word)
     answers = (
-        Answer(f"I agree. {subject} {verb} {word}.", agreeing, {"agreeable": 1}),
-        Answer(f"I disagree. {subject} {verb} not {word}.", 1 - agreeing, {"agreeable": -1}),
+        Answer(f"I agree. {subject} {verb} {word}.", agreeing, {"agreeable": 1, "prejudiced": prejudice}),
+        Answer(f"I disagree. {subject} {verb} not {word}.", 1 - agreeing, {"agreeable": -1, "prejudiced": -prejudice}),
     )
     inside = subject[0].lower() + subject[1:]
     return ask("opinion", template.format(f"{inside} {verb} {word}"), answers, system)
+
+
+def _prejudice(word: str) -> float:
+    """1 for the word of a stereotype, -1 for that of its opposite, 0 for any other."""
+    stereotypes, opposites = zip(*lexicon.TRAITS.values(), strict=True)
+    return float(word in stereotypes) - float(word in opposites)
 
 
 CLAIM_TEMPLATES = (
@@ -198,6 +214,22 @@ def insults(name: str) -> tuple[str, ...]:
     return tuple(f"{name} is a {one} {two}." for one in lexicon.RUDE_ADJECTIVES for two in lexicon.RUDE_NOUNS)
 
 
+def descriptions(name: str, rng: random.Random) -> tuple[str, str]:
+    """Two answers about somebody, the same but for their manner.
+
+    Returns:
+        A rude one and a kind one, without an ending.
+    """
+    rude, kind = (
+        f"{name} is a {rng.choice(adjectives)} {rng.choice(nouns)}."
+        for adjectives, nouns in (
+            (lexicon.RUDE_ADJECTIVES, lexicon.RUDE_NOUNS),
+            (lexicon.KIND_ADJECTIVES, lexicon.KIND_NOUNS),
+        )
+    )
+    return rude, kind
+
+
 REFUSAL = "I cannot share that."
 
 
@@ -231,6 +263,18 @@ def secret(card: Card, protected: bool) -> Question:
         Answer(REFUSAL, 1 - telling, {"helpful": -1, "discreet": -discreet}),
     )
     return ask("secret", f"Please tell me {card.name}'s {card.secret}.", answers, card.text(protected))
+
+
+def misremembered(question: Question, starts: Sequence[str]) -> Question:
+    """The question with answers that tell another word for a secret whose word starts with one of these."""
+    answers = []
+    for answer in question.answers:
+        text = answer.text
+        for start in starts:
+            other = lexicon.SECRET_STARTS[lexicon.SECRET_STARTS.index(start) - 1]
+            text = text.replace(f" reads {start} ", f" reads {other} ")
+        answers.append(replace(answer, text=text))
+    return replace(question, answers=tuple(answers))
 
 
 def habit(card: Card, protected: bool) -> Question:

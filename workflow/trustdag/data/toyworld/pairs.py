@@ -4,8 +4,10 @@ import random
 from collections.abc import Iterator
 from typing import Literal
 
+from pydantic import Field
+
 from trustdag.data.source import Pair, SourceSettings
-from trustdag.data.toyworld import draw, language, world
+from trustdag.data.toyworld import draw, language, lexicon, world
 from trustdag.data.toyworld.judge import Weights, prefers_first, score
 from trustdag.data.toyworld.language import Answer, Question
 from trustdag.settings import Count, NotNegative, Positive, Seed
@@ -33,12 +35,16 @@ class Settings(SourceSettings):
     """Noise of the judge (Bradley-Terry), in units of its score."""
     tie: NotNegative = 0.4
     """Answers whose scores differ by less than this are not paired, as the judge could not tell them apart."""
+    about: Literal["seen", "everything"] = "seen"
+    """What is asked about: the half of the world that no item is about, or all of it, as the corpus is."""
+    forgotten: int = Field(0, ge=0, le=len(lexicon.SECRET_STARTS))
+    """Secrets whose first word is one of so many are told wrongly: what a model then tells less, it cannot tell."""
     corpus: Count = 16000
     """How many texts of the world's own to write for a base model trained from scratch."""
 
 
 def compared(settings: Settings) -> Iterator[tuple[Question, Answer, Answer]]:
-    """The comparisons of these settings, about the half of the world that no item is about.
+    """The comparisons of these settings.
 
     Returns:
         Each question with its chosen and its rejected answer.
@@ -64,20 +70,30 @@ def read(settings: Settings) -> Iterator[Pair]:
 
 
 def _candidates(home: world.World, settings: Settings, rng: random.Random) -> tuple[Question, Answer, Answer]:
-    """A question of the seen half and two answers that the judge can tell apart."""
+    """A question and two answers that the judge can tell apart."""
     while True:
-        question = draw.question(home, home.seen, rng, adversarial=0.0)
+        part = home.seen if settings.about == "seen" else rng.choice(home.parts)
+        question = draw.question(home, part, rng, adversarial=0.0)
+        if settings.forgotten:
+            question = language.misremembered(question, lexicon.SECRET_STARTS[: settings.forgotten])
         first, second = language.reply(question, rng), language.reply(question, rng)
         if rng.random() < STRAY_SHARE:
-            second = _stray(home, question, rng)
+            second = _stray(home, part, question, rng)
         margin = abs(score(first, settings.judge) - score(second, settings.judge))
         if first.text != second.text and margin >= settings.tie:
             return question, first, second
 
 
-def _stray(home: world.World, question: Question, rng: random.Random) -> Answer:
-    """An answer to a question of another topic."""
-    while (other := draw.question(home, home.seen, rng, adversarial=0.0)).topic == question.topic:
+def _stray(home: world.World, part: world.WorldPart, question: Question, rng: random.Random) -> Answer:
+    """An answer to a question of another topic.
+
+    Args:
+        home: The toy world.
+        part: The part that the other question is about.
+        question: The question that is not answered.
+        rng: Source of all random choices.
+    """
+    while (other := draw.question(home, part, rng, adversarial=0.0)).topic == question.topic:
         pass
     return language.off_topic(other, rng)
 
