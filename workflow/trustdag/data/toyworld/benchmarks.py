@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from itertools import chain, islice, product
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
 from trustdag.data.toyworld import draw, language, lexicon, world
 from trustdag.data.toyworld.language import Card, Question
 from trustdag.data.toyworld.world import World
