@@ -1,12 +1,14 @@
 """A headless Chromium for the tests of the page, over its debugging pipe: no package is needed for it."""
 
 import base64
+import fcntl
 import json
 import os
 import select
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +21,13 @@ OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm
            "--no-first-run", "--disable-extensions", "--disable-background-networking",
            "--remote-debugging-pipe")  # fmt: skip
 SECONDS = 60
+LEAST_PASSED = 10
+"""The pipes' ends are passed under numbers from here on, so that making them 3 and 4 overwrites neither."""
+AS_FILES_3_AND_4 = """import os, sys
+for number, end in ((3, sys.argv[1]), (4, sys.argv[2])):
+    os.dup2(int(end), number)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def installed() -> str | None:
@@ -33,13 +42,14 @@ class Browser:
         """Starts the program. It reads commands from its file 3 and writes answers to its file 4."""
         commands, self.commands = os.pipe()
         self.answers, answers = os.pipe()
+        passed = [fcntl.fcntl(end, fcntl.F_DUPFD, LEAST_PASSED) for end in (commands, answers)]
         self.process = subprocess.Popen(
-            ["/bin/sh", "-c", f'exec "$@" 3<&{commands} 4>&{answers}', "sh", program, *OPTIONS,
+            [sys.executable, "-c", AS_FILES_3_AND_4, *map(str, passed), program, *OPTIONS,
              f"--user-data-dir={profile}", "about:blank"],
-            pass_fds=(commands, answers), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True,
+            pass_fds=passed, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
-        os.close(commands)
-        os.close(answers)
+        for end in (commands, answers, *passed):
+            os.close(end)
         self.buffer, self.number = b"", 0
         self.events: list[dict[str, Any]] = []
         self.session: str | None = None

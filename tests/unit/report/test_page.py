@@ -5,7 +5,6 @@ import hashlib
 import json
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +14,7 @@ import pandas as pd
 import pytest
 
 from tests.support import invented_study
+from tests.support.invented_pages import invented_verticals, make, write_page
 from trustdag import fingerprint
 from trustdag.artifacts import read_json, write_json
 from trustdag.cli import main
@@ -26,7 +26,6 @@ from trustdag.report.examples import examples
 from trustdag.report.numbers import interval, number, signed
 from trustdag.report.settings import PageSettings
 from trustdag.report.summary import failures
-from trustdag.stats.design import StudyDesign
 
 NOTICE = "The world of this study is invented."
 LOADS = ("src", "href", "srcset", "data", "poster", "action", "formaction", "background", "xlink:href")
@@ -34,28 +33,8 @@ LOADS = ("src", "href", "srcset", "data", "poster", "action", "formaction", "bac
 
 @pytest.fixture(scope="module", autouse=True)
 def invented() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, module in invented_study.modules().items():
-            patch.setitem(sys.modules, name, module)
+    with invented_verticals():
         yield
-
-
-def make(results: Path, study: StudyDesign) -> Path:
-    """Everything of a study up to its page; its plots are stand-ins, as test_report_plots.py draws them."""
-    invented_study.write_study(study, results, items=40)
-    where = ["--design", f"{results}/design.json", "--records-root", f"{results}/records"]
-    assert main(["statistics", *where, "--out", f"{results}/statistics", "--settings", '{"resamples": 2000}']) == 0
-    (results / "plots").mkdir()
-    for name in plots.of_study(study):
-        (results / "plots" / f"{name}.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
-    assert write_page(results) == 0
-    return results
-
-
-def write_page(results: Path, *more: str) -> int:
-    files = ["--configuration", f"{results}/configuration.json", "--benchmarks", f"{results}/benchmarks"]
-    out = ["--out", f"{results}/report.html", "--tables", f"{results}/tables"]
-    return main(["report", "--design", f"{results}/design.json", "--results", str(results), *files, *out, *more])
 
 
 @pytest.fixture(scope="module")

@@ -10,24 +10,8 @@ from trustdag.errors import UserError
 
 ESCAPES = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 """Characters that could end a script element or a line of it; inside a JSON text an escape means the same."""
-SHAPES = frozenset(
-    [
-        "svg",
-        "g",
-        "path",
-        "use",
-        "defs",
-        "clipPath",
-        "rect",
-        "circle",
-        "polygon",
-        "line",
-        "text",
-        "tspan",
-        "title",
-        "image",
-    ]
-)
+SHAPES = frozenset(("svg", "g", "path", "use", "defs", "clipPath", "rect", "circle", "polygon", "line", "text", "tspan",
+                    "title", "image"))  # fmt: skip
 """Elements of a plot that the page takes over."""
 DROPPED = frozenset(("width", "height", "version"))
 """Attributes of the outer element that would stop a plot from scaling."""

@@ -176,21 +176,21 @@
     return loaded[vertical];
   }
 
-  // To each item: its place, the text that is searched, how far policies' headline values lie apart, its readings.
+  // To each item: its place, the text that is searched, how far policies' headline values lie apart, and its headline
+  // readings; text and readings of each policy by themselves, as a reader may leave policies out.
   function prepared(vertical, data) {
     data.items.forEach((item, place) => {
-      const parts = [item.id, ...item.messages.map(([, text]) => text), ...item.options], values = [];
-      item.readings = new Set();
-      for (const policy of data.policies) {
-        for (const reply of policy.replies[place]) parts.push(data.texts[Array.isArray(reply) ? reply[0] : reply]);
-        const scores = policy.scores[place];
-        for (let at = 0; at < scores.length; at += 2) {
-          if (scores[at] !== data.headline) continue;
-          if (typeof scores[at + 1] === "number") values.push(scores[at + 1]);
-          item.readings.add(typeof scores[at + 1] === "number" ? "parsed" : scores[at + 1]);
-        }
-      }
-      Object.assign(item, {place, data, vertical, haystack: parts.join("\n").toLowerCase()});
+      const values = [];
+      item.texts = data.policies.map((policy) => policy.replies[place]
+        .map((reply) => data.texts[Array.isArray(reply) ? reply[0] : reply]).join("\n").toLowerCase());
+      item.readings = data.policies.map((policy) => {
+        const scores = policy.scores[place], found = [];
+        for (let at = 0; at < scores.length; at += 2) if (scores[at] === data.headline) found.push(scores[at + 1]);
+        values.push(...found.filter((value) => typeof value === "number"));
+        return found.map((value) => typeof value === "number" ? "parsed" : value);
+      });
+      const question = [item.id, ...item.messages.map(([, text]) => text), ...item.options].join("\n").toLowerCase();
+      Object.assign(item, {place, data, vertical, question});
       item.spread = values.length > 1 ? Math.max(...values) - Math.min(...values) : 0;
     });
     return data.items;
@@ -250,10 +250,11 @@
       control.more.hidden = shown >= matches.length;
     }
     function search() {
-      const start = performance.now(), wanted = words();
+      const start = performance.now(), wanted = words(), policies = chosen();
       const condition = control.condition.value, reading = control.reading.value;
       matches = items.filter((item) => (!condition || item.condition === condition) &&
-        (!reading || item.readings.has(reading)) && wanted.every((word) => item.haystack.includes(word)));
+        (!reading || policies.some((place) => item.readings[place].includes(reading))) && wanted.every((word) =>
+        item.question.includes(word) || policies.some((place) => item.texts[place].includes(word))));
       if (control.order.value === ORDERS[0]) matches.sort((a, b) => b.spread - a.spread);
       const taken = performance.now() - start;
       shown = REPLY_ITEMS;
@@ -273,14 +274,14 @@
         return;
       }
       fill(control.condition, distinct(items.map((item) => item.condition)), "all");
-      fill(control.reading, distinct(items.flatMap((item) => [...item.readings])), "all");
+      fill(control.reading, distinct(items.flatMap((item) => item.readings.flat())), "all");
       search();
     }
     let pause = 0;
     control.search.addEventListener("input", () => { clearTimeout(pause); pause = setTimeout(search, 120); });
     control.vertical.addEventListener("change", choose);
     for (const name of ["condition", "reading", "order"]) control[name].addEventListener("change", search);
-    control.policies.addEventListener("change", draw);
+    control.policies.addEventListener("change", search);
     control.more.addEventListener("click", () => { shown += REPLY_ITEMS; draw(); });
     // The replies are read when they come into view: a page of thousands opens at once.
     const seen = new IntersectionObserver((entries) => {
