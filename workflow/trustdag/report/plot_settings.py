@@ -7,11 +7,10 @@ from pydantic import Field, field_validator
 
 from trustdag.settings import Section
 
-OKABE_ITO = ("#5a5a5a", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's palette for color-blind readers, grey first (for the base model), pale yellow left out."""
 HEXADECIMAL = re.compile("#[0-9a-fA-F]{6}")
-RUNS = OKABE_ITO[1:]
-"""The same without grey, for training runs."""
+RECIPES = ("#767676", "#0072b2", "#e69f00", "#cc79a7", "#56b4e9", "#999933", "#aa4499")
+"""Colors of the recipes, on every plot, for color-blind readers: grey first, for the base model. Most are Okabe and
+Ito's; orange and green are left out, because the page keeps them for `worse` and `better`."""
 
 
 class PlotSettings(Section):
@@ -23,8 +22,8 @@ class PlotSettings(Section):
     """Width, in inches; the page scales it to the reader's screen."""
     font_size: float = Field(10, gt=3, le=40)
     """Size of the text, in points."""
-    colors: tuple[str, ...] = Field(OKABE_ITO, min_length=1)
-    """Colors of the recipes or curves, in the order of the study; used again from the start where there are more."""
+    colors: tuple[str, ...] = Field(RECIPES, min_length=1)
+    """Colors of the recipes, in the order of the study; used again from the start where there are more."""
 
     @field_validator("colors")
     @classmethod

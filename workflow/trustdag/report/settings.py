@@ -19,7 +19,9 @@ class PageSettings(Section):
     attributed_pairs: int = Field(3, ge=1, le=50)
     """Training pairs that are shown from either end of an attribution's ranking."""
     reply_characters: int = Field(600, ge=20, le=MOST)
-    """Longest reply shown; longer ones are cut, with a mark."""
+    """Longest reply shown as an example; longer ones are cut, with a mark."""
+    replies_inside: float = Field(2, ge=0, le=1000)
+    """Megabytes of replies that the page itself may hold for its search; more lie in files beside its tables."""
 
 
 def _entry(plot: ModuleType) -> Any:

@@ -71,7 +71,8 @@ def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
 
 
 def _panel(axes: "Axes", rows: "pd.DataFrame", recipes: list[str], palette: dict[str, str], settings: Settings) -> None:
-    from trustdag.report.draw import QUIET, rows_of
+    from trustdag.report.draw import QUIET, hover, rows_of
+    from trustdag.report.numbers import interval, number
 
     chance = rows["chance"].dropna()
     if rows["value"].isna().all():
@@ -82,7 +83,11 @@ def _panel(axes: "Axes", rows: "pd.DataFrame", recipes: list[str], palette: dict
     for level in rows_of(rows):
         place, color = recipes.index(level["recipe"]), palette[level["recipe"]]
         axes.plot([place, place], [level["low"], level["high"]], color=color, linewidth=2)
-        axes.plot(place, level["value"], "o", color=color, markersize=settings.marker)
+        (dot,) = axes.plot(place, level["value"], "o", color=color, markersize=settings.marker)
+        hover(
+            dot,
+            f"{level['recipe']}, {level['vertical']}: {number(level['value'])} {interval(level['low'], level['high'])}",
+        )
     axes.set_xticks(range(len(recipes)), recipes, rotation=45 if len(recipes) > 3 else 0)
     axes.set_xlim(-0.6, len(recipes) - 0.4)
     axes.margins(y=0.15)

@@ -128,6 +128,8 @@ def _panel(axes: "Axes", rows: "pd.DataFrame", recipes: list[str], scale: "Scala
         across, down = recipes.index(cell["recipe"]), list(table.index).index(cell["of"])
         dark = sum(scale.to_rgba(cell["value"])[:3]) < 1.5
         text = number(cell["value"], 2) + MARKS.get(cell["verdict"], "")
-        axes.text(across, down, text, ha="center", va="center", color="white" if dark else "black", fontsize="x-small")
+        axes.text(
+            across, down, text, ha="center", va="center", color="#fefefe" if dark else "#010101", fontsize="x-small"
+        )
     axes.set_xticks(range(len(recipes)), recipes)
     axes.set_yticks(range(len(table)), table.index)
