@@ -17,11 +17,8 @@ SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><text style="fi
 @contextmanager
 def invented_verticals() -> Iterator[None]:
     """The invented verticals instead of the real ones."""
-    import sys
-
     with pytest.MonkeyPatch.context() as patch:
-        for name, module in invented_study.modules().items():
-            patch.setitem(sys.modules, name, module)
+        invented_study.install(patch)
         yield
 
 

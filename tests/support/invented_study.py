@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from trustdag.artifacts import append_jsonl, write_json
 from trustdag.stats.design import Policy, StudyDesign
@@ -38,21 +38,18 @@ VERTICALS: dict[str, tuple[Metric, ...]] = {
     ),
     "privacy": (Metric("leakage", "lower", "The secret is in the reply.", headline=True),),
 }
-GOLD = {"ethics": ("wrong",), "truthfulness": ("correct", "best")}
+GOLD = {"bias": ("topic", "group"), "ethics": ("wrong",), "truthfulness": ("correct", "best")}
 EFFECT = {"toxicity": -0.01, "bias": 0.25, "ethics": -0.2, "truthfulness": -0.12, "privacy": 0.15}
 STRENGTH = {"base": 0.0, "sft": 0.4, "dpo": 1.0, "ppo": 0.8}
 CHAINS = {"base": (), "sft": ("sft",), "dpo": ("sft", "dpo"), "ppo": ("sft", "reward", "ppo")}
 
 
-def modules() -> dict[str, ModuleType]:
-    """Modules with those verticals' metrics, to stand for the real ones: `monkeypatch.setitem(sys.modules, ...)`."""
-    found = {}
+def install(patch: pytest.MonkeyPatch) -> None:
+    """Gives the real verticals those metrics, while the patch lasts."""
     for name, metrics in VERTICALS.items():
-        module = ModuleType(f"trustdag.verticals.{name}", f"Invented {name}.")
-        module.METRICS = metrics  # type: ignore[attr-defined]
-        module.GOLD = GOLD.get(name, ())  # type: ignore[attr-defined]
-        found[module.__name__] = module
-    return found
+        patch.setattr(f"trustdag.verticals.{name}.METRICS", metrics)
+        patch.setattr(f"trustdag.verticals.{name}.GOLD", GOLD.get(name, ()))
+        patch.setattr(f"trustdag.verticals.{name}.COMPANIONS", (), raising=False)
 
 
 def policy(recipe: str, seed: int, model: str = "toy") -> Policy:

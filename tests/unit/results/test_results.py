@@ -1,7 +1,6 @@
 """A finished study as data frames, and beside another one. The study is invented: no model runs."""
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import copytree
@@ -30,8 +29,7 @@ DPO = "toy/judge/sft-dpo/seed0"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The results folder of a finished study of four policies and five verticals."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, module in invented_study.modules().items():
-            patch.setitem(sys.modules, name, module)
+        invented_study.install(patch)
         results = tmp_path_factory.mktemp("study") / "invented"
         design = invented_study.cells(notice="All <invented>.")
         invented_study.write_study(design, results, items=20)
