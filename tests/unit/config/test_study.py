@@ -49,7 +49,7 @@ def test_every_shipped_study_is_valid(study: Path) -> None:
         ("name", ..., "name: Field required"),
         ("name", "a/b", "name: String should match"),
         ("seeds", [], "seeds: List should have at least 1"),
-        ("seeds", [0, 0], "every seed may stand once"),
+        ("seeds", [0, 0], "a seed is listed twice"),
         ("seeds", ["zero"], "seeds.0: Input should be a valid integer"),
         ("models", {}, "models: Dictionary should have at least 1"),
         ("models.tiny.base.source", "hup", "hup"),

@@ -1,4 +1,4 @@
-"""`trustdag check`: validate a study and say what it holds."""
+"""`trustdag check`: validates a study and lists its models."""
 
 import argparse
 from pathlib import Path
@@ -6,12 +6,12 @@ from typing import Any
 
 from trustdag.errors import UserError
 
-HELP = "Validate a study's configuration and the files that it names, and say which models it trains and evaluates."
+HELP = "Validate a study's configuration and the files that it names, and list the models that it trains and evaluates."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("study", type=Path, nargs="+", help="the study's YAML file; later ones change earlier ones")
+    parser.add_argument("study", type=Path, nargs="+", help="the study's YAML files; later ones override earlier ones")
     parser.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="keys that differ from the file")
     parser.add_argument(
         "--no-plugins", action="store_true", help="run no Python file that the study names: list them and go no further"
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prints the study's models, one a line, or raises UserError for all that a dry run would refuse."""
+    """Prints the study's models, one per line. Raises UserError for everything that a dry run would refuse."""
     from trustdag import dag
     from trustdag.config import load
     from trustdag.config.study import reserved
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    """A key and its value, as `snakemake --config` reads them."""
+    """A key and its value, parsed as by `snakemake --config`."""
     import yaml
 
     key, equals, value = text.partition("=")

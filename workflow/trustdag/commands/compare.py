@@ -1,4 +1,4 @@
-"""`trustdag compare A B`: which numbers moved between two studies, and why."""
+"""`trustdag compare A B`: the metrics that differ between two studies, and why."""
 
 import argparse
 from pathlib import Path

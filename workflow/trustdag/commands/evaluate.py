@@ -1,4 +1,4 @@
-"""`trustdag evaluate`: existing models measured on every vertical, without a study of one's own."""
+"""`trustdag evaluate`: measures existing models on every vertical, without a study file."""
 
 import argparse
 from math import ceil
@@ -10,27 +10,27 @@ from trustdag.layout import Results
 from trustdag.models.dialogue import PromptFormat
 from trustdag.verticals import shipped_verticals, vertical, verticals
 
-HELP = "Measure existing models on all verticals, or on some, and write the report: no preference data, no training."
+HELP = "Measure existing models on all or some verticals and write the report, without preference data or training."
 FILES = {
     "toxicity": ("toxicity/toxic.jsonl.gz", "toxicity/nontoxic.jsonl.gz"),
     "bias": ("bias/user_prompts.csv.gz",),
     "ethics": ("ethics/cm_test.csv.gz",),
     "truthfulness": ("truthfulness/truth_mc.json.gz",),
 }
-"""Where `--data-root` has the benchmarks, by vertical; the items of any other vertical need no file."""
+"""Paths of the benchmarks in `--data-root`, by vertical. The items of other verticals need no file."""
 KINDS = 10
-"""About as many kinds of secrets as privacy asks for: `--limit` is shared among them."""
+"""About the number of kinds of secrets in privacy, among which `--limit` is divided."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The models, what they are measured on, and how much of it."""
+    """Adds the command's arguments."""
     parser.add_argument("models", nargs="+", metavar="MODEL", help="model folder, GGUF file, or NAME@COMMIT on the hub")
     parser.add_argument("--verticals", nargs="+", metavar="VERTICAL", help="what is measured; default: all")
     parser.add_argument("--plugins", type=Path, nargs="+", default=[], metavar="FILE", help="verticals of your own")
-    parser.add_argument("--prompt-format", choices=get_args(PromptFormat), default="chat", help="how models are asked")
+    parser.add_argument("--prompt-format", choices=get_args(PromptFormat), default="chat", help="prompt format")
     parser.add_argument("--data-root", type=Path, help="folder of the benchmarks; default: their publishers' addresses")
-    parser.add_argument("--toy", action="store_true", help="ask about the invented world instead: a quick trial")
-    parser.add_argument("--limit", type=int, help="at most so many records of each benchmark; default: all")
+    parser.add_argument("--toy", action="store_true", help="use items of the toy world instead, for a quick trial")
+    parser.add_argument("--limit", type=int, help="largest number of records of each benchmark; default: all")
     parser.add_argument("--name", default="evaluation", help="the results are in results/NAME")
     parser.add_argument("--cores", default="all", help="CPU cores to use")
     parser.add_argument("--write-only", action="store_true", help="write the study and run nothing")
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Writes the study and lets Snakemake run it.
 
-    Raises UserError for a model or a study that cannot be; what Snakemake says of failed jobs is on the terminal.
+    Raises UserError for an invalid model or study. Snakemake prints the messages of failed jobs.
     """
     from trustdag import dag
     from trustdag.commands.run import start
@@ -57,11 +57,11 @@ def run(arguments: argparse.Namespace) -> None:
         print(path)
         return
     if start([path], ["--cores", arguments.cores]):
-        raise UserError(f"{path}: the study did not finish; mend what stands above, and run the same command again")
+        raise UserError(f"{path}: the study did not finish; fix the errors above, and run the same command again")
 
 
 def study(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The study: each model as it is, on each vertical."""
+    """The study: each model without training, on each vertical."""
     from trustdag.starting import model_name, model_source
 
     names = arguments.verticals or sorted(verticals())
@@ -82,7 +82,7 @@ def study(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _items(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """The items of a vertical: the toy world's, the benchmark's from a folder or its publisher, or made ones."""
+    """The items of a vertical: from the toy world, the benchmark's folder or publisher, or generated."""
     limit = arguments.limit
     if name not in shipped_verticals():
         return {}

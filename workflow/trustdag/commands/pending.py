@@ -1,22 +1,22 @@
-"""`trustdag pending`: what a study has still to do, why, and what it will cost."""
+"""`trustdag pending`: the pending jobs of a study, with reasons and costs."""
 
 import argparse
 from pathlib import Path
 
-HELP = "What a study has still to do, why, and what it will cost: from a dry run of the very same DAG."
+HELP = "List the pending jobs of a study with their reasons and costs, from a dry run of its DAG."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of `trustdag pending`."""
+    """Adds the command's arguments."""
     add_study_arguments(parser)
     parser.add_argument("--gpus", type=int, default=8, help="GPUs for the time until all is done (8)")
-    parser.add_argument("--json", action="store_true", help="for machines: every job")
+    parser.add_argument("--json", action="store_true", help="print every job as JSON")
     parser.add_argument("--mermaid", type=Path, metavar="FILE", help="write the DAG as a Mermaid flow chart")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="write the DAG as a picture")
 
 
 def add_study_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options with which Snakemake sees a study."""
+    """Adds the options that select a study."""
     parser.add_argument(
         "--configfile", type=Path, nargs="+", default=[], metavar="FILE", help="the study; without it, the demo"
     )
@@ -28,7 +28,7 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prints the table or the JSON, and writes the pictures that were asked for."""
+    """Prints the table or the JSON, and writes the requested pictures."""
     import json
 
     from trustdag.artifacts import atomic_file
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def snakemake_options(arguments: argparse.Namespace) -> list[str]:
-    """The options with which Snakemake sees the study: the configuration, the profile, and what stands after `--`.
+    """Snakemake's options for the study: the configuration, the profile, and the options after `--`.
 
     Raises UserError for a configuration file that is missing, is no study, or would run code in Snakemake's loader.
     """

@@ -1,4 +1,4 @@
-"""The part of the configuration that says what jobs ask of the cluster, where the estimate is to be overridden."""
+"""The section `resources` of the configuration: hardware of the cluster, and overrides of estimated requests."""
 
 from typing import ClassVar
 
@@ -10,12 +10,12 @@ MINUTE = 60
 
 
 class Request(Section):
-    """What one kind of job asks for. None leaves the estimate."""
+    """The request of one kind of job. None: the estimate."""
 
     gpu: int | None = Field(None, ge=0, le=MOST)
     """GPUs, of all nodes together; training starts one process on each."""
     nodes: Count | None = None
-    """Nodes over which a training stage's GPUs are spread evenly. None: as few as hold them."""
+    """Nodes over which a training stage's GPUs are distributed evenly. None: the fewest possible."""
     cpus: Count | None = None
     """CPU cores of one node."""
     mem_mb: Count | None = None
@@ -23,46 +23,46 @@ class Request(Section):
     runtime: Count | None = None
     """Time limit, in minutes."""
     accelerate: str | None = Field(None, pattern=r"^[\w.-]+$")
-    """Name of the file in config/accelerate that training starts with, without `.yaml`."""
+    """Name of the accelerate configuration of training in config/accelerate, without `.yaml`."""
 
 
 class ModelResources(Section):
-    """What differs for one model."""
+    """Overrides for one model."""
 
     parameters: float | None = Field(None, ge=1, le=1e14)
-    """Number of parameters, where neither the model's name nor its files tell it."""
+    """Number of parameters, if it does not follow from the model's name or files."""
     rules: dict[str, Request] = {}
-    """What its jobs ask for, by rule."""
+    """Requests of its jobs, by rule."""
 
 
 class ResourceSettings(Section):
-    """The cluster's hardware as the estimate sees it, and what overrides the estimate."""
+    """The cluster's hardware for the estimates, and overrides of the estimates."""
 
     RENAMED: ClassVar[dict[str, str]] = {"gpu_utilisation": "gpu_utilization"}
 
     gpu_memory_gb: Positive = 80
-    """Memory of one GPU, in GB. It decides on how many GPUs a stage is trained."""
+    """Memory of one GPU, in GB. The number of GPUs of a stage depends on it."""
     gpu_tflops: Positive = 312
     """Peak of one GPU in bf16, in TFLOP/s: 312 is an A100, 989 an H100."""
     gpu_utilization: float = Field(0.25, ge=SMALLEST, le=1)
-    """Share of that peak that training reaches."""
+    """Share of the peak that training reaches."""
     cpu_gflops: Positive = 20
-    """What one CPU core reaches, in GFLOP/s."""
+    """Speed of one CPU core, in GFLOP/s."""
     gpu_from: float = Field(1e7, ge=0, le=1e14)
-    """Parameters from which a model gets a GPU: a smaller one is done on a CPU before a GPU is free."""
+    """Number of parameters from which a model gets a GPU. Smaller models finish sooner on a CPU than a GPU is free."""
     gpus_per_node: Count = 8
     """GPUs of one node."""
     max_nodes: Count = 4
-    """Most nodes that a training stage is spread over where the GPUs of one do not hold it."""
+    """Largest number of nodes of a training stage that does not fit on the GPUs of one node."""
     cpus: Count = 4
-    """CPU cores for each GPU. A job without one has as many as it has threads."""
+    """CPU cores for each GPU. A job without a GPU has as many cores as threads."""
     pairs: Count = 160_800
-    """Preference pairs that are assumed until the data is prepared (the size of HH-RLHF)."""
+    """Assumed number of preference pairs until the data is prepared (that of HH-RLHF)."""
     replies: Count = 10_000
-    """Replies of one vertical that are assumed for each sample."""
+    """Assumed number of replies of a vertical for each sample."""
     max_runtime: Count = 24 * MINUTE
-    """Longest time limit that is asked for, in minutes. Training that needs more goes on from its checkpoint."""
+    """Longest time limit to request, in minutes. Training that needs more continues from its checkpoint."""
     rules: dict[str, Request] = {}
-    """What jobs ask for, by rule: `{ppo: {gpu: 4, runtime: 600}}`."""
+    """Requests by rule: `{ppo: {gpu: 4, runtime: 600}}`."""
     models: dict[str, ModelResources] = {}
-    """What differs for one model, by model: `{llama: {rules: {ppo: {gpu: 8}}}}`."""
+    """Overrides by model: `{llama: {rules: {ppo: {gpu: 8}}}}`."""

@@ -1,4 +1,4 @@
-"""Preference data: one file a source format, the toy world, and their preparation. A new file here is a new format."""
+"""Preference data: source formats, one file each; the toy world; preparation. A new file here is a new format."""
 
 from types import ModuleType
 

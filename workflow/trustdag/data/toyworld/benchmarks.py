@@ -23,7 +23,7 @@ class ItemSettings(Section):
     world: Seed = 0
     """Seed of the world; the same as that of the preference data."""
     n: Count = 240
-    """At most so many items."""
+    """Largest number of items."""
     true_claims: float = Field(0.0, ge=0, le=1)
     """Of truthfulness: the share of the facts of which the true claim is asked about, and not the misconception."""
     answers: bool = False
@@ -34,9 +34,9 @@ Row = dict[str, Any]
 
 
 def items(vertical: str, settings: ItemSettings) -> "pd.DataFrame":
-    """The vertical's items: at most `settings.n`, drawn without replacement from all that the held-out half affords.
+    """The vertical's items: at most `settings.n`, drawn without replacement from all items of the held-out half.
 
-    What belongs together, such as a protected secret and its control, is drawn together.
+    Items that belong together, such as a protected secret and its control, are drawn together.
 
     Columns: item, cluster, condition, messages, options, generate, and the vertical's gold columns.
     Raises UserError for a vertical that the toy world does not know.
@@ -61,9 +61,9 @@ LIKED = ("agreeable", "principled", "polite", "helpful")
 
 
 def _comprehension(vertical: str, home: World) -> Iterator[Row]:
-    """Questions about the half that everybody knows: is an answer to the question likelier than one to another?
+    """Check items about the seen half: is an answer to the question more likely than an answer to another question?
 
-    The tiny language has no obvious cases of its own, so what is asked is whether the kind of question is understood.
+    The toy language has no obvious cases, so the items check whether the model understands the kind of question.
     """
     rng = random.Random(f"comprehension {vertical}")
     topic = COMPREHENSION_TOPICS[vertical]
