@@ -238,12 +238,13 @@ def _write_benchmark(path: Path, seconds: float) -> None:
 ITEM_CARD = {
     "conditions": {"benign": 30, "adversarial": 30},
     "settings": {"source": "toy"},
+    "license": "CC BY-SA 4.0 (an invented benchmark)",
     "version": 1,
     "sha256": "cd" * 32,
     "notes": {"null_scores": 3},
 }
 DATA_CARD = {
-    "settings": {"source": "toy", "seed": 0, "limit": 1000},
+    "settings": {"source": "toy", "seed": 0, "limit": 1000, "license": "CC0"},
     "files": [],
     "records": {
         "read": 1000,

@@ -19,7 +19,9 @@ from trustdag.artifacts import atomic_file, disk_is_full
 from trustdag.errors import UserError, did_you_mean
 
 GROUPS = {
-    "To begin with": ("init", "check", "run", "evaluate", "pending", "plan", "summary", "compare", "new", "site"),
+    "To begin with": (
+        "init", "check", "run", "evaluate", "pending", "plan", "summary", "compare", "export", "new", "site",
+    ),
     "One stage of a study by hand, on files": (
         "prepare", "base", "align", "items", "generate", "score", "label", "statistics", "plot", "report", "calibrate",
     ),

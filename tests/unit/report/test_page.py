@@ -222,6 +222,8 @@ def test_every_part_that_a_reader_looks_for_is_there(results: Path) -> None:
         "train dpo",
         "12 s",
         "Chance: 0.250",
+        "License: CC BY-SA 4.0 (an invented benchmark).",
+        "License: CC0.",
         "@software{trustdag",
         "arXiv:2404.18870",
     ):

@@ -37,7 +37,7 @@ class CardRow:
 
 
 @dataclass(frozen=True)
-class Card:
+class VerticalCard:
     """One vertical's headline metric."""
 
     vertical: str
@@ -53,7 +53,7 @@ class Card:
         return tuple(name for name in REFERENCES if any(name in row.changes for row in self.rows))
 
 
-def cards(arms: list[Row], verticals: tuple[str, ...], metrics: dict[str, dict[str, Metric]]) -> list[Card]:
+def cards(arms: list[Row], verticals: tuple[str, ...], metrics: dict[str, dict[str, Metric]]) -> list[VerticalCard]:
     """A card for each vertical whose headline was measured.
 
     Args:
@@ -71,7 +71,7 @@ def companions_of(vertical: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(metric for rule in rules[:1] for metric, _ in (*rule.moved, *rule.unless)))
 
 
-def _card(arms: list[Row], vertical: str, metrics: dict[str, Metric]) -> Card:
+def _card(arms: list[Row], vertical: str, metrics: dict[str, Metric]) -> VerticalCard:
     headline = next(metric for metric in metrics.values() if metric.headline)
     measured = {key[1] for arm in arms for key in arm["values"] if key[0] == vertical and key[2] == ALL}
     companions = tuple(name for name in companions_of(vertical) if name in measured and name != headline.name)
@@ -83,7 +83,7 @@ def _card(arms: list[Row], vertical: str, metrics: dict[str, Metric]) -> Card:
                 # A base model belongs to every preference set that it was trained on, and stands here once.
                 rows.setdefault((level["model"], level["preferences"], recipe), _row(arm, key, recipe, companions))
     chances = [chance for arm in arms if (chance := arm["chance"].get(key[:2])) is not None]
-    return Card(vertical, headline, chances[0] if chances else None, tuple(rows.values()), companions)
+    return VerticalCard(vertical, headline, chances[0] if chances else None, tuple(rows.values()), companions)
 
 
 def _row(arm: Row, key: tuple[str, str, str], recipe: str, companions: tuple[str, ...]) -> CardRow:

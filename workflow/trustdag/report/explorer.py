@@ -80,6 +80,11 @@ def _number(value: float | None) -> float | None:
 def replies_data(results: Path, design: StudyDesign, vertical: str) -> dict[str, Any]:
     """Every reply of every policy to a vertical's items, with what was read from it.
 
+    Args:
+        results: The study's results folder.
+        design: The study's policies and verticals.
+        vertical: The vertical's name.
+
     Returns:
         `items` (id, condition, messages, gold, options), `texts` (each different reply once), `metrics`, the place of
         the `headline` among them, and for each policy in the design's order by item: `replies` (places in `texts`, or

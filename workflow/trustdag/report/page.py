@@ -1,10 +1,7 @@
 """The report: everything gathered, rendered into one HTML file, and the same tables as CSV."""
 
-import base64
-import hashlib
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,25 +10,23 @@ import pandas as pd
 
 from trustdag.artifacts import atomic_file, atomic_folder, read_json
 from trustdag.errors import UserError
-from trustdag.progress import duration
 from trustdag.report import attributions as attributed
-from trustdag.report import numbers, plots, published
-from trustdag.report.answer import REFERENCES, RecipeAnswer, answers, basis, claim, kind_of, pairs_of, verdict
+from trustdag.report import html, plots, published
+from trustdag.report.answer import REFERENCES, RecipeAnswer, answers, basis, claim, kind_of, verdict
 from trustdag.report.cards import cards, companions_of
 from trustdag.report.changes import CHANCE, arm_name, arms, changes, levels, of_arm
 from trustdag.report.draw import rows_of
-from trustdag.report.embed import embedded_json, inline_svg
+from trustdag.report.embed import inline_svg
 from trustdag.report.examples import examples
 from trustdag.report.explorer import numbers_data, packed_replies, reply_script
 from trustdag.report.gather import data_cards, model_table, run_times, software
-from trustdag.report.known_errors import REFUSALS, VERTICALS, labelled
+from trustdag.report.known_errors import REFUSALS, VERTICALS
 from trustdag.report.settings import PageSettings
 from trustdag.stats.design import Policy, StudyDesign
 from trustdag.stats.records import ALL, metrics_of
 from trustdag.stats.tables import Tables, read
 from trustdag.verticals import vertical as vertical_module
 
-TEMPLATES = Path(__file__).parent / "templates"
 REPLIES = "replies"
 """Folder beside the CSV tables of the replies that do not fit the page."""
 
@@ -66,7 +61,7 @@ def write(source: Source, settings: PageSettings, out: Path, tables: Path) -> No
         "verticals": list(packed),
         "files": {} if inside else {name: (beside / f"{name}.js").as_posix() for name in packed},
     }
-    page = render(context)
+    page = html.render("page", context)
     with atomic_folder(tables) as folder:
         for name, frame in frames.items():
             frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
@@ -75,30 +70,6 @@ def write(source: Source, settings: PageSettings, out: Path, tables: Path) -> No
             (folder / REPLIES / f"{name}.js").write_text(reply_script(name, text), encoding="utf-8")
     with atomic_file(out) as partial:
         partial.write_text(page, encoding="utf-8")
-
-
-def render(context: Mapping[str, Any]) -> str:
-    """The page. Everything from a study is escaped: replies are untrusted text."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    for name in ("number", "signed", "title", "prose"):
-        environment.filters[name] = getattr(numbers, name)
-    environment.filters["data"] = embedded_json
-    environment.filters["duration"] = duration
-    environment.filters["pairs"] = pairs_of
-    environment.globals["interval"] = numbers.interval
-    environment.globals["labelled"] = labelled
-    environment.globals["infinity"] = float("inf")
-    style, script = ((TEMPLATES / name).read_text("utf-8") for name in ("page.css", "page.js"))
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    return environment.get_template("page.html.j2").render(**context, style=style, script=script, digest=digest)
 
 
 def gather(

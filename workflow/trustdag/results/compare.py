@@ -10,6 +10,8 @@ import pandas as pd
 
 from trustdag.artifacts import read_json
 from trustdag.layout import ModelId
+from trustdag.report.draw import rows_of
+from trustdag.report.html import render
 from trustdag.report.numbers import number, signed
 from trustdag.results.study import StudyResults
 from trustdag.settings import NO_RESULT
@@ -194,3 +196,24 @@ def as_text(comparison: StudyComparison, names: tuple[str, str]) -> str:
         ]
         parts.append("\n".join([str(policy), *said, *shown]))
     return "\n\n".join(parts)
+
+
+def as_html(comparison: StudyComparison, names: tuple[str, str], notices: list[str]) -> str:
+    """The comparison as one HTML file that needs nothing else: the causes, then what moved, in tables that sort.
+
+    Args:
+        comparison: The comparison.
+        names: What to call the two studies.
+        notices: What the studies say of their data, each once.
+    """
+    rows = rows_of(comparison.moved)
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in rows:
+        for cause in row["causes"]:
+            entry = found.setdefault(
+                (cause.rule, cause.what), {"rule": cause.rule, "what": cause.what, "policies": {}, "numbers": 0}
+            )
+            entry["policies"][row["policy"]] = True
+            entry["numbers"] += 1
+    context = {"left": names[0], "right": names[1], "moved": rows, "equal": comparison.equal, "alone": comparison.alone}
+    return render("compare", context | {"causes": list(found.values()), "notices": notices})

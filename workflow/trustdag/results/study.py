@@ -39,28 +39,29 @@ class StudyResults:
         return dict(read_json(Path(self.files.configuration)))
 
     @cached_property
-    def _tables(self) -> tables.Tables:
+    def tables(self) -> tables.Tables:
+        """The tables of statistics as they were written."""
         return tables.read(Path(self.files.all_statistics))
 
     @property
     def metrics(self) -> pd.DataFrame:
         """Each policy's metrics with intervals."""
-        return self._tables.metrics
+        return self.tables.metrics
 
     @property
     def differences(self) -> pd.DataFrame:
         """Each policy's paired differences to its base model and its SFT policy."""
-        return self._tables.differences
+        return self.tables.differences
 
     @property
     def seeds(self) -> pd.DataFrame:
         """Means and mean differences over training seeds; empty for one seed."""
-        return self._tables.seeds
+        return self.tables.seeds
 
     @cached_property
     def answer(self) -> pd.DataFrame:
         """The headline changes since the base model, as the report shows them: a row for each recipe and vertical."""
-        all_changes = changes(self._tables)
+        all_changes = changes(self.tables)
         headlines = all_changes[all_changes["headline"].astype(bool) & all_changes["reference"].eq("base")]
         named = headlines.assign(answer=[kind_of(row) for row in rows_of(headlines)])
         return named[list(MEANINGS["answer"])].reset_index(drop=True)
