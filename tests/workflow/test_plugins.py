@@ -93,7 +93,7 @@ def study_of_plugins(folder: Path) -> Path:
     content["plugins"] = [f"{name}.py" for name in names.values()]
     content["preferences"] = {"crowd": {"source": "pairs", "path": str(folder / "pairs.jsonl")}}
     content["stages"] = {"sft": {"max_steps": 2}, "shorter": {"max_steps": 2}}
-    content["recipes"] = {"sft": ["sft"], "shorter": ["shorter"]}
+    content["recipes"] = {"base": [], "sft": ["sft"], "shorter": ["shorter"]}
     few = content["verticals"]["toxicity"]
     content["verticals"] = {"brevity": {}, "toxicity": few | {"score": {"scorers": [{"name": "rude"}]}}, "bias": few}
     (folder / "study.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
@@ -101,8 +101,8 @@ def study_of_plugins(folder: Path) -> Path:
 
 
 EDITS = [
-    ("brevity.py", "> settings.words", ">= settings.words", {"score": 2, "items": 1}),
-    ("rude.py", '".,!?"', '".,!?;"', {"score": 2}),
+    ("brevity.py", "> settings.words", ">= settings.words", {"score": 3, "items": 1}),
+    ("rude.py", '".,!?"', '".,!?;"', {"score": 3}),
     ("shorter.py", "key=len)", "key=len)[1:]", {"shorter": 1}),
     ("pairs.py", '"better")', '"worse")', {"prepare": 1}),
     ("brevity.py", "# raise it", "# lift it", {}),
@@ -119,23 +119,18 @@ def test_an_edit_of_a_plugin_changes_the_code_of_the_rules_that_use_it(
     assert content.count(before) == 1
     (tmp_path / name).write_text(content.replace(before, after), encoding="utf-8")
     codes.append(codes_of(tmp_path, study))
-    changed = [rule for (rule, job), code in codes[1].items() if codes[0][rule, job] != code]
+    changed = [job[0] for job, code in codes[1].items() if codes[0][job] != code]
     # Statistics and the report read the vertical's metrics, and so its file.
     followers = {"statistics": 1, "report": 1} if name == "brevity.py" and rules else {}
     assert {rule: changed.count(rule) for rule in changed} == rules | followers
 
 
 def codes_of(folder: Path, study: Path) -> dict[tuple[str, str], str]:
-    """The fingerprint of the code of each job of a dry run, by its rule and outputs."""
+    """The fingerprint of the code of each job of a dry run, by its rule and the name of its record."""
     shown = snakemake(folder, "-n", "--printshellcmds", configfile=study)
     assert shown.returncode == 0, shown.stdout + shown.stderr
-    found = {}
-    for block in re.split(r"^(?:local)?rule ", shown.stdout + shown.stderr, flags=re.MULTILINE)[1:]:
-        code = re.search(r"--code (\w+)", block)
-        output = re.search(r"^    output: (.*)$", block, re.MULTILINE)
-        if code and output:
-            found[block.partition(":")[0], output.group(1)] = code.group(1)
-    return found
+    found = re.findall(r"--record \S+/\.jobs/([^/]+)/(\S*)\.json .*? --code (\w+)", shown.stdout + shown.stderr)
+    return {(rule, record): code for rule, record, code in found}
 
 
 def test_plugins_reach_the_jobs(tmp_path: Path) -> None:
@@ -147,7 +142,7 @@ def test_plugins_reach_the_jobs(tmp_path: Path) -> None:
     assert "plugins that the study names" in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("command", ["pending", "plan --gpu-hours 1"])
+@pytest.mark.parametrize("command", ["pending --json", "plan --gpu-hours 1"])
 def test_pending_and_plan_know_plugins(command: str, tmp_path: Path) -> None:
     study = study_of_plugins(tmp_path)
     assert "brevity" in run(tmp_path, f"trustdag {command} --configfile {study.name}")
