@@ -1,9 +1,8 @@
-"""Parts of one's own in whole studies: docs/extending.md to the letter, what an edit re-runs, and a package's wheel."""
+"""Parts of one's own in whole studies: docs/extending.md to the letter, and what an edit of a plugin re-runs."""
 
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,6 @@ import pytest
 import yaml
 
 from trustdag.commands.new import text
-from trustdag.plugins import files
 
 from .conftest import ROOT, SMOKE, snakemake
 
@@ -177,76 +175,3 @@ def test_two_studies_of_one_workflow_each_find_their_plugins(tmp_path: Path) -> 
     command += [f"results/{name}/items/{name}_vertical.digest.txt" for name in studies]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder into which the wheel of this clone is installed, and nothing else."""
-    folder = tmp_path_factory.mktemp("wheel")
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in listed.splitlines():
-        if (ROOT / name).exists() and not name.startswith(("tests", "docs")):
-            (folder / "source" / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / "source" / name) if (ROOT / name).is_file() else None
-    pip = [sys.executable, "-m", "pip"]
-    quiet = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-index"]
-    build = [*pip, "wheel", *quiet, "--no-build-isolation", "--wheel-dir", str(folder), str(folder / "source")]
-    for command in (
-        build,
-        [*pip, "install", *quiet, "--target", str(folder / "site"), "--find-links", str(folder), "trustdag"],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-    return folder / "site"
-
-
-def installed(site: Path, folder: Path, *arguments: str) -> str:
-    """The output of the installed `trustdag`, started in `folder`, where nothing points at the clone."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("TRUSTDAG", "SNAKEMAKE"))}
-    done = subprocess.run(
-        [sys.executable, "-m", "trustdag", *arguments],
-        cwd=folder,
-        env=environment | {"PYTHONPATH": str(site)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert str(ROOT / "workflow") not in done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def test_the_wheel_runs_a_study_in_an_empty_folder(site: Path, tmp_path: Path) -> None:
-    # Given an empty folder and the wheel alone, when a study is written and looked at
-    answers = ["--model", "toy", "--preferences", "toy", "--methods", "dpo", "--verticals", "ethics"]
-    installed(site, tmp_path, "init", *answers)
-    shown = installed(site, tmp_path, "run", "study.yaml", "-n")
-    # Then it has all of its jobs, also where jobs are counted or go to a cluster
-    assert re.search(r"^generate +2$", shown, re.MULTILINE)
-    assert re.search(r"^generate +2$", installed(site, tmp_path, "run", "study.yaml", "--profile", "slurm", "-n"), re.M)
-    assert "generate" in installed(site, tmp_path, "pending", "--configfile", "study.yaml")
-    # And its jobs run
-    name = yaml.safe_load((tmp_path / "study.yaml").read_text(encoding="utf-8"))["name"]
-    target = f"results/{name}/items/ethics.digest.txt"
-    installed(site, tmp_path, "run", "study.yaml", "--cores", "1", target)
-    assert (tmp_path / target).is_file()
-
-
-def test_the_wheel_carries_the_shipped_studies_and_templates(site: Path, tmp_path: Path) -> None:
-    assert re.search(r"^ppo +1$", installed(site, tmp_path, "run", "smoke", "-n"), re.MULTILINE)
-    for kind in files.KINDS:
-        installed(site, tmp_path, "new", kind, f"my_{kind}")
-    carried = site / "trustdag" / "_workflow"
-    assert {path.name for path in (carried / "envs").glob("*.yaml")} == {p.name for p in (ROOT / "envs").glob("*.yaml")}
-    assert os.access(carried / "slurm" / "bin" / "sbatch", os.X_OK)
-
-
-def test_a_carried_workflow_gives_conda_the_package_and_nothing_beside_it(site: Path, tmp_path: Path) -> None:
-    code = (
-        "from trustdag import environments as e; import os; e.choose(['CONDA']); print(os.environ['TRUSTDAG_WORKFLOW'])"
-    )
-    environment = os.environ | {"PYTHONPATH": str(site)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
-    )
-    assert [path.name for path in Path(done.stdout.strip()).iterdir()] == ["trustdag"]

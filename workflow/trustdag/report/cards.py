@@ -1,11 +1,11 @@
 """The answer as one card a vertical: each policy's level, its changes, and the numbers that they are read with."""
 
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 from trustdag.report.answer import REFERENCES
 from trustdag.stats.records import ALL
+from trustdag.verticals import vertical as vertical_module
 from trustdag.verticals.base import Metric
 
 Row = dict[str, Any]
@@ -67,7 +67,7 @@ def cards(arms: list[Row], verticals: tuple[str, ...], metrics: dict[str, dict[s
 
 def companions_of(vertical: str) -> tuple[str, ...]:
     """The metrics that the first of a vertical's rules of companions names: what its headline is always read with."""
-    rules = getattr(import_module(f"trustdag.verticals.{vertical}"), "COMPANIONS", ())
+    rules = getattr(vertical_module(vertical), "COMPANIONS", ())
     return tuple(dict.fromkeys(metric for rule in rules[:1] for metric, _ in (*rule.moved, *rule.unless)))
 
 

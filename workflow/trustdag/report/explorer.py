@@ -1,7 +1,6 @@
 """What the page's script shows: every number by condition, facet and seed, and every reply with its readings."""
 
 import math
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from trustdag.report.numbers import title
 from trustdag.stats.design import Policy, StudyDesign
 from trustdag.stats.records import ALL, metrics_of
 from trustdag.stats.tables import Tables
+from trustdag.verticals import vertical as vertical_module
 
 DIGITS = 4
 """Significant places after the point of a number that the script shows with three."""
@@ -86,7 +86,7 @@ def replies_data(results: Path, design: StudyDesign, vertical: str) -> dict[str,
         [place, why it is no reply]), `options` (log-probabilities) and `scores` (metric, value or status, in turn).
     """
     files = Results(str(results))
-    gold: tuple[str, ...] = import_module(f"trustdag.verticals.{vertical}").GOLD
+    gold: tuple[str, ...] = vertical_module(vertical).GOLD
     items = read_items(Path(files.items(vertical)))
     metrics = [
         metric for metric in metrics_of(vertical).values()
