@@ -143,7 +143,9 @@ def test_plugins_reach_the_jobs(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["pending --json", "plan --gpu-hours 1"])
 def test_pending_and_plan_know_plugins(command: str, tmp_path: Path) -> None:
     study = study_of_plugins(tmp_path)
-    assert "brevity" in run(tmp_path, f"trustdag {command} --configfile {study.name}")
+    shown = run(tmp_path, f"trustdag {command} --configfile {study.name}")
+    assert re.search(r"brevity(?!\.py)", shown)
+    assert f"runs the plugins that the study names: {tmp_path / 'brevity.py'}" in shown
 
 
 def test_evaluate_measures_a_vertical_of_ones_own(tmp_path: Path) -> None:

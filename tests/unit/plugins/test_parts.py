@@ -165,6 +165,12 @@ def test_where_plugins_lie_changes_no_result(tmp_path: Path) -> None:
     assert len(digests) == 1
 
 
+def test_a_method_may_not_be_called_as_a_rule_is(tmp_path: Path) -> None:
+    write(tmp_path, "method", "score")
+    with pytest.raises(UserError, match="the method `score` has the name of a rule"):
+        load.load(study(tmp_path, plugins=["score.py"]))
+
+
 @pytest.mark.parametrize("value", ["mine.py", [1], {"a": "b"}])
 def test_plugins_are_a_list_of_texts(value: object, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="plugins: write a list of Python files"):
