@@ -1,5 +1,6 @@
 """Parts of one's own: where they are found, what they have to define, and what their files may be."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,14 @@ def test_a_template_keeps_the_contract_and_is_short(kind: str, tmp_path: Path) -
 def test_shipped_parts_keep_the_contract_too(kind: str) -> None:
     for name, module in kinds.shipped(KINDS[kind]).items():
         assert list(KINDS[kind].contract(module, name)) == []
+
+
+def test_parts_are_looked_up_in_one_place() -> None:
+    by_name = re.compile(r"import_module\(f?[\"']trustdag\.(verticals|scorers|align|data)\b")
+    found = [
+        str(path) for path in (ROOT / "workflow").rglob("*.py") if by_name.search(path.read_text(encoding="utf-8"))
+    ]
+    assert found == [], "a plugin lies elsewhere: `verticals.vertical(name)` and the like know it"
 
 
 BROKEN = [
@@ -154,6 +163,12 @@ def test_where_plugins_lie_changes_no_result(tmp_path: Path) -> None:
         write(tmp_path / name, "vertical")
         digests.add(load.digest(load.load(study(tmp_path / name, plugins=["mine.py"], verticals={"mine": {}}))))
     assert len(digests) == 1
+
+
+def test_a_method_may_not_be_called_as_a_rule_is(tmp_path: Path) -> None:
+    write(tmp_path, "method", "score")
+    with pytest.raises(UserError, match="the method `score` has the name of a rule"):
+        load.load(study(tmp_path, plugins=["score.py"]))
 
 
 @pytest.mark.parametrize("value", ["mine.py", [1], {"a": "b"}])

@@ -57,12 +57,15 @@ def snakemake_options(arguments: argparse.Namespace) -> list[str]:
 
     Raises UserError for a configuration file that is missing, is no study, or would run code in Snakemake's loader.
     """
-    from trustdag.config.load import refuse_templates
+    from trustdag.config.load import merged, plugins_of, refuse_templates
+    from trustdag.plugins import files
 
     rest = arguments.snakemake[1:] if arguments.snakemake[:1] == ["--"] else arguments.snakemake
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--configfile", "--configfiles", type=Path, nargs="+", action="extend", default=[])
-    refuse_templates([*arguments.configfile, *parser.parse_known_args(rest)[0].configfile])
+    paths = [*arguments.configfile, *parser.parse_known_args(rest)[0].configfile]
+    refuse_templates(paths)
+    files.say(plugins_of(merged(*paths)))
     chosen = ["--profile", arguments.profile] if arguments.profile is not None else []
     if arguments.configfile:
         chosen += ["--configfile", *map(str, arguments.configfile)]

@@ -289,6 +289,10 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _targets_differ(self) -> Self:
+        if taken := RULES & methods().keys():
+            raise ValueError(
+                f"plugins: the method `{min(taken)}` has the name of a rule of the workflow; rename its file"
+            )
         targets = [self.name, *self.models, *self.verticals_measured()]
         for target in targets:
             if targets.count(target) > 1 or target in reserved():
