@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from trustdag.data.source import RAW
 from trustdag.data.source import Message as Message
 from trustdag.data.transcript import REPLY, hh_transcript
-from trustdag.errors import UserError, first_line
+from trustdag.errors import FROM_LIBRARIES, UserError, first_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -73,7 +73,7 @@ def apply_template(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerB
             )
     try:
         text = tokenizer.apply_chat_template(list(messages), tokenize=False, **arguments)
-    except TemplateError as error:
+    except (TemplateError, *FROM_LIBRARIES) as error:
         roles = ", ".join(message["role"] for message in messages)
         raise UserError(
             f"{name}: its chat template refuses a conversation of {roles} ({first_line(error)}); {WITHOUT_TEMPLATE}"
