@@ -62,7 +62,7 @@ def attributions(design: StudyDesign, results: Path, settings: PageSettings) -> 
 
 def _entry(path: Path, files: Results, settings: PageSettings) -> dict[str, Any]:
     scores = read_table(path, ("row", "score", "rank", "standard_error"), "an attribution")
-    facts = scores.attrs.get("attribution")
+    facts: Any = scores.attrs.get("attribution")
     if (wrong := misfit(facts, {"trained": str, "preferences": str, "method": str})) is not None:
         raise UserError(f"{path}: damaged, or not an attribution: {wrong}; {AGAIN}")
     digest = read_digest(Path(files.model(facts["trained"], "digest.txt")))
