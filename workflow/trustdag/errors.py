@@ -9,13 +9,6 @@ class UserError(Exception):
     """
 
 
-FROM_LIBRARIES = (
-    OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, ImportError, ArithmeticError,
-    AssertionError, MemoryError,
-)  # fmt: skip
-"""What libraries raise where a file that somebody else wrote is not what they take it for."""
-
-
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, at most 200 characters; the error's type where it has no message."""
     lines = str(error).strip().splitlines()

@@ -101,7 +101,7 @@ def architecture(config: Mapping[str, Any]) -> str:
 
 def has_weights(folder: Path) -> bool:
     """Whether the folder holds a model's safetensors, beside those of an adapter."""
-    return any(not path.name.startswith(ADAPTER_WEIGHTS) for path in folder.glob("*.safetensors"))
+    return any(path.is_file() and not path.name.startswith(ADAPTER_WEIGHTS) for path in folder.glob("*.safetensors"))
 
 
 def from_pickle(folder: Path) -> str:

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from trustdag.artifacts import atomic_folder
-from trustdag.errors import FROM_LIBRARIES, UserError, first_line
+from trustdag.errors import UserError, first_line
 from trustdag.jsonfiles import FETCH, read_object
 from trustdag.models.base import ADAPTER, ADAPTER_WEIGHTS, TAKEN, has_weights, refuse_links_outside
 from trustdag.models.weights import INDEX, PREFIXES, VALUE_HEAD, check_weight_files
@@ -58,7 +58,7 @@ def _merge_adapter(folder: Path, out: Path, base: Path | None) -> None:
         model = load(Path(name))
     try:
         merged = PeftModel.from_pretrained(model, str(folder)).merge_and_unload(safe_merge=True)
-    except FROM_LIBRARIES as error:
+    except Exception as error:  # whatever the libraries raise on it
         raise UserError(f"{folder}: the adapter does not fit {base} ({first_line(error)})") from error
     merged.save_pretrained(str(out))
     for source in (folder, base):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trustdag.artifacts import sha256_file
-from trustdag.errors import FROM_LIBRARIES, UserError, first_line
+from trustdag.errors import UserError, first_line
 from trustdag.models.load import complete_tokenizer
 from trustdag.models.weights import load_file, make_savable, require_complete
 
@@ -43,7 +43,7 @@ def load_gguf(path: Path, sha256: str) -> "tuple[PreTrainedModel, PreTrainedToke
     make_savable(path, model)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name, local_files_only=True)
-    except FROM_LIBRARIES as error:
+    except Exception as error:  # whatever the libraries raise on it
         raise UserError(f"{path}: no tokenizer can be read from it ({first_line(error)})") from error
     tokenizer.name_or_path = str(path)
     return model, complete_tokenizer(path, tokenizer)

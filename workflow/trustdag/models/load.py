@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from trustdag.errors import FROM_LIBRARIES, UserError, first_line
+from trustdag.errors import UserError, first_line
 from trustdag.models.base import Kind, architecture, model_files, read_config, refuse_links_outside
 from trustdag.models.weights import (
     PREFIXES,
@@ -48,7 +48,7 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
         read_config(folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-    except FROM_LIBRARIES as error:
+    except Exception as error:  # whatever the libraries raise on it
         raise UserError(f"{folder}: no tokenizer can be read here ({first_line(error)})") from error
     return complete_tokenizer(folder, tokenizer)
 
@@ -138,7 +138,7 @@ def load_config(folder: Path) -> "PreTrainedConfig":
     read_config(folder)
     try:
         return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-    except FROM_LIBRARIES as error:
+    except Exception as error:  # whatever the libraries raise on it
         raise UserError(f"{folder}: no model configuration can be read here ({first_line(error)})") from error
 
 

@@ -7,7 +7,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trustdag.errors import FROM_LIBRARIES, UserError, first_line
+from trustdag.errors import UserError, first_line
 from trustdag.jsonfiles import EVERY, FETCH, read_object
 from trustdag.models.base import model_files, read_config
 from trustdag.models.headers import safetensors_shapes
@@ -52,7 +52,7 @@ def load_weights(
         auto_class: A transformers class such as `AutoModelForCausalLM`.
         folder: The model folder.
         dtype: Precision of the weights in memory.
-        **options: Further arguments of `from_pretrained`.
+        **options: Values of the configuration that differ from the folder's.
 
     Returns:
         The model, and how it differs from the files.
@@ -60,8 +60,15 @@ def load_weights(
     Raises:
         UserError: The folder cannot be read: a file is missing, damaged, or does not fit the configuration.
     """
+    from transformers import AutoConfig
+
     check_weight_files(folder)
-    return _load(auto_class, folder, folder, dtype=dtype, use_safetensors=True, **options)
+    try:
+        config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False, **options)
+    except Exception as error:  # whatever the libraries raise on it
+        raise UserError(f"{folder}: the model cannot be loaded ({first_line(error)})") from error
+    # The library's own attention: the file may name a repository of the hub, whose code transformers would run.
+    return _load(auto_class, folder, folder, dtype=dtype, use_safetensors=True, config=config, attn_implementation=None)
 
 
 def load_file(auto_class: Any, path: Path, dtype: "torch.dtype") -> "tuple[PreTrainedModel, Differences]":
@@ -99,7 +106,7 @@ def _load(auto_class: Any, source: Path, folder: Path, **options: Any) -> "tuple
                 str(folder), local_files_only=True, trust_remote_code=False, output_loading_info=True,
                 ignore_mismatched_sizes=True, **options,
             )  # fmt: skip
-    except FROM_LIBRARIES as error:
+    except Exception as error:  # whatever the libraries raise on it
         raise UserError(f"{source}: the model cannot be loaded ({first_line(error)})") from error
     shapes = sorted(f"{name} {tuple(stored)}, not {tuple(own)}" for name, stored, own in info["mismatched_keys"])
     return model, Differences(

@@ -8,7 +8,7 @@ from pydantic import model_validator
 
 from trustdag import hub
 from trustdag.artifacts import sha256_file, sha256_text
-from trustdag.errors import FROM_LIBRARIES, UserError, first_line
+from trustdag.errors import UserError, first_line
 from trustdag.hub import Commit
 from trustdag.scorers.base import Scorer, ScorerSection
 from trustdag.settings import Count
@@ -128,7 +128,7 @@ def load(folder: Path) -> "tuple[PreTrainedTokenizerBase, PreTrainedModel]":
         )
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-    except FROM_LIBRARIES as error:
+    except Exception as error:  # whatever the libraries raise on it
         raise UserError(f"{folder}: no tokenizer can be read here ({first_line(error)})") from error
     return tokenizer, load_complete(AutoModelForSequenceClassification, folder, torch.float32)
 
