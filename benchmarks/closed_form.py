@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from toy_verdicts import end, mean_of, show
-from trustdag.artifacts import read_json
 from trustdag.data.toyworld.judge import Weights, score
 from trustdag.data.toyworld.language import Answer, Features, in_every_manner
 from trustdag.generation.tables import read_items, read_replies
+from trustdag.jsonfiles import read_json
 from trustdag.layout import Results
 from trustdag.stats.design import Policy, StudyDesign
 from trustdag.verticals.base import ADVERSARIAL, COMPREHENSION

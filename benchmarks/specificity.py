@@ -20,7 +20,8 @@ from pathlib import Path
 import pandas as pd
 
 from toy_verdicts import HEADLINES, Mean, end, limits, pooled_means, show
-from trustdag.artifacts import read_json, read_table
+from trustdag.artifacts import read_table
+from trustdag.jsonfiles import read_json
 from trustdag.layout import Results
 from trustdag.stats.comparison import compare
 from trustdag.stats.design import StudyDesign

@@ -148,16 +148,6 @@ def write_json(path: Path, value: Any) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
-def read_json(path: Path) -> Any:
-    """The JSON in `path`. Raises UserError naming the file if it is missing or malformed."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: not JSON: {error}") from None
-
-
 def read_table(path: Path, columns: Iterable[str], what: str) -> "pd.DataFrame":
     """A Parquet file with at least these columns. Raises UserError naming the file if it is not one of `what`.
 
@@ -195,12 +185,6 @@ def append_jsonl(path: Path, record: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as handle:
         handle.write(json.dumps(record, sort_keys=True) + "\n")
-
-
-def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Every record of a JSON-lines file that we wrote ourselves."""
-    with path.open(encoding="utf-8") as handle:
-        return [json.loads(line) for line in handle if line.strip()]
 
 
 def sha256_file(path: Path) -> str:
@@ -247,6 +231,14 @@ def write_digest(path: Path, digest: str) -> None:
     """Writes a digest of content alone: what follows depends on this small file, and not on what was made when."""
     with atomic_file(path) as partial:
         partial.write_text(digest + "\n", encoding="utf-8")
+
+
+def read_digest(path: Path) -> str:
+    """What `write_digest` wrote; a damaged file holds another digest than any. Raises UserError where it is missing."""
+    try:
+        return path.read_bytes().decode("ascii", errors="replace").strip()
+    except OSError:
+        raise UserError(f"{path}: no such file; run snakemake to make it") from None
 
 
 def model_folder(path: Path) -> Path:

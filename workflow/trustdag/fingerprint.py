@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-from trustdag.artifacts import read_json, write_json
+from trustdag.artifacts import write_json
+from trustdag.jsonfiles import EVERY, read_object
 from trustdag.plugins import kinds, sources
 
 PACKAGE = Path(__file__).parent
@@ -44,9 +45,16 @@ def _code_of(modules: tuple[str, ...], _: tuple[object, ...]) -> str:
 
 def write_fingerprint_index(path: Path) -> None:
     """Adds the modules of every fingerprint asked for to a JSON file: later, two fingerprints tell what changed."""
-    known = read_json(path) if path.is_file() else {}
+    known = read_fingerprint_index(path)
     if not _INDEX.keys() <= known.keys():
         write_json(path, known | _INDEX)
+
+
+def read_fingerprint_index(path: Path) -> dict[str, dict[str, str]]:
+    """What `write_fingerprint_index` wrote; empty where nothing did. Raises UserError for a damaged file."""
+    if not path.exists():
+        return {}
+    return read_object(path, {EVERY: {EVERY: str}}, "a book of code fingerprints", "delete it")
 
 
 def changed(modules: Mapping[str, str]) -> list[str]:

@@ -16,10 +16,11 @@ import pytest
 from tests.support import invented_study
 from tests.support.invented_pages import invented_verticals, make, write_page
 from trustdag import fingerprint
-from trustdag.artifacts import read_json, write_json
+from trustdag.artifacts import write_json
 from trustdag.cli import main
 from trustdag.fingerprint import code_of
 from trustdag.jobs import record as job_record
+from trustdag.jsonfiles import read_json
 from trustdag.layout import Results
 from trustdag.report import plots
 from trustdag.report.examples import examples

@@ -11,8 +11,9 @@ from huggingface_hub import ModelCard
 import trustdag
 from tests.support import invented_study
 from tests.support.invented_pages import invented_verticals
-from trustdag.artifacts import read_json, write_json
+from trustdag.artifacts import write_json
 from trustdag.cli import main
+from trustdag.jsonfiles import read_json
 from trustdag.report.numbers import signed
 from trustdag.results import exports
 from trustdag.results.exports.latex import escaped, one_line

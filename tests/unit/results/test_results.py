@@ -12,9 +12,10 @@ import pytest
 
 import trustdag
 from tests.support import invented_study
-from trustdag.artifacts import read_json, write_json
+from trustdag.artifacts import write_json
 from trustdag.cli import main
 from trustdag.errors import UserError
+from trustdag.jsonfiles import read_json
 from trustdag.results.columns import MEANINGS, as_markdown
 from trustdag.results.compare import compare
 from trustdag.results.study import StudyResults

@@ -11,8 +11,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tests.support import ppo_world as world
 from trustdag.align import ppo
-from trustdag.artifacts import read_json, read_jsonl
 from trustdag.errors import UserError
+from trustdag.jsonfiles import read_json, read_jsonl
 from trustdag.rl.checks import check_division
 from trustdag.rl.rollout import Prompt
 from trustdag.rl.trainer import PPOTrainer

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import tiny_models as tiny
-from trustdag.artifacts import read_json, read_jsonl
 from trustdag.errors import UserError
+from trustdag.jsonfiles import read_json, read_jsonl
 from trustdag.models.load import load_policy, load_tokenizer
 from trustdag.train.pretrain import build, learning_rate, make, pack, train_tokenizer
 

@@ -10,8 +10,9 @@ from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from trustdag.artifacts import atomic_file, read_jsonl, read_table
+from trustdag.artifacts import atomic_file, read_table
 from trustdag.errors import UserError
+from trustdag.jsonfiles import read_jsonl
 from trustdag.models.dialogue import control_token_in
 from trustdag.models.size import SINGLE, parameters_in_folder
 from trustdag.rl.settings import PPOSettings
@@ -117,7 +118,7 @@ def save(stage: Stage, settings: PPOSettings, trainer: "PPOTrainer", facts: dict
         if trainer.log.samples.is_file():
             with atomic_file(stage.out / "samples.jsonl") as partial:
                 shutil.copyfile(trainer.log.samples, partial)
-        last = read_jsonl(trainer.log.metrics.path)[-1]
+        last = read_jsonl(trainer.log.metrics.path, {})[-1]
         kept = {name: last[name] for name in ("reward", "kl", "entropy", "length", "ended") if last[name] is not None}
         write_outputs(stage, settings, policy, trainer.tokenizer, facts | kept, weights)
     trainer.accelerator.wait_for_everyone()

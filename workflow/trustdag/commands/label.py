@@ -20,14 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Writes the sheet and its key unless they exist, and asks for labels if requested."""
-    from trustdag.artifacts import read_json
+    from trustdag.jsonfiles import read_section
     from trustdag.labels.draw import Drawing, draw, verticals_of, write
     from trustdag.labels.terminal import ask
     from trustdag.stats.design import StudyDesign
 
     if arguments.n < 1:
         raise UserError(f"--n: {arguments.n} is no number of replies")
-    design = StudyDesign.model_validate(read_json(arguments.results / "design.json"))
+    design = read_section(arguments.results / "design.json", StudyDesign)
     sheet = arguments.sheet or Path("labels") / f"{design.study}.csv"
     if sheet.suffix != ".csv":
         raise UserError(f"--sheet: {sheet} does not end in .csv")

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Gathers the study's results, and writes page and tables."""
-    from trustdag.artifacts import read_json
+    from trustdag.jsonfiles import read_object
     from trustdag.report.page import Source, write
     from trustdag.stats.stale import check_replies, check_settings
 
@@ -36,6 +36,6 @@ def run(arguments: argparse.Namespace) -> None:
     files = Results(str(arguments.results))
     check_replies(design, files)
     if arguments.configuration is not None and arguments.configuration.suffix == ".json":
-        check_settings(design, files, read_json(arguments.configuration))
+        check_settings(design, files, read_object(arguments.configuration, {}, "a study's configuration"))
     source = Source(design, arguments.results, arguments.configuration, benchmarks)
     write(source, settings, arguments.out, arguments.tables)

@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from trustdag.artifacts import atomic_files, read_json, read_table, sha256_file, sha256_text, write_digest, write_json
+from trustdag.artifacts import atomic_files, read_table, sha256_file, sha256_text, write_digest, write_json
 from trustdag.data.card import Lengths
 from trustdag.data.tables import Table, pairs_schema, rows
 from trustdag.errors import UserError
+from trustdag.jsonfiles import read_object
 from trustdag.settings import Section, Seed
 
 KEPT_FILES = ("validation.parquet", "test.parquet", "corpus.parquet")
@@ -115,7 +116,7 @@ def derive(
                     lengths.add(pair["prompt_id"], pair)  # type: ignore[arg-type]
         for name in KEPT_FILES:
             shutil.copyfile(parent / name, folder / name)
-        card = read_json(parent / "card.json")
+        card = read_object(parent / "card.json", {"splits": dict}, "a data card")
         card["settings"] = settings.model_dump(mode="json")
         card["splits"]["train"] = lengths.facts()
         card["derived"] = {"of": settings.of, "pairs": count, "dropped": len(dropped)}

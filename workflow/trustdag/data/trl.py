@@ -111,7 +111,7 @@ def _opened(value: Any, key: str) -> Any:
         return value
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         if "role" in value:
             raise NotAPair(f"`{key}` has messages as text that is not JSON; write them as JSON") from None
         return value

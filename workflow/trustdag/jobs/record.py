@@ -218,8 +218,8 @@ def read(path: Path) -> Record:
         return Record()
     except ValidationError as error:
         raise UserError(f"{explain(error, str(path))}; delete the file") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: damaged ({error}); delete the file") from None
+    except (UnicodeDecodeError, OSError) as error:
+        raise UserError(f"{path}: damaged ({error}); delete it") from None
 
 
 def write(path: Path, record: Record) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trustdag.artifacts import atomic_file, read_json, read_table, sha256_file, sha256_text
+from trustdag.artifacts import atomic_file, read_table, sha256_file, sha256_text
 from trustdag.errors import UserError
 from trustdag.generation.tables import read_items, read_replies
+from trustdag.jsonfiles import read_object, read_section
 from trustdag.labels.questions import QUESTIONS
 from trustdag.layout import Results
 from trustdag.stats.design import StudyDesign
@@ -66,7 +67,7 @@ def draw(results: Path, drawing: Drawing) -> tuple[pd.DataFrame, pd.DataFrame]:
     Raises:
         UserError: A file is missing.
     """
-    design = StudyDesign.model_validate(read_json(results / "design.json"))
+    design = read_section(results / "design.json", StudyDesign)
     generator = np.random.default_rng([drawing.seed, drawing.count])
     drawn = pd.concat([_vertical(results, design, name, drawing, generator) for name in drawing.verticals])
     drawn = drawn.sort_values("round", kind="stable")
@@ -94,6 +95,8 @@ def _vertical(
     files = Results(str(results))
     items = read_items(Path(files.items(vertical)))
     strata = _strata(Path(files.records(design.policies[0].id, vertical)), vertical)
+    if strata.empty:
+        raise UserError(f"{results}: no number of {vertical} is one that labels correct; leave it out of --vertical")
     chosen = _items(strata, drawing.count, generator)
     chosen["round"] = np.arange(len(chosen)) // ITEMS_A_ROUND
     chosen = chosen.merge(items, on="item", validate="one_to_one")
@@ -140,7 +143,9 @@ def _samples_shown(results: Path, vertical: str) -> int:
     """How many samples of an item a row shows: one, or the k of a metric that is a maximum over k samples."""
     if not QUESTIONS[vertical].of_maximum:
         return 1
-    return int(read_json(results / "configuration.json")["verticals"][vertical]["score"]["k"])
+    shape = {"verticals": {vertical: {"score": {"k": int}}}}
+    configuration = read_object(results / "configuration.json", shape, "a study's configuration")
+    return int(configuration["verticals"][vertical]["score"]["k"])
 
 
 def _strata(records: Path, vertical: str) -> pd.DataFrame:

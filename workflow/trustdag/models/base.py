@@ -1,13 +1,14 @@
 """Where a model of a study comes from: the hub, a local folder, or training from scratch inside the DAG."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, RootModel, model_validator
 
-from trustdag.artifacts import read_json
 from trustdag.errors import UserError
 from trustdag.hub import Commit, Repository
+from trustdag.jsonfiles import FETCH, read_object
 from trustdag.settings import Count, Decay, NotNegative, Positive, Section, Seed
 
 Kind = Literal["policy", "reward"]
@@ -36,8 +37,7 @@ def model_files(folder: Path) -> list[Path]:
             f"{folder}: an adapter ({ADAPTER}), not a whole model; merge it with its base model by "
             f"`trustdag convert {folder} NEW_FOLDER --base BASE_FOLDER`"
         )
-    if not (folder / "config.json").is_file():
-        raise UserError(f"{folder}: no config.json: not a model folder")
+    read_config(folder)
     if not has_weights(folder):
         pickles = sorted(path.name for end in ("bin", "pt", "pth", "ckpt") for path in folder.glob(f"*.{end}"))
         if pickles:
@@ -46,18 +46,68 @@ def model_files(folder: Path) -> list[Path]:
                 f"it to safetensors in Python: {from_pickle(folder)}"
             )
         raise UserError(f"{folder}: no weights (*.safetensors)")
-    return [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix in TAKEN]
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix in TAKEN]
+    refuse_links_outside(folder)
+    return files
+
+
+def refuse_links_outside(folder: Path) -> None:
+    """Raises UserError for a file that is a link out of the folder: what is small is copied, and could be any secret.
+
+    Weights may be linked from anywhere, as the workflow does itself: they are never copied, and must be safetensors. In
+    the hub's own cache, files are links to blobs beside the snapshots.
+    """
+    home = folder.resolve()
+    if home.parent.name == "snapshots":
+        home = home.parents[1]
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink() and path.suffix != ".safetensors" and not path.resolve().is_relative_to(home):
+            raise UserError(
+                f"{path}: a link to {path.resolve()}, outside of the model's folder; put the file itself there if it"
+                " belongs to the model, or remove the link"
+            )
+
+
+LAYERS = frozenset({"num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers"})
+"""Names of the number of layers in configurations."""
+MOST_LAYERS = 10_000
+CONFIG = {
+    "architectures?": (list, type(None)),
+    "id2label?": (dict, type(None)),
+    "label2id?": (dict, type(None)),
+    "model_type?": str,
+}
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """A model's config.json. Raises UserError where it is missing, damaged, or asks for what no model has."""
+    path = folder / "config.json"
+    if not path.exists():
+        raise UserError(f"{folder}: no config.json: not a model folder")
+    config = read_object(path, CONFIG, "a model's configuration", FETCH)
+    for section in (config, *(value for value in config.values() if isinstance(value, dict))):
+        for name in LAYERS & section.keys():
+            layers = section[name]
+            if layers is not None and not (isinstance(layers, int) and 0 <= layers <= MOST_LAYERS):
+                raise UserError(f"{path}: {name}: {layers!r:.40} is no number of layers up to {MOST_LAYERS:,}; {FETCH}")
+    return config
+
+
+def architecture(config: Mapping[str, Any]) -> str:
+    """The class that a configuration names first; `unknown` where it names none."""
+    names = config.get("architectures")
+    return str(names[0]) if names else "unknown"
 
 
 def has_weights(folder: Path) -> bool:
     """Whether the folder holds a model's safetensors, beside those of an adapter."""
-    return any(not path.name.startswith(ADAPTER_WEIGHTS) for path in folder.glob("*.safetensors"))
+    return any(path.is_file() and not path.name.startswith(ADAPTER_WEIGHTS) for path in folder.glob("*.safetensors"))
 
 
 def from_pickle(folder: Path) -> str:
     """The Python code that writes a folder of pickled weights as NEW_FOLDER, with its head and its tokenizer."""
-    names = read_json(folder / "config.json").get("architectures") or [""]
-    kind = "SequenceClassification" if names[0].endswith("ForSequenceClassification") else "CausalLM"
+    name = architecture(read_config(folder))
+    kind = "SequenceClassification" if name.endswith("ForSequenceClassification") else "CausalLM"
     return (
         f"from transformers import AutoTokenizer, AutoModelFor{kind} as Model; "
         f"Model.from_pretrained('{folder}').save_pretrained('NEW_FOLDER'); "

@@ -16,9 +16,13 @@ def safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """The shape of each weight in a file, by its name. Raises UserError for a file that is damaged or no such file."""
     if not path.is_file():
         raise UserError(f"{path}: not a regular file")
+    from safetensors import SafetensorError, safe_open
+
     try:
-        return dict(_shapes(_header(path)))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        shapes = dict(_shapes(_header(path)))
+        with safe_open(str(path), "pt"):  # that the file is as long as its header says
+            return shapes
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, SafetensorError) as error:
         with path.open("rb") as file:
             pointer = file.read(len(POINTER)) == POINTER
         what = "a pointer of git-lfs, not the weights" if pointer else f"damaged or cut short ({first_line(error)})"

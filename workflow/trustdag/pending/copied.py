@@ -64,7 +64,9 @@ def _edits(study: str, present: str) -> list[str] | None:
         return None
     try:
         before = json.loads(written.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
+        return ["all of it: the file is damaged"]
+    if not isinstance(before, dict):
         return ["all of it: the file is damaged"]
     return sorted(_different(before, json.loads(present), ()))
 

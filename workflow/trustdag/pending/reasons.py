@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trustdag.artifacts import read_json
+from trustdag.fingerprint import read_fingerprint_index
 from trustdag.pending.dryrun import Job
 
 HEADERS = {
@@ -213,7 +213,7 @@ def explained(jobs: Sequence[Job], code: CodeBook) -> dict[int, str]:
     """The reason of each job as text. Reads which outputs exist, and the old and new code fingerprints."""
     exists = {name for job in jobs for name in job.outputs if Path(name).exists()}
     books = {Path(str(job.resources["record"])).parents[1] / BOOK for job in jobs if "record" in job.resources}
-    noted = {key: modules for path in books if path.is_file() for key, modules in read_json(path).items()}
+    noted = {key: modules for path in books for key, modules in read_fingerprint_index(path).items()}
     book = noted | dict(code)
     rules = {job.id: job.rule for job in jobs}
     return {

@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from trustdag.artifacts import atomic_file, atomic_folder, read_json
+from trustdag.artifacts import atomic_file, atomic_folder
 from trustdag.errors import UserError
+from trustdag.jsonfiles import EVERY, read_json, read_object
 from trustdag.report import attributions as attributed
 from trustdag.report import html, plots, published
 from trustdag.report.answer import REFERENCES, RecipeAnswer, answers, basis, claim, kind_of, verdict
@@ -185,13 +186,24 @@ def _counts(metrics: pd.DataFrame) -> dict[tuple[str, str, str, str], dict[str, 
     return {(*_key(row), row["recipe"]): row for row in rows_of(summed)}
 
 
+ITEMS_CARD = {
+    "items": int,
+    "clusters": int,
+    "conditions": {EVERY: int},
+    "settings": {"source": str},
+    "sha256": str,
+    "notes": dict,
+}
+"""What the page shows of a card of items."""
+
+
 def _vertical(name: str, source: Source, settings: PageSettings) -> dict[str, Any]:
     """A vertical's definition, and examples of its items and replies."""
     shown = _shown_policies(source.design)
     return {
         "name": name,
         "description": _description(name),
-        "card": read_json(source.results / "items" / f"{name}.card.json"),
+        "card": read_object(source.results / "items" / f"{name}.card.json", ITEMS_CARD, "a card of items"),
         "metrics": [metric for metric in metrics_of(name).values() if not metric.name.endswith(CHANCE)],
         "examples": [
             {"model": policies[0].model, "items": examples(source.results, policies, name, settings)}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from trustdag.artifacts import read_json
 from trustdag.errors import UserError
 from trustdag.jobs import record as job_record
+from trustdag.jsonfiles import read_section
 from trustdag.progress import duration
 from trustdag.report.answer import answers, kind_of, pairs_of
 from trustdag.report.changes import arm_name, arms, changes, levels, of_arm
@@ -30,7 +30,7 @@ def summary(results: Path) -> str:
     page = results / "report.html"
     if not page.is_file():
         raise UserError(f"{page}: no such file; run the study first, and give its folder, such as results/demo")
-    design = StudyDesign.model_validate(read_json(results / "design.json"))
+    design = read_section(results / "design.json", StudyDesign)
     tables = read(results / "statistics")
     found = changes(tables)
     groups = arms(levels(tables))

@@ -8,7 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from trustdag.artifacts import read_json
+from trustdag.artifacts import read_digest
+from trustdag.errors import UserError
+from trustdag.jsonfiles import EVERY, read_object
 from trustdag.layout import ModelId
 from trustdag.report.draw import rows_of
 from trustdag.report.html import render
@@ -92,10 +94,10 @@ def causes(a: StudyResults, b: StudyResults, policy: str, vertical: str) -> Iter
         settings = list(_settings("items", *(section.get("items", {}) for section in sections)))
         yield from settings or [Cause("items", "other content")]
     stamps = [read_stamp(Path(study.files.replies(policy, vertical))) for study in (a, b)]
-    yield from _settings("generate", *(json.loads(stamp.get("generate", "{}")) for stamp in stamps))
+    yield from _settings("generate", *(_stamped(stamp, "generate") for stamp in stamps))
     yield from _code("generate", *stamps)
     stamps = [read_stamp(Path(study.files.records(policy, vertical))) for study in (a, b)]
-    yield from _settings("score", *(json.loads(stamp.get("score", "{}")) for stamp in stamps))
+    yield from _settings("score", *(_stamped(stamp, "score") for stamp in stamps))
     yield from _code("score", *stamps)
     yield from _settings("statistics", *(study.configuration.get("statistics", {}) for study in (a, b)))
 
@@ -108,7 +110,9 @@ def _of_models(a: StudyResults, b: StudyResults, policy: ModelId) -> Iterator[Ca
         pair = [Path(study.files.model(stage, "manifest.json")) for study in (a, b)]
         if not all(path.is_file() for path in pair):
             continue
-        manifests = [read_json(path) for path in pair]
+        manifests = [
+            read_object(path, {"files?": {EVERY: str}, "made_by": dict}, "a model's manifest") for path in pair
+        ]
         if _weights(manifests[0]) != _weights(manifests[1]):
             yield from _of_stage(name, a, b, stage, *(manifest["made_by"] for manifest in manifests))
 
@@ -142,6 +146,14 @@ def _of_stage(
         yield from _settings(name, {"commit": code[0]}, {"commit": code[1]})
 
 
+def _stamped(stamp: Mapping[str, str], name: str) -> dict[str, Any]:
+    """The settings in a stamp; none where another program wrote the file."""
+    try:
+        return dict(json.loads(stamp.get(name, "{}")))
+    except (ValueError, TypeError, RecursionError):
+        raise UserError(f"a file's stamp is damaged: `{name}` is {stamp[name]!r:.60}") from None
+
+
 def _weights(manifest: Mapping[str, Any]) -> dict[str, str]:
     return {name: digest for name, digest in manifest.get("files", {}).items() if name.endswith(".safetensors")}
 
@@ -169,7 +181,7 @@ def _code(rule: str, ours: Mapping[str, str], theirs: Mapping[str, str]) -> Iter
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8").strip() if path.is_file() else ABSENT
+    return read_digest(path) if path.is_file() else ABSENT
 
 
 def as_text(comparison: StudyComparison, names: tuple[str, str]) -> str:

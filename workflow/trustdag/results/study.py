@@ -6,9 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from trustdag.artifacts import read_json, read_table
+from trustdag.artifacts import read_table
 from trustdag.errors import UserError
 from trustdag.generation.tables import read_items, read_replies
+from trustdag.jsonfiles import EVERY, read_object, read_section
 from trustdag.layout import Results
 from trustdag.report.answer import kind_of
 from trustdag.report.changes import changes
@@ -31,12 +32,13 @@ class StudyResults:
         for name in (self.files.design, self.files.statistics("metrics")):
             if not Path(name).is_file():
                 raise UserError(f"{name}: no such file; give the folder of a study that has run, such as results/demo")
-        self.design = StudyDesign.model_validate(read_json(Path(self.files.design)))
+        self.design = read_section(Path(self.files.design), StudyDesign)
 
     @property
     def configuration(self) -> dict[str, Any]:
         """The whole configuration that the results depend on."""
-        return dict(read_json(Path(self.files.configuration)))
+        shape = {"verticals?": {EVERY: (dict, type(None))}, "preferences?": {EVERY: dict}, "statistics?": dict}
+        return read_object(Path(self.files.configuration), shape, "a study's configuration")
 
     @cached_property
     def tables(self) -> tables.Tables:
@@ -113,7 +115,7 @@ class StudyResults:
         """A row for each model, with its method, its folder and its manifest."""
         rows = []
         for run in models(self.design, self.folder):
-            manifest = read_json(run.folder / "manifest.json")
+            manifest = run.manifest()
             facts = {name: manifest[name] for name in ("prompt_format", "parameters")}
             rows.append(
                 {"policy": str(run.id), "method": run.method, "model": run.model, "preferences": run.preferences}
@@ -136,8 +138,9 @@ class StudyResults:
     def cards(self) -> dict[str, dict[str, Any]]:
         """The data cards: of each preference set and of each vertical's items."""
         sets = dict.fromkeys(policy.preferences for policy in self.design.policies if policy.preferences)
-        by_name = {name: read_json(Path(self.files.data(name, "card.json"))) for name in sets}
-        return by_name | {name: read_json(Path(self.files.items_card(name))) for name in self.design.verticals}
+        files = {name: self.files.data(name, "card.json") for name in sets}
+        files |= {name: self.files.items_card(name) for name in self.design.verticals}
+        return {name: read_object(Path(file), {}, "a data card") for name, file in files.items()}
 
     @staticmethod
     def columns(table: str) -> dict[str, str]:

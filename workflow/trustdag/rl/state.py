@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy
 import torch
 
-from trustdag.artifacts import read_json, write_json
+from trustdag.artifacts import write_json
+from trustdag.jsonfiles import read_json
 from trustdag.train import checkpoints
 
 if TYPE_CHECKING:

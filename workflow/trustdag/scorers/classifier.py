@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import model_validator
 
 from trustdag import hub
-from trustdag.artifacts import read_json, sha256_file, sha256_text
+from trustdag.artifacts import sha256_file, sha256_text
 from trustdag.errors import UserError, first_line
 from trustdag.hub import Commit
 from trustdag.scorers.base import Scorer, ScorerSection
@@ -119,19 +119,19 @@ def load(folder: Path) -> "tuple[PreTrainedTokenizerBase, PreTrainedModel]":
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    from trustdag.models.base import model_files
+    from trustdag.models.base import architecture, model_files, read_config
     from trustdag.models.weights import load_complete
 
     model_files(folder)
-    names = read_json(folder / "config.json").get("architectures") or ["unknown"]
-    if not names[0].endswith("ForSequenceClassification"):
+    name = architecture(read_config(folder))
+    if not name.endswith("ForSequenceClassification"):
         raise UserError(
-            f"{folder}: holds {names[0]}, not a sequence classifier (...ForSequenceClassification); it has no "
+            f"{folder}: holds {name}, not a sequence classifier (...ForSequenceClassification); it has no "
             "probability of a label"
         )
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # whatever the libraries raise on it
         raise UserError(f"{folder}: no tokenizer can be read here ({first_line(error)})") from error
     return tokenizer, load_complete(AutoModelForSequenceClassification, folder, torch.float32)
 
@@ -150,7 +150,9 @@ def label_column(settings: Classifier, folder: Path, config: "PreTrainedConfig")
     Raises:
         UserError: The model has no such label, or config.json contradicts itself about labels.
     """
-    stored = read_json(folder / "config.json")
+    from trustdag.models.base import read_config
+
+    stored = read_config(folder)
     names = {str(name): int(column) for column, name in (config.id2label or {}).items()}
     columns = {str(name): int(column) for name, column in (stored.get("label2id") or {}).items()}
     different = sorted(name for name in names.keys() | columns.keys() if names.get(name) != columns.get(name))

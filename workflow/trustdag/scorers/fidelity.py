@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trustdag.artifacts import read_json, sha256_text, write_json
+from trustdag.artifacts import sha256_text, write_json
 from trustdag.errors import UserError
+from trustdag.jsonfiles import read_json
 from trustdag.scorers.base import Scorer
 
 if TYPE_CHECKING:

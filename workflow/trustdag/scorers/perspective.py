@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from trustdag.artifacts import append_jsonl, read_jsonl, sha256_text
+from trustdag.artifacts import append_jsonl, sha256_text
 from trustdag.errors import UserError
+from trustdag.jsonfiles import read_jsonl
 from trustdag.scorers.base import Scorer, ScorerSection
 from trustdag.settings import MOST, Count, Positive
 
@@ -77,7 +78,8 @@ class PerspectiveScorer(Scorer):
         self.version = f"{ADDRESS.split('/')[3]} {settings.attribute}"
         self.digest = sha256_text([ADDRESS, settings.attribute])
         self._cache = Path(settings.cache)
-        kept = read_jsonl(self._cache) if self._cache.exists() else []
+        shape = {"text": str, "attribute": str, "score": (int, float, type(None))}
+        kept = read_jsonl(self._cache, shape, "delete the line") if self._cache.exists() else []
         self._known = {line["text"]: line["score"] for line in kept if line["attribute"] == settings.attribute}
         self._next = 0.0
 

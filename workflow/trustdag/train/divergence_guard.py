@@ -3,8 +3,8 @@
 import math
 from pathlib import Path
 
-from trustdag.artifacts import read_jsonl
 from trustdag.errors import UserError
+from trustdag.jsonfiles import read_jsonl
 
 EXPLOSION = 5.0
 """The loss has exploded if it is above this multiple of the first logged loss, or of 1 if that is larger."""
@@ -16,7 +16,7 @@ class DivergenceGuard:
     def __init__(self, name: str, steps: int, metrics: Path) -> None:
         """`metrics` is the run's metrics.jsonl, which contains the first loss of a resumed run."""
         self.name, self.steps, self.metrics = name, steps, metrics
-        records = read_jsonl(metrics) if metrics.is_file() else []
+        records = read_jsonl(metrics, {"split": str, "loss?": (int, float, type(None))}) if metrics.is_file() else []
         self._first = next((record["loss"] for record in records if record["split"] == "train"), None)
 
     def check(self, step: int, values: dict[str, float]) -> None:

@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from trustdag.artifacts import append_jsonl, atomic_file, read_jsonl
+from trustdag.artifacts import append_jsonl, atomic_file
+from trustdag.jsonfiles import read_jsonl
 from trustdag.progress import Progress, duration
 
 
@@ -48,7 +49,7 @@ class MetricsLog:
 
     def last(self, split: str) -> dict[str, Any] | None:
         """The newest line of a split, or None."""
-        records = read_jsonl(self.path) if self.path.is_file() else []
+        records = read_jsonl(self.path, {"step": int, "split": str}) if self.path.is_file() else []
         return next((record for record in reversed(records) if record["split"] == split), None)
 
     def copy_to(self, path: Path) -> None:

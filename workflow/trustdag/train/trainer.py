@@ -197,7 +197,7 @@ def _load_weights(trainer: Any, checkpoint: Path) -> None:
     model = trainer.model
     if not isinstance(model, PreTrainedModel) or trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
         return
-    saved = type(model).from_pretrained(checkpoint, dtype=model.dtype, local_files_only=True)
+    saved = type(model).from_pretrained(checkpoint, dtype=model.dtype, local_files_only=True, attn_implementation=None)
     model.load_state_dict(saved.state_dict())
 
 

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from trustdag.data.source import RAW
 from trustdag.data.toyworld.benchmarks import ItemSettings as ToySettings
-from trustdag.errors import UserError
+from trustdag.errors import UserError, first_line
 from trustdag.hub import Commit, Repository, dataset_files
 from trustdag.publishers import PublishedFile, fetch
 from trustdag.settings import Count, Section, Seed
@@ -116,9 +116,10 @@ def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             continue
         try:
             record = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(
-                f"{path}:{number}: not JSON: {error.msg}; one JSON object a line is expected: another benchmark's file?"
+                f"{path}:{number}: not JSON: {first_line(error)}; one JSON object a line is expected:"
+                " another benchmark's file?"
             ) from None
         if not isinstance(record, dict):
             raise UserError(f"{path}:{number}: a JSON object is expected, not {type(record).__name__}")

@@ -214,7 +214,7 @@ def _answers(targets: Any) -> list[tuple[str, int]]:
 def _json(path: Path) -> list[Any]:
     try:
         value = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON: {error}; one JSON list is expected: another benchmark's file?") from None
     if not isinstance(value, list):
         raise UserError(f"{path}: a list of questions is expected: not TruthfulQA's multiple-choice file")
