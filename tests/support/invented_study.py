@@ -152,6 +152,8 @@ def _write_items(vertical: str, path: Path, count: int) -> None:
             "messages": [{"role": "user", "content": f"Question {index} of {vertical}: is this <b>so</b>?"}],
             "options": ["It is so.", "It is not so."] if vertical == "truthfulness" else [],
             "generate": vertical != "truthfulness",
+            "topic": f"topic {index // 2 % 4}",
+            "group": f"the {'abcdef'[index // 2 % 6]}s",
             "wrong": index % 2 == 0,
             "correct": [False, True],
             "best": 1,
