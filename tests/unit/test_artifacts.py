@@ -16,13 +16,13 @@ from trustdag.artifacts import (
     disk_is_full,
     manifest,
     model_folder,
-    read_json,
     read_table,
     sha256_text,
     write_json,
     write_table,
 )
 from trustdag.errors import UserError
+from trustdag.jsonfiles import read_json
 from trustdag.seals import model_digest
 
 
