@@ -36,7 +36,7 @@ RECORDED_PACKAGES = ("torch", "transformers", "trl", "accelerate", "datasets", "
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path` and renames it onto it at the end: old or new after a kill, never half."""
-    with _partial(path.parent, f".{path.name}.") as partial:
+    with _partial(path.parent, f".{path.name}.", path) as partial:
         yield partial
         sync(partial)
         partial.replace(path)
@@ -46,7 +46,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yields an empty temporary folder beside `path` that replaces `path` at the end, whole or not at all."""
-    with _partial(path.parent, f".{path.name}.") as partial:
+    with _partial(path.parent, f".{path.name}.", path) as partial:
         partial.mkdir()
         yield partial
         sync_tree(partial)
@@ -62,7 +62,7 @@ def atomic_files(folder: Path) -> Iterator[Path]:
 
     They move one by one, but only when all are written and safe on the disk; nothing else in `folder` is touched.
     """
-    with _partial(folder, ".") as partial:
+    with _partial(folder, ".", folder) as partial:
         partial.mkdir()
         yield partial
         sync_tree(partial)
@@ -72,9 +72,14 @@ def atomic_files(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _partial(folder: Path, prefix: str) -> Iterator[Path]:
-    """A path in `folder` for what is not finished yet. What dead processes of this host left under the prefix goes."""
+def _partial(folder: Path, prefix: str, result: Path) -> Iterator[Path]:
+    """A path in `folder` for what is not finished yet. What dead processes of this host left under the prefix goes.
+
+    Raises UserError where nothing can be written there: it names the result, and not the hidden file.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"{result}: cannot be written: its folder is read-only, or you may not write there")
     clear_partials(folder, prefix)
     partial = folder / f"{prefix}{_host()}.{os.getpid()}.partial"
     remove(partial)
@@ -159,6 +164,8 @@ def read_table(path: Path, columns: Iterable[str], what: str) -> "pd.DataFrame":
     import pandas as pd
     import pyarrow as pa
 
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: not a regular file")
     try:
         frame = pd.read_parquet(path, page_checksum_verification=True)
     except FileNotFoundError:

@@ -26,6 +26,8 @@ def read_settings(text: str, section: type[AnySection], option: str = "--setting
     """
     origin = option if text.lstrip().startswith("{") else text
     try:
+        if origin != option and Path(text).exists() and not Path(text).is_file():
+            raise UserError(f"{origin}: not a regular file")
         content = text if origin == option else Path(text).read_text(encoding="utf-8")
         value = yaml.safe_load(content)
     except OSError as error:

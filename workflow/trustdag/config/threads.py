@@ -10,6 +10,9 @@ from trustdag.settings import Section
 DEFAULT_THREADS = 2
 """Threads of a job that trains a model or generates replies. They are the same on every machine."""
 
+COMPUTING = ("base", "generate", "attribute")
+"""Rules that compute with a model, beside the training methods; `score` does with a classifier alone."""
+
 Count = Annotated[int, Field(ge=1, le=1024)]
 
 
@@ -21,14 +24,14 @@ class Threads(Section):
     """
 
     default: Count = DEFAULT_THREADS
-    """Threads of jobs that train a model or generate replies."""
+    """Threads of jobs that train a model, generate replies or attribute them."""
     rules: dict[str, Count] = {}
     """Overrides by rule: `{base: 4, dpo: 1}`. The default of `score` is one; only classifiers need more."""
 
     @field_validator("rules")
     @classmethod
     def _rules_compute(cls, rules: dict[str, int]) -> dict[str, int]:
-        known = ("base", *methods(), "generate", "score")
+        known = (*COMPUTING, *methods(), "score")
         for rule in rules:
             if rule not in known:
                 raise ValueError(f"{rule}: no rule that computes with a model; there are {', '.join(known)}")
@@ -36,5 +39,5 @@ class Threads(Section):
 
     def of(self, rule: str) -> int:
         """Number of threads of a rule's jobs."""
-        computes = rule == "base" or rule == "generate" or rule in methods()
+        computes = rule in COMPUTING or rule in methods()
         return self.rules.get(rule, self.default if computes else 1)

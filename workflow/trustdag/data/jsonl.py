@@ -13,6 +13,8 @@ from trustdag.errors import UserError
 GZIP = b"\x1f\x8b"
 LONGEST = 10_000_000
 """Largest number of bytes of a line; a pair of replies has fewer."""
+MOST_BLANK = 1_000_000
+"""Blank lines in one file: a small archive can hold thousands of millions."""
 POINTER = b"version https://git-lfs"
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -22,8 +24,10 @@ def lines(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
 
     Raises UserError if the file is damaged or cut off, because the number of missing records is unknown.
     """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file, or not a regular one")
     _refuse_kind(path)
-    number = 0
+    number = blank = 0
     try:
         with _open(path) as handle:
             for number, line in enumerate(iter(lambda: handle.readline(LONGEST + 1), b""), start=1):
@@ -33,6 +37,10 @@ def lines(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
                     _refuse_cut_off(path, number, line)
                 if line.strip():
                     yield f"{name}:{number}", line
+                    continue
+                blank += 1
+                if blank > MOST_BLANK:
+                    raise UserError(f"{path}:{number}: more than {MOST_BLANK:,} blank lines, which no data has")
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(
             f"{path}: the gzip file is damaged or cut off after line {number}; fetch it again ({error})"

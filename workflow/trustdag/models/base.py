@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, RootModel, model_validator
 
+from trustdag.data.location import expanded
 from trustdag.errors import UserError
 from trustdag.hub import Commit, Repository
 from trustdag.jsonfiles import FETCH, read_object
@@ -156,7 +157,7 @@ class Gguf(Existing):
     @property
     def file(self) -> Path:
         """The file's path."""
-        return Path(self.path).expanduser()
+        return expanded(self.path)
 
 
 class Scratch(Section):

@@ -295,9 +295,10 @@ def _attributed(study: "Study", wildcards: Mapping[str, str], gpus: int | None) 
     # A method passes over the pairs at most five times, forward and backward, two replies to each.
     flops = 5 * len(study.attributed()) * 6 * parameters * settings.pairs * 2 * max(lengths, default=0)
     if not _wants_gpu(study, parameters, gpus):
-        runtime = _minutes(settings, flops / (settings.cpus * settings.cpu_gflops * 1e9))
+        cpus = study.threads.of("attribute")
+        runtime = _minutes(settings, flops / (cpus * settings.cpu_gflops * 1e9))
         memory = _mb(2e9 + 8 * parameters + held)
-        return JobResources(gpu=0, cpus=settings.cpus, mem_mb=memory, runtime=runtime, accelerate="cpu")
+        return JobResources(gpu=0, cpus=cpus, mem_mb=memory, runtime=runtime, accelerate="cpu")
     return JobResources(
         gpu=1,
         cpus=settings.cpus,

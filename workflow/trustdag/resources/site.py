@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, ValidationError, field_validator
 
+from trustdag.data.location import expanded
 from trustdag.errors import UserError
 from trustdag.fingerprint import ROOT
 from trustdag.settings import MOST, Count, Section, explain
@@ -123,7 +124,7 @@ PLACED = (
 def path() -> Path:
     """The site's file, whether or not there is one."""
     named = os.environ.get(VARIABLE)
-    return Path(named).expanduser() if named else DEFAULT
+    return expanded(named) if named else DEFAULT
 
 
 def load() -> Site:

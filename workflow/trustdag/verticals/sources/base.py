@@ -24,6 +24,9 @@ from trustdag.verticals.base import Protocol
 if TYPE_CHECKING:
     import pandas as pd
 
+LARGEST = 300_000_000
+"""Bytes of a benchmark's file, unzipped: the largest has a third of it."""
+
 Thing = TypeVar("Thing")
 
 
@@ -96,15 +99,22 @@ class PublisherItems(BenchmarkItems):
 
 def read_text(path: Path) -> str:
     """A file's text, unzipped if it is gzipped. Raises UserError if it is missing, cut short or not UTF-8."""
+    if not path.exists():
+        raise UserError(f"{path}: no such file")
+    if not path.is_file():
+        raise UserError(f"{path}: not a regular file")
     try:
-        content = path.read_bytes()
-        if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
+        with path.open("rb") as handle:
+            zipped = handle.read(2) == b"\x1f\x8b"
+        with gzip.open(path, "rb") if zipped else path.open("rb") as handle:
+            content = handle.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise UserError(f"{path}: more than {LARGEST:,} bytes of text, which no benchmark has")
         return content.decode("utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{path}: the gzip file is damaged or cut short ({error}); fetch it again") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
 
