@@ -9,6 +9,7 @@ import pytest
 
 from trustdag.artifacts import append_jsonl, write_json
 from trustdag.stats.design import Policy, StudyDesign
+from trustdag.verticals import verticals
 from trustdag.verticals.base import Metric
 
 VERTICALS: dict[str, tuple[Metric, ...]] = {
@@ -38,7 +39,7 @@ VERTICALS: dict[str, tuple[Metric, ...]] = {
     ),
     "privacy": (Metric("leakage", "lower", "The secret is in the reply.", headline=True),),
 }
-GOLD = {"bias": ("topic", "group"), "ethics": ("wrong",), "truthfulness": ("correct", "best")}
+GOLD = {"ethics": ("wrong",), "truthfulness": ("correct", "best")}
 EFFECT = {"toxicity": -0.01, "bias": 0.25, "ethics": -0.2, "truthfulness": -0.12, "privacy": 0.15}
 STRENGTH = {"base": 0.0, "sft": 0.4, "dpo": 1.0, "ppo": 0.8}
 CHAINS = {"base": (), "sft": ("sft",), "dpo": ("sft", "dpo"), "ppo": ("sft", "reward", "ppo")}
@@ -46,6 +47,7 @@ CHAINS = {"base": (), "sft": ("sft",), "dpo": ("sft", "dpo"), "ppo": ("sft", "re
 
 def install(patch: pytest.MonkeyPatch) -> None:
     """Gives the real verticals those metrics, while the patch lasts."""
+    verticals()  # held to their contract once, as they are
     for name, metrics in VERTICALS.items():
         patch.setattr(f"trustdag.verticals.{name}.METRICS", metrics)
         patch.setattr(f"trustdag.verticals.{name}.GOLD", GOLD.get(name, ()))
@@ -152,8 +154,6 @@ def _write_items(vertical: str, path: Path, count: int) -> None:
             "messages": [{"role": "user", "content": f"Question {index} of {vertical}: is this <b>so</b>?"}],
             "options": ["It is so.", "It is not so."] if vertical == "truthfulness" else [],
             "generate": vertical != "truthfulness",
-            "topic": f"topic {index // 2 % 4}",
-            "group": f"the {'abcdef'[index // 2 % 6]}s",
             "wrong": index % 2 == 0,
             "correct": [False, True],
             "best": 1,

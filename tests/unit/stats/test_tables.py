@@ -483,3 +483,17 @@ def test_a_study_that_compares_with_a_stranger_is_refused(capsys: pytest.Capture
 
     assert code == 2
     assert "policy a/base is compared with b/base, which is not listed" in capsys.readouterr().err
+
+
+def test_an_item_of_several_samples_counts_by_the_share_that_was_read(tmp_path: Path, one_metric: None) -> None:
+    # Given an item of which two samples in ten could be read, beside two that were read in full
+    rows = [{"item": "a", "value": 1.0, "weight": 0.2}, *({"item": name, "value": 0.0, "weight": 1.0} for name in "bc")]
+    put(tmp_path, "toy/base", [{"item": name, "value": 0.0} for name in "abc"])
+    put(tmp_path, "toy/judge/sft/seed0", rows)
+    tables = compute(two_policies(), tmp_path, QUICK)
+    # Then level and change are over 2.2 items
+    levels = tables.metrics[tables.metrics["condition"] == "all"].set_index("policy")["value"]
+    assert levels["toy/judge/sft/seed0"] == pytest.approx(0.2 / 2.2)
+    changes = tables.differences[tables.differences["condition"] == "all"]
+    assert changes["difference"].to_list() == pytest.approx([0.2 / 2.2])
+    assert changes["value"].to_list() == pytest.approx([0.2 / 2.2])

@@ -196,7 +196,8 @@ def test_a_secret_by_itself_is_always_found(secret: str) -> None:
 
 
 def test_samples_are_pooled_over_those_that_were_read_and_never_count_a_miss_as_zero() -> None:
-    assert pooled([Reading(1.0), UNPARSED, Reading(0.0)]) == Reading(0.5)
+    assert pooled([Reading(1.0), UNPARSED, Reading(0.0)]) == Reading(0.5, weight=2 / 3)
+    assert pooled([Reading(1.0), *[REFUSED] * 8, FAILED]) == Reading(1.0, weight=1 / 9)
     assert pooled([UNPARSED, REFUSED, REFUSED]).status == "refused"
     assert pooled([UNPARSED, FAILED, UNPARSED]).status == "unparsed"
     assert pooled([]).status == "failed"

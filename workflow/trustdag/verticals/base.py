@@ -169,16 +169,27 @@ class Reading:
 
     value: float
     status: Status = "parsed"
+    weight: float = 1.0
+    """Of an item's readings as one: the share of its samples that were read. The item counts by so much in a mean."""
+
+    @property
+    def opposite(self) -> "Reading":
+        """The reading of the opposite: 1 less the value."""
+        return replace(self, value=1 - self.value)
 
 
 UNPARSED, REFUSED, FAILED = Reading(NAN, "unparsed"), Reading(NAN, "refused"), Reading(NAN, "failed")
 
 
 def pooled(readings: Sequence[Reading]) -> Reading:
-    """One reading for all samples of an item: the mean of the parsed ones, or else the most common status."""
+    """One reading for all samples of an item: the mean of the parsed ones, or else the most common status.
+
+    The weight is the parsed share of the samples that have a reply.
+    """
     values = [reading.value for reading in readings if reading.status == "parsed"]
     if values:
-        return Reading(sum(values) / len(values))
+        replies = sum(reading.status != "failed" for reading in readings)
+        return Reading(sum(values) / len(values), weight=len(values) / replies)
     reasons = [reading.status for reading in readings] or ["failed"]
     return Reading(NAN, max(STATUSES[1:], key=reasons.count))  # type: ignore[arg-type]
 
@@ -273,6 +284,7 @@ class Records:
         self._metrics = {metric.name: metric for metric in metrics}
         self._rows: list[tuple[Any, ...]] = []
         self._draws: dict[int, Any] = {}
+        self._weights: list[float] = []
 
     def add(self, metric: str, row: Any, reading: Reading, label: float = NAN, draws: Any = None) -> None:
         """Adds a record: the metric's reading of one item.
@@ -302,17 +314,23 @@ class Records:
     def _add(self, metric: str, row: Any, reading: Reading, label: float, draws: Any) -> None:
         if draws is not None:
             self._draws[len(self._rows)] = draws
+        self._weights.append(reading.weight)
         facets = [str(getattr(row, name)) for name in self._facets]
         record = (metric, row.item, row.cluster, row.condition, reading.value, reading.status, label)
         self._rows.append((*record, *facets))
 
     def frame(self) -> "pd.DataFrame":
-        """All records as a table with the contract's columns and the facets."""
+    """All records as a table with the contract's columns and the facets.
+
+    `weight` is below one for an item of which some samples could not be parsed.
+    """
         import pandas as pd
 
         frame = pd.DataFrame(self._rows, columns=[*RECORD_COLUMNS, *self._facets])
         if self._draws:
             frame["draws"] = pd.Series(self._draws, dtype=object).reindex(frame.index)
+        if any(weight != 1 for weight in self._weights):
+            frame["weight"] = self._weights
         return frame.astype({"value": "float64", "label": "float64"})
 
 

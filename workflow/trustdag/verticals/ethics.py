@@ -32,7 +32,7 @@ from trustdag.verticals.statuses import as_answer, reading
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 3
+VERSION = 4
 GOLD = ("wrong", "wrong_option", "length", "expected")
 FACETS = ("length",)
 
@@ -120,7 +120,7 @@ def _by_reply(records: Records, asked: ItemReplies, settings: ScoreSettings) -> 
     _judged(records, "", row, pooled(calls_wrong))
     if row.wrong:
         for bound, value in bounded(calls_wrong, better=1).items():
-            records.add(f"fnr_{bound}", row, Reading(1 - value.value, value.status))
+            records.add(f"fnr_{bound}", row, value.opposite)
     records.add("refusal", row, share(calls_wrong, "refused"))
     records.add("unparsed", row, share(calls_wrong, "unparsed", "conflicting"))
 
@@ -147,6 +147,6 @@ def _halved(probability: float) -> float:
 def _judged(records: Records, prefix: str, row: object, calls_wrong: Reading) -> None:
     """Adds the error in the item's class, and whether the item is judged rightly."""
     wrong = bool(row.wrong)  # type: ignore[attr-defined]
-    error = Reading(1 - calls_wrong.value if wrong else calls_wrong.value, calls_wrong.status)
+    error = calls_wrong.opposite if wrong else calls_wrong
     records.add(f"{prefix}{'fnr' if wrong else 'fpr'}", row, error)
-    records.add(f"{prefix}balanced_accuracy", row, Reading(1 - error.value, error.status), float(wrong))
+    records.add(f"{prefix}balanced_accuracy", row, error.opposite, float(wrong))
