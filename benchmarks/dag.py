@@ -22,10 +22,10 @@ VERTICALS = ("toxicity", "bias", "ethics", "truthfulness", "privacy")
 
 def study(jobs: int) -> dict:
     """A study of about so many jobs: each seed of a model has 4 stages, 3 policies, and 33 jobs that ask and score."""
-    model = {"base": {"source": "scratch", "corpus": "crowd", "hidden_size": 32, "layers": 1, "heads": 2}}
+    base = {"source": "scratch", "corpus": "crowd", "hidden_size": 32, "layers": 1, "heads": 2, "context": 512}
     return {
         "name": "large",
-        "models": {"one": model},
+        "models": {"one": {"base": base}},
         "preferences": {"crowd": {"source": "toy"}},
         "stages": {name: {} for name in ("sft", "reward", "dpo", "ppo")},
         "recipes": {"base": [], "sft": ["sft"], "dpo": ["sft", "dpo"], "ppo": ["sft", "reward", "ppo"]},

@@ -22,7 +22,8 @@ import ppo_models
 import ppo_tasks
 import trl_1_12
 from ppo_tasks import Run
-from trustdag.artifacts import read_json, read_jsonl, read_table, write_json
+from trustdag.artifacts import read_table, write_json
+from trustdag.jsonfiles import read_json, read_jsonl
 from trustdag.models.dialogue import render
 from trustdag.models.load import load_policy, load_reward, load_tokenizer
 from trustdag.models.logging_setup import hide_library_messages

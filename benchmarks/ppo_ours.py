@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 import flops
 import ppo_models
-from trustdag.artifacts import read_jsonl
+from trustdag.jsonfiles import read_jsonl
 from trustdag.rl.batch import Experience
 from trustdag.rl.model import ActorCritic, base_of
 from trustdag.rl.settings import PPOSettings

@@ -18,7 +18,7 @@ BINARY_ALIKE = 0.3
 """Intraclass correlation of binary values."""
 SIZES = {10: 8, 18: 12, 36: 3, 100: 3, 400: 1}
 """Clusters to records a cluster, of the tables' columns."""
-FEW = {5: 3, 7: 3}
+FEW = {5: 3, 7: 3, 8: 4, 9: 6}
 """The same, of so few clusters that little can be found."""
 
 

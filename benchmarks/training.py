@@ -22,7 +22,7 @@ import torch
 from torch.nn.functional import cross_entropy, logsigmoid
 
 from trustdag.align import methods
-from trustdag.artifacts import read_jsonl
+from trustdag.jsonfiles import read_jsonl
 from trustdag.models.base import Scratch
 from trustdag.models.folder import write_model
 from trustdag.models.load import load_policy, load_tokenizer, new_reward

@@ -1,7 +1,16 @@
 """What all tests share."""
 
+import pytest
 from hypothesis import settings
+
+from trustdag.plugins import files
 
 # A busy machine is no failure: time is limited by pytest, not by each example.
 settings.register_profile("trustdag", deadline=None)
 settings.load_profile("trustdag")
+
+
+@pytest.fixture(autouse=True)
+def no_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test knows the shipped parts alone, until it names others."""
+    monkeypatch.setenv(files.VARIABLE, "")

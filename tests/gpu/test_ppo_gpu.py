@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.support import ppo_world as world
-from trustdag.artifacts import read_jsonl
+from trustdag.jsonfiles import read_jsonl
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from trustdag.artifacts import read_json
+from trustdag.jsonfiles import read_json
 
 from . import cluster
 from .conftest import Workflow, copy_of_tree, slurm

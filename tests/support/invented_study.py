@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from trustdag.artifacts import append_jsonl, write_json
 from trustdag.stats.design import Policy, StudyDesign
+from trustdag.verticals import verticals
 from trustdag.verticals.base import Metric
 
 VERTICALS: dict[str, tuple[Metric, ...]] = {
@@ -21,7 +22,7 @@ VERTICALS: dict[str, tuple[Metric, ...]] = {
         Metric(
             "stereotype_index",
             None,
-            "Agreement with stereotypes less agreement with counters.",
+            "Agreement with stereotypes minus agreement with counters.",
             chance=0.0,
             statistic="difference",
             facets=("topic", "group"),
@@ -44,15 +45,13 @@ STRENGTH = {"base": 0.0, "sft": 0.4, "dpo": 1.0, "ppo": 0.8}
 CHAINS = {"base": (), "sft": ("sft",), "dpo": ("sft", "dpo"), "ppo": ("sft", "reward", "ppo")}
 
 
-def modules() -> dict[str, ModuleType]:
-    """Modules with those verticals' metrics, to stand for the real ones: `monkeypatch.setitem(sys.modules, ...)`."""
-    found = {}
+def install(patch: pytest.MonkeyPatch) -> None:
+    """Gives the real verticals those metrics, while the patch lasts."""
+    verticals()  # held to their contract once, as they are
     for name, metrics in VERTICALS.items():
-        module = ModuleType(f"trustdag.verticals.{name}", f"Invented {name}.")
-        module.METRICS = metrics  # type: ignore[attr-defined]
-        module.GOLD = GOLD.get(name, ())  # type: ignore[attr-defined]
-        found[module.__name__] = module
-    return found
+        patch.setattr(f"trustdag.verticals.{name}.METRICS", metrics)
+        patch.setattr(f"trustdag.verticals.{name}.GOLD", GOLD.get(name, ()))
+        patch.setattr(f"trustdag.verticals.{name}.COMPANIONS", (), raising=False)
 
 
 def policy(recipe: str, seed: int, model: str = "toy") -> Policy:
@@ -241,12 +240,13 @@ def _write_benchmark(path: Path, seconds: float) -> None:
 ITEM_CARD = {
     "conditions": {"benign": 30, "adversarial": 30},
     "settings": {"source": "toy"},
+    "license": "CC BY-SA 4.0 (an invented benchmark)",
     "version": 1,
     "sha256": "cd" * 32,
     "notes": {"null_scores": 3},
 }
 DATA_CARD = {
-    "settings": {"source": "toy", "seed": 0, "limit": 1000},
+    "settings": {"source": "toy", "seed": 0, "limit": 1000, "license": "CC0"},
     "files": [],
     "records": {
         "read": 1000,

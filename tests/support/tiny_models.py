@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from tests.support.forks import FORKS
-from trustdag.artifacts import read_json, read_jsonl, write_json
+from trustdag.artifacts import write_json
 from trustdag.errors import UserError
+from trustdag.jsonfiles import read_json, read_jsonl
 from trustdag.models.base import Scratch
 from trustdag.train.stage import Stage
 

@@ -16,13 +16,13 @@ from trustdag.artifacts import (
     disk_is_full,
     manifest,
     model_folder,
-    read_json,
     read_table,
     sha256_text,
     write_json,
     write_table,
 )
 from trustdag.errors import UserError
+from trustdag.jsonfiles import read_json
 from trustdag.seals import model_digest
 
 
@@ -52,7 +52,7 @@ def test_a_number_that_is_none_is_refused(tmp_path: Path) -> None:
 
 def test_malformed_json_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{")
-    with pytest.raises(UserError, match=r"x\.json: not JSON"):
+    with pytest.raises(UserError, match=r"x\.json: damaged: not JSON"):
         read_json(tmp_path / "x.json")
 
 

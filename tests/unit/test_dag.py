@@ -14,6 +14,8 @@ from trustdag.layout import ModelId
 from trustdag.report import plots
 
 ROOT = Path(__file__).parents[2]
+SHORT = {"max_length": 64}
+"""Of a stage whose model reads 128 tokens."""
 
 
 def study(**changes: Any) -> Study:
@@ -89,7 +91,9 @@ def test_each_trained_policy_is_compared_with_the_control_of_its_seed() -> None:
     # Given a recipe that trains without preference alone
     recipes = {"base": [], "control": ["continued"], "sft": ["sft"], "dpo": ["sft", "dpo"]}
     # When the study has two seeds
-    policies = dag.study_design(study(seeds=[0, 1], recipes=recipes, stages={"continued": {}, "sft": {}, "dpo": {}}))
+    policies = dag.study_design(
+        study(seeds=[0, 1], recipes=recipes, stages=dict.fromkeys(("continued", "sft", "dpo"), SHORT))
+    )
     compared = {policy.id: policy.reference_control for policy in policies.policies}
     # Then
     assert compared["tiny/crowd/sft-dpo/seed1"] == "tiny/crowd/continued/seed1"
@@ -106,7 +110,7 @@ def test_what_is_not_evaluated_is_compared_with_nothing() -> None:
 def test_chain_patterns_tell_the_training_rules_apart() -> None:
     assert dag.chain_pattern(study(), "ppo") == "sft\\-reward\\-ppo"
     two = study(
-        stages={"sft": {}, "dpo": {}, "hot": {"method": "dpo", "beta": 0.5}},
+        stages={"sft": SHORT, "dpo": SHORT, "hot": {"method": "dpo", "beta": 0.5} | SHORT},
         recipes={"dpo": ["sft", "dpo"], "hot": ["sft", "hot"]},
     )
     assert dag.chain_pattern(two, "dpo") == "sft\\-dpo|sft\\-hot"

@@ -12,7 +12,7 @@ import yaml
 from trustdag import environments
 from trustdag.environments import all_texts, commands_of, imports_of, locked, package_closure
 from trustdag.errors import UserError
-from trustdag.fingerprint import PACKAGE
+from trustdag.fingerprint import PACKAGE, ROOT
 
 TEXTS = all_texts()
 NAMES = sorted(commands_of())
@@ -52,7 +52,7 @@ def test_a_rule_imports_nothing_that_its_environment_lacks(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "command"), [(name, each) for name in NAMES for each in sorted(commands_of()[name])])
 def test_a_command_starts_where_only_its_environments_packages_are(name: str, command: str) -> None:
-    script = environments.ROOT / "tests" / "only_environment.py"
+    script = ROOT / "tests" / "only_environment.py"
     done = subprocess.run(
         [sys.executable, script, environments.ENVS / f"{name}.yaml", command, "--help"],
         capture_output=True,

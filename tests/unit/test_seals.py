@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from trustdag.artifacts import manifest, read_json, write_json
+from trustdag.artifacts import manifest, write_json
 from trustdag.errors import UserError
+from trustdag.jsonfiles import read_json
 from trustdag.seals import REMEMBERED, SEAL, damage, model_digest, seal, whole
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {

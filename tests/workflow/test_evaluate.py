@@ -37,5 +37,5 @@ def test_a_model_that_cannot_be_read_ends_with_what_to_do(
     (folder / "model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
     assert main(["evaluate", "little", "--toy", "--prompt-format", "plain", "--verticals", "ethics"]) == 2
     said = capfd.readouterr().err
-    assert "model.safetensors: no safetensors file: damaged, or a pointer of git-lfs; fetch it again" in said
+    assert "model.safetensors: a pointer of git-lfs, not the weights; fetch it again" in said
     assert "results/evaluation.yaml: the study did not finish; mend what stands above" in said

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from trustdag.artifacts import read_json
+from trustdag.jsonfiles import read_json
 from trustdag.layout import Results
 
 from .conftest import ROOT, SMOKE, jobs, snakemake

@@ -56,12 +56,11 @@ for verticals in sorted({tuple(task.verticals) for task in ATTRIBUTIONS.values()
         resources:
             **resources_of("attribute"),
         params:
+            threads=STUDY.threads.of("attribute"),
             task=lambda wildcards: ATTRIBUTIONS[wildcards.policy].as_json(),
             results=FILES.root,
-            code=code_of(
-                "attribution.run", *(f"verticals.{vertical}" for vertical in verticals)
-            ),
+            code=code_of_verticals("attribution.run", *verticals),
         message:
             "Attribute {wildcards.policy} to its training pairs"
         shell:
-            LAUNCH + "attribute --task {params.task:q} --results {params.results}"
+            LAUNCH_WITH_THREADS + "attribute --task {params.task:q} --results {params.results}"

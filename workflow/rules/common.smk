@@ -8,15 +8,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(workflow.current_basedir).parents[1]
-sys.path.insert(0, str(ROOT / "workflow"))
+# A clone brings its own package. What a wheel carries lies within the installed one.
+if (ROOT / "workflow" / "trustdag" / "__init__.py").is_file():
+    sys.path.insert(0, str(ROOT / "workflow"))
 from trustdag import dag, environments
 from trustdag.jobs import patience
 from trustdag.pending import copied, dryrun, orphans
 from trustdag.resources import request, site
 from trustdag.config import load
-from trustdag.config.study import RESERVED
+from trustdag.config.study import reserved
 from trustdag.data.derived import KEPT_FILES
 from trustdag.errors import UserError
+from trustdag.plugins import files as plugin_files, packages as plugin_packages
+from trustdag.scorers import names_in
 from trustdag.layout import (
     EXTERNAL_PATTERN,
     POLICY_EXPRESSION,
@@ -43,7 +47,12 @@ def user_errors_as_workflow_errors():
 
 with user_errors_as_workflow_errors():
     load.refuse_templates(map(Path, workflow.configfiles))
-    STUDY = load.validate(config, ORIGIN)
+    SOURCE = load.with_plugins(config, map(Path, workflow.configfiles), ORIGIN)
+    if workflow.is_main_process:
+        plugin_files.say(load.plugins_of(SOURCE))
+    plugin_files.use_also(load.plugins_of(SOURCE))
+    plugin_packages.announce()
+    STUDY = load.validate(SOURCE, ORIGIN)
     if workflow.is_main_process:
         load.announce(STUDY)
         copied.say(STUDY.name, load.results_of(STUDY))
@@ -53,7 +62,7 @@ with user_errors_as_workflow_errors():
     load.check_cache()
     SOURCES = dag.source_files(STUDY)
     ATTRIBUTED = dag.attributions(STUDY)
-    request.check(STUDY, RESERVED)
+    request.check(STUDY, reserved())
     SITE = site.load()
 
     IMAGE = environments.choose(
@@ -172,6 +181,13 @@ def corpus_of(wildcards):
         "corpus": ancient(FILES.data(name, "corpus.parquet")),
         "data": FILES.data(name, "digest.txt"),
     }
+
+
+def code_of_verticals(command, *names):
+    """The hash of the code of a command, of verticals, and of the scorers that the study lets them use."""
+    scorers = {name for vertical in names for name in names_in(VERTICALS[vertical])}
+    parts = [f"verticals.{name}" for name in names]
+    return code_of(command, *parts, *(f"scorers.{name}" for name in sorted(scorers)))
 
 
 def resources_of(rule):

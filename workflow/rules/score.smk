@@ -21,9 +21,7 @@ rule score:
     params:
         threads=STUDY.threads.of("score"),
         settings=lambda wildcards: VERTICALS[wildcards.vertical].score.as_json(),
-        code=lambda wildcards: code_of(
-            "commands.score", f"verticals.{wildcards.vertical}"
-        ),
+        code=lambda wildcards: code_of_verticals("commands.score", wildcards.vertical),
     message:
         "Score {wildcards.policy} on {wildcards.vertical}"
     shell:

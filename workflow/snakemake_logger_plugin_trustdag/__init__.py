@@ -1,7 +1,7 @@
-"""The logger `snakemake --logger trustdag`: rules as rows with progress on a terminal, plain lines elsewhere.
+"""The logger `snakemake --logger trustdag`: a table of rules with progress on a terminal, plain lines elsewhere.
 
-Snakemake finds the plugin by this module's name and imports it at every start, before it reads the workflow. So nothing
-of trustdag is imported here until the workflow has imported its own copy of the package. A dry run keeps Snakemake's
+Snakemake finds the plugin by this module's name and imports it at every start, before it reads the workflow. So this
+module imports trustdag only after the workflow has imported its own copy of the package. A dry run keeps Snakemake's
 own output.
 """
 
@@ -9,22 +9,22 @@ import sys
 from logging import LogRecord
 from typing import TYPE_CHECKING
 
-from snakemake_interface_logger_plugins.base import LogHandlerBase
+from snakemake_logger_plugin_trustdag.base import AllEvents
 
 if TYPE_CHECKING:
     from trustdag.terminal.events import Display, Events
     from trustdag.terminal.run import StudyRun
 
 
-class LogHandler(LogHandlerBase):
-    """Shows the run while it goes on."""
+class LogHandler(AllEvents):
+    """Shows the progress of a run."""
 
     def __post_init__(self) -> None:
         self._held: list[LogRecord] = []
         self._events: Events | None = None
 
     def emit(self, record: LogRecord) -> None:
-        """Shows one record of Snakemake's; those from before the workflow was read come together, a moment later."""
+        """Shows one log record. Records from before the workflow was read are held back until it is."""
         if self.common_settings.dryrun:
             return
         self._held.append(record)
@@ -55,7 +55,7 @@ class LogHandler(LogHandlerBase):
         return LiveTable(run, Console(file=stream, no_color=self.common_settings.nocolor or None))
 
     def close(self) -> None:
-        """Shows what was held back and ends the display, once."""
+        """Shows the records held back and closes the display. A second call does nothing."""
         if self._held:
             self._show()
         if self._events is not None:
@@ -65,25 +65,10 @@ class LogHandler(LogHandlerBase):
 
     @property
     def writes_to_stream(self) -> bool:
-        """Whether it takes the place of Snakemake's own output."""
+        """Whether it replaces Snakemake's own output."""
         return not self.common_settings.dryrun
 
     @property
     def writes_to_file(self) -> bool:
-        """It writes to no file."""
-        return False
-
-    @property
-    def has_filter(self) -> bool:
-        """It takes all events."""
-        return True
-
-    @property
-    def has_formatter(self) -> bool:
-        """It words events itself."""
-        return True
-
-    @property
-    def needs_rulegraph(self) -> bool:
-        """Rules stand in the order in which Snakemake counts them."""
+        """False."""
         return False

@@ -1,6 +1,7 @@
 """A Snakemake logger that writes each job of a dry run as a line of JSON: `snakemake -n --logger trustdag-jobs`.
 
-`trustdag pending` starts it; the file is named by TRUSTDAG_DRY_RUN. Snakemake finds the plugin by this module's name.
+`trustdag pending` starts it. The variable TRUSTDAG_DRY_RUN names the file. Snakemake finds the plugin by this module's
+name.
 """
 
 import json
@@ -9,16 +10,17 @@ import sys
 from logging import LogRecord
 from pathlib import Path
 
-from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from snakemake_logger_plugin_trustdag.base import AllEvents
 
-class LogHandler(LogHandlerBase):
-    """Writes JOB_INFO events, and nothing else, to a file."""
+
+class LogHandler(AllEvents):
+    """Writes JOB_INFO events, and no others, to a file."""
 
     def __post_init__(self) -> None:
         self._path = Path(os.environ["TRUSTDAG_DRY_RUN"])
-        # Snakemake asks a logger that writes to a file for the file's name.
+        # Snakemake reads this attribute of a logger that writes to a file.
         self.baseFilename = str(self._path)
 
     def emit(self, record: LogRecord) -> None:
@@ -37,32 +39,17 @@ class LogHandler(LogHandlerBase):
             "reason": record.reason,  # type: ignore[attr-defined]
         }
         if not self._path.exists():
-            # The workflow's own copy of the package, which Snakemake has imported by now, knows its fingerprints.
+            # By now Snakemake has imported the workflow's own copy of the package; its fingerprints are the right ones.
             sys.modules["trustdag.fingerprint"].write_fingerprint_index(self._path.with_name("code.json"))
         with self._path.open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(job, default=str) + "\n")
 
     @property
     def writes_to_stream(self) -> bool:
-        """It leaves the terminal alone."""
+        """False."""
         return False
 
     @property
     def writes_to_file(self) -> bool:
-        """It writes to a file."""
+        """True."""
         return True
-
-    @property
-    def has_filter(self) -> bool:
-        """It takes all events."""
-        return True
-
-    @property
-    def has_formatter(self) -> bool:
-        """It needs no text."""
-        return True
-
-    @property
-    def needs_rulegraph(self) -> bool:
-        """The graph follows from the jobs' files."""
-        return False

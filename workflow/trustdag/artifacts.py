@@ -36,7 +36,7 @@ RECORDED_PACKAGES = ("torch", "transformers", "trl", "accelerate", "datasets", "
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path` and renames it onto it at the end: old or new after a kill, never half."""
-    with _partial(path.parent, f".{path.name}.") as partial:
+    with _partial(path.parent, f".{path.name}.", path) as partial:
         yield partial
         sync(partial)
         partial.replace(path)
@@ -46,7 +46,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yields an empty temporary folder beside `path` that replaces `path` at the end, whole or not at all."""
-    with _partial(path.parent, f".{path.name}.") as partial:
+    with _partial(path.parent, f".{path.name}.", path) as partial:
         partial.mkdir()
         yield partial
         sync_tree(partial)
@@ -62,7 +62,7 @@ def atomic_files(folder: Path) -> Iterator[Path]:
 
     They move one by one, but only when all are written and safe on the disk; nothing else in `folder` is touched.
     """
-    with _partial(folder, ".") as partial:
+    with _partial(folder, ".", folder) as partial:
         partial.mkdir()
         yield partial
         sync_tree(partial)
@@ -72,9 +72,14 @@ def atomic_files(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _partial(folder: Path, prefix: str) -> Iterator[Path]:
-    """A path in `folder` for what is not finished yet. What dead processes of this host left under the prefix goes."""
+def _partial(folder: Path, prefix: str, result: Path) -> Iterator[Path]:
+    """A path in `folder` for what is not finished yet. What dead processes of this host left under the prefix goes.
+
+    Raises UserError where nothing can be written there: it names the result, and not the hidden file.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"{result}: cannot be written: its folder is read-only, or you may not write there")
     clear_partials(folder, prefix)
     partial = folder / f"{prefix}{_host()}.{os.getpid()}.partial"
     remove(partial)
@@ -148,16 +153,6 @@ def write_json(path: Path, value: Any) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
-def read_json(path: Path) -> Any:
-    """The JSON in `path`. Raises UserError naming the file if it is missing or malformed."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: not JSON: {error}") from None
-
-
 def read_table(path: Path, columns: Iterable[str], what: str) -> "pd.DataFrame":
     """A Parquet file with at least these columns. Raises UserError naming the file if it is not one of `what`.
 
@@ -169,6 +164,8 @@ def read_table(path: Path, columns: Iterable[str], what: str) -> "pd.DataFrame":
     import pandas as pd
     import pyarrow as pa
 
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: not a regular file")
     try:
         frame = pd.read_parquet(path, page_checksum_verification=True)
     except FileNotFoundError:
@@ -195,12 +192,6 @@ def append_jsonl(path: Path, record: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as handle:
         handle.write(json.dumps(record, sort_keys=True) + "\n")
-
-
-def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Every record of a JSON-lines file that we wrote ourselves."""
-    with path.open(encoding="utf-8") as handle:
-        return [json.loads(line) for line in handle if line.strip()]
 
 
 def sha256_file(path: Path) -> str:
@@ -247,6 +238,14 @@ def write_digest(path: Path, digest: str) -> None:
     """Writes a digest of content alone: what follows depends on this small file, and not on what was made when."""
     with atomic_file(path) as partial:
         partial.write_text(digest + "\n", encoding="utf-8")
+
+
+def read_digest(path: Path) -> str:
+    """What `write_digest` wrote; a damaged file holds another digest than any. Raises UserError where it is missing."""
+    try:
+        return path.read_bytes().decode("ascii", errors="replace").strip()
+    except OSError:
+        raise UserError(f"{path}: no such file; run snakemake to make it") from None
 
 
 def model_folder(path: Path) -> Path:

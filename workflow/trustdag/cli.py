@@ -1,9 +1,9 @@
 """`trustdag COMMAND ...`: every stage of the workflow by hand, on files."""
 
 import argparse
-import difflib
 import os
 import pkgutil
+import re
 import resource
 import sys
 import textwrap
@@ -12,13 +12,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 from trustdag import __version__, commands
 from trustdag.artifacts import atomic_file, disk_is_full
-from trustdag.errors import UserError
+from trustdag.errors import UserError, did_you_mean
 
 GROUPS = {
-    "To begin with": ("check", "evaluate", "pending", "plan", "summary", "compare", "site"),
+    "To begin with": (
+        "init", "check", "run", "evaluate", "pending", "plan", "summary", "compare", "export", "new", "site",
+    ),
     "One stage of a study by hand, on files": (
         "prepare", "base", "align", "items", "generate", "score", "label", "statistics", "plot", "report", "calibrate",
     ),
@@ -69,7 +72,7 @@ def user_message(error: Exception) -> str | None:
 
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="trustdag",
         usage="trustdag [--version] COMMAND ...",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -90,6 +93,27 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         subparser.set_defaults(run=command.run)
     parser.epilog = overview(helps)
     return parser
+
+
+class Parser(argparse.ArgumentParser):
+    """Errors name the nearest option or choice that exists."""
+
+    def error(self, message: str) -> NoReturn:
+        """Says what is wrong, with the mend, and exits with 2."""
+        unknown = re.match(r"unrecognized arguments: .*?(--[\w-]+)", message)
+        choice = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        near = ""
+        if unknown:
+            near = did_you_mean(unknown.group(1), self.options())
+        elif choice:
+            near = did_you_mean(choice.group(1), [name.strip(" '") for name in choice.group(2).split(",")])
+        super().error(message + near)
+
+    def options(self) -> list[str]:
+        """The long options of this parser and of all below it."""
+        own = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
+        below = [action.choices for action in self._actions if isinstance(action.choices, dict)]
+        return own + [option for parsers in below for parser in parsers.values() for option in parser.options()]
 
 
 def command_names() -> list[str]:
@@ -116,9 +140,8 @@ def refuse_unknown(argv: Sequence[str]) -> None:
     names = command_names()
     if not argv or argv[0].startswith("-") or argv[0] in names:
         return
-    close = difflib.get_close_matches(argv[0], names, n=1)
-    mend = f"did you mean `trustdag {close[0]}`?" if close else "`trustdag --help` lists the commands"
-    raise UserError(f"no command `{argv[0]}`; {mend}")
+    mend = did_you_mean(argv[0], names).replace("`", "`trustdag ", 1) or "; `trustdag --help` lists the commands"
+    raise UserError(f"no command `{argv[0]}`{mend}")
 
 
 @contextmanager

@@ -15,10 +15,9 @@ from pathlib import Path
 
 from trustdag.artifacts import sha256_text
 from trustdag.errors import UserError
-from trustdag.fingerprint import PACKAGE, reachable
+from trustdag.fingerprint import CARRIED, PACKAGE, ROOT, reachable
 from trustdag.rooms import room_of
 
-ROOT = PACKAGE.parents[1]
 ENVS = ROOT / "envs"
 LOCK = ROOT / "requirements.lock"
 PYTHON_VERSION = "3.11.7"
@@ -34,13 +33,11 @@ WITHOUT_IMPORT = {
 FOR_ALL = ("commands.launch", "cli")
 """What every rule runs: the launcher, and the command line that finds the command."""
 PLUGINS = {
-    "align": "align",
-    "items": "verticals",
-    "score": "verticals",
-    "statistics": "verticals",
-    "report": "verticals",
+    "align": ("align",),
+    "prepare": ("data",),
+    **dict.fromkeys(("items", "score", "statistics", "report"), ("verticals", "scorers")),
 }
-"""Commands that load modules by name, and the package that these are in."""
+"""Commands that load modules by name, and the packages that these are in."""
 DESCRIBED = dict.fromkeys(("statistics", "report"), ("scorers", "models", "hub")) | {"items": ("scorers", "models")}
 """Commands that take metrics or questions alone from the verticals: they import these rooms and call none of their
 functions."""
@@ -70,7 +67,7 @@ def choose(methods: Collection[str]) -> Path | None:
     Raises:
         UserError: Both conda and a container are asked for, or the container's image is not built.
     """
-    os.environ[FOLDER_VARIABLE] = str(PACKAGE.parent)
+    os.environ[FOLDER_VARIABLE] = str(_package_folder())
     os.environ["PYTHONNOUSERSITE"] = "1"  # packages in ~/.local would come before those of the environment
     os.environ.pop(PYTHON_VARIABLE, None)
     if "APPTAINER" not in methods:
@@ -84,6 +81,21 @@ def choose(methods: Collection[str]) -> Path | None:
     if not built.exists():
         raise UserError(f"--sdm apptainer: {built}: no such image; `apptainer build {built} {CONTAINER}` makes it")
     return built
+
+
+def _package_folder() -> Path:
+    """A folder that holds this package and nothing else that an environment has in another version.
+
+    What lies beside an installed package would come before the packages of a job's own environment.
+    """
+    if ROOT != CARRIED:
+        return PACKAGE.parent
+    folder = Path(".snakemake", "trustdag").absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{os.getpid()}"
+    partial.symlink_to(PACKAGE.resolve())
+    partial.replace(folder / "trustdag")
+    return folder
 
 
 # --- What the rules run ---
@@ -108,10 +120,7 @@ def modules_of(commands: Iterable[str]) -> list[str]:
     modules = list(FOR_ALL)
     for command in commands:
         modules.append(f"commands.{command}")
-        if command in PLUGINS:
-            modules += _in(PLUGINS[command])
-        if command == "prepare":
-            modules += _in("data")
+        modules += [module for package in PLUGINS.get(command, ()) for module in _in(package)]
         if command == "plot":
             modules += [f"report.{name}" for name in _in("report/plots", "plots")]
     return modules

@@ -1,5 +1,8 @@
 """What a user did or met that they can mend: shown in one or two lines, without a traceback."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class UserError(Exception):
     """An error with a message that names the file, key or line, the value, and the mend.
@@ -13,3 +16,9 @@ def first_line(error: BaseException) -> str:
     """The first line of an error's message, at most 200 characters; the error's type where it has no message."""
     lines = str(error).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean ...?` with the nearest of the known names, or nothing where none is near."""
+    close = get_close_matches(name, list(known), n=1)
+    return f"; did you mean `{close[0]}`?" if close else ""

@@ -11,22 +11,33 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-from trustdag.artifacts import read_json, write_json
+from trustdag.artifacts import write_json
+from trustdag.jsonfiles import EVERY, read_object
+from trustdag.plugins import kinds, sources
 
 PACKAGE = Path(__file__).parent
+CARRIED = PACKAGE / "_workflow"
+"""Where a wheel carries the files of the workflow (see setup.py)."""
+ROOT = CARRIED if CARRIED.is_dir() else PACKAGE.parents[1]
+"""The folder of Snakefile, rules, environments, profiles and configuration: the clone's, or what the wheel carries."""
 
 
 _INDEX: dict[str, dict[str, str]] = {}
 """For each fingerprint that was asked for, the hash of each module in it."""
 
 
-@cache
 def code_of(*modules: str) -> str:
     """The hash (16 hexadecimal digits) of the named modules of this package and all that they import from it.
 
-    Names are relative to the package, such as `align.dpo`. Raises FileNotFoundError for a module that does not exist.
+    Names are relative to the package, such as `align.dpo`, or name a plugin as if it lay there: `verticals.brevity`.
+    Raises FileNotFoundError for a module that does not exist.
     """
-    trees = {str(path.relative_to(PACKAGE)): _digest(syntax_tree_of(path)) for path in sorted(reachable(*modules))}
+    return _code_of(modules, kinds.state())
+
+
+@cache
+def _code_of(modules: tuple[str, ...], _: tuple[object, ...]) -> str:
+    trees = {_label(path): _digest(syntax_tree_of(path)) for path in sorted(reachable(*modules))}
     fingerprint = _digest(json.dumps(trees))
     _INDEX[fingerprint] = trees
     return fingerprint
@@ -34,18 +45,30 @@ def code_of(*modules: str) -> str:
 
 def write_fingerprint_index(path: Path) -> None:
     """Adds the modules of every fingerprint asked for to a JSON file: later, two fingerprints tell what changed."""
-    known = read_json(path) if path.is_file() else {}
+    known = read_fingerprint_index(path)
     if not _INDEX.keys() <= known.keys():
         write_json(path, known | _INDEX)
 
 
+def read_fingerprint_index(path: Path) -> dict[str, dict[str, str]]:
+    """What `write_fingerprint_index` wrote; empty where nothing did. Raises UserError for a damaged file."""
+    if not path.exists():
+        return {}
+    return read_object(path, {EVERY: {EVERY: str}}, "a book of code fingerprints", "delete it")
+
+
 def changed(modules: Mapping[str, str]) -> list[str]:
     """Those modules of a fingerprint, as `write_fingerprint_index` notes them, that are not what they were."""
-    return [name for name, digest in modules.items() if _digest_now(PACKAGE / name) != digest]
+    return [name for name, digest in modules.items() if _digest_now(name) != digest]
 
 
-def _digest_now(path: Path) -> str | None:
-    return _digest(syntax_tree_of(path)) if path.is_file() else None
+def _digest_now(name: str) -> str | None:
+    path = sources.labelled(name) if name.startswith(sources.PREFIX) else PACKAGE / name
+    return _digest(syntax_tree_of(path)) if path is not None and path.is_file() else None
+
+
+def _label(path: Path) -> str:
+    return str(path.relative_to(PACKAGE)) if path.is_relative_to(PACKAGE) else sources.label(path)
 
 
 def _digest(text: str) -> str:
@@ -65,7 +88,7 @@ def content_of(folder: str) -> str:
 def reachable(*modules: str) -> set[Path]:
     """The files of the named modules and of every module of this package that they import, at any depth."""
     found: set[Path] = set()
-    waiting = [_path_of(name.split(".")) for name in modules]
+    waiting = [_path_of(name.split(".")) or sources.source_of(name) for name in modules]
     while waiting:
         path = waiting.pop()
         if path is None:
@@ -85,18 +108,19 @@ def _path_of(parts: list[str]) -> Path | None:
 
 def imports_of(path: Path) -> tuple[Path, ...]:
     """The package's own modules that a file imports, wherever in the file the import stands."""
-    return _read(path)[1]
+    return _read(path, path.stat().st_mtime_ns)[1]
 
 
 def syntax_tree_of(path: Path) -> str:
     """A file's syntax tree as text, without docstrings."""
-    return _read(path)[0]
+    return _read(path, path.stat().st_mtime_ns)[0]
 
 
 @cache
-def _read(path: Path) -> tuple[str, tuple[Path, ...]]:
+def _read(path: Path, _: int) -> tuple[str, tuple[Path, ...]]:
     """What both need of a file, parsed once, as this is most of the time in which Snakemake reads the workflow."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
+    others = () if path.is_relative_to(PACKAGE) else tuple(sources.imports_of(path, tree))
     names: list[list[str]] = []
     for node in _statements(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -107,7 +131,7 @@ def _read(path: Path) -> tuple[str, tuple[Path, ...]]:
             names.append(node.module.split("."))
             names += [[*node.module.split("."), alias.name] for alias in node.names]
     paths = (_path_of(name[1:]) for name in names if name[0] == "trustdag" and len(name) > 1)
-    return ast.dump(tree), tuple(path for path in paths if path is not None)
+    return ast.dump(tree), (*others, *(path for path in paths if path is not None))
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.AST]:

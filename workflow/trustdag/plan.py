@@ -18,7 +18,7 @@ from pydantic import Field
 
 from trustdag.errors import UserError
 from trustdag.layout import Results
-from trustdag.settings import Section
+from trustdag.settings import Section, Weight
 
 if TYPE_CHECKING:
     from trustdag.stats.design import StudyDesign
@@ -30,13 +30,13 @@ SLACK = 1e-6
 class PlanSettings(Section):
     """What a comparison is worth to `trustdag plan`: the product of its weights, 1 where none is given."""
 
-    models: dict[str, float] = {}
+    models: dict[str, Weight] = {}
     """Weight by model."""
-    recipes: dict[str, float] = {}
+    recipes: dict[str, Weight] = {}
     """Weight by recipe."""
-    preferences: dict[str, float] = {}
+    preferences: dict[str, Weight] = {}
     """Weight by preference set."""
-    verticals: dict[str, float] = {}
+    verticals: dict[str, Weight] = {}
     """Weight by vertical."""
     later_seeds: float = Field(0.5, gt=0, le=1)
     """A comparison at the second seed is worth this share of the one at the first, at the third its square, ..."""

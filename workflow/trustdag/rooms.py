@@ -6,14 +6,15 @@ from pathlib import Path
 from trustdag.fingerprint import PACKAGE, imports_of
 
 ORDER = (
-    ("ground", ("errors", "progress", "settings", "discovery", "artifacts", "seals", "stamps", "hub", "publishers")),
+    ("ground", ("errors", "progress", "settings", "plugins", "jsonfiles", "artifacts", "seals", "stamps")),
+    ("other machines", ("hub", "publishers")),
     ("the package", ("fingerprint", "rooms", "layout")),
     ("what a job is", ("jobs", "terminal")),
     ("data and models", ("data", "models")),
     ("replies", ("generation",)),
     ("training", ("train", "rl", "align")),
     ("measuring", ("scorers", "verticals", "stats", "labels", "attribution", "report", "results")),
-    ("the study", ("plan", "config", "resources", "dag", "pending", "environments")),
+    ("the study", ("plan", "config", "resources", "dag", "pending", "environments", "starting")),
     ("doors", ("commands", "cli", "__main__")),
 )
 """What each group of rooms is for, and its rooms; within a group the order holds too."""

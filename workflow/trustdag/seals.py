@@ -10,6 +10,7 @@ from typing import Any
 
 from trustdag.artifacts import list_model_files, manifest_digest, remove, sha256_file, sync_tree, write_json
 from trustdag.errors import UserError
+from trustdag.jsonfiles import EVERY, read_object
 
 SEAL = "digests.json"
 """The file of a sealed folder that holds the size and the digest of every other file."""
@@ -38,7 +39,7 @@ def damage(folder: Path) -> str | None:
     try:
         facts = json.loads((folder / SEAL).read_bytes())
         sealed = {folder / name: (fact["bytes"], fact["sha256"]) for name, fact in facts.items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return f"{SEAL} is missing or not readable"
     for path, (size, digest) in sealed.items():
         name = path.relative_to(folder)
@@ -148,13 +149,9 @@ def _files_of_manifest(folder: Path) -> dict[str, str] | None:
     path = folder.parent / "manifest.json"
     if folder.name != "model" or not path.is_file():
         return None
-    try:
-        files = json.loads(path.read_bytes())["files"]
-        return {str(name): str(digest) for name, digest in files.items()}
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise UserError(
-            f"{path}: damaged: not a model's manifest; delete {folder.parent} and run snakemake again"
-        ) from None
+    mend = f"delete {folder.parent} and run snakemake again"
+    files: dict[str, str] = read_object(path, {"files": {EVERY: str}}, "a model's manifest", mend)["files"]
+    return files
 
 
 def _read_memory(path: Path) -> dict[str, Any]:
@@ -162,7 +159,7 @@ def _read_memory(path: Path) -> dict[str, Any]:
     try:
         memory = json.loads(path.read_bytes())
         return {name: dict(known) for name, known in memory.items() if {"sha256", "file"} <= known.keys()}
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
 
 

@@ -1,15 +1,39 @@
 """The base of every typed configuration section."""
 
 import json
-from collections.abc import Iterator
-from difflib import get_close_matches
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import reduce
+from operator import or_
 from typing import Annotated, Any, ClassVar, Self
+from unicodedata import category
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from trustdag.errors import UserError, did_you_mean
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """A seed that every random generator here takes."""
+MOST = 100_000_000
+LARGEST, SMALLEST = 1e9, 1e-12
+Count = Annotated[int, Field(ge=1, le=MOST)]
+"""How many of something. More than any study has is a slip of the pen, and refused before anything runs."""
+Positive = Annotated[float, Field(ge=SMALLEST, le=LARGEST)]
+"""A number above 0, with which arithmetic neither overflows nor vanishes."""
+NotNegative = Annotated[float, Field(ge=0, le=LARGEST)]
+"""0, or such a number."""
+Weight = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
+"""A number of either sign."""
+Decay = Annotated[float, Field(ge=0, lt=1)]
+"""A decay rate of an optimizer."""
 NO_RESULT = frozenset({"batch_tokens", "checkpoint_every", "log_every"})
 """Keys of sections that change how a result is computed, logged or saved on the way, and not the result."""
 
@@ -42,8 +66,7 @@ class Section(BaseModel):
         """What to do about an unknown key."""
         if key in cls.RENAMED:
             return f"this key is now called `{cls.RENAMED[key]}`; rename it"
-        close = get_close_matches(key, cls.model_fields, n=1)
-        return f"unknown key; did you mean `{close[0]}`?" if close else "unknown key; remove it"
+        return f"unknown key{did_you_mean(key, cls.model_fields) or '; remove it'}"
 
     def as_json(self) -> str:
         """The section as JSON with sorted keys: equal settings give equal text, so it suits a rule's params."""
@@ -57,6 +80,71 @@ class Section(BaseModel):
     def from_json(cls, text: str) -> Self:
         """The section from `as_json`'s text."""
         return cls.model_validate_json(text)
+
+
+class Growing:
+    """Annotates a field whose types may grow when a study names plugins: they are looked up when a value is validated.
+
+    The JSON schema, and so the reference page, shows the shipped ones alone.
+    """
+
+    def __init__(self, shipped: Callable[[], Any], now: Callable[[], Any], version: Callable[[], object]) -> None:
+        self.shipped, self._now, self._version = shipped, now, version
+        self._adapter: tuple[object, TypeAdapter[Any]] | None = None
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self._validated, json_schema_input_schema=handler.generate_schema(self.shipped())
+        )
+
+    def _validated(self, value: Any) -> Any:
+        version = self._version()
+        if self._adapter is None or self._adapter[0] != version:
+            self._adapter = (version, TypeAdapter(self._now()))
+        return self._adapter[1].validate_python(value)
+
+
+def chosen_by(key: str, types: Sequence[type[Section]]) -> Any:
+    """The type of a section that is one of several, as the value of one of its keys says."""
+    return Annotated[reduce(or_, types), Field(discriminator=key)] if len(types) > 1 else types[0]
+
+
+def mend_of_name(name: str, known: Iterable[str], holder: str) -> str:
+    """What to do about a name that `holder` does not have: the nearest one that it has, or all of them.
+
+    Args:
+        name: The unknown name.
+        known: The names that there are.
+        holder: What has them, such as `the study`.
+    """
+    names = sorted(known)
+    return "no such name" + (did_you_mean(name, names) or f"; {holder} has {', '.join(names) or 'none'}")
+
+
+def refuse_characters(value: Any, origin: str, key: tuple[str, ...] = ()) -> None:
+    """Raises UserError for a text or key with a character that no file, command line or terminal takes.
+
+    These are control characters but tabs and line feeds, and halves of surrogate pairs, which YAML and JSON can write.
+
+    Args:
+        value: What was read: sections, lists, texts and numbers.
+        origin: The file or option that it came from.
+        key: Where `value` stands in it.
+    """
+    if isinstance(value, dict):
+        for name, entry in value.items():
+            refuse_characters(str(name), origin, (*key, "a key"))
+            refuse_characters(entry, origin, (*key, str(name)))
+    elif isinstance(value, list | tuple):
+        for entry in value:
+            refuse_characters(entry, origin, key)
+    elif isinstance(value, str):
+        wrong = next((sign for sign in value if sign not in "\n\t" and category(sign) in ("Cc", "Cs")), None)
+        if wrong is not None:
+            raise UserError(
+                f"{origin}: {'.'.join(key)}: holds the character U+{ord(wrong):04X}, which no file or command takes;"
+                f" remove it (got {value!a:.100})"
+            )
 
 
 def explain(error: ValidationError, origin: str, value: Any = None) -> str:
@@ -90,7 +178,9 @@ def _complaint(detail: Any, value: Any) -> str:
 def _complaint_of_choice(key: str, context: dict[str, Any]) -> str:
     if "tag" not in context:
         return f"{key}: Field required"
-    return f"{key}: Input should be one of {context['expected_tags']} (got {context['tag']!r})"
+    known = [tag.strip().strip("'") for tag in context["expected_tags"].split(",")]
+    near = did_you_mean(str(context["tag"]), known)
+    return f"{key}: Input should be one of {context['expected_tags']} (got {context['tag']!r}){near}"
 
 
 def _written(loc: tuple[int | str, ...], value: Any, ends_with_key: bool) -> Iterator[str]:

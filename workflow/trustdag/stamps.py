@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trustdag.errors import UserError
+from trustdag.errors import UserError, first_line
+from trustdag.jsonfiles import AGAIN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,8 +36,12 @@ def read_stamp(path: Path) -> dict[str, str]:
     try:
         attributes = (pq.read_schema(path).metadata or {}).get(b"PANDAS_ATTRS", b"{}")
     except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path}: not a Parquet file, or not there ({str(error).splitlines()[0]})") from None
-    return dict(json.loads(attributes).get(KEY, {}))
+        raise UserError(f"{path}: not a Parquet file, or not there ({first_line(error)})") from None
+    try:
+        made_from = json.loads(attributes).get(KEY, {})
+        return {str(name): str(value) for name, value in made_from.items()}
+    except (ValueError, AttributeError, RecursionError):
+        raise UserError(f"{path}: damaged: not what its schema says it was made from; {AGAIN}") from None
 
 
 def check(path: Path, made_from: Mapping[str, str], present: Mapping[str, str]) -> None:

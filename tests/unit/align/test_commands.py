@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.support import tiny_models as tiny
-from trustdag.artifacts import read_json
 from trustdag.cli import main
+from trustdag.jsonfiles import read_json
 
 
 def run(*arguments: str | Path) -> int:

@@ -12,8 +12,8 @@ import torch
 
 from tests.support import tiny_models as tiny
 from trustdag.align import continued, methods
-from trustdag.artifacts import read_json, read_jsonl
 from trustdag.errors import UserError
+from trustdag.jsonfiles import read_json, read_jsonl
 from trustdag.models.load import load_policy, load_reward, load_tokenizer
 from trustdag.models.tokens import encode_conversations
 from trustdag.report.gather import left_out

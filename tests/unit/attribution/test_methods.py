@@ -152,7 +152,7 @@ def test_ekfac_of_adapters_and_without_damping_is_refused(tmp_path: Path) -> Non
     world = World(tmp_path, "dpo")
     view = ProjectedView.of_layers(world.selection("dense").layers, 4, 0)
 
-    with pytest.raises(UserError, match="ekfac works on whole gradients"):
+    with pytest.raises(UserError, match="ekfac needs whole gradients"):
         method("ekfac").score(problem_of(world.gradients("dense", view=view))[0], MethodSettings())
     with pytest.raises(UserError, match="damping: ekfac needs more than 0"):
         method("ekfac").score(problem_of(world.gradients("dense"))[0], MethodSettings(damping=0))
@@ -161,7 +161,7 @@ def test_ekfac_of_adapters_and_without_damping_is_refused(tmp_path: Path) -> Non
 def test_ekfac_of_a_loss_without_curvature_is_refused(tmp_path: Path) -> None:
     world = World(tmp_path, "dpo", loss="hinge")
 
-    with pytest.raises(UserError, match="the loss has no curvature"):
+    with pytest.raises(UserError, match="needs a loss with curvature"):
         method("ekfac").score(problem_of(world.gradients("dense"))[0], MethodSettings())
 
 

@@ -196,7 +196,7 @@ def test_a_ratio_of_options_is_refused() -> None:
     items = items_of(3, ("option 0", "option 1"))
     source = source_of(RATIO, items, replies_of([["kind"]] * 3, [[-1.0, -2.0]] * 3))
 
-    with pytest.raises(UserError, match="share is a `ratio`, of which there are no log-odds"):
+    with pytest.raises(UserError, match="share is a `ratio`, which has no log-odds"):
         build(source, "options", 2, 0)
 
 

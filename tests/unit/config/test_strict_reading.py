@@ -1,14 +1,21 @@
 """What a study's file may hold: what `check` accepts is what runs, and every bad file is one sentence."""
 
+import gzip
 import os
+import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from trustdag.artifacts import write_json
+from trustdag.cli import main
 from trustdag.config import load
 from trustdag.data import location
 from trustdag.data.jsonl import lines
 from trustdag.errors import UserError
+from trustdag.verticals.sources.base import read_text
 
 ROOT = Path(__file__).parents[3]
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -87,3 +94,70 @@ def test_a_line_without_end_is_not_read_into_memory(tmp_path: Path) -> None:
     path.write_bytes(b"x" * 10_000_001 + b"\n")
     with pytest.raises(UserError, match=r"a\.jsonl:1: a line of more than"):
         list(lines(path, "a.jsonl"))
+
+
+BOMBS = {
+    "one line": b"x" * 1_000_000,
+    "blank lines": b"\n" * 1_000_000,
+    "blank lines of another system": b"\r\n" * 500_000,
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_bomb_of_gzip_ends_in_bounded_time(bomb: str, tmp_path: Path) -> None:
+    # Given a small file that holds 400 MB
+    path = tmp_path / "pairs.jsonl.gz"
+    path.write_bytes(gzip.compress(BOMBS[bomb]) * 400)
+    started = time.process_time()
+    # Then pairs and benchmarks are refused long before all of it is read
+    with pytest.raises(UserError, match=r"pairs\.jsonl\.gz:\d+: (a line of more|more than 1,000,000 blank)"):
+        list(lines(path, "pairs.jsonl.gz"))
+    with pytest.raises(UserError, match=r"pairs\.jsonl\.gz: more than 300,000,000 bytes of text"):
+        read_text(path)
+    assert time.process_time() - started < 20
+
+
+@pytest.mark.parametrize("name", ["pipe", "zeros"])
+def test_no_command_waits_for_what_is_no_file(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zeros").symlink_to("/dev/zero")
+    path, out = str(tmp_path / name), str(tmp_path / "out")
+    for command in (
+        ["check", path],
+        ["prepare", "--settings", path, "--out", out],
+        ["items", "bias", "--settings", f'{{"source": "file", "paths": ["{path}"]}}', "--out", out, "--card", out],
+        ["score", "bias", "--items", path, "--replies", path, "--out", out],
+    ):
+        assert main(command) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert path in line
+
+
+def test_a_result_that_cannot_be_written_is_named_and_not_its_hidden_part() -> None:
+    # Given a folder in which the user may not write
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o555)
+        # When somebody writes a result there
+        said = said_by_an_ordinary_user(lambda: write_json(Path(folder) / "card.json", {}))
+        # Then the result is named
+        assert said.startswith(f"{folder}/card.json: cannot be written")
+        assert ".partial" not in said
+
+
+def said_by_an_ordinary_user(action: Callable[[], object]) -> str:
+    """The user error of what another process does, which is root no more."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        if os.geteuid() == 0:
+            os.setuid(65534)
+        try:
+            action()
+        except UserError as error:
+            os.write(write, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    os.waitpid(child, 0)
+    with os.fdopen(read) as pipe:
+        return pipe.read()

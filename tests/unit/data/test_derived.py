@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 from pydantic import TypeAdapter
 
-from trustdag.artifacts import read_json, sha256_file
+from trustdag.artifacts import sha256_file
 from trustdag.data.derived import AnyDerived, Derived, derive, with_controls
 from trustdag.data.prepare import prepare
 from trustdag.data.toy import Settings
 from trustdag.errors import UserError
+from trustdag.jsonfiles import read_json
 from trustdag.stamps import stamp
 
 BY = {"stage": "dpo", "vertical": "bias"}

@@ -217,7 +217,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a late system text": (
         {"prompt": [*SKY, system("x"), user("y")], "chosen": [assistant("a")], "rejected": [assistant("b")]},
-        "system text stands after",
+        "system text comes after",
     ),
     "further turns": (
         {"prompt": SKY, "chosen": [assistant("a"), user("b"), assistant("c")], "rejected": [assistant("b")]},

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from trustdag.errors import UserError
+from trustdag.fingerprint import ROOT
 from trustdag.jobs import allocation
-from trustdag.jobs.allocation import NO_LIMIT, ROOT, Allocation, command_line, on_node
+from trustdag.jobs.allocation import NO_LIMIT, Allocation, command_line, has_gpu, on_machine, on_node
 
 HELD = Path("held")
 
@@ -37,6 +38,32 @@ def test_gpu_jobs_start_one_process_on_each_gpu_through_accelerate() -> None:
 
 def test_cpu_jobs_start_as_they_are() -> None:
     assert command_line(Allocation(8, 0, 1, 1, accelerate="cpu"), ["score"], HELD)[1:] == ["-m", "trustdag", "score"]
+
+
+@pytest.mark.parametrize(
+    ("scheduled", "gpu_here", "gpu"), [(False, False, 0), (False, True, 1), (True, False, 1), (True, True, 1)]
+)
+def test_without_a_scheduler_a_job_has_a_gpu_where_the_machine_has_one(
+    scheduled: bool, gpu_here: bool, gpu: int
+) -> None:
+    asked = Allocation(cpus=2, gpu=1, mem_mb=1, runtime=NO_LIMIT, accelerate="gpu")
+    assert on_machine(asked, scheduled, gpu_here) == Allocation(2, gpu, 1, NO_LIMIT, accelerate="gpu")
+
+
+def test_several_nodes_without_a_scheduler_stay_refused() -> None:
+    asked = on_machine(Allocation(8, 4, 1, 1, nodes=2, accelerate="ddp"), scheduled=False, gpu_here=False)
+    with pytest.raises(UserError, match="Slurm does not run it"):
+        command_line(asked, [], HELD)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [(("null", "nvidiactl"), False), (("nvidia0",), True), (("kfd",), True), (("dxg",), True)],
+)
+def test_a_gpu_is_known_by_its_device_files(tmp_path: Path, files: tuple[str, ...], expected: bool) -> None:
+    for name in files:
+        (tmp_path / name).touch()
+    assert has_gpu(tmp_path) is expected
 
 
 def test_an_unknown_accelerate_configuration_is_named() -> None:
@@ -89,7 +116,7 @@ def test_a_node_joins_the_others_at_the_first_ones_address() -> None:
 
 def test_several_nodes_need_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    with pytest.raises(UserError, match=r"on 2 nodes, and is not run by Slurm; start the study with `--profile slurm`"):
+    with pytest.raises(UserError, match=r"needs 2 nodes, but Slurm does not run it; .*`--profile slurm`"):
         command_line(Allocation(16, 8, 1, 1, nodes=2, accelerate="fsdp"), [], HELD)
 
 

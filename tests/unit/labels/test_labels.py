@@ -89,7 +89,7 @@ def test_a_sheet_that_is_there_is_not_drawn_over(
 
 def test_a_vertical_that_cannot_be_labelled_is_named(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["label", str(results), "--vertical", "ethic", "--sheet", "x.csv"]) == 2
-    assert "`ethic` is none of ethics, toxicity" in capsys.readouterr().err
+    assert "no vertical `ethic` to label; there are ethics, toxicity" in capsys.readouterr().err
 
 
 def keys(*pressed: str) -> "Iterator[str]":

@@ -6,8 +6,9 @@ import pytest
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from trustdag.artifacts import read_json, sha256_file
+from trustdag.artifacts import sha256_file
 from trustdag.errors import UserError
+from trustdag.jsonfiles import read_json
 from trustdag.models.acquire import acquire
 from trustdag.models.base import Gguf
 from trustdag.models.load import load_policy, load_tokenizer

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tests.support import tiny_models as tiny
-from trustdag.artifacts import read_json
 from trustdag.errors import UserError
+from trustdag.jsonfiles import read_json
 from trustdag.models.acquire import acquire
 from trustdag.models.base import Base, Folder, Gguf, Hub
 from trustdag.models.load import (

@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.support import tiny_models as tiny
-from trustdag.artifacts import read_json
 from trustdag.cli import main
 from trustdag.errors import UserError
+from trustdag.jsonfiles import read_json
 from trustdag.models.load import load_policy, load_reward, load_tokenizer, new_reward
 
 

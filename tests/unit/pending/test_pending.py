@@ -203,7 +203,7 @@ def test_the_time_depends_on_the_gpus(gpus: int, seconds: float) -> None:
 
 
 def test_a_job_that_wants_more_gpus_than_there_are_is_named() -> None:
-    with pytest.raises(UserError, match="sft of toy wants 4 GPUs; --gpus is 2"):
+    with pytest.raises(UserError, match="sft of toy needs 4 GPUs; --gpus is 2"):
         makespan([job(1, gpu=4)], {1: 1.0}, Machine(2, inf))
 
 

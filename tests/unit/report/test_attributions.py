@@ -4,15 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from trustdag.errors import UserError
 from trustdag.layout import Results
-from trustdag.progress import duration
-from trustdag.report.answer import pairs_of
 from trustdag.report.attributions import attributions, features, newcombe, tables, wilson
-from trustdag.report.numbers import interval, number, prose, signed, title
-from trustdag.report.page import TEMPLATES
+from trustdag.report.html import environment
 from trustdag.report.settings import PageSettings
 from trustdag.stamps import stamp
 from trustdag.stats.design import Policy, StudyDesign
@@ -79,11 +75,7 @@ def test_the_section_shows_pairs_features_and_baselines_and_escapes_what_it_quot
     table.to_parquet(path)
     (entry,) = attributions(study, tmp_path, PageSettings())
     # When its part of the page is rendered, an undefined name being an error
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {"number": number, "signed": signed, "title": title, "prose": prose, "pairs": pairs_of}
-    environment.filters["duration"] = duration
-    environment.globals |= {"infinity": float("inf"), "interval": interval}
-    text = str(environment.get_template("parts.html.j2").module.attribution(entry))  # type: ignore[attr-defined]
+    text = str(environment().get_template("parts.html.j2").module.attribution(entry))  # type: ignore[attr-defined]
     # Then all of it is there
     for shown in ("ekfac on 2 layers", "bm25 1.000", "Raised the number most", "Question 39?", "the topic is opinion"):
         assert shown in text

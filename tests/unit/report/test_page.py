@@ -1,9 +1,10 @@
 """The page of a whole invented study: complete, self-contained, safe, and equal to its tables."""
 
+import base64
+import hashlib
 import json
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,18 +14,19 @@ import pandas as pd
 import pytest
 
 from tests.support import invented_study
+from tests.support.invented_pages import invented_verticals, make, write_page
 from trustdag import fingerprint
-from trustdag.artifacts import read_json, write_json
+from trustdag.artifacts import write_json
 from trustdag.cli import main
 from trustdag.fingerprint import code_of
 from trustdag.jobs import record as job_record
+from trustdag.jsonfiles import read_json
 from trustdag.layout import Results
 from trustdag.report import plots
 from trustdag.report.examples import examples
 from trustdag.report.numbers import interval, number, signed
 from trustdag.report.settings import PageSettings
 from trustdag.report.summary import failures
-from trustdag.stats.design import StudyDesign
 
 NOTICE = "The world of this study is invented."
 LOADS = ("src", "href", "srcset", "data", "poster", "action", "formaction", "background", "xlink:href")
@@ -32,28 +34,8 @@ LOADS = ("src", "href", "srcset", "data", "poster", "action", "formaction", "bac
 
 @pytest.fixture(scope="module", autouse=True)
 def invented() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, module in invented_study.modules().items():
-            patch.setitem(sys.modules, name, module)
+    with invented_verticals():
         yield
-
-
-def make(results: Path, study: StudyDesign) -> Path:
-    """Everything of a study up to its page; its plots are stand-ins, as test_report_plots.py draws them."""
-    invented_study.write_study(study, results, items=40)
-    where = ["--design", f"{results}/design.json", "--records-root", f"{results}/records"]
-    assert main(["statistics", *where, "--out", f"{results}/statistics", "--settings", '{"resamples": 2000}']) == 0
-    (results / "plots").mkdir()
-    for name in plots.of_study(study):
-        (results / "plots" / f"{name}.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
-    assert write_page(results) == 0
-    return results
-
-
-def write_page(results: Path, *more: str) -> int:
-    files = ["--configuration", f"{results}/configuration.json", "--benchmarks", f"{results}/benchmarks"]
-    out = ["--out", f"{results}/report.html", "--tables", f"{results}/tables"]
-    return main(["report", "--design", f"{results}/design.json", "--results", str(results), *files, *out, *more])
 
 
 @pytest.fixture(scope="module")
@@ -76,14 +58,30 @@ class Page(HTMLParser):
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str, str]] = []
         self.texts: list[str] = []
+        self.scripts: dict[str, str] = {}
+        """By id, or `` for what runs: the content of each script element."""
+        self.open = ""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        self.open = tag
+        if tag == "script":
+            self.script = dict(attrs).get("id") or ""
         self.attributes += [(tag, name, value or "") for name, value in attrs]
 
+    def handle_endtag(self, tag: str) -> None:
+        self.open = ""
+
     def handle_data(self, data: str) -> None:
-        self.texts.append(data)
+        if self.open == "script":
+            self.scripts[self.script] = self.scripts.get(self.script, "") + data
+        elif self.open != "style":
+            self.texts.append(data)
+
+    def data(self, name: str) -> Any:
+        """The data of an explorer."""
+        return json.loads(self.scripts[name])
 
     @property
     def text(self) -> str:
@@ -106,10 +104,20 @@ def test_the_page_loads_nothing_from_elsewhere(results: Path) -> None:
 
     loads = [(tag, name, value) for tag, name, value in page.attributes if name in LOADS]
     assert loads
-    assert all(value.startswith(("#", "data:image/svg+xml;base64,")) for _, _, value in loads)
-    assert not {"script", "link", "iframe", "object", "embed", "form"} & set(page.tags)
+    assert all(value.startswith(("#", "data:image/png;base64,")) for _, _, value in loads)
+    assert not {"link", "iframe", "object", "embed", "form", "img"} & set(page.tags)
     assert "@import" not in text
-    assert "url(" not in text
+    assert not re.search(r"url\((?!#)", text)
+
+
+def test_the_page_lets_no_script_run_but_its_own(results: Path) -> None:
+    text = (results / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+
+    running = page.tags.count("script") - len([name for name in page.scripts if name])
+    digest = base64.b64encode(hashlib.sha256(page.scripts[""].encode()).digest()).decode()
+    assert running == 1
+    assert f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'\"" in text
 
 
 def test_replies_and_prompts_are_shown_as_text_and_never_as_markup(results: Path) -> None:
@@ -133,10 +141,18 @@ def test_the_page_reproduces_the_numbers_of_the_tables(study: str, request: pyte
     changes = pd.read_csv(results / "tables" / "changes.csv")
     levels = pd.read_csv(results / "tables" / "levels.csv")
 
-    for row in rows(changes[changes["reference"] == "base"]):
+    for row in rows(changes[(changes["reference"] == "base") & (changes["condition"] == "all")]):
         assert f"{signed(row.change)} {interval(row.low, row.high)}".strip() in text
-    for row in rows(levels):
+    for row in rows(levels[levels["condition"] == "all"]):
         assert f"{number(row.value)} {interval(row.low, row.high)}".strip() in text
+
+
+def test_a_headline_number_stands_once_on_the_page(results: Path) -> None:
+    text = page_of(results).text
+    levels = pd.read_csv(results / "tables" / "levels.csv")
+    shown = levels[levels["headline"] & (levels["condition"] == "all")]
+
+    assert [text.count(f"{number(row.value)} {interval(row.low, row.high)}") for row in rows(shown)] == [1] * len(shown)
 
 
 def test_every_change_of_a_headline_metric_is_judged_in_words(results: Path) -> None:
@@ -146,7 +162,7 @@ def test_every_change_of_a_headline_metric_is_judged_in_words(results: Path) -> 
 
     assert len(found)
     for row in rows(found):
-        assert f"{row.metric.replace('_', ' ')} {row.verdict} by {number(abs(row.change))}" in text.lower()
+        assert f"{signed(row.change)} {interval(row.low, row.high)}" in text
     better = found[(found["verdict"] == "rose") == (found["direction"] == "higher")]
     assert text.count("✓ better") >= len(better)
 
@@ -193,7 +209,8 @@ def test_every_part_that_a_reader_looks_for_is_there(results: Path) -> None:
     page = page_of(results)
     ids = {value for _, name, value in page.attributes if name == "id"}
 
-    assert {"answer", *invented_study.VERTICALS, "training", "examples", "data", "reading", "made"} <= ids
+    assert {"answer", *invented_study.VERTICALS, "numbers", "replies", "training", "data", "reading"} <= ids
+    assert {"made", "cite", *(f"card-{name}" for name in invented_study.VERTICALS)} <= ids
     assert {f"plot-{name}" for name in plots.of_study(invented_study.cells())} <= ids
     linked = {value[1:] for tag, name, value in page.attributes if tag == "a" and name == "href"}
     assert linked <= ids
@@ -206,22 +223,35 @@ def test_every_part_that_a_reader_looks_for_is_there(results: Path) -> None:
         "train dpo",
         "12 s",
         "Chance: 0.250",
+        "License: CC BY-SA 4.0 (an invented benchmark).",
+        "License: CC0.",
+        "@software{trustdag",
+        "arXiv:2404.18870",
     ):
         assert expected in page.text
 
 
-def test_a_metric_is_shown_by_topic_and_group_with_its_counts_and_not_among_the_conditions(results: Path) -> None:
-    text = page_of(results).text
-    metrics = pd.read_csv(results / "statistics" / "metrics.csv").set_index(["policy", "metric", "condition"])
-    row: Any = metrics.loc[("toy/base", "stereotype_index", "topic=topic 1"), :]
+def test_the_table_of_numbers_holds_every_condition_topic_and_group_with_its_counts(results: Path) -> None:
+    page = page_of(results)
+    data = page.data("data-numbers")
+    metrics = pd.read_csv(results / "tables" / "metrics.csv").set_index(["policy", "metric", "condition"])
+    expected: Any = metrics.loc[("toy/base", "stereotype_index", "topic=topic 1"), :]
 
-    assert "Bias by topic" in text
-    assert "Bias by group" in text
-    by_condition = text[text.index("Bias by condition") : text.index("Bias by topic")]
-    assert "topic 1" not in by_condition
-    by_topic = text[text.index("Bias by topic") : text.index("Bias by group")]
-    assert f"{number(row['value'])} [{number(row['low'])}, {number(row['high'])}]" in by_topic
-    assert f"{row['parsed']} of {row['n']} parsed" in by_topic
+    shown = {(data["policies"][row[3]]["label"], data["metric"][row[1]], data["condition"][row[2]]): row[4:]
+             for row in data["rows"]}  # fmt: skip
+    found = shown["base", "Stereotype index", "topic=topic 1"]
+    assert found[:2] == [expected["parsed"], expected["n"]]
+    assert found[2:5] == pytest.approx([expected["value"], expected["low"], expected["high"]], abs=1e-4)
+    assert {"benign", "adversarial", "group=the as"} <= set(data["condition"])
+    assert "all" not in data["condition"]
+    assert "topic 1" not in page.text
+
+
+def test_the_table_of_numbers_holds_each_training_seed_where_there_are_several(seeds_results: Path) -> None:
+    data = page_of(seeds_results).data("data-numbers")
+
+    assert {policy["seed"] for policy in data["policies"]} == {"", "0", "1"}
+    assert "all" in data["condition"]
 
 
 def test_a_page_of_current_code_speaks_of_no_other(results: Path) -> None:
@@ -262,7 +292,7 @@ def test_settings_change_the_page_alone(results: Path, tmp_path: Path) -> None:
 
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "<h1>Another title</h1>" in text
-    assert "toxicity-00" not in text
+    assert "toxicity-00" not in Page(text).text
 
 
 def test_equal_inputs_give_an_equal_page(results: Path, tmp_path: Path) -> None:

@@ -19,8 +19,7 @@ from trustdag.report.settings import ReportSettings
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("plots")
     with pytest.MonkeyPatch.context() as patch:
-        for name, module in invented_study.modules().items():
-            patch.setitem(sys.modules, name, module)
+        invented_study.install(patch)
         invented_study.write_study(invented_study.cells(seeds=(0, 1)), folder, items=12)
         where = ["--design", f"{folder}/design.json", "--records-root", f"{folder}/records"]
         assert main(["statistics", *where, "--out", f"{folder}/statistics", "--settings", '{"resamples": 200}']) == 0

@@ -15,10 +15,10 @@ from trustdag.errors import UserError
 from trustdag.jobs import record as job_record
 from trustdag.jobs.processes import Process
 from trustdag.layout import Results
-from trustdag.resources import request, workload
+from trustdag.resources import request, size
 
 PYTHIA = {"source": "hub", "name": "EleutherAI/pythia-1.4b", "revision": "0" * 40}
-TOY = {"source": "scratch", "corpus": "crowd"}
+TOY = {"source": "scratch", "corpus": "crowd", "context": 512}
 TRAINED = {"model": "m", "preferences": "crowd", "chain": "sft", "seed": "0"}
 
 
@@ -131,9 +131,12 @@ def test_a_rule_is_overridden_and_a_model_overrides_the_rule() -> None:
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"rules": {"sfft": {"gpu": 1}}}, "resources.rules.sfft: no such rule"),
-        ({"models": {"x": {}}}, "resources.models.x: no such model; models has m"),
-        ({"models": {"m": {"rules": {"nope": {}}}}}, "resources.models.m.rules.nope: no such rule"),
+        ({"rules": {"sfft": {"gpu": 1}}}, "resources.rules.sfft: no such name; did you mean `sft`"),
+        ({"models": {"x": {}}}, "resources.models.x: no such name; models has m"),
+        (
+            {"models": {"m": {"rules": {"nope": {}}}}},
+            "resources.models.m.rules.nope: no such name; the workflow has base, ",
+        ),
         ({"rules": {"sft": {"gpu": 64}}}, "sft.gpu: 64 GPUs are more than the 32 that sft can have"),
         ({"rules": {"sft": {"gpu": 8, "nodes": 3}}}, "8 GPUs are not spread evenly over 3 nodes"),
         ({"rules": {"sft": {"gpu": 32, "nodes": 2}}}, "more than the 16 that sft can have"),
@@ -193,8 +196,8 @@ def test_a_job_on_several_nodes_is_asked_of_slurm_as_such() -> None:
 def test_a_size_that_nothing_tells_has_to_be_given() -> None:
     nameless = dict(PYTHIA, name="openai-community/gpt2")
     with pytest.raises(UserError, match=r"set resources\.models\.m\.parameters"):
-        workload.parameters_of(study(nameless), "m")
-    assert workload.parameters_of(study(nameless, models={"m": {"parameters": 124e6}}), "m") == 124e6
+        size.parameters_of(study(nameless), "m")
+    assert size.parameters_of(study(nameless, models={"m": {"parameters": 124e6}}), "m") == 124e6
 
 
 def test_a_folders_size_is_read_from_its_safetensors(folder: Path) -> None:
@@ -203,7 +206,7 @@ def test_a_folders_size_is_read_from_its_safetensors(folder: Path) -> None:
     text = json.dumps(header).encode()
     (folder / "mine").mkdir()
     (folder / "mine" / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + bytes(88))
-    assert workload.parameters_of(study({"source": "folder", "path": "mine"}), "m") == 22
+    assert size.parameters_of(study({"source": "folder", "path": "mine"}), "m") == 22
 
 
 # --- What Snakemake evaluates ---

@@ -1,7 +1,7 @@
 """A finished study as data frames, and beside another one. The study is invented: no model runs."""
 
 import json
-import sys
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import copytree
@@ -12,9 +12,10 @@ import pytest
 
 import trustdag
 from tests.support import invented_study
-from trustdag.artifacts import read_json, write_json
+from trustdag.artifacts import write_json
 from trustdag.cli import main
 from trustdag.errors import UserError
+from trustdag.jsonfiles import read_json
 from trustdag.results.columns import MEANINGS, as_markdown
 from trustdag.results.compare import compare
 from trustdag.results.study import StudyResults
@@ -30,8 +31,7 @@ DPO = "toy/judge/sft-dpo/seed0"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The results folder of a finished study of four policies and five verticals."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, module in invented_study.modules().items():
-            patch.setitem(sys.modules, name, module)
+        invented_study.install(patch)
         results = tmp_path_factory.mktemp("study") / "invented"
         design = invented_study.cells(notice="All <invented>.")
         invented_study.write_study(design, results, items=20)
@@ -151,3 +151,30 @@ class TestCompare:
         assert main(["compare", str(study.folder), str(tmp_path / "copy")]) == 0
         assert "0 of " in capsys.readouterr().out
         assert main(["compare", str(study.folder), str(tmp_path)]) == 2
+
+    def test_a_page_shows_the_causes_and_each_number_that_moved(
+        self, study: StudyResults, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        # Given a copy whose DPO was trained otherwise, with a number that moved, and a hostile value among the settings
+        copytree(study.folder, tmp_path / "copy")
+        path = Path(study.files.model(DPO, "manifest.json").replace(str(study.folder), str(tmp_path / "copy")))
+        manifest = read_json(path)
+        manifest["files"] = {"model.safetensors": "other"}
+        manifest["made_by"]["settings"] = {"beta": "<script>alert(1)</script>"}
+        write_json(path, manifest)
+        metrics = pd.read_csv(tmp_path / "copy" / "statistics" / "metrics.csv")
+        metrics.loc[(metrics["policy"] == DPO) & (metrics["metric"] == "mc1"), "value"] = 0.123
+        metrics.to_csv(tmp_path / "copy" / "statistics" / "metrics.csv", index=False)
+
+        # When they are compared as a page
+        out = tmp_path / "moved.html"
+        assert main(["compare", str(study.folder), str(tmp_path / "copy"), "--html", str(out)]) == 0
+
+        # Then it says what moved and why, and is one file in which nothing foreign runs
+        assert capsys.readouterr().out.strip() == out.resolve().as_uri()
+        text = out.read_text(encoding="utf-8")
+        assert "0.123" in text
+        assert re.search(r"settings\.beta: \S+ -&gt; &lt;script&gt;alert\(1\)&lt;/script&gt;", text)
+        assert text.count("<script>") == 1
+        assert "All &lt;invented&gt;." in text
+        assert 'class="plain sortable"' in text

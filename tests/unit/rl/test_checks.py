@@ -6,12 +6,14 @@ from typing import Any
 import pandas
 import pytest
 import torch
+from pydantic import ValidationError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tests.support import ppo_world as world
 from trustdag.align import ppo
-from trustdag.artifacts import read_json, read_jsonl
 from trustdag.errors import UserError
+from trustdag.jsonfiles import read_json, read_jsonl
+from trustdag.rl.checks import check_division
 from trustdag.rl.rollout import Prompt
 from trustdag.rl.trainer import PPOTrainer
 from trustdag.train.stage import Stage
@@ -38,8 +40,10 @@ def trainer(
 
 class TestBadInput:
     def test_a_batch_that_does_not_divide(self, tmp_path: Path) -> None:
-        with pytest.raises(UserError, match=r"batch_size: 9 .* 2 minibatches on 1 processes; take a multiple of 2"):
+        with pytest.raises(ValidationError, match="batch_size: 9 replies do not divide into 2 minibatches"):
             trainer(tmp_path, batch_size=9)
+        with pytest.raises(UserError, match=r"batch_size: 8 .* 2 minibatches on 3 processes; take a multiple of 6"):
+            check_division(world.settings(), processes=3)
 
     def test_no_prompts(self, tmp_path: Path) -> None:
         with pytest.raises(UserError, match="there are none"):
@@ -105,9 +109,9 @@ class TestBadInput:
             trainer(tmp_path, reward=world.reward_model(pad_token_id=None))
 
     def test_lora_with_dropout_or_with_top_layers(self, tmp_path: Path) -> None:
-        with pytest.raises(UserError, match=r"lora.dropout: 0.1"):
+        with pytest.raises(ValidationError, match=r"lora.dropout: 0.1"):
             trainer(tmp_path, lora={"rank": 2, "dropout": 0.1})
-        with pytest.raises(UserError, match="leave one of them empty"):
+        with pytest.raises(ValidationError, match="leave one of them empty"):
             trainer(tmp_path, lora={"rank": 2}, top_layers=1)
 
     def test_logits_that_are_not_the_output_layers(self, tmp_path: Path) -> None:
@@ -176,8 +180,8 @@ class TestStage:
         assert names == dict(world.policy().named_parameters()).keys()
 
     def test_no_prompt_that_fits_is_an_error_with_the_numbers(self, stage: Stage) -> None:
-        with pytest.raises(UserError, match="none of 25 prompts leaves room for 8 new tokens within max_length 8"):
-            ppo.train(stage, world.settings(max_length=8))
+        with pytest.raises(UserError, match="none of 25 prompts leaves room for 8 new tokens within max_length 9"):
+            ppo.train(stage, world.settings(max_length=9))
 
     def test_a_length_beyond_the_context(self, stage: Stage) -> None:
         with pytest.raises(UserError, match="49"):

@@ -9,7 +9,7 @@ from accelerate.state import AcceleratorState
 from transformers import GPTNeoXForCausalLM
 
 from tests.support import ppo_world as world
-from trustdag.artifacts import read_jsonl
+from trustdag.jsonfiles import read_jsonl
 from trustdag.rl.rewards import RewardFunction
 from trustdag.rl.trainer import PPOTrainer
 

@@ -19,9 +19,9 @@ from safetensors.torch import load_file
 
 from tests.support import ppo_world as world
 from tests.support.forks import FORKS
-from trustdag.artifacts import read_jsonl
 from trustdag.errors import UserError
 from trustdag.jobs.resumable import EXIT_RESUMABLE
+from trustdag.jsonfiles import read_jsonl
 from trustdag.rl.batch import Experience
 from trustdag.rl.trainer import PPOTrainer
 from trustdag.train import checkpoints

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.support import ppo_world as world
-from trustdag.artifacts import read_jsonl
+from trustdag.jsonfiles import read_jsonl
 from trustdag.rl.rollout import Prompt
 from trustdag.rl.trainer import PPOTrainer, learning_rate_factor
 

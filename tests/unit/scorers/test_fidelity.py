@@ -191,7 +191,7 @@ def test_a_calibration_is_monotone_versioned_and_belongs_to_its_scorer(tmp_path:
         toxicity.score(items, said, other)
     changed = json.loads((tmp_path / "map.json").read_text()) | {"deviation": 0.0, "values": [0.0] * fidelity.KNOTS}
     (tmp_path / "map.json").write_text(json.dumps(changed))
-    with pytest.raises(UserError, match="does not fit its version"):
+    with pytest.raises(UserError, match="does not match its version"):
         fidelity.Calibration.read(tmp_path / "map.json")
 
 

@@ -12,7 +12,7 @@ from trustdag.scorers.fidelity import Pairs, calibrate
 from trustdag.stats.comparison import compare
 from trustdag.stats.estimators import Sample
 from trustdag.stats.intervals import estimate
-from trustdag.stats.power import power_of
+from trustdag.stats.power import CANNOT_BE_FOUND, Power, power_of
 from trustdag.stats.settings import StatisticsSettings
 
 NAN = float("nan")
@@ -223,3 +223,18 @@ def test_the_verdict_finds_the_detectable_difference_in_8_of_10_studies(clusters
 
     # 1,000 studies: the standard error of the share is .013.
     assert 0.75 <= found / 1000 <= 0.85
+
+
+@pytest.mark.parametrize(("clusters", "family"), [(5, 1), (7, 1), (8, 1), (9, 5), (10, 25), (12, 25)])
+def test_what_hangs_on_single_clusters_cannot_be_found(clusters: int, family: int) -> None:
+    """With all clusters but three no p-value would be below the level: the simulated power is then below .75."""
+    power = Power(error=0.05, step=0.0, freedom=clusters - 1.0, clusters=clusters, bound=1.0)
+    assert power.detectable(family, SETTINGS) == CANNOT_BE_FOUND
+    assert replace(power, clusters=24, freedom=23.0).detectable(family, SETTINGS) < 0.5
+
+
+def test_no_difference_of_more_than_half_the_range_is_said_to_be_detectable() -> None:
+    power = Power(error=0.15, step=0.0, freedom=40.0, clusters=41, bound=1.0)
+    assert 0.4 < power.detectable(1, SETTINGS) <= 0.5
+    assert replace(power, error=0.2).detectable(1, SETTINGS) == CANNOT_BE_FOUND
+    assert replace(power, error=0.2, bound=np.inf).detectable(1, SETTINGS) < 0.6

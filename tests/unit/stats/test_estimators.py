@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trustdag.stats.estimators import PARTS, Sample, parts
+from trustdag.stats.estimators import PARTS, Sample, paired_parts, parts
 from trustdag.stats.intervals import difference, estimate
 
 STATISTICS = sorted(PARTS)
@@ -108,3 +108,32 @@ def test_a_paired_ratio_is_over_the_items_that_both_denominators_count() -> None
 def test_an_unknown_statistic_is_an_error() -> None:
     with pytest.raises(KeyError, match="median"):
         parts("median", sample_of([1]))
+
+
+def weighted(values: list[float], weights: list[float] | None) -> Sample:
+    """Each item is its own cluster."""
+    shares = None if weights is None else np.array(weights)
+    return Sample(np.array(values), np.full(len(values), NAN), np.arange(len(values)), len(values), None, shares)
+
+
+def test_an_item_of_which_one_sample_in_ten_was_read_counts_as_a_tenth() -> None:
+    (mean,) = parts("mean", weighted([1.0, 0.0, 0.0], [0.1, 1.0, 0.9]))
+    assert mean.value == pytest.approx(0.1 / 2.0)
+
+
+def test_a_pair_counts_by_the_share_of_pairs_of_samples_that_were_read() -> None:
+    # Given a rise that rests on .5 x .2 of the pairs of samples, and an item without a change
+    ours, theirs = weighted([1.0, 0.0], [0.5, 1.0]), weighted([0.0, 0.0], [0.2, 1.0])
+    # Then the mean change is that item's share of all pairs, and levels and change add up
+    rise, fall = paired_parts("mean", ours, theirs)
+    assert rise.value - fall.value == pytest.approx(0.1 / 1.1)
+    levels = [parts("mean", one.paired_with(other))[0].value for one, other in ((ours, theirs), (theirs, ours))]
+    assert levels[0] - levels[1] == pytest.approx(0.1 / 1.1)
+
+
+def test_equal_weights_are_no_weights() -> None:
+    values = [1.0, 0.0, 1.0, 1.0, 0.0]
+    (plain,), (equal,) = parts("mean", weighted(values, None)), parts("mean", weighted(values, [0.3] * 5))
+    assert equal.value == plain.value
+    assert equal.influences == pytest.approx(plain.influences)
+    assert equal.spread.design == pytest.approx(plain.spread.design)

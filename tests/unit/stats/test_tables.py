@@ -1,7 +1,6 @@
 """Records of a whole study to its three tables, through the command."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +22,13 @@ RECORD = {"metric": "share", "cluster": None, "condition": "benign", "value": 1.
 
 @pytest.fixture(autouse=True)
 def invented(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, module in invented_study.modules().items():
-        monkeypatch.setitem(sys.modules, name, module)
+    invented_study.install(monkeypatch)
 
 
 @pytest.fixture
 def one_metric(monkeypatch: pytest.MonkeyPatch) -> None:
     """The vertical `bias` with the single metric `share`."""
-    module = sys.modules["trustdag.verticals.bias"]
-    monkeypatch.setattr(module, "METRICS", (Metric("share", "lower", "A share.", headline=True),))
+    monkeypatch.setattr("trustdag.verticals.bias.METRICS", (Metric("share", "lower", "A share.", headline=True),))
 
 
 def two_policies() -> StudyDesign:
@@ -164,7 +161,7 @@ def test_a_facets_values_have_rows_of_their_own_worked_out_by_hand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     metric = Metric("share", "lower", "A share.", headline=True, facets=("topic",))
-    monkeypatch.setattr(sys.modules["trustdag.verticals.bias"], "METRICS", (metric,))
+    monkeypatch.setattr("trustdag.verticals.bias.METRICS", (metric,))
     topics = {"greed": "abcd", "loans": "ef"}
     facts = [{"item": item, "topic": topic, "cluster": item} for topic, items in topics.items() for item in items]
     put(tmp_path, "toy/base", [fact | {"value": 0.0} for fact in facts])
@@ -201,7 +198,7 @@ def test_a_facets_values_are_corrected_together_and_leave_the_headline_metrics_a
     found = {}
     for facets in ((), ("topic", "group")):
         metric = Metric("share", "lower", "A share.", headline=True, facets=facets)
-        monkeypatch.setattr(sys.modules["trustdag.verticals.bias"], "METRICS", (metric,))
+        monkeypatch.setattr("trustdag.verticals.bias.METRICS", (metric,))
         found[facets] = compute(two_policies(), tmp_path, QUICK).differences.set_index("condition")
 
     plain, split = found.values()
@@ -258,7 +255,7 @@ def test_records_without_a_facets_column_are_to_be_scored_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     metric = Metric("share", "lower", "A share.", headline=True, facets=("topic",))
-    monkeypatch.setattr(sys.modules["trustdag.verticals.bias"], "METRICS", (metric,))
+    monkeypatch.setattr("trustdag.verticals.bias.METRICS", (metric,))
     pair(tmp_path, {"a": 0}, {"a": 1})
 
     with pytest.raises(UserError, match="share: the records have no column `topic`; score again"):
@@ -346,7 +343,7 @@ def test_a_change_that_the_test_cannot_find_says_so(tmp_path: Path, one_metric: 
 
 def test_a_conditional_metric_counts_what_its_condition_holds_for(tmp_path: Path, monkeypatch: Any) -> None:
     metric = Metric("share", "lower", "A share.", headline=True, statistic="ratio")
-    monkeypatch.setattr(sys.modules["trustdag.verticals.bias"], "METRICS", (metric,))
+    monkeypatch.setattr("trustdag.verticals.bias.METRICS", (metric,))
     able = {"toy/base": range(12), "toy/judge/sft/seed0": range(2, 30)}
     for policy, items in able.items():
         told = [(at, float(at in items and at % 2), float(at in items)) for at in range(30)]
@@ -363,7 +360,7 @@ def test_a_conditional_metric_has_no_change_where_too_few_items_count_for_both(
     tmp_path: Path, monkeypatch: Any
 ) -> None:
     metric = Metric("share", "lower", "A share.", headline=True, statistic="ratio")
-    monkeypatch.setattr(sys.modules["trustdag.verticals.bias"], "METRICS", (metric,))
+    monkeypatch.setattr("trustdag.verticals.bias.METRICS", (metric,))
     for policy, able in (("toy/base", 9), ("toy/judge/sft/seed0", 30)):
         put(tmp_path, policy, [{"item": f"i{at:02d}", "value": 0.0, "label": float(at < able)} for at in range(30)])
 
@@ -375,7 +372,7 @@ def test_a_conditional_metric_has_no_change_where_too_few_items_count_for_both(
 
 def test_the_population_is_what_the_clusters_are(tmp_path: Path, monkeypatch: Any) -> None:
     metric = Metric("share", "lower", "A share.", headline=True, facets=("topic", "group"))
-    monkeypatch.setattr(sys.modules["trustdag.verticals.bias"], "METRICS", (metric,))
+    monkeypatch.setattr("trustdag.verticals.bias.METRICS", (metric,))
     rows = [
         {"item": f"{topic} {group}", "cluster": f"topic={topic}", "topic": topic, "group": group, "value": 1.0}
         for topic in ("greed", "loans", "wit")
@@ -427,9 +424,7 @@ def test_a_statistic_gets_what_it_needs(
     record: dict[str, float],
     message: str,
 ) -> None:
-    monkeypatch.setattr(
-        sys.modules["trustdag.verticals.bias"], "METRICS", (Metric("share", None, "", True, statistic),)
-    )
+    monkeypatch.setattr("trustdag.verticals.bias.METRICS", (Metric("share", None, "", True, statistic),))
     for policy in ("toy/base", "toy/judge/sft/seed0"):
         put(tmp_path, policy, [{"item": "a"} | record])
 
@@ -488,3 +483,17 @@ def test_a_study_that_compares_with_a_stranger_is_refused(capsys: pytest.Capture
 
     assert code == 2
     assert "policy a/base is compared with b/base, which is not listed" in capsys.readouterr().err
+
+
+def test_an_item_of_several_samples_counts_by_the_share_that_was_read(tmp_path: Path, one_metric: None) -> None:
+    # Given an item of which two samples in ten could be read, beside two that were read in full
+    rows = [{"item": "a", "value": 1.0, "weight": 0.2}, *({"item": name, "value": 0.0, "weight": 1.0} for name in "bc")]
+    put(tmp_path, "toy/base", [{"item": name, "value": 0.0} for name in "abc"])
+    put(tmp_path, "toy/judge/sft/seed0", rows)
+    tables = compute(two_policies(), tmp_path, QUICK)
+    # Then level and change are over 2.2 items
+    levels = tables.metrics[tables.metrics["condition"] == "all"].set_index("policy")["value"]
+    assert levels["toy/judge/sft/seed0"] == pytest.approx(0.2 / 2.2)
+    changes = tables.differences[tables.differences["condition"] == "all"]
+    assert changes["difference"].to_list() == pytest.approx([0.2 / 2.2])
+    assert changes["value"].to_list() == pytest.approx([0.2 / 2.2])

@@ -13,12 +13,13 @@ import pytest
 
 from tests.support import tiny_models as tiny
 from trustdag.align import methods
-from trustdag.artifacts import append_jsonl, read_jsonl
+from trustdag.artifacts import append_jsonl
 from trustdag.errors import UserError
 from trustdag.jobs import processes
 from trustdag.jobs.processes import Process
 from trustdag.jobs.record import Ended, classify
 from trustdag.jobs.resumable import EXIT_RESUMABLE
+from trustdag.jsonfiles import read_jsonl
 from trustdag.train import checkpoints
 from trustdag.train.metrics import MetricsLog
 

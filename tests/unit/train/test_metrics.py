@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from trustdag.artifacts import append_jsonl, read_jsonl
+from trustdag.artifacts import append_jsonl
 from trustdag.errors import UserError
+from trustdag.jsonfiles import read_jsonl
 from trustdag.progress import Progress
 from trustdag.train.divergence_guard import DivergenceGuard
 from trustdag.train.metrics import MetricsLog

@@ -15,8 +15,8 @@ import torch
 
 from tests.support import tiny_models as tiny
 from trustdag.align import methods
-from trustdag.artifacts import read_jsonl
 from trustdag.jobs.resumable import EXIT_RESUMABLE
+from trustdag.jsonfiles import read_jsonl
 from trustdag.models.load import load_policy
 
 

@@ -10,8 +10,8 @@ import torch
 
 from tests.support import tiny_models as tiny
 from trustdag.align import methods
-from trustdag.artifacts import read_jsonl
 from trustdag.jobs.resumable import EXIT_RESUMABLE
+from trustdag.jsonfiles import read_jsonl
 from trustdag.train.pretrain import make
 
 SETTINGS: dict[str, dict[str, Any]] = {

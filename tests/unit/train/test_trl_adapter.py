@@ -14,7 +14,7 @@ from trl import DPOTrainer, RewardTrainer, SFTTrainer
 from trl.trainer import utils
 
 from tests.support import tiny_models as tiny
-from trustdag.artifacts import read_json
+from trustdag.jsonfiles import read_json
 from trustdag.train import trl_adapter
 
 OVERRIDDEN: list[tuple[type, str, list[str]]] = [

@@ -144,6 +144,10 @@ def test_a_secret_is_told_however_it_is_written_but_not_inside_another_number(te
         "It is not appropriate for me to comment on that.",
         "I am not comfortable answering this question.",
         "I cannot agree or disagree with such a statement.",
+        # An aside that is the whole reply, and a refusal that was said to the reader before
+        "(I'm sorry, but I can't share that.)",
+        "I told you that I can't share that.",
+        "As I said, I cannot help with that.",
     ],
 )
 def test_refusals(text: str) -> None:
@@ -166,6 +170,11 @@ def test_refusals(text: str) -> None:
         "Sorry to hear that, here is the number: 12.",
         "I can tell you that it is 12.",
         "She was unable to attend.",
+        # What somebody told others, and asides
+        "We met at noon and I said I'd rather not. He left.",
+        "I told my aunt that I will not help her move.",
+        "I replied that I cannot share the recipe, and she laughed.",
+        "The firm (I won't say which one) sells boats. Its boats are green.",
     ],
 )
 def test_answers_are_no_refusals(text: str) -> None:
@@ -187,7 +196,8 @@ def test_a_secret_by_itself_is_always_found(secret: str) -> None:
 
 
 def test_samples_are_pooled_over_those_that_were_read_and_never_count_a_miss_as_zero() -> None:
-    assert pooled([Reading(1.0), UNPARSED, Reading(0.0)]) == Reading(0.5)
+    assert pooled([Reading(1.0), UNPARSED, Reading(0.0)]) == Reading(0.5, weight=2 / 3)
+    assert pooled([Reading(1.0), *[REFUSED] * 8, FAILED]) == Reading(1.0, weight=1 / 9)
     assert pooled([UNPARSED, REFUSED, REFUSED]).status == "refused"
     assert pooled([UNPARSED, FAILED, UNPARSED]).status == "unparsed"
     assert pooled([]).status == "failed"

@@ -1,12 +1,13 @@
-"""Training methods, one file each: sft, reward, dpo, ppo. A new file is a new method (see docs/architecture.md)."""
+"""Training methods, one file each. A new file here is a new method, as is a plugin (see docs/extending.md)."""
 
-from functools import cache
 from types import ModuleType
 
-from trustdag.discovery import modules_with
+from trustdag.align.contract import complaints
+from trustdag.plugins import kinds
+
+KIND = kinds.Kind("method", "trustdag.methods", __name__, ("REQUIRES",), complaints)
 
 
-@cache
 def methods() -> dict[str, ModuleType]:
     """Every training method by its name, which is its file's name. Imports neither torch nor transformers."""
-    return modules_with(__name__, "REQUIRES", "PRODUCES", "Settings", "cost", "train")
+    return kinds.parts(KIND)

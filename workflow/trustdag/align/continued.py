@@ -1,8 +1,8 @@
-"""The control: as much text of the same kind as SFT reads, without any preference.
+"""The control: training on as much text as SFT, without any preference.
 
-Of each pair one reply is read, drawn by a fair coin. What this stage changes, more training on such text has changed;
-what an aligned model differs from it by, preference has. A recipe of this stage alone (`control: [continued]`) is what
-the other recipes are compared with under the reference `control`.
+The stage trains on one reply of each pair, drawn with equal probability. Its effect is that of more training on such
+text. The difference between an aligned model and this one is the effect of preference. The reference `control` compares
+the other recipes with a recipe of this stage alone (`control: [continued]`).
 """
 
 import random
@@ -20,7 +20,7 @@ PRODUCES = "policy"
 
 
 class Settings(SupervisedSettings):
-    """The control; give it the settings of `sft`, so that it takes as many steps."""
+    """The control. With the settings of `sft` it trains for the same number of steps."""
 
 
 def cost(settings: Settings, pairs: int) -> MethodCost:
@@ -39,7 +39,7 @@ def build_trainer(inputs: TrainerInputs, settings: Settings) -> Any:
 
 
 def examples(pairs: EncodedReplies) -> dict[str, Any]:
-    """Whole texts of the replies that a fair coin drew, the same for every training seed."""
+    """Whole texts of the drawn replies, the same for every training seed."""
     coin = random.Random("continued")
     replies = [coin.choice(both) for both in zip(pairs.replies["chosen"], pairs.replies["rejected"], strict=True)]
     return sft.whole_texts(pairs.prompts, replies)

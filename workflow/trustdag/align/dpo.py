@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from trustdag.settings import Positive
 from trustdag.train.cost import MethodCost, supervised_cost
 from trustdag.train.pairs import EncodedReplies
 from trustdag.train.settings import SupervisedSettings
@@ -22,12 +23,12 @@ PRODUCES = "policy"
 class Settings(SupervisedSettings):
     """Direct preference optimization."""
 
-    beta: float = Field(0.1, gt=0)
-    """Strength of the pull to the reference: larger stays closer."""
+    beta: Positive = 0.1
+    """Strength of the constraint to the reference; with a larger beta the policy stays closer."""
     loss: Literal["sigmoid", "ipo", "hinge", "robust"] = "sigmoid"
     """DPO's own loss; IPO (arXiv 2310.12036), hinge (SLiC, arXiv 2305.10425), robust DPO (arXiv 2403.00409)."""
     label_smoothing: float = Field(0.0, ge=0, lt=0.5)
-    """Share of the labels that `robust` takes to be wrong."""
+    """Share of wrong labels that `robust` assumes."""
 
 
 def cost(settings: Settings, pairs: int) -> MethodCost:
@@ -41,7 +42,7 @@ def train(stage: Stage, settings: Settings) -> None:
 
 
 def build_trainer(inputs: TrainerInputs, settings: Settings) -> Any:
-    """TRL's trainer, with the reference's log-probabilities kept beside the checkpoints."""
+    """TRL's trainer; the reference's log-probabilities are stored with the checkpoints."""
     from trl import DPOConfig
 
     from trustdag.models.load import load_policy

@@ -1,4 +1,4 @@
-"""Proximal policy optimization: a policy and a reward model to an aligned policy.
+"""Proximal policy optimization: from a policy and a reward model to an aligned policy.
 
 Schulman et al. 2017 (arXiv 1707.06347) for language models after Ziegler et al. 2019 (arXiv 1909.08593). The algorithm
 is in rl/trainer.py, its losses in rl/losses.py.
@@ -10,8 +10,9 @@ from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from trustdag.artifacts import atomic_file, read_jsonl, read_table
+from trustdag.artifacts import atomic_file, read_table
 from trustdag.errors import UserError
+from trustdag.jsonfiles import read_jsonl
 from trustdag.models.dialogue import control_token_in
 from trustdag.models.size import SINGLE, parameters_in_folder
 from trustdag.rl.settings import PPOSettings
@@ -31,9 +32,9 @@ Settings = PPOSettings
 
 
 def cost(settings: PPOSettings, pairs: int) -> MethodCost:  # noqa: ARG001 - the updates count, not the pairs
-    """Sampling, forward passes of reference and reward model, and `epochs` passes that train the policy.
+    """Sampling, forward passes of reference and reward model, and `epochs` training passes of the policy.
 
-    A value model of its own runs forward and is trained as well; a head on the policy's trunk costs nothing more.
+    A separate value model has a forward pass and training passes too. A head on the policy's trunk costs nothing extra.
     """
     trained = 1 if settings.value == "head" else 2
     return MethodCost(
@@ -102,10 +103,10 @@ def stage_size(stage: Stage, settings: PPOSettings) -> StageSize:
 
 
 def save(stage: Stage, settings: PPOSettings, trainer: "PPOTrainer", facts: dict[str, Any]) -> None:
-    """Writes what the stage leaves: samples, metrics, model and manifest.
+    """Writes the outputs of the stage: samples, metrics, model and manifest.
 
     Args:
-        stage: Where the outputs go.
+        stage: The stage, with its output folder.
         settings: The stage's settings.
         trainer: The trainer after its last update.
         facts: How many prompts were used and dropped; the last update's metrics are added.
@@ -117,7 +118,7 @@ def save(stage: Stage, settings: PPOSettings, trainer: "PPOTrainer", facts: dict
         if trainer.log.samples.is_file():
             with atomic_file(stage.out / "samples.jsonl") as partial:
                 shutil.copyfile(trainer.log.samples, partial)
-        last = read_jsonl(trainer.log.metrics.path)[-1]
+        last = read_jsonl(trainer.log.metrics.path, {})[-1]
         kept = {name: last[name] for name in ("reward", "kl", "entropy", "length", "ended") if last[name] is not None}
         write_outputs(stage, settings, policy, trainer.tokenizer, facts | kept, weights)
     trainer.accelerator.wait_for_everyone()
@@ -129,7 +130,7 @@ def read_prompts(
     """The conversations of train.parquet that leave room for a reply.
 
     Args:
-        stage: Where the data and the prompt format come from.
+        stage: The stage, with its data and prompt format.
         settings: Longest prompt and reply together, and longest reply, in tokens.
         tokenizer: The policy's tokenizer.
 
@@ -167,5 +168,5 @@ def read_prompts(
 
 
 def _is_plain(prompt: list[Any], tokenizer: "PreTrainedTokenizerBase") -> bool:
-    """Whether no text of a prompt holds the name of a control token, which a chat template would read as the token."""
+    """Whether no text of a prompt contains the name of a control token, which a chat template would turn into one."""
     return all(control_token_in(message["content"], tokenizer) is None for message in prompt)

@@ -1,13 +1,12 @@
 """The reward model: the policy's trunk with one score, read at the last token of prompt and reply.
 
-The loss is Bradley and Terry's, -log sigmoid(r(chosen) - r(rejected)) (Ouyang et al. 2022, arXiv 2203.02155, equation
+The loss is the Bradley-Terry loss -log sigmoid(r(chosen) - r(rejected)) (Ouyang et al. 2022, arXiv 2203.02155, equation
 1). Trainer: TRL's RewardTrainer.
 """
 
 from typing import Any
 
-from pydantic import Field
-
+from trustdag.settings import NotNegative
 from trustdag.train.cost import MethodCost, supervised_cost
 from trustdag.train.pairs import EncodedReplies
 from trustdag.train.settings import SupervisedSettings
@@ -21,7 +20,7 @@ PRODUCES = "reward"
 class Settings(SupervisedSettings):
     """Reward model on preference pairs."""
 
-    center: float = Field(0.0, ge=0)
+    center: NotNegative = 0.0
     """Weight of (r(chosen) + r(rejected))^2 in the loss, which keeps rewards near 0 (arXiv 2312.09244, section 3.2)."""
 
 

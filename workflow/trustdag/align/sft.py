@@ -1,7 +1,7 @@
 """Supervised fine-tuning on the chosen replies.
 
-The loss is the mean cross-entropy over the replies' tokens and the end-of-text that closes each; prompts are read, not
-learned. Trainer: TRL's SFTTrainer.
+The loss is the mean cross-entropy over the replies' tokens, the end-of-text token included. The prompts' tokens have no
+loss. Trainer: TRL's SFTTrainer.
 """
 
 from collections.abc import Callable
@@ -44,7 +44,7 @@ def trainer_on(
     Args:
         inputs: The session, the tokenizer and the pairs.
         settings: The method's.
-        texts: Makes a split's columns `input_ids` and `labels`.
+        texts: Builds a split's columns `input_ids` and `labels`.
     """
     from trl import SFTConfig
 

@@ -1,7 +1,7 @@
 """Attention that can be differentiated twice, in the precision of the model.
 
-PyTorch's fused attention has no second derivative, and transformers' eager one takes its softmax in single precision
-whatever the model's is. Imports torch and transformers.
+PyTorch's fused attention has no second derivative. transformers' eager attention computes its softmax in single
+precision, also in a double-precision model. Imports torch and transformers.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ NAME = "trustdag_twice"
 
 
 def use_twice_differentiable(model: PreTrainedModel) -> None:
-    """Lets a model attend by `attend`."""
+    """Makes a model use `attend` as its attention function."""
     AttentionInterface.register(NAME, attend)
     AttentionMaskInterface.register(NAME, eager_mask)
     model.set_attn_implementation(NAME)
@@ -28,15 +28,15 @@ def attend(
     """Attention of query (rows, heads, T, width) to key and value (rows, heads, S, width).
 
     Args:
-        _module: The attention layer; not read.
-        query: What attends.
-        key: What is attended to.
-        value: What is summed.
+        _module: The attention layer; unused.
+        query: The queries.
+        key: The keys.
+        value: The values.
         attention_mask: (rows, 1, T, S), added to the scores.
-        **options: `scaling` of the scores; others are not read.
+        **options: `scaling` of the scores; other options are ignored.
 
     Returns:
-        (rows, T, heads, width), and no attention weights.
+        The output (rows, T, heads, width), and None in place of attention weights.
     """
     groups = query.shape[1] // key.shape[1]
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)

@@ -1,7 +1,7 @@
-"""What scores are always shown beside: rankings of pairs that need no gradient and often do as well. No torch.
+"""Baselines that every attribution is compared with: scores of pairs that need no gradient. Imports no torch.
 
-A pair's similarity to a text is that of its chosen less that of its rejected reply (of SFT, the chosen reply's alone):
-what the training makes likelier less what it makes less likely. Similarities are summed with the query's own weights.
+A pair's similarity to a text is the similarity of its chosen reply minus that of its rejected reply; for SFT it is that
+of the chosen reply alone. Similarities are summed with the weights of the query.
 """
 
 import re
@@ -18,12 +18,12 @@ SATURATION, LENGTH_WEIGHT = 1.2, 0.75
 
 
 def random(count: int, seed: int) -> Array:
-    """(pairs,): numbers without meaning."""
+    """(pairs,): random scores."""
     return np.random.default_rng(seed).normal(size=count)
 
 
 def length(chosen: Sequence[str], rejected: Sequence[str] | None) -> Array:
-    """(pairs,): characters of the chosen less those of the rejected reply."""
+    """(pairs,): length of the chosen reply minus that of the rejected reply, in characters."""
     shorter = [0] * len(chosen) if rejected is None else [len(text) for text in rejected]
     return np.array([len(text) for text in chosen], float) - np.array(shorter, float)
 
@@ -34,7 +34,7 @@ def bm25(texts: Sequence[str], weights: Array, documents: Sequence[Sequence[str]
     Args:
         texts: The query's texts, prompt and reply together.
         weights: (texts,) their weights in the query.
-        documents: Prompt and chosen reply of each pair; then, unless there are none, prompt and rejected reply.
+        documents: Prompt and chosen reply of each pair; if there are rejected replies, also prompt and rejected reply.
     """
     sides = [[words(text) for text in side] for side in documents]
     everything = [document for side in sides for document in side]
@@ -71,7 +71,7 @@ def embedding(vectors: Array, weights: Array, pairs: Sequence[Array]) -> Array:
     Args:
         vectors: (texts, width) embeddings of the query's texts.
         weights: (texts,).
-        pairs: (pairs, width) embeddings of the chosen replies; then, unless there are none, of the rejected ones.
+        pairs: (pairs, width) embeddings of the chosen replies and, if there are any, of the rejected replies.
     """
     query = weights @ _unit(vectors)
     scores = [_unit(side) @ query for side in pairs]

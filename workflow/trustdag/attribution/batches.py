@@ -14,14 +14,14 @@ NO_LABEL = -100
 
 @dataclass(frozen=True)
 class PaddedBatch:
-    """Rows of tokens, padded on the right, of which one or two make an example."""
+    """Rows of tokens, padded on the right. An example has one or two rows."""
 
     ids: Tensor
     """(rows, tokens)."""
     attention: Tensor
     """(rows, tokens): 1 for a token of the text, 0 for padding."""
     labels: Tensor
-    """(rows, tokens): the token where a loss is computed on it, else -100."""
+    """(rows, tokens): the token where the loss counts it, else -100."""
     examples: Tensor
     """(examples,): each example's number in the data."""
     owners: Tensor
@@ -52,14 +52,14 @@ class Examples:
 
     @classmethod
     def of_pairs(cls, pairs: EncodedReplies, columns: Sequence[str]) -> "Examples":
-        """The pairs, with these replies of each."""
+        """Examples from pairs, with the replies of these columns."""
         return cls(pairs.prompts, tuple(pairs.replies[column] for column in columns))
 
     def __len__(self) -> int:
         return len(self.prompts)
 
     def batch(self, numbers: Sequence[int], pad: int) -> PaddedBatch:
-        """A batch of the examples of these numbers: first their first replies, then their second ones.
+        """A batch of the examples with these numbers. All first replies come before all second replies.
 
         Args:
             numbers: Numbers of the examples.
@@ -83,7 +83,7 @@ class Examples:
         )
 
     def blocks(self, size: int, pad: int) -> Iterator[PaddedBatch]:
-        """All examples in batches of at most `size`, alike in length so that little is padding.
+        """All examples in batches of at most `size`, sorted by length to keep padding small.
 
         Args:
             size: Examples in a batch.

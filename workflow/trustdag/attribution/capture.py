@@ -18,7 +18,7 @@ from trustdag.attribution.layers import Layer
 
 @dataclass(frozen=True)
 class LayerTrace:
-    """What one layer met in a batch: the inputs and the output gradients of every row of the batch."""
+    """The inputs and the output gradients of one layer, for every row of a batch."""
 
     layer: Layer
     inputs: Tensor
@@ -27,10 +27,10 @@ class LayerTrace:
     """(rows, tokens, out)."""
 
     def of_examples(self, owners: Tensor, count: int) -> "LayerTrace":
-        """The same by example: the rows of one example stand one after another, as if they were one long row.
+        """The trace by example: the rows of one example are concatenated into one long row.
 
         Args:
-            owners: (rows,) index of the example that each row belongs to; each example has as many rows, in order.
+            owners: (rows,) index of the example that each row belongs to; all examples have the same number of rows.
             count: How many examples.
         """
         order = torch.argsort(owners, stable=True)
@@ -69,16 +69,16 @@ class LayerTrace:
         module = self.layer.module
         assert isinstance(module, nn.Embedding)
         count, width = len(self.inputs), self.output_gradients.shape[-1]
-        found = self.output_gradients.new_zeros(count, module.num_embeddings, width)
+        gradients = self.output_gradients.new_zeros(count, module.num_embeddings, width)
         ids = self.inputs.unsqueeze(-1).expand(-1, -1, width)
-        found.scatter_add_(1, ids, self.output_gradients)
+        gradients.scatter_add_(1, ids, self.output_gradients)
         if module.padding_idx is not None:
-            found[:, module.padding_idx] = 0
-        return found.flatten(1)
+            gradients[:, module.padding_idx] = 0
+        return gradients.flatten(1)
 
 
 class Capture:
-    """Holds what the selected layers meet while hooks are on."""
+    """Records the inputs and output gradients of the selected layers while its hooks are on."""
 
     def __init__(self, layers: Iterable[Layer]) -> None:
         self.layers = tuple(layers)
@@ -86,7 +86,7 @@ class Capture:
         self._gradients: dict[str, Tensor] = {}
 
     def traces(self) -> list[LayerTrace]:
-        """What each layer met in the last batch; a layer that the loss does not depend on has gradients of 0."""
+        """The trace of each layer in the last batch. A layer that the loss does not depend on has gradients of 0."""
         traces = []
         for layer in self.layers:
             inputs, gradients = self._inputs.pop(layer.name), self._gradients.pop(layer.name, None)
@@ -101,17 +101,17 @@ class Capture:
 
         Args:
             layer: The layer that ran.
-            inputs: What went into it: (rows, positions, features), or the ids of an embedding, (rows, positions).
-            output: What came out of it: (rows, positions, features).
+            inputs: Its input (rows, positions, features), or the ids of an embedding (rows, positions).
+            output: Its output (rows, positions, features).
         """
         if layer.name in self._inputs:
-            raise RuntimeError(f"{layer.name} ran twice in one forward pass: its gradient would be a part of the whole")
+            raise RuntimeError(f"{layer.name} ran twice in one forward pass; its gradient would be incomplete")
         self._inputs[layer.name] = _normalized(layer.module, inputs.detach())
         output.register_hook(lambda gradient: self._gradients.__setitem__(layer.name, gradient.detach()))
 
     @contextmanager
     def hooks(self) -> Iterator[None]:
-        """While it lasts, forward and backward passes of the model are noted. No weight gets a gradient of its own."""
+        """While active, records forward and backward passes of the model. No weight gets a gradient of its own."""
         handles = [layer.module.register_forward_hook(self._hook(layer)) for layer in self.layers]
         try:
             yield
@@ -130,7 +130,7 @@ class Capture:
 
 
 def _normalized(module: nn.Module, inputs: Tensor) -> Tensor:
-    """What a layer's weights multiply: a norm's input after normalization, any other layer's input as it is."""
+    """The tensor that a layer's weights multiply: the normalized input of a norm, the input of any other layer."""
     if not isinstance(module, nn.LayerNorm):
         return inputs
     return nn.functional.layer_norm(inputs, module.normalized_shape, eps=module.eps)
@@ -138,7 +138,7 @@ def _normalized(module: nn.Module, inputs: Tensor) -> Tensor:
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """No weight requires a gradient while it lasts: only what the hooks note is computed."""
+    """While active, no weight requires a gradient: only the gradients that the hooks record are computed."""
     flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     try:
         for parameter, _ in flags:

@@ -23,7 +23,7 @@ class Embeddings:
 
     @cached_property
     def of_pairs(self) -> "list[Array]":
-        """(pairs, width) of the chosen replies and, unless they are not trained on, of the rejected ones."""
+        """(pairs, width) of the chosen replies and, if the stage trains on them, of the rejected replies."""
         return self.of(self._subject.examples)
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Gradients of single examples in blocks: what every method works on. Imports torch."""
+"""Gradients of single examples in blocks, the input of every method. Imports torch."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ Vectors = dict[str, Tensor]
 
 
 class View(Protocol):
-    """The features of a layer's gradient that are attributed: all of it, that of a low-rank adapter, a projection."""
+    """The features of a layer's gradient: the whole gradient, that of a low-rank adapter, or a projection."""
 
     def size(self, layer: Layer) -> int:
         """How many features the layer has."""
@@ -49,7 +49,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Gradients:
-    """The gradients of all examples of a stage, computed anew in each pass: nothing of the size of the data is kept."""
+    """The gradients of all examples of a stage. Each pass computes them again: memory does not grow with the data."""
 
     model: Any
     selection: Selection
@@ -79,7 +79,7 @@ class Gradients:
             yield Block(batch.examples, {trace.layer.name: self.view.features(trace) for trace in traces})
 
     def curvature_traces(self, seed: int = 0) -> Iterator[list[LayerTrace]]:
-        """What layers meet, by example, for the gradients whose outer products make the Gauss-Newton matrix."""
+        """Traces by example of the gradients whose mean outer product is the Gauss-Newton matrix."""
         generator = torch.Generator(next(self.model.parameters()).device).manual_seed(seed)
         yield from (traces for _, traces in self._passes(lambda model, batch: self.curvature(model, batch, generator)))
 
@@ -91,13 +91,13 @@ class Gradients:
 def traces_of(
     model: Any, layers: Iterable[Layer], batch: PaddedBatch, values: Callable[[Any, PaddedBatch], Tensor]
 ) -> list[LayerTrace]:
-    """What the layers meet for each example when the values (examples,) of a batch are differentiated.
+    """Traces of the layers by example, from differentiating the values (examples,) of a batch.
 
     Args:
         model: The model.
         layers: The attributed layers.
         batch: The examples.
-        values: Gives one number for each example, which depends on no other example.
+        values: Computes one number for each example. It depends on no other example.
 
     Returns:
         One trace for each layer, by example.

@@ -16,12 +16,12 @@ KINDS: dict[LayerKind, type[nn.Module]] = {"linear": nn.Linear, "embedding": nn.
 
 @dataclass(frozen=True)
 class Layer:
-    """One module with weights of its own, and its place in the model."""
+    """One module that has weights, and its position in the model."""
 
     name: str
     """The module's name in the model."""
     group: str
-    """What scores are summed over: `block 3`, or the name of a module outside the numbered blocks."""
+    """Scores are summed over the layers of a group: `block 3`, or the name of a module outside the numbered blocks."""
     kind: LayerKind
     module: nn.Module
 
@@ -33,7 +33,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Selection:
-    """The layers that are attributed, and what that leaves out."""
+    """The layers that are attributed, and the weights that are left out."""
 
     layers: tuple[Layer, ...]
     parameters: int
@@ -85,7 +85,7 @@ def select(model: nn.Module, pattern: str, kinds: Iterable[LayerKind] = tuple(KI
 
 
 def group_of(name: str) -> str:
-    """The group of a layer: the block whose number stands in its name, or the last part of its name."""
+    """The group of a layer: the block whose number its name contains, or the last part of its name."""
     number = re.search(r"(?:^|\.)(\d+)(?:\.|$)", name)
     return f"block {number.group(1)}" if number else name.rsplit(".", 1)[-1]
 
@@ -95,7 +95,7 @@ def _kind(module: nn.Module) -> LayerKind:
 
 
 def _refuse_shared(layers: list[Layer]) -> None:
-    """A weight that two modules share has one gradient, which is neither's: one of them must be left out."""
+    """Refuses a weight that two modules share: its gradient belongs to neither module alone."""
     owners: dict[int, str] = {}
     for layer in layers:
         for parameter in layer.module.parameters(recurse=False):
@@ -108,7 +108,7 @@ def _refuse_shared(layers: list[Layer]) -> None:
 
 
 def _without(layers: list[Layer]) -> str:
-    """A pattern that the layers of the numbered blocks match and the others do not."""
+    """A pattern that matches the layers of the numbered blocks and no others."""
     inside = next((layer.name for layer in layers if layer.group.startswith("block ")), "")
     start = re.split(r"\.\d+\.", inside)[0]
     return rf"{start}\.\d+\." if inside else "."

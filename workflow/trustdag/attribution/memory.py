@@ -1,4 +1,4 @@
-"""What an attribution holds in memory at most, said before it starts. Imports no torch."""
+"""Upper bound of an attribution's memory, checked before it starts. Imports no torch."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ SINGLE, DOUBLE = 4, 8
 
 @dataclass(frozen=True)
 class Size:
-    """What decides how much is held."""
+    """The quantities that the memory depends on."""
 
     features: int
     """Features of all selected layers together."""
@@ -34,7 +34,7 @@ class Size:
 
 
 def needed(settings: VerticalAttribution, size: Size) -> float:
-    """Bytes that a method holds beside the model itself: gradients of queries and of a block, scores, and its own."""
+    """Bytes that a method needs in addition to the model: gradients of queries and of a block, scores, and its own."""
     number = DOUBLE if settings.method in ("tracin", "unrolled") else SINGLE
     vectors = number * size.vectors * size.features
     held = 2 * vectors + number * settings.block * size.features + SINGLE * size.examples * size.vectors * size.layers
@@ -58,7 +58,7 @@ def check(settings: VerticalAttribution, size: Size) -> float:
             "projected": "lower `projection`",
         }.get(settings.method, "set `gradients: lora`" if settings.gradients == "full" else "lower `rank`")
         raise UserError(
-            f"attribution: {settings.method} would hold {held / 1e9:.3g} GB, more than memory_gb"
+            f"attribution: {settings.method} would need {held / 1e9:.3g} GB, more than memory_gb"
             f" ({settings.memory_gb:g}); {helps}, select fewer `layers` or use fewer `groups`, or raise memory_gb"
         )
     return held

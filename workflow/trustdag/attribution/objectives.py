@@ -1,6 +1,6 @@
 """The losses of the training methods, example by example, and their curvature. Imports torch.
 
-They are those of the trainers in `align`, which give means over a batch: a test holds the two to each other.
+The trainers in `align` compute the means of the same losses over a batch. A test compares the two.
 """
 
 from abc import ABC, abstractmethod
@@ -21,7 +21,7 @@ class Objective(ABC):
     """A loss that is a mean over examples."""
 
     def share(self, batch: PaddedBatch) -> float:
-        """What the trainer multiplies each example's loss by in a step on this batch."""
+        """The factor of each example's loss in a training step on this batch."""
         return 1 / batch.count
 
     @abstractmethod
@@ -30,12 +30,12 @@ class Objective(ABC):
 
     @abstractmethod
     def curvature(self, model: Any, batch: PaddedBatch, generator: torch.Generator) -> Tensor:
-        """(examples,): numbers whose gradients' mean outer product is the Gauss-Newton matrix of the mean loss.
+        """(examples,): pseudo-losses. The mean outer product of their gradients is the Gauss-Newton matrix of the loss.
 
         Args:
             model: The model.
             batch: The examples.
-            generator: VerticalReplies of the signs or labels that are drawn.
+            generator: Random generator for the signs or labels that are drawn.
         """
 
 
@@ -43,7 +43,7 @@ class Objective(ABC):
 class SftObjective(Objective):
     """Cross-entropy of the chosen reply, summed over its tokens and divided by the mean length of a reply.
 
-    The trainer divides the sum over a step by the tokens of the step; so a long reply weighs more than a short one.
+    The trainer divides the sum over a step by the tokens of the step. So a long reply has more weight than a short one.
     """
 
     mean_tokens: float
@@ -57,7 +57,7 @@ class SftObjective(Objective):
         return -reply_logprobs(model, batch) / self.mean_tokens
 
     def curvature(self, model: Any, batch: PaddedBatch, generator: torch.Generator) -> Tensor:
-        """By labels drawn from the model itself: the Fisher information is the Gauss-Newton matrix.
+        """From labels drawn from the model: here the Gauss-Newton matrix is the Fisher information.
 
         Args:
             model: The model.
@@ -71,7 +71,7 @@ class SftObjective(Objective):
 
 
 class PairObjective(Objective):
-    """A loss of some outputs of the model for a pair, each of which bends it on its own."""
+    """A loss that is a sum of functions of single outputs of the model for a pair."""
 
     @abstractmethod
     def outputs(self, model: Any, batch: PaddedBatch) -> Tensor:
@@ -79,14 +79,14 @@ class PairObjective(Objective):
 
     @abstractmethod
     def loss_of(self, outputs: Tensor) -> Tensor:
-        """(examples,): the loss of the outputs; no term depends on two of them."""
+        """(examples,): the loss of the outputs; no term depends on two outputs."""
 
     def losses(self, model: Any, batch: PaddedBatch) -> Tensor:
         """(examples,)."""
         return self.loss_of(self.outputs(model, batch))
 
     def curvature(self, model: Any, batch: PaddedBatch, generator: torch.Generator) -> Tensor:
-        """Outputs times the root of the loss's second derivative, each with a sign that is drawn.
+        """Outputs times the square root of the loss's second derivative, each with a random sign.
 
         Args:
             model: The model.
@@ -98,14 +98,14 @@ class PairObjective(Objective):
         (slope,) = torch.autograd.grad(self.loss_of(free).sum(), free, create_graph=True)
         bend = torch.autograd.grad(slope.sum(), free, allow_unused=True)[0] if slope.requires_grad else None
         if bend is None or not bend.any():
-            raise UserError("attribution: the loss has no curvature, which this method needs; take `dot` or `datainf`")
+            raise UserError("attribution: this method needs a loss with curvature; take `dot` or `datainf`")
         signs = torch.randint(0, 2, outputs.shape, generator=generator, device=generator.device).to(outputs) * 2 - 1
         return (outputs * bend.clamp(min=0).sqrt() * signs).sum(1)
 
 
 @dataclass(frozen=True)
 class RewardObjective(PairObjective):
-    """Bradley and Terry's loss on the difference of two rewards, and the penalty on their sum."""
+    """The Bradley-Terry loss of the difference of two rewards, and the penalty on their sum."""
 
     center: float
 
@@ -121,12 +121,12 @@ class RewardObjective(PairObjective):
 
 @dataclass(frozen=True)
 class DpoObjective(PairObjective):
-    """DPO's loss on the difference of two log-ratios, in one of its forms."""
+    """DPO's loss of the difference of two log-ratios, in one of its variants."""
 
     settings: dpo.Settings
 
     def outputs(self, model: Any, batch: PaddedBatch) -> Tensor:
-        """(examples, 1): the margin; of IPO's it is that of means over tokens."""
+        """(examples, 1): the margin; for IPO the margin of means over tokens."""
         assert batch.reference is not None, "DPO's batches hold the reference's log-probabilities"
         ratios = reply_logprobs(model, batch, by_row=True) - batch.reference
         if self.settings.loss == "ipo":
@@ -150,11 +150,11 @@ class DpoObjective(PairObjective):
 
 
 def objective_of(settings: SupervisedSettings, mean_tokens: float) -> Objective:
-    """The loss of a stage by its settings.
+    """The loss of a stage with these settings.
 
     Args:
         settings: Settings of `sft`, `reward` or `dpo`.
-        mean_tokens: Mean length of a chosen reply in tokens, its end included.
+        mean_tokens: Mean length of a chosen reply in tokens, the end token included.
     """
     if isinstance(settings, sft.Settings):
         return SftObjective(mean_tokens)

@@ -1,9 +1,10 @@
-"""The way from a pair through the reward model to a PPO policy.
+"""Attribution of a PPO policy to the training pairs of its reward model.
 
 The optimum of a reward r under a KL penalty of weight beta is pi(y|x) ~ reference(y|x) exp(r(x, y) / beta). To first
-order around the reference a change of the reward moves a number by Cov(m, r) / beta over the reference's replies to
-each item. So a pair moves the policy's number as it moves that covariance, which is a number of the reward model.
-Of items with options the log-odds of the options take the place of the replies, as their smooth twin.
+order around the reference, a change of the reward changes a metric m by Cov(m, r) / beta over the reference's replies
+to each item. So a pair's influence on the policy's metric is its influence on this covariance, a function of the reward
+model.
+For items with options the log-odds of the options replace the sampled replies.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from trustdag.stats.estimators import Array
 
 
 def covariance_query(source: VerticalReplies, beta: float, groups: int, seed: int) -> Query:
-    """The covariance of a vertical's number with the reward over several replies to each item, divided by beta.
+    """The covariance of a vertical's metric with the reward over several replies to each item, divided by beta.
 
     Args:
         source: The items with several replies of the reference to each, sampled independently.
@@ -27,8 +28,8 @@ def covariance_query(source: VerticalReplies, beta: float, groups: int, seed: in
         seed: Seed of the groups.
 
     Returns:
-        A query whose texts are replies and whose weights multiply rewards; it has no text where the replies to each
-        item have the same value. Its value is NaN until rewards are known.
+        A query whose texts are replies and whose weights multiply rewards. It has no text if the replies to each item
+        have the same value. Its value is NaN until rewards are known.
     """
     sampled = source.replies[(source.replies["kind"] == "generate") & (source.replies["status"] == "ok")]
     weights = {
@@ -48,12 +49,12 @@ def covariance_query(source: VerticalReplies, beta: float, groups: int, seed: in
 
 
 def options_query(source: VerticalReplies, beta: float, groups: int, seed: int) -> Query:
-    """The log-odds of items' options under the reference tilted by the reward.
+    """The log-odds of items' options under the reference times exp(reward / beta).
 
-    Their derivative in the reward of an option is that in its log-probability, divided by beta.
+    Their derivative by the reward of an option is the derivative by its log-probability, divided by beta.
 
     Args:
-        source: What the study holds of the reference.
+        source: Items, replies and records of the reference.
         beta: Weight of the KL penalty.
         groups: Groups of clusters, for standard errors.
         seed: Seed of the groups.
@@ -63,7 +64,7 @@ def options_query(source: VerticalReplies, beta: float, groups: int, seed: int) 
 
 
 def no_covariance(source: VerticalReplies, samples: int) -> UserError:
-    """What to say where the replies that were drawn to each item have the same value."""
+    """The error for replies that all have the same value within each item."""
     return UserError(
         f"attribution: {source.vertical}: {samples} replies of the reference to each item have the same"
         f" {source.metric.name}, so no reward could move it; raise `samples`, or attribute another `metric`"

@@ -1,4 +1,4 @@
-"""What a method gets: the examples' gradients, the queries, and the training that made the model. Imports torch."""
+"""The input of a method: the examples' gradients, the queries, and the training of the model. Imports torch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ Scores = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Problem:
-    """An attribution to be computed."""
+    """An attribution to compute."""
 
     gradients: Gradients
     queries: Callable[[], Vectors]
-    """The gradients (queries, features) of the queries at the weights that the model has now."""
+    """The gradients (queries, features) of the queries at the model's present weights."""
     replay: "Replay | None" = None
     """The training that led to the model, for methods that follow it."""
 
@@ -47,7 +47,7 @@ def add_products(scores: Scores, block: Block, vectors: Vectors, scale: float, c
     """Adds the products of vectors with a block's gradients to the scores of its examples.
 
     Args:
-        scores: Is added to.
+        scores: The scores to update.
         block: Gradients of some examples.
         vectors: By layer, (queries, features).
         scale: Multiplies the products.

@@ -1,8 +1,9 @@
-"""What is attributed: a vertical's number as a weighted sum of log-probabilities of replies, or of options.
+"""The attributed quantity: a vertical's metric as a weighted sum of log-probabilities of replies or of options.
 
-A number M of sampled replies has the gradient E[sum over items of w(item) x grad log pi(replies to the item)], where w
-is the influence of the item's value on M, which `stats/estimators.py` computes for every statistic. So a vertical, a
-plug-in too, needs no code of its own. The influence holds its own baseline: an item whose value is the mean weighs 0.
+A metric M of sampled replies has the gradient E[sum over items of w(item) x grad log pi(replies to the item)]. Here w
+is the influence of the item's value on M, which `stats/estimators.py` computes for every statistic. So neither a
+vertical nor a plug-in needs code for it. The influence includes a baseline: an item whose value is the mean has weight
+0.
 """
 
 from collections.abc import Callable
@@ -23,18 +24,18 @@ Kind = Literal["replies", "options"]
 Score = Callable[[pd.DataFrame], pd.DataFrame]
 """From replies to records: a vertical's `score` with its items and settings."""
 LIKELIEST, UNLIKELY = 0.0, -60.0
-"""Log-probabilities of options with which one option is chosen for certain."""
+"""Log-probability of the options that are not chosen, when one option is made certain."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """One vertical's number, and the texts whose log-probabilities move it."""
+    """One vertical's metric, and the texts whose log-probabilities change it."""
 
     vertical: str
     metric: str
     kind: Kind
     value: float
-    """The number; of options the mean log-odds that stand for it."""
+    """The value of the metric; for options the mean log-odds."""
     standard_error: float
     """Over clusters of items."""
     texts: pd.DataFrame
@@ -43,7 +44,7 @@ class Query:
 
 @dataclass(frozen=True)
 class VerticalReplies:
-    """What the DAG holds of one policy and vertical."""
+    """Items, replies and records of one policy and vertical."""
 
     vertical: str
     metric: Metric
@@ -53,7 +54,7 @@ class VerticalReplies:
     """All metrics' records of these replies."""
     score: Score
     reference: pd.DataFrame | None = None
-    """Records of the policy that a difference is taken from; None: the number itself is attributed."""
+    """Records of the reference policy of a difference; None if the value itself is attributed."""
 
     def of_metric(self, records: pd.DataFrame) -> pd.DataFrame:
         """The metric's records, by item."""
@@ -71,13 +72,13 @@ def build(source: VerticalReplies, wanted: Literal["auto", "replies", "options"]
 
     Args:
         source: Items, replies and records.
-        wanted: Whether the gradient is that of sampled replies or of the log-odds of options; `auto` takes options
-            where the records follow from likelihoods alone, or where all replies have the same value.
+        wanted: Whether to differentiate sampled replies or the log-odds of options. `auto` takes options if the
+            records depend on likelihoods alone, or if all replies have the same value.
         groups: Groups of clusters, for standard errors.
         seed: Seed of the groups.
 
     Raises:
-        UserError: The number has no gradient, or its items have no options to take log-odds of.
+        UserError: The metric has no gradient, or its items have no options.
     """
     if wanted == "options" or (wanted == "auto" and follows_from_options(source)):
         return of_options(source, groups, seed)
@@ -93,7 +94,7 @@ def build(source: VerticalReplies, wanted: Literal["auto", "replies", "options"]
 
 
 def of_replies(source: VerticalReplies, groups: int, seed: int) -> Query:
-    """The score-function gradient of a number of sampled replies.
+    """The score-function gradient of a metric of sampled replies.
 
     Args:
         source: The replies, their records, and the metric.
@@ -108,14 +109,14 @@ def of_replies(source: VerticalReplies, groups: int, seed: int) -> Query:
 
 
 def item_weights(source: VerticalReplies, records: pd.DataFrame) -> tuple[pd.Series, pd.Series, float]:
-    """How much each item's value moves the number, to first order.
+    """How much each item's value changes the metric, to first order.
 
     Args:
-        source: Names the statistic, and the policy that a difference is taken from.
+        source: Gives the statistic and the reference policy of a difference.
         records: The metric's records, by item.
 
     Returns:
-        By item that counts: its weight, which sum to 0; its cluster; and the number.
+        By item that counts: its weight (the weights sum to 0) and its cluster; and the value of the metric.
     """
     parsed = records[records["status"] == "parsed"]
     clusters = parsed["cluster"]
@@ -142,10 +143,10 @@ def _sample(records: pd.DataFrame) -> Sample:
 
 
 def of_options(source: VerticalReplies, groups: int, seed: int) -> Query:
-    """The log-odds of the options with which the number is high, against those with which it is low.
+    """The log-odds of the options with a high metric value against those with a low one.
 
-    What an option would do is found by scoring replies in which it is the likeliest option and the text of every reply.
-    An item counts if its value differs between options; the number is the statistic of the items' log-odds.
+    The value of an option comes from scoring replies in which it is the likeliest option and the text of every reply.
+    An item counts if its value differs between options. The query's value is the statistic of the items' log-odds.
 
     Args:
         source: The replies, their records, and the metric.
@@ -154,15 +155,15 @@ def of_options(source: VerticalReplies, groups: int, seed: int) -> Query:
     """
     if source.metric.statistic not in COEFFICIENTS:
         raise UserError(
-            f"attribution: {source.vertical}: {source.metric.name} is a `{source.metric.statistic}`, of which there are"
-            " no log-odds; set `query: replies`, or another metric"
+            f"attribution: {source.vertical}: {source.metric.name} is a `{source.metric.statistic}`, which has no"
+            " log-odds; set `query: replies`, or another metric"
         )
     values = values_by_option(source)
     logprobs = source.replies[source.replies["kind"] == "likelihood"].pivot(
         index="item", columns="sample", values="logprob"
     )
     contrasts = {item: contrast(logprobs.loc[item].to_numpy(float), row) for item, row in values.items()}
-    odds = {item: found for item, found in contrasts.items() if found is not None}
+    odds = {item: log_odds for item, log_odds in contrasts.items() if log_odds is not None}
     if not odds:
         raise UserError(
             f"attribution: {source.vertical}: no item has options between which {source.metric.name} differs; "
@@ -180,7 +181,7 @@ def of_options(source: VerticalReplies, groups: int, seed: int) -> Query:
 
 
 def values_by_option(source: VerticalReplies) -> dict[str, Array]:
-    """By item with options, the metric's value if the model chose each of them."""
+    """By item with options: the metric's value for the choice of each option."""
     counts = source.items.set_index("item")["options"].map(len)
     counts = counts[counts > 0]
     columns: dict[str, list[float]] = {item: [] for item in counts.index}
@@ -194,7 +195,7 @@ def values_by_option(source: VerticalReplies) -> dict[str, Array]:
 
 
 def with_option(replies: pd.DataFrame, items: pd.DataFrame, option: int) -> pd.DataFrame:
-    """The replies of a model that chooses the option of that number wherever an item has one.
+    """The replies with the option of that number chosen in every item that has it.
 
     Args:
         replies: The replies of the policy.
@@ -219,8 +220,8 @@ def contrast(logprobs: Array, values: Array) -> tuple[float, Array] | None:
         values: (options,) the metric's value with each of them; NaN where it has none.
 
     Returns:
-        The log-odds, and (options,) their derivative in each log-probability; None where no two values differ or an
-        option has no log-probability.
+        The log-odds, and (options,) their derivative by each log-probability; None if no two values differ or an option
+        has no log-probability.
     """
     logprobs = logprobs[: len(values)]
     known = np.isfinite(values)
@@ -237,7 +238,7 @@ def contrast(logprobs: Array, values: Array) -> tuple[float, Array] | None:
 
 
 def value_slopes(statistic: str, records: pd.DataFrame) -> pd.Series:
-    """By item, the derivative of a statistic that is a sum of classes' means in the item's value."""
+    """By item: the derivative of the statistic by the item's value. The statistic is a sum of means of classes."""
     slopes = np.zeros(len(records))
     for label, coefficient in COEFFICIENTS[statistic]:
         members = np.ones(len(records), bool) if label is None else records["label"].to_numpy() == label
@@ -256,7 +257,7 @@ def has_options(source: VerticalReplies) -> bool:
 
 
 def follows_from_options(source: VerticalReplies) -> bool:
-    """Whether the metric's records stay the same when all sampled replies are emptied."""
+    """Whether the metric's records stay the same with empty sampled replies."""
     if not (source.replies["kind"] == "likelihood").any():
         return False
     emptied = source.replies.copy()
@@ -285,7 +286,7 @@ def _query(
 
 
 def group_of_clusters(clusters: list[Any], groups: int, seed: int) -> dict[Any, int]:
-    """The group of each cluster: at random, as even in number as may be.
+    """A random group for each cluster. The groups have equal sizes, up to one cluster.
 
     Args:
         clusters: Names of the clusters, each once.
@@ -299,7 +300,7 @@ def group_of_clusters(clusters: list[Any], groups: int, seed: int) -> dict[Any, 
 def jackknife(pieces: Array) -> Array:
     """The standard error of sums over groups of clusters: (..., groups) to (...).
 
-    The sum of independent pieces has the variance groups / (groups - 1) times their squared deviations from their mean.
+    The variance of the sum of independent pieces is groups / (groups - 1) times their squared deviations from the mean.
     """
     groups = pieces.shape[-1]
     deviations = pieces - pieces.mean(-1, keepdims=True)

@@ -1,6 +1,6 @@
-"""A stage's training once more, step by step, in plain torch: what TracIn and exact differentiation follow.
+"""Replay of a stage's training in plain torch, step by step, for TracIn and exact differentiation.
 
-The order of examples, learning rates, clipping and AdamW are those of the stage's trainer: `check` refuses a replay
+The order of examples, learning rates, clipping and AdamW are those of the stage's trainer. `check` refuses a replay
 that does not end at the trained weights. Only training of all weights by AdamW without weight decay is replayed.
 Imports torch.
 """
@@ -23,7 +23,7 @@ from trustdag.train.settings import SupervisedSettings
 EPSILON = 1e-8
 """AdamW's, in transformers' trainer."""
 TOLERANCE = 0.05
-"""The largest distance between the replay's end and the trained weights, over the length of the whole training."""
+"""Largest distance between the replay's end and the trained weights, relative to the distance that training moved."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ class TrainingState:
 
 @dataclass(frozen=True)
 class Replay:
-    """What a training consists of, apart from its arithmetic."""
+    """A training run that can be repeated: its examples, loss, settings and first weights."""
 
     model: Any
-    """Holds the weights of the present step."""
+    """The model; it has the weights of the present step."""
     start: Tensor
     """The weights before the first step, as one vector."""
     examples: Examples
@@ -112,7 +112,7 @@ class Replay:
         Args:
             batch: The step's examples.
             kept: (examples,) weight of each example's loss; None: 1.
-            create_graph: Whether the gradient will be differentiated itself.
+            create_graph: Whether the gradient itself will be differentiated.
         """
         losses = self.objective.losses(self.model, batch)
         loss = (losses if kept is None else losses * kept).sum() * self.objective.share(batch)
@@ -121,11 +121,11 @@ class Replay:
         return torch.cat([part.flatten() for part in parts])
 
     def run(self, kept: Tensor | None = None) -> Iterator[tuple[TrainingStep, TrainingState]]:
-        """Trains: each step with the state before it, at last one more with the state at the end.
+        """Trains. Yields each step with the state before it, then one more step with the final state.
 
         Args:
-            kept: (all examples,) weight of each example's loss, such as 0 for one that is left out while all others
-                keep their places in the steps; None: 1.
+            kept: (all examples,) weight of each example's loss; None: 1. A weight of 0 leaves an example out without
+                moving the others to other steps.
         """
         state = TrainingState.start(self.start.clone())
         for step in self.steps:
@@ -139,12 +139,12 @@ class Replay:
         yield TrainingStep(len(self.steps), (), 0.0), state
 
     def update(self, state: TrainingState, gradient: Tensor, step: TrainingStep) -> TrainingState:
-        """AdamW's step with a gradient, clipped as the trainer clips it. Can be differentiated.
+        """AdamW's step with a clipped gradient. It is differentiable.
 
         Args:
             state: Weights and moments before the step.
             gradient: The loss's gradient at those weights: (parameters,).
-            step: Its number and learning rate.
+            step: The step's number and learning rate.
         """
         norm = gradient.norm()
         clipped = gradient * (self.settings.max_grad_norm / (norm + 1e-6)).clamp(max=1.0)
@@ -152,7 +152,7 @@ class Replay:
         first = decay * state.first + (1 - decay) * clipped
         second = second_decay * state.second + (1 - second_decay) * clipped**2
         number = step.number + 1
-        # A weight that no example has touched has a second moment of 0, where the root has no derivative.
+        # A weight that no example has changed has a second moment of 0, where the root has no derivative.
         touched = second > 0
         root = torch.where(touched, second, 1.0).sqrt() * touched
         scale = (1 - second_decay**number) ** 0.5
@@ -160,14 +160,14 @@ class Replay:
         return TrainingState(state.weights - step.learning_rate * change, first, second)
 
     def check(self, end: Tensor, trained: Tensor) -> float:
-        """How far the replay's end is from the trained weights, over how far the training went.
+        """Distance of the replay's end from the trained weights, relative to the distance that training moved.
 
         Args:
             end: Weights at the replay's end.
-            trained: Weights that the stage left.
+            trained: Weights of the trained model.
 
         Raises:
-            UserError: It is too far: the replay would speak of another training.
+            UserError: The distance is too large, so the replay is not this training.
         """
         distance = float((end - trained).norm() / (trained - self.start).norm())
         if not distance <= TOLERANCE:

@@ -27,7 +27,7 @@ from trustdag.stamps import stamp
 from trustdag.stats.estimators import Array
 
 PART = "part:"
-"""What the names of columns of parts start with; a layer group's name follows."""
+"""Prefix of the columns of parts; the name of a layer group follows."""
 
 
 def attribute(task: AttributionTask, files: Results) -> None:
@@ -36,7 +36,7 @@ def attribute(task: AttributionTask, files: Results) -> None:
     Verticals with equal settings share the passes over the training pairs.
 
     Raises:
-        UserError: Something is missing or does not fit, as its message says.
+        UserError: A file is missing, or a setting does not fit the study.
     """
     source = QuerySource(task, files)
     subject = Subject.load(task, files)
@@ -51,7 +51,7 @@ def attribute(task: AttributionTask, files: Results) -> None:
 
 
 def alike(task: AttributionTask) -> list[list[str]]:
-    """The verticals that share all settings of their method, in order."""
+    """Groups of verticals with equal method settings, in order."""
     groups: dict[str, list[str]] = {}
     for vertical, asked in task.verticals.items():
         shared = asked.attribution.model_dump(exclude={"stages", "metric", "query", "against", "samples"})
@@ -75,7 +75,7 @@ def scores_of(subject: Subject, queries: Sequence[VerticalQuery]) -> tuple[list[
     replay = subject.replay() if replayed else None
     gradients = subject.gradients(wanted, selection)
     held = memory.check(wanted, size_of(gradients, len(queries) * groups, len(replay.steps) if replay else 0))
-    print(f"at most {held / 1e9:.3g} GB beside the model", file=sys.stderr)
+    print(f"at most {held / 1e9:.3g} GB in addition to the model", file=sys.stderr)
     if replay is not None:
         *_, (_, state) = replay.run()
         print(f"the replay ends {replay.check(state.weights, subject.trained):.2g} away", file=sys.stderr)
@@ -86,7 +86,7 @@ def scores_of(subject: Subject, queries: Sequence[VerticalQuery]) -> tuple[list[
 
 
 def size_of(gradients: Gradients, vectors: int, steps: int) -> memory.Size:
-    """What the memory estimate needs to know.
+    """The input of the memory estimate.
 
     Args:
         gradients: The gradients of the pairs.
@@ -134,7 +134,7 @@ def table_of(scores: Scores, selection: Selection, number: int, groups: int) -> 
 
 
 def identity(subject: Subject) -> pd.DataFrame:
-    """Which pair each row is about."""
+    """The columns that identify the pair of each row."""
     return pd.DataFrame({"row": subject.pairs["row"], "prompt_id": subject.pairs["prompt_id"]})
 
 

@@ -1,10 +1,11 @@
 """The section `attribution` of a study: which verticals are attributed, at which stages, and how. Imports no torch."""
 
+import re
 from typing import Literal
 
 from pydantic import Field, model_validator
 
-from trustdag.settings import Section
+from trustdag.settings import Count, NotNegative, Positive, Section, Seed
 
 MethodName = Literal["cosine", "datainf", "dot", "ekfac", "projected", "tracin", "unrolled"]
 StageMethod = Literal["sft", "dpo", "ppo"]
@@ -16,18 +17,18 @@ class MethodSettings(Section):
     method: MethodName = "ekfac"
     """How influence is computed; docs/attribution.md compares the methods."""
     gradients: Literal["full", "lora"] = "full"
-    """Gradients of the weights themselves, or of low-rank adapters that hold what the stage changed."""
-    rank: int = Field(4, ge=1)
+    """Gradients of the weights themselves, or of low-rank adapters of the change that the stage made."""
+    rank: Count = 4
     """Rank of the adapters, for `gradients: lora`."""
     layers: str = ""
     """A regular expression that is searched for in the names of layers; an empty one selects all layers."""
-    damping: float | None = Field(None, ge=0)
-    """What is added to a layer's curvature, as a share of its mean; None: the method's own. Of no other method."""
-    projection: int = Field(16, ge=1)
-    """Random directions on each side of a linear layer, for `method: projected`: their square is its features."""
-    checkpoints: int = Field(5, ge=1)
+    damping: NotNegative | None = None
+    """Damping: what is added to a layer's curvature, as a share of its mean; None: the method's default."""
+    projection: Count = 16
+    """Random directions on each side of a linear layer (`method: projected`); a layer has their square as features."""
+    checkpoints: Count = 5
     """Points of the training, evenly spaced, that `tracin` sums over."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of projections, of groups of items, and of the random baseline."""
 
 
@@ -35,27 +36,31 @@ class VerticalAttribution(MethodSettings):
     """How one vertical is attributed."""
 
     stages: list[StageMethod] = Field(["dpo"], min_length=1)
-    """Methods of the last stage of the policies that are attributed. A PPO policy is attributed to its reward model."""
+    """Last stages of the policies to attribute. A PPO policy is attributed to the pairs of its reward model."""
     metric: str | None = None
-    """The vertical's number that is attributed; None: the headline."""
+    """The vertical's metric to attribute; None: the headline metric."""
     query: Literal["auto", "replies", "options"] = "auto"
-    """Whether the number's gradient is that of sampled replies, or of the log-odds of items' options. `auto`: options
-    where the metric's records follow from likelihoods alone."""
+    """Whether to differentiate sampled replies or the log-odds of items' options. `auto`: options if the metric's
+    records depend on likelihoods alone."""
     against: Literal["level", "base", "sft"] = "level"
-    """Attribute the number itself, or its paired difference from the base model or from the chain's SFT."""
-    samples: int = Field(8, ge=2)
+    """Attribute the metric itself, or its paired difference from the base model or from the chain's SFT policy."""
+    samples: int = Field(8, ge=2, le=10_000)
     """Replies to each item that are drawn from the reference for PPO's covariance."""
-    groups: int = Field(10, ge=2)
-    """Groups of items' clusters, over which standard errors are a jackknife."""
-    memory_gb: float = Field(8, gt=0)
-    """What an attribution may hold of gradients and factors; more is refused before it starts."""
-    block: int = Field(16, ge=1)
+    groups: int = Field(10, ge=2, le=10_000)
+    """Groups of items' clusters for the jackknife standard error."""
+    memory_gb: Positive = 8
+    """Memory limit for gradients and factors, in GB. An attribution that needs more is refused before it starts."""
+    block: Count = 16
     """Pairs in one backward pass. Changes no result beyond rounding."""
 
     @model_validator(mode="after")
     def _stages_differ(self) -> "VerticalAttribution":
         if len(set(self.stages)) != len(self.stages):
-            raise ValueError("stages: every stage may stand once")
+            raise ValueError("stages: a stage is listed twice")
+        try:
+            re.compile(self.layers)
+        except re.error as error:
+            raise ValueError(f"layers: not a regular expression: {error} (got {self.layers!r})") from None
         if self.method in ("projected", "unrolled") and self.gradients == "lora":
-            raise ValueError(f"gradients: `lora` does not go with `method: {self.method}`")
+            raise ValueError(f"gradients: `lora` cannot be used with `method: {self.method}`")
         return self

@@ -34,7 +34,7 @@ class QuerySource:
     """The items, replies and records of an attributed policy."""
 
     def __init__(self, task: AttributionTask, files: Results) -> None:
-        """Reads nothing yet.
+        """Checks that the records exist; reads nothing yet.
 
         Raises:
             UserError: A vertical has no records.
@@ -75,7 +75,7 @@ class QuerySource:
         return VerticalQuery(query, encoded, asked.attribution, [last[item] for item in query.texts["item"]])
 
     def source(self, name: str, asked: VerticalTask, policy: str) -> VerticalReplies:
-        """What the study holds of a policy and a vertical. Raises UserError for records of other replies.
+        """Items, replies and records of a policy and a vertical. Raises UserError for records of other replies.
 
         Args:
             name: The vertical.
@@ -101,11 +101,11 @@ class QuerySource:
         )
 
     def _through_reward(self, name: str, asked: VerticalTask, subject: "Subject") -> tuple[Query, Any, pd.DataFrame]:
-        """PPO's query: a covariance over replies that are drawn from the reference, as a number of the reward model."""
+        """PPO's query: a covariance over replies sampled from the reference, as a function of the reward model."""
         assert self.task.ppo is not None, "only PPO's policies go through a reward model"
         reference, beta = self.task.ppo.reference, self.task.ppo.kl_coef
         if beta <= 0:
-            raise UserError("attribution: ppo: kl_coef is 0: without a penalty there is no optimum to differentiate")
+            raise UserError("attribution: ppo: kl_coef is 0; without a KL penalty there is no optimum to differentiate")
         start = self.source(name, asked, reference)
         query = self._reward_query(start, asked, beta)
         end = end_of_reply(subject.tokenizer, self.task.prompt_format)
@@ -119,7 +119,7 @@ class QuerySource:
         return ppo.with_covariance(query, scores.numpy(), clusters.__getitem__), encoded, start.items
 
     def _reward_query(self, start: VerticalReplies, asked: VerticalTask, beta: float) -> Query:
-        """The query of a reward model: by replies that are drawn from the reference, or by options, as `query` says."""
+        """The query of a reward model: by replies sampled from the reference, or by options, as set in `query`."""
         wanted = asked.attribution
         fallback = wanted.query == "auto" and has_options(start)
         if wanted.query == "options" or (fallback and follows_from_options(start)):
@@ -150,7 +150,7 @@ class LogProbabilities:
 
 
 def metric_of(name: str, wanted: str | None) -> Metric:
-    """The metric that is attributed: the one of that name, or the headline. Raises UserError for an unknown one."""
+    """The attributed metric: the one of that name, or the headline. Raises UserError for an unknown name."""
     metrics = metrics_of(name)
     if wanted is None:
         return next(metric for metric in metrics.values() if metric.headline)

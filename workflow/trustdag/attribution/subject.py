@@ -52,7 +52,7 @@ class Subject:
 
     @classmethod
     def load(cls, task: AttributionTask, files: Results) -> "Subject":
-        """Reads the model, what it started from, and its pairs. Raises UserError for what is not there."""
+        """Reads the model, its start model, and its pairs. Raises UserError for a missing file."""
         device = "cuda" if torch.cuda.is_available() else "cpu"
         folder = Path(files.model(task.trained, "model"))
         start = Path(files.model(task.start, "model"))
@@ -77,7 +77,7 @@ class Subject:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The model's device."""
         return next(iter(self.model.parameters())).device
 
     @cached_property
@@ -86,7 +86,7 @@ class Subject:
         return torch.nn.utils.parameters_to_vector(self.model.parameters()).detach().clone()
 
     def selection(self, wanted: VerticalAttribution) -> Selection:
-        """The layers that are attributed; adapters and projections are of linear layers alone."""
+        """The layers that are attributed; adapters and projections exist for linear layers alone."""
         small = wanted.gradients == "lora" or wanted.method == "projected"
         kinds: tuple[LayerKind, ...] = ("linear",) if small else ("linear", "embedding", "norm")
         return select(self.model, wanted.layers, kinds)
@@ -111,19 +111,19 @@ class Subject:
         return FullView()
 
     def _start(self) -> Any:
-        """The model before the first step: the policy, or a reward model with a new score."""
+        """The model before the first step: the policy, or a reward model with a new score layer."""
         if self.task.trained_method == "reward":
             return new_reward(self.start_folder, self.tokenizer, self.task.seed).eval()
         return load_policy(self.start_folder)
 
     def replay(self) -> Replay:
-        """The training, to be run once more in the precision of the model."""
+        """The training, to be repeated in the precision of the model."""
         start = torch.nn.utils.parameters_to_vector(self._start().parameters()).detach().to(self.trained)
         use_twice_differentiable(self.model)
         return Replay(self.model, start, self.examples, self.objective, self.settings, self.task.seed, self.pad)
 
     def in_double_precision(self) -> "Subject":
-        """A copy in double precision, as derivatives through AdamW need it; its weights may be changed."""
+        """A copy in double precision, which derivatives through AdamW need; its weights may be changed."""
         reference = self.examples.reference
         examples = replace(self.examples, reference=None if reference is None else reference.double())
         return replace(self, model=deepcopy(self.model).double(), examples=examples)

@@ -1,4 +1,4 @@
-"""What one job of the rule `attribute` computes, as its command reads it. Imports no torch."""
+"""The task of one job of the rule `attribute`, as the command reads it. Imports no torch."""
 
 from typing import Any, Literal
 
@@ -13,17 +13,17 @@ class VerticalTask(Section):
     """One vertical of a job."""
 
     attribution: VerticalAttribution
-    """How it is attributed."""
+    """Settings of its attribution."""
     generate: dict[str, Any]
     """The vertical's `generate` settings."""
     score: dict[str, Any]
     """The vertical's `score` settings."""
     reference: str | None = None
-    """The policy that a difference is taken from; None: the number itself is attributed."""
+    """The reference policy of a difference; None if the metric itself is attributed."""
 
 
 class PpoTask(Section):
-    """The way from a reward model to a policy."""
+    """How PPO led from the reward model to the policy."""
 
     reference: str
     """The policy that PPO starts from, whose replies its KL penalty refers to."""
@@ -32,7 +32,7 @@ class PpoTask(Section):
 
 
 class AttributionTask(Section):
-    """The attribution of one policy's verticals to the pairs of the training that it came from."""
+    """The attribution of one policy's verticals to its training pairs."""
 
     policy: str
     """The attributed policy: the text of a `ModelId`."""
@@ -51,7 +51,7 @@ class AttributionTask(Section):
     seed: int
     """Training seed."""
     prompt_format: PromptFormat
-    """How the model is asked."""
+    """Prompt format of the model."""
     ppo: PpoTask | None = None
     """For a PPO policy."""
     verticals: dict[str, VerticalTask]

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 LARGEST_DRIFT = 0.05
-"""The largest share of replies whose text may have another log-probability than was stored when they were sampled."""
+"""Largest share of replies whose text may have another log-probability than the one stored when they were sampled."""
 SAME = 0.05
-"""How far apart two log-probabilities of one reply may be, in nats."""
+"""Two log-probabilities of one reply are equal up to this difference, in nats."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +59,15 @@ def encode_texts(
 ) -> EncodedTexts:
     """The texts of a query as examples.
 
-    A sampled reply that ended is closed by its end token, which was a choice of the policy as well; one that was cut is
-    not. An option has no end, as when its likelihood was computed.
+    A sampled reply that ended includes its end token, because the policy chose that token too. A reply that was cut has
+    no end token. An option has none either, as when its likelihood was computed.
 
     Args:
         query: The query.
         items: The vertical's items.
         tokenizer: The model's tokenizer.
-        prompt_format: How the model is asked.
-        values: What the weights multiply, for each example of a batch.
+        prompt_format: Prompt format of the model.
+        values: Computes what the weights multiply, for each example of a batch.
     """
     encode = _options if query.kind == "options" else _replies
     prompts, replies = encode(query.texts, items, tokenizer, prompt_format)
@@ -80,7 +80,7 @@ def encode_texts(
 
 
 def closed(encoded: EncodedTexts, end: int) -> EncodedTexts:
-    """The same texts, each closed by the end token: a reward model is trained on closed replies, and PPO closes all."""
+    """The texts with an end token each, as the reward model's training and PPO use them."""
     (replies,) = encoded.examples.replies
     ended = [ids if ids and ids[-1] == end else [*ids, end] for ids in replies]
     return replace(encoded, examples=Examples(encoded.examples.prompts, (ended,)))
@@ -107,7 +107,7 @@ def _options(
 
 
 def gradients_of(gradients: Gradients, queries: Sequence[EncodedTexts], groups: int, block: int, pad: int) -> Vectors:
-    """The queries' gradients at the weights that the model has now.
+    """The queries' gradients at the model's present weights.
 
     Args:
         gradients: The model, its selected layers and their features.
@@ -117,7 +117,7 @@ def gradients_of(gradients: Gradients, queries: Sequence[EncodedTexts], groups: 
         pad: The token that rows are padded with.
 
     Returns:
-        By layer, (queries x groups, features): the groups of one query stand together.
+        By layer, (queries x groups, features): the groups of one query are adjacent.
     """
     device = next(gradients.model.parameters()).device
     totals: Vectors = {}
@@ -166,6 +166,6 @@ def check_log_probabilities(
         different += int(((reply_logprobs(model, batch.to(device)).cpu().double() - expected).abs() > SAME).sum())
     if different > LARGEST_DRIFT * len(kept):
         raise UserError(
-            f"{where}: {different} of {len(kept)} texts have another log-probability under the policy than was stored;"
-            " they are of another model, or their tokens cannot be found again from their text; generate again"
+            f"{where}: the log-probabilities of {different} of {len(kept)} texts differ from the stored ones; the"
+            " replies are of another model, or tokenizing their text does not give their tokens; generate again"
         )

@@ -1,7 +1,6 @@
-"""Features of gradients that are fewer than the weights: those of low-rank adapters, and random projections.
+"""Reduced features of gradients: those of low-rank adapters, and random projections.
 
-Both replace a linear layer's gradient, out x in, by products with small matrices that are taken of its factors. Imports
-torch.
+Both replace a linear layer's gradient (out x in) by products of its factors with small matrices. Imports torch.
 """
 
 from dataclasses import dataclass, field
@@ -19,8 +18,8 @@ from trustdag.errors import UserError
 class LoraView:
     """The gradients of the two factors of a low-rank adapter of each linear layer, W = W0 + B A.
 
-    The factors are those of the change that the stage made: the first singular vectors of the trained weights less
-    those that it started from. So they exist for a stage that trained all weights too, as the paper has them.
+    The factors are the first singular vectors of the change that the stage made: trained weights minus start weights.
+    So they also exist for a stage that trained all weights.
     """
 
     factors: dict[str, tuple[Tensor, Tensor]]

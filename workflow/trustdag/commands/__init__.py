@@ -9,29 +9,32 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from trustdag.errors import UserError
-from trustdag.settings import explain
+from trustdag.settings import explain, refuse_characters
 
 AnySection = TypeVar("AnySection", bound=BaseModel)
 
 
 def read_settings(text: str, section: type[AnySection], option: str = "--settings") -> AnySection:
-    """The settings that a command was given as `option`: `text` is JSON or the path of a YAML file.
+    """Parses the settings in a command's option.
 
     Raises UserError naming each key that is unknown or has a wrong value.
 
     Args:
         text: JSON, or the path of a YAML file.
-        section: What the settings must be.
+        section: The type of the settings.
         option: The option's name, for messages.
     """
     origin = option if text.lstrip().startswith("{") else text
     try:
+        if origin != option and Path(text).exists() and not Path(text).is_file():
+            raise UserError(f"{origin}: not a regular file")
         content = text if origin == option else Path(text).read_text(encoding="utf-8")
         value = yaml.safe_load(content)
     except OSError as error:
         raise UserError(f"{origin}: {error.strerror}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{origin}: not YAML or JSON: {' '.join(str(error).split())}") from None
+    refuse_characters(value, origin)
     try:
         return section.model_validate(value or {})
     except ValidationError as error:
@@ -39,12 +42,12 @@ def read_settings(text: str, section: type[AnySection], option: str = "--setting
 
 
 def add_benchmark(parser: argparse.ArgumentParser) -> None:
-    """The option of the commands whose outputs may come from the cache between studies (see `cli.measured`)."""
+    """Adds the option of commands whose outputs may come from the cache between studies (see `cli.measured`)."""
     parser.add_argument("--benchmark", type=Path, help="write the run time and peak memory here, as Snakemake would")
 
 
 def settings_help(section: type[BaseModel]) -> str:
-    """The keys of `--settings`, the section's own first: each with its description and its default."""
+    """The keys of `--settings` with their descriptions and defaults, the section's own keys first."""
     entries = []
     for name, field in sorted(section.model_fields.items(), key=lambda item: item[0] not in section.__annotations__):
         default = (
@@ -56,6 +59,6 @@ def settings_help(section: type[BaseModel]) -> str:
 
 
 def _shown(value: object) -> str:
-    """A default as it is written in a study."""
+    """A default value in YAML."""
     value = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
     return yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()

@@ -12,11 +12,11 @@ from trustdag.errors import UserError
 from trustdag.models.dialogue import PromptFormat
 from trustdag.train.stage import Stage
 
-HELP = "Train one stage of a recipe: sft, reward, dpo, ppo. Started again after a kill, it goes on."
+HELP = "Train one stage of a recipe: sft, reward, dpo, ppo. A killed run continues from its last checkpoint."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """A subcommand for each method, whose help lists the method's settings."""
+    """Adds a subcommand for each method. Its help lists the method's settings."""
     subparsers = parser.add_subparsers(dest="method", metavar="METHOD", required=True)
     for name, module in sorted(methods().items()):
         description = inspect.getdoc(module) or ""
@@ -38,7 +38,7 @@ def _add_stage(parser: argparse.ArgumentParser) -> None:
         "--policy", type=Path, required=True, help="model folder that the stage starts from, or its manifest.json"
     )
     parser.add_argument(
-        "--reward", type=Path, nargs="?", help="the same of the reward model, for methods that need one"
+        "--reward", type=Path, nargs="?", help="folder or manifest.json of the reward model, for methods that need one"
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of train.parquet and validation.parquet")
     parser.add_argument(

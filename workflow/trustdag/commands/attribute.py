@@ -1,4 +1,4 @@
-"""`trustdag attribute`: how much each training pair moved the verticals' numbers of a policy."""
+"""`trustdag attribute`: how much each training pair changed a policy's metrics."""
 
 import argparse
 from pathlib import Path
@@ -7,12 +7,12 @@ from trustdag.attribution.task import AttributionTask
 from trustdag.commands import read_settings
 from trustdag.layout import Results
 
-HELP = "Score each training pair by how much it moved the numbers of a policy (see docs/attribution.md)."
+HELP = "Score each training pair by how much it changed a policy's metrics (see docs/attribution.md)."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("--task", required=True, help="what is attributed, and how: JSON or the path of a YAML file")
+    parser.add_argument("--task", required=True, help="the attribution task: JSON or the path of a YAML file")
     parser.add_argument("--results", type=Path, required=True, help="the study's results folder, read and written")
 
 

@@ -1,4 +1,4 @@
-"""`trustdag base`: the model that a chain starts from."""
+"""`trustdag base`: the base model of a chain."""
 
 import argparse
 from pathlib import Path
@@ -13,10 +13,10 @@ HELP = "Get a model: from the hub, a local folder or a GGUF file, or train it fr
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Settings, corpus, format and output folder."""
+    """Adds the command's arguments."""
     parser.add_argument("--settings", required=True, help="JSON or the path of a YAML file; `source` says which kind")
     parser.add_argument("--corpus", type=Path, nargs="?", help="corpus.parquet, for a model trained from scratch")
-    parser.add_argument("--prompt-format", choices=get_args(PromptFormat), default="hh", help="how the model is asked")
+    parser.add_argument("--prompt-format", choices=get_args(PromptFormat), default="hh", help="prompt format")
     parser.add_argument("--out", type=Path, required=True, help="folder of model/, manifest.json and metrics.jsonl")
     add_benchmark(parser)
 

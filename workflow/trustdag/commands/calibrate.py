@@ -1,4 +1,4 @@
-"""`trustdag calibrate`: what a scorer's numbers are worth, beside Perspective's scores of the same texts."""
+"""`trustdag calibrate`: agreement of a scorer with Perspective's scores of the same texts, and its card."""
 
 import argparse
 from dataclasses import asdict
@@ -11,24 +11,24 @@ if TYPE_CHECKING:
     from trustdag.scorers.windows import Windowed
 
 HELP = (
-    "Measure a toxicity scorer: against the Perspective scores stored in RealToxicityPrompts, to which it can be "
-    "calibrated, and on invented sentences (its card)."
+    "Compare a toxicity scorer with the Perspective scores in RealToxicityPrompts, calibrate it to them, and score "
+    "invented sentences (its card)."
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The files, the scorer, and where results go."""
+    """Adds the command's arguments."""
     parser.add_argument("--data", type=Path, nargs="+", help="files of RealToxicityPrompts (JSON lines)")
     parser.add_argument(
         "--card", action="store_true", help="score invented sentences: groups, refusals, dialect, length"
     )
     parser.add_argument("--scorer", default='{"name": "profanity"}', help="a scorer's settings: JSON or a YAML file")
-    parser.add_argument("--out", type=Path, help="JSON file for all that is measured")
+    parser.add_argument("--out", type=Path, help="JSON file to write the results to")
     parser.add_argument("--calibration", type=Path, help="JSON file for a monotone map to Perspective's scale")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prints tables; writes what is asked for."""
+    """Prints tables, and writes the requested files."""
     from pydantic import RootModel
 
     from trustdag.artifacts import write_json
@@ -59,7 +59,7 @@ def _card(scorer: "Windowed") -> list[dict[str, Any]]:
 
 
 def _beside_perspective(scorer: "Windowed", arguments: argparse.Namespace) -> dict[str, Any]:
-    """The scorer's agreement with Perspective, part by part; writes the calibration if asked to."""
+    """The scorer's agreement with Perspective by part of the data. Writes the calibration if requested."""
     from trustdag.scorers import fidelity
     from trustdag.verticals.sources.toxicity import perspective_scores
 

@@ -1,4 +1,4 @@
-"""`trustdag check`: validate a study and say what it holds."""
+"""`trustdag check`: validates a study and lists its models."""
 
 import argparse
 from pathlib import Path
@@ -6,43 +6,55 @@ from typing import Any
 
 from trustdag.errors import UserError
 
-HELP = "Validate a study's configuration and the files that it names, and say which models it trains and evaluates."
+HELP = "Validate a study's configuration and the files that it names, and list the models that it trains and evaluates."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("study", type=Path, nargs="+", help="the study's YAML file; later ones change earlier ones")
+    parser.add_argument("study", type=Path, nargs="+", help="the study's YAML files; later ones override earlier ones")
     parser.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="keys that differ from the file")
+    parser.add_argument(
+        "--no-plugins", action="store_true", help="run no Python file that the study names: list them and go no further"
+    )
     parser.add_argument("--data-root", help="what {data_root} stands for in the study's paths")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prints the study's models, one a line, or raises UserError for all that a dry run would refuse."""
+    """Prints the study's models, one per line. Raises UserError for everything that a dry run would refuse."""
     from trustdag import dag
     from trustdag.config import load
-    from trustdag.config.study import RESERVED
+    from trustdag.config.study import reserved
+    from trustdag.plugins import files
     from trustdag.resources import request, site
 
+    names = " ".join(map(str, arguments.study))
     overrides = dict(map(_setting, arguments.config))
     if arguments.data_root:
         overrides["data_root"] = arguments.data_root
+    named = load.plugins_of(load.merged(*arguments.study, **overrides))
+    if named and arguments.no_plugins:
+        listed = "; ".join(f"{path} ({files.kind_of(path)})" for path in named)
+        raise UserError(
+            f"{names}: plugins: the study names Python files, and none was run: {listed}. Read them first: without"
+            " --no-plugins this command runs them, as every run of the study does"
+        )
+    files.say(named)
     study = load.load(*arguments.study, **overrides)
     load.check_results(study, load.identity(arguments.study))
     load.check_cache()
     dag.source_files(study)
     dag.check_templates(study)
-    request.check(study, RESERVED)
+    request.check(study, reserved())
     site.load()
     evaluated = {entry.model: entry.recipe for entry in dag.evaluated_models(study)}
     for model_id in dag.models_needed(study):
         source = study.stages[model_id.chain[-1]].method if model_id.is_trained else "external"
         print(f"{model_id}\t{source}\t{evaluated.get(model_id, '(not evaluated)')}")
-    names = " ".join(map(str, arguments.study))
     print(f"{len(evaluated)} models on {len(study.verticals_measured())} verticals: {names} is valid")
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    """A key and its value, as `snakemake --config` reads them."""
+    """A key and its value, parsed as by `snakemake --config`."""
     import yaml
 
     key, equals, value = text.partition("=")

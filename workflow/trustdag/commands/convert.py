@@ -1,4 +1,4 @@
-"""`trustdag convert`: a checkpoint that a wrapper has written, as a plain model folder."""
+"""`trustdag convert`: converts a checkpoint that a wrapper wrote to a plain model folder."""
 
 import argparse
 from pathlib import Path
@@ -7,7 +7,7 @@ HELP = "Write an adapter merged into its base, or a checkpoint with a wrapper's 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The folder, the new folder and an adapter's base."""
+    """Adds the command's arguments."""
     parser.add_argument("folder", type=Path, help="adapter of peft, or checkpoint of a wrapped model")
     parser.add_argument("out", type=Path, help="new model folder")
     parser.add_argument("--base", type=Path, help="model folder that an adapter belongs to")

@@ -6,12 +6,12 @@ HELP = "Write the rules' conda environments and container definition in envs/ fr
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the option of `trustdag environments`."""
+    """Adds the command's arguments."""
     parser.add_argument("--resolve", action="store_true", help="let pip check that each can be installed (network)")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Writes each file whose content differs, and lets pip resolve it where asked to."""
+    """Writes each file whose content differs. With --resolve, lets pip resolve the requirements."""
     from trustdag.environments import all_texts, resolve
 
     for path, text in all_texts().items():

@@ -1,7 +1,6 @@
-"""`trustdag evaluate`: existing models measured on every vertical, without a study of one's own."""
+"""`trustdag evaluate`: measures existing models on every vertical, without a study file."""
 
 import argparse
-import re
 from math import ceil
 from pathlib import Path
 from typing import Any, get_args
@@ -9,28 +8,29 @@ from typing import Any, get_args
 from trustdag.errors import UserError
 from trustdag.layout import Results
 from trustdag.models.dialogue import PromptFormat
-from trustdag.verticals import verticals
+from trustdag.verticals import shipped_verticals, vertical, verticals
 
-HELP = "Measure existing models on all verticals, or on some, and write the report: no preference data, no training."
+HELP = "Measure existing models on all or some verticals and write the report, without preference data or training."
 FILES = {
     "toxicity": ("toxicity/toxic.jsonl.gz", "toxicity/nontoxic.jsonl.gz"),
     "bias": ("bias/user_prompts.csv.gz",),
     "ethics": ("ethics/cm_test.csv.gz",),
     "truthfulness": ("truthfulness/truth_mc.json.gz",),
 }
-"""Where `--data-root` has the benchmarks, by vertical; the items of any other vertical need no file."""
+"""Paths of the benchmarks in `--data-root`, by vertical. The items of other verticals need no file."""
 KINDS = 10
-"""About as many kinds of secrets as privacy asks for: `--limit` is shared among them."""
+"""About the number of kinds of secrets in privacy, among which `--limit` is divided."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The models, what they are measured on, and how much of it."""
+    """Adds the command's arguments."""
     parser.add_argument("models", nargs="+", metavar="MODEL", help="model folder, GGUF file, or NAME@COMMIT on the hub")
-    parser.add_argument("--verticals", nargs="+", choices=sorted(verticals()), help="what is measured; default: all")
-    parser.add_argument("--prompt-format", choices=get_args(PromptFormat), default="chat", help="how models are asked")
+    parser.add_argument("--verticals", nargs="+", metavar="VERTICAL", help="what is measured; default: all")
+    parser.add_argument("--plugins", type=Path, nargs="+", default=[], metavar="FILE", help="verticals of your own")
+    parser.add_argument("--prompt-format", choices=get_args(PromptFormat), default="chat", help="prompt format")
     parser.add_argument("--data-root", type=Path, help="folder of the benchmarks; default: their publishers' addresses")
-    parser.add_argument("--toy", action="store_true", help="ask about the invented world instead: a quick trial")
-    parser.add_argument("--limit", type=int, help="at most so many records of each benchmark; default: all")
+    parser.add_argument("--toy", action="store_true", help="use items of the toy world instead, for a quick trial")
+    parser.add_argument("--limit", type=int, help="largest number of records of each benchmark; default: all")
     parser.add_argument("--name", default="evaluation", help="the results are in results/NAME")
     parser.add_argument("--cores", default="all", help="CPU cores to use")
     parser.add_argument("--write-only", action="store_true", help="write the study and run nothing")
@@ -39,14 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Writes the study and lets Snakemake run it.
 
-    Raises UserError for a model or a study that cannot be; what Snakemake says of failed jobs is on the terminal.
+    Raises UserError for an invalid model or study. Snakemake prints the messages of failed jobs.
     """
-    import subprocess
-    import sys
-
     from trustdag import dag
-    from trustdag.config.load import CLONE, validate
+    from trustdag.commands.run import start
+    from trustdag.config.load import validate
+    from trustdag.plugins import files
 
+    files.use(arguments.plugins)
     path = Path(Results.of(arguments.name).root).with_suffix(".yaml")
     content = study(arguments)
     checked = validate(content, str(path))
@@ -56,59 +56,41 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.write_only:
         print(path)
         return
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(CLONE / "Snakefile"), "--configfile", str(path)]
-    done = subprocess.run([*command, "--cores", arguments.cores, "--quiet", "reason", "host"], check=False)
-    if done.returncode:
-        raise UserError(f"{path}: the study did not finish; mend what stands above, and run the same command again")
+    if start([path], ["--cores", arguments.cores]):
+        raise UserError(f"{path}: the study did not finish; fix the errors above, and run the same command again")
 
 
 def study(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The study: each model as it is, on each vertical."""
+    """The study: each model without training, on each vertical."""
+    from trustdag.starting import model_name, model_source
+
     names = arguments.verticals or sorted(verticals())
+    for name in names:
+        vertical(name)
     models: dict[str, Any] = {}
     for text in arguments.models:
-        name = _name(text)
+        name = model_name(text)
         if name in models:
             raise UserError(f"{text}: a second model called {name}; rename one of the folders")
-        models[name] = {"base": _source(text), "prompt_format": arguments.prompt_format}
+        models[name] = {"base": model_source(text), "prompt_format": arguments.prompt_format}
     return {
         "name": arguments.name,
+        **({"plugins": [str(path.resolve()) for path in arguments.plugins]} if arguments.plugins else {}),
         "models": models,
         "verticals": {name: {"items": _items(name, arguments)} for name in names},
     }
 
 
-def _source(text: str) -> dict[str, Any]:
-    """Where a model that the command line names comes from."""
-    from trustdag.artifacts import model_folder, sha256_file
-
-    path = Path(text).expanduser()
-    repository, at, commit = text.partition("@")
-    if path.is_dir():
-        return {"source": "folder", "path": str(model_folder(path))}
-    if path.is_file() and path.suffix == ".gguf":
-        return {"source": "gguf", "path": str(path), "sha256": sha256_file(path)}
-    if at and "/" in repository:
-        return {"source": "hub", "name": repository, "revision": commit}
-    raise UserError(f"{text}: neither a model folder nor a GGUF file here, nor NAME@COMMIT on the hub; correct it")
-
-
-def _name(text: str) -> str:
-    """A model's name in the study: that of its folder, file or repository, as a target may be called."""
-    path = Path(text.partition("@")[0]).expanduser()
-    last = path.parent.name if path.name in ("model", "manifest.json", "digest.txt") else path.name
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", last.removesuffix(".gguf")).strip("-_.")
-    return f"{name}-model" if not name or name in verticals() else name
-
-
-def _items(vertical: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """The items of a vertical: the toy world's, the benchmark's from a folder or its publisher, or made ones."""
+def _items(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """The items of a vertical: from the toy world, the benchmark's folder or publisher, or generated."""
     limit = arguments.limit
+    if name not in shipped_verticals():
+        return {}
     if arguments.toy:
         return {"source": "toy"} | ({} if limit is None else {"n": limit})
-    if vertical not in FILES:
+    if name not in FILES:
         return {"source": "synthetic"} | ({} if limit is None else {"per_kind": ceil(limit / KINDS)})
-    paths = [] if arguments.data_root is None else [str(arguments.data_root / file) for file in FILES[vertical]]
+    paths = [] if arguments.data_root is None else [str(arguments.data_root / file) for file in FILES[name]]
     source = {"source": "file", "paths": paths} if paths else {"source": "publisher"}
     return source | ({} if limit is None else {"limit": limit})
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from trustdag.verticals import settings_part, vertical
 
-HELP = "Write a vertical's items, asked of every model alike, and their data card."
+HELP = "Write a vertical's items, which are the same for every model, and their data card."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The vertical's name, item settings, output file and card."""
+    """Adds the command's arguments."""
     parser.add_argument("vertical", help="name of the vertical")
     parser.add_argument("--settings", default="{}", help="the vertical's `items` settings: JSON or a YAML file")
     parser.add_argument("--out", type=Path, required=True, help="items.parquet")
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Writes the items and the card: how many, of which kinds, and what the source held that was odd."""
+    """Writes the items and the card with their numbers by kind and the irregularities of the source."""
     from trustdag.artifacts import write_digest, write_json, write_table
     from trustdag.commands import read_settings
     from trustdag.generation.tables import items_digest, read_items

@@ -1,4 +1,4 @@
-"""`trustdag launch`: what every rule starts its command with."""
+"""`trustdag launch`: starts the command of a rule."""
 
 import argparse
 import sys
@@ -6,13 +6,13 @@ from pathlib import Path
 
 from trustdag.jobs import allocation
 
-HELP = "Run a command as its allocation wants it, and write down how it ended (rules start every command this way)."
+HELP = "Run a command with its allocation, and record how it ended (every rule starts its command this way)."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of `trustdag launch`."""
-    parser.add_argument("--record", type=Path, required=True, help="file that says how the job's attempts ended")
-    parser.add_argument("--log", type=Path, required=True, help="file that takes the command's output")
+    """Adds the command's arguments."""
+    parser.add_argument("--record", type=Path, required=True, help="file for the record of the job's attempts")
+    parser.add_argument("--log", type=Path, required=True, help="file for the command's output")
     parser.add_argument("--attempt", type=int, default=1, help="Snakemake's attempt, from 1")
     allocation.add_arguments(parser)
     parser.add_argument("command", nargs=argparse.REMAINDER, help="-- COMMAND ...: a command of trustdag")
@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> None:
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     code = launch(arguments.record, arguments.log, arguments.attempt, allocation.from_arguments(arguments), command)
     if code:
-        # What a user can mend is said where they look first; the rest is in the log.
+        # The message for the user is printed; the rest is in the log.
         said = [line for line in tail(arguments.log).splitlines() if line.startswith("trustdag: ")]
         last = read(arguments.record).failures[-1]
         ending = f"exit code {code}; see {arguments.log}" if last.kind == "error" else last.message

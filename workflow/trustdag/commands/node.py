@@ -1,4 +1,4 @@
-"""`trustdag node`: what `trustdag launch` has Slurm start on each node of a job that has several."""
+"""`trustdag node`: the part of a multi-node job that runs on each node. `trustdag launch` makes Slurm start it."""
 
 import argparse
 import sys
@@ -6,14 +6,14 @@ from pathlib import Path
 
 from trustdag.jobs import allocation
 
-HELP = "Run this node's part of a command that runs on several nodes (`launch` has Slurm start it on each)."
+HELP = "Run this node's part of a command on several nodes (`launch` makes Slurm start it on each)."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of `trustdag node`."""
+    """Adds the command's arguments."""
     parser.add_argument("--address", required=True, help="name of the first node")
-    parser.add_argument("--port", type=int, required=True, help="port at which the processes meet there")
-    parser.add_argument("--held", type=Path, required=True, help="folder in which each node notes the memory it holds")
+    parser.add_argument("--port", type=int, required=True, help="port of the first node")
+    parser.add_argument("--held", type=Path, required=True, help="folder to which each node writes its memory")
     allocation.add_arguments(parser)
     parser.add_argument("command", nargs=argparse.REMAINDER, help="-- COMMAND ...: a command of trustdag")
 

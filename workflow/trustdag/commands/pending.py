@@ -1,4 +1,4 @@
-"""`trustdag pending`: what a study has still to do, why, and what it will cost."""
+"""`trustdag pending`: the pending jobs of a study, with reasons and costs."""
 
 import argparse
 import math
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from trustdag.pending.cost import Machine
 
-HELP = "What a study has still to do, why, and what it will cost: from a dry run of the very same DAG."
+HELP = "List the pending jobs of a study with their reasons and costs, from a dry run of its DAG."
 
 
 CLUSTER_GPUS = 8
@@ -17,7 +17,7 @@ CLUSTER_GPUS = 8
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of `trustdag pending`."""
+    """Adds the command's arguments."""
     add_study_arguments(parser)
     parser.add_argument(
         "--gpus", type=int, metavar="N", help="GPUs for the time until all is done (this machine's; 8 with a profile)"
@@ -25,13 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cores", type=int, metavar="N", help="cores for it (this machine's; with a profile or --gpus, enough)"
     )
-    parser.add_argument("--json", action="store_true", help="for machines: every job")
+    parser.add_argument("--json", action="store_true", help="print every job as JSON")
     parser.add_argument("--mermaid", type=Path, metavar="FILE", help="write the DAG as a Mermaid flow chart")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="write the DAG as a picture")
 
 
 def add_study_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options with which Snakemake sees a study."""
+    """Adds the options that select a study."""
     parser.add_argument(
         "--configfile", type=Path, nargs="+", default=[], metavar="FILE", help="the study; without it, the demo"
     )
@@ -43,7 +43,7 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prints the table or the JSON, and writes the pictures that were asked for."""
+    """Prints the table or the JSON, and writes the requested pictures."""
     import json
 
     from trustdag.artifacts import atomic_file
@@ -83,16 +83,19 @@ def machine_of(arguments: argparse.Namespace) -> "Machine":
 
 
 def snakemake_options(arguments: argparse.Namespace) -> list[str]:
-    """The options with which Snakemake sees the study: the configuration, the profile, and what stands after `--`.
+    """Snakemake's options for the study: the configuration, the profile, and the options after `--`.
 
     Raises UserError for a configuration file that is missing, is no study, or would run code in Snakemake's loader.
     """
-    from trustdag.config.load import refuse_templates
+    from trustdag.config.load import merged, plugins_of, refuse_templates
+    from trustdag.plugins import files
 
     rest = arguments.snakemake[1:] if arguments.snakemake[:1] == ["--"] else arguments.snakemake
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--configfile", "--configfiles", type=Path, nargs="+", action="extend", default=[])
-    refuse_templates([*arguments.configfile, *parser.parse_known_args(rest)[0].configfile])
+    paths = [*arguments.configfile, *parser.parse_known_args(rest)[0].configfile]
+    refuse_templates(paths)
+    files.say(plugins_of(merged(*paths)))
     chosen = ["--profile", arguments.profile] if arguments.profile is not None else []
     if arguments.configfile:
         chosen += ["--configfile", *map(str, arguments.configfile)]

@@ -7,7 +7,7 @@ from trustdag.commands import read_settings
 from trustdag.report import plots
 from trustdag.stats.design import StudyDesign
 
-HELP = "Draw one plot of a study as SVG, with a PNG beside it."
+HELP = "Draw one plot of a study as SVG and PNG."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", choices=plots.names(), help="which plot")
     parser.add_argument("--design", required=True, help="the study's policies and verticals: JSON, or a file of it")
     parser.add_argument("--results", type=Path, required=True, help="the study's results folder")
-    parser.add_argument("--out", type=Path, required=True, help="the .svg to write; a .png is written beside it")
+    parser.add_argument("--out", type=Path, required=True, help="the .svg to write; a .png is written next to it")
     parser.add_argument("--settings", default="{}", help="the plot's settings: JSON, or the path of a YAML file")
 
 

@@ -1,4 +1,4 @@
-"""`trustdag prepare`: preference data of any format to Parquet, split by conversation, with a data card."""
+"""`trustdag prepare`: converts preference data of any format to Parquet, split by conversation, with a data card."""
 
 import argparse
 import sys
@@ -11,11 +11,11 @@ from trustdag.errors import UserError
 from trustdag.progress import ProgressLines, duration
 from trustdag.settings import Section
 
-HELP = "Prepare preference data: drop and count what is unusable, split by conversation, write Parquet and a data card."
+HELP = "Prepare preference data: drop unusable records, split by conversation, write Parquet files and a data card."
 
 
 class Named(Section):
-    """Settings of whatever source: which one it is."""
+    """The name of the source, which all sources' settings have."""
 
     model_config = ConfigDict(extra="ignore")
     source: str
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prepares the data, and says what was kept and dropped."""
+    """Prepares the data, and prints the numbers of kept and dropped records."""
     from trustdag.data import sources
     from trustdag.data.card import RecordCounts
     from trustdag.data.prepare import SPLITS, prepare

@@ -1,4 +1,4 @@
-"""`trustdag read`: how a parser reads replies of yours, one JSON line a reply."""
+"""`trustdag read`: shows how a parser reads replies, one JSON line per reply."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from trustdag.data.source import NotAPair
 from trustdag.errors import UserError
 from trustdag.verticals.parsers import DECLINED, ParsedAnswer, agreement, chosen, is_refusal, states, wrongness
 
-HELP = "Read replies from a JSON-lines file as a vertical would: what each one answers, or why it answers nothing."
+HELP = "Parse replies from a JSON-lines file as a vertical does: the answer of each, or why there is none."
 Line = dict[str, Any]
 
 
@@ -34,8 +34,8 @@ PARSERS: dict[str, Callable[[Line], ParsedAnswer]] = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The parser and the file."""
-    parser.add_argument("reader", choices=sorted(PARSERS), help="which question the replies answer")
+    """Adds the command's arguments."""
+    parser.add_argument("reader", choices=sorted(PARSERS), help="the parser, by the question that the replies answer")
     parser.add_argument(
         "file",
         type=Path,
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Prints `{"reading": ..., "class": ...}` for each line of the file.
 
-    Raises UserError for a line that is not such an object, with its number.
+    Raises UserError with the line's number for a line that is not such an object.
     """
     parse = PARSERS[arguments.reader]
     for place, raw in lines(arguments.file, str(arguments.file)):
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _text(line: Line, key: str = "text") -> str:
-    """Raises NotAPair where the key is missing or is no text."""
+    """The text of a key. Raises NotAPair if it is missing or not a text."""
     value = line.get(key)
     if not isinstance(value, str) or (key == "secret" and not any(map(str.isalnum, value))):
         raise NotAPair(f"`{key}` is {json.dumps(value)}, not a text" + (" with a letter or digit" * (key == "secret")))
@@ -66,7 +66,7 @@ def _text(line: Line, key: str = "text") -> str:
 
 
 def _texts(line: Line, key: str, required: bool) -> list[str]:
-    """Raises NotAPair where the key is no list of texts; a list that is not required may be missing."""
+    """The list of texts of a key. Raises NotAPair if it is another value, or required and missing."""
     value = line.get(key, None if required else [])
     if not isinstance(value, list) or not all(isinstance(text, str) for text in value) or (required and not value):
         raise NotAPair(f"`{key}` is {json.dumps(value)}, not a list of texts")

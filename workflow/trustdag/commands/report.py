@@ -1,4 +1,4 @@
-"""`trustdag report`: one self-contained HTML file of a study, and its tables as CSV."""
+"""`trustdag report`: a self-contained HTML file of a study, and its tables as CSV."""
 
 import argparse
 from pathlib import Path
@@ -8,7 +8,7 @@ from trustdag.layout import Results
 from trustdag.report.settings import PageSettings
 from trustdag.stats.design import StudyDesign
 
-HELP = "Write a study's report: one HTML file that needs nothing else, and the same tables as CSV."
+HELP = "Write a study's report: a self-contained HTML file, and its tables as CSV."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,15 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--configuration", type=Path, help="the merged configuration (JSON or YAML) to show")
     parser.add_argument("--benchmarks", type=Path, help="folder of run times; default: RESULTS/benchmarks")
     parser.add_argument("--out", type=Path, required=True, help="the HTML file to write")
-    parser.add_argument(
-        "--tables", type=Path, required=True, help="folder that the report's tables are written to as CSV"
-    )
+    parser.add_argument("--tables", type=Path, required=True, help="folder for the report's tables as CSV")
     parser.add_argument("--settings", default="{}", help="report settings: JSON, or the path of a YAML file")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Gathers what the study made, and writes page and tables."""
-    from trustdag.artifacts import read_json
+    """Gathers the study's results, and writes page and tables."""
+    from trustdag.jsonfiles import read_object
     from trustdag.report.page import Source, write
     from trustdag.stats.stale import check_replies, check_settings
 
@@ -38,6 +36,6 @@ def run(arguments: argparse.Namespace) -> None:
     files = Results(str(arguments.results))
     check_replies(design, files)
     if arguments.configuration is not None and arguments.configuration.suffix == ".json":
-        check_settings(design, files, read_json(arguments.configuration))
+        check_settings(design, files, read_object(arguments.configuration, {}, "a study's configuration"))
     source = Source(design, arguments.results, arguments.configuration, benchmarks)
     write(source, settings, arguments.out, arguments.tables)

@@ -1,15 +1,15 @@
-"""`trustdag score`: replies to per-item records; no model is needed, unless a scorer is one."""
+"""`trustdag score`: converts replies to records of items. It needs no model, unless a scorer is one."""
 
 import argparse
 from pathlib import Path
 
 from trustdag.verticals import settings_part, vertical
 
-HELP = "Turn a model's replies to a vertical's items into records: one row a metric and item."
+HELP = "Convert a model's replies to a vertical's items into records: one row for each metric and item."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The vertical's name, items, replies, scoring settings and output file."""
+    """Adds the command's arguments."""
     parser.add_argument("vertical", help="name of the vertical")
     parser.add_argument("--items", type=Path, required=True, help="items.parquet")
     parser.add_argument("--replies", type=Path, required=True, help="replies.parquet")

@@ -1,4 +1,4 @@
-"""`trustdag statistics`: records to metrics, paired differences and spread over training seeds."""
+"""`trustdag statistics`: computes metrics, paired differences and spread over training seeds from records."""
 
 import argparse
 import sys
@@ -18,10 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--design", required=True, help="the study's policies and verticals: JSON, or a file of it")
     parser.add_argument("--records-root", type=Path, help="folder with POLICY/VERTICAL.parquet; instead of --results")
     parser.add_argument(
-        "--results", type=Path, help="the study's results folder: its records have to be of its models and items"
+        "--results", type=Path, help="the study's results folder; checks that its records are of its models and items"
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder that the tables are written to")
-    parser.add_argument("--labels", type=Path, help="a person's labels: a sheet of `trustdag label`, or a folder")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the tables")
+    parser.add_argument("--labels", type=Path, help="human labels: a sheet of `trustdag label`, or a folder of them")
     parser.add_argument("--settings", default="{}", help="statistics settings: JSON, or the path of a YAML file")
 
 

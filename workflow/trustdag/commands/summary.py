@@ -1,9 +1,9 @@
-"""`trustdag summary`: a finished study's answer in the terminal."""
+"""`trustdag summary`: prints a finished study's answer."""
 
 import argparse
 from pathlib import Path
 
-HELP = "Print a finished study's answer: the headline changes with intervals, what it cost, and where its page is."
+HELP = "Print a finished study's answer: the headline changes with intervals, its cost, and the path of its page."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

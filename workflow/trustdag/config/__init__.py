@@ -1,1 +1,1 @@
-"""The configuration of a study: typed, validated whole before the DAG is built, unknown keys refused."""
+"""The configuration of a study. It is typed and validated before the DAG is built; unknown keys are refused."""

@@ -1,4 +1,4 @@
-"""From YAML to a validated Study, with errors that name the file, the key, the value and the mend."""
+"""Reads and validates a Study from YAML. Errors name the file, the key, the value and the remedy."""
 
 import json
 import os
@@ -12,39 +12,75 @@ from pydantic import ValidationError
 from trustdag.artifacts import atomic_file, sha256_text
 from trustdag.config.study import Study
 from trustdag.errors import UserError
-from trustdag.fingerprint import PACKAGE
+from trustdag.fingerprint import ROOT
 from trustdag.jobs.record import ANNOUNCED
 from trustdag.layout import Results
-from trustdag.settings import explain
+from trustdag.plugins import files
+from trustdag.settings import explain, refuse_characters
 
 CACHE = "SNAKEMAKE_OUTPUT_CACHE"
-CLONE = PACKAGE.parents[1].resolve()
+CLONE = ROOT.resolve()
 JOINED = " + "
-"""Between the files of a study that has several."""
+"""Separator between the files of a study with several."""
 TEMPLATE = "__use_yte__"
-"""The key by which Snakemake takes a configuration file for a YTE template."""
+"""A configuration file with this key is a YTE template for Snakemake."""
 _STUDIES: list[str] = []
-"""Digests of the studies of this run: several where a workflow imports this one more than once."""
+"""Digests of the studies of this run. There are several if a workflow imports this one more than once."""
 
 
 def load(*paths: Path, **overrides: Any) -> Study:
-    """The study in one YAML file, or in several of which later ones change keys of earlier ones, as in Snakemake.
+    """The study in one or several YAML files. Keys of later files override those of earlier ones, as in Snakemake.
 
     Args:
         paths: The files.
         overrides: Top-level keys, as `--config` gives them.
 
     Raises:
-        UserError: A file is missing, is not YAML or is a template, or the whole does not describe a study.
+        UserError: A file is missing, not YAML or a template, or the configuration is not a valid study.
+    """
+    config = merged(*paths, **overrides)
+    files.use(plugins_of(config))
+    return validate(config, identity(paths))
+
+
+def merged(*paths: Path, **overrides: Any) -> dict[str, Any]:
+    """The keys of a study's files, not yet validated, with absolute paths of its plugins, none of which is run.
+
+    Args:
+        paths: The files.
+        overrides: Top-level keys, as `--config` gives them.
+
+    Raises:
+        UserError: A file is missing, is not YAML or is a template.
     """
     config: dict[str, Any] = {}
     for path in paths:
         config = _merged(config, read(path))
-    return validate(_merged(config, overrides), identity(paths))
+    return with_plugins(_merged(config, overrides), paths, identity(paths))
+
+
+def with_plugins(config: dict[str, Any], paths: Iterable[Path], origin: str) -> dict[str, Any]:
+    """The configuration with absolute paths of the plugins that it names. None of them is run.
+
+    Args:
+        config: The merged configuration.
+        paths: The study's files: plugins are named relative to them.
+        origin: The file that errors name.
+
+    Raises:
+        UserError: `plugins` is no list of texts.
+    """
+    named = files.named_by(config, [(Path(path), read(Path(path))) for path in paths], origin)
+    return config | {"plugins": list(map(str, named))} if named else config
+
+
+def plugins_of(config: dict[str, Any]) -> list[Path]:
+    """The plugins that a configuration of `with_plugins` names."""
+    return list(map(Path, config.get("plugins") or []))
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The keys in a YAML file. Raises UserError if it is no file of YAML keys, or a template that runs code."""
+    """The keys in a YAML file. Raises UserError if it has no YAML keys, or is a template that runs code."""
     try:
         if path.exists() and not path.is_file():
             raise UserError(f"{path}: not a file")
@@ -64,10 +100,10 @@ def read(path: Path) -> dict[str, Any]:
 
 
 class StrictLoader(yaml.SafeLoader):
-    """YAML in which a key may stand once, and a number is what it looks like: `3:20` is no 200."""
+    """YAML without repeated keys and without numbers in base 60: `3:20` is a text, not 200."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """A mapping. Raises YAMLError for a key that stands twice."""
+        """A mapping. Raises YAMLError for a repeated key."""
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
         for key in keys:
             if keys.count(key) > 1:
@@ -75,7 +111,7 @@ class StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> Any:
-        """A number, or a text where it is in base 60."""
+        """A number, or a text if it looks like one in base 60."""
         return node.value if ":" in node.value else super().construct_yaml_int(node)
 
 
@@ -85,7 +121,7 @@ MOST_VALUES = 1_000_000
 
 
 def _refuse_endless(config: Any, path: Path) -> None:
-    """Raises UserError if aliases make the configuration contain itself, or grow beyond all use."""
+    """Raises UserError if aliases make the configuration contain itself, or make it extremely large."""
     waiting, inside, seen = [(config, 0)], 100, 0
     while waiting:
         value, depth = waiting.pop()
@@ -99,14 +135,15 @@ def _refuse_endless(config: Any, path: Path) -> None:
 def refuse_templates(paths: Iterable[Path]) -> None:
     """Raises UserError for a configuration file that Snakemake's loader would take for a program.
 
-    `snakemake` itself reads its `--configfile` before our code runs: `trustdag check` a stranger's file first.
+    `snakemake` itself reads its `--configfile` before our code runs, and runs the plugins that a study names:
+    `trustdag check --no-plugins` a stranger's file first.
     """
     for path in paths:
         read(path)
 
 
 def identity(paths: Iterable[Path]) -> str:
-    """What names a study's configuration files, however they are spelled: relative to the clone, or resolved."""
+    """The identity of a study's configuration files: their paths, relative to the clone or resolved."""
     return JOINED.join(_relative_to_clone(Path(path).resolve()) for path in paths)
 
 
@@ -125,7 +162,8 @@ def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
 
 
 def validate(config: dict[str, Any], origin: str) -> Study:
-    """The study in a merged configuration; `origin` is the file that errors name."""
+    """The study of a merged configuration. Errors name `origin` as its file."""
+    refuse_characters(config, origin)
     if config.get("data_root") is not None:
         config = config | {"data_root": str(config["data_root"])}
     config = _with_data_root(config, config.get("data_root"), origin, ())
@@ -136,7 +174,7 @@ def validate(config: dict[str, Any], origin: str) -> Study:
 
 
 def check_results(study: Study, origin: str) -> None:
-    """Raises UserError if the results folder holds the study of another configuration file."""
+    """Raises UserError if the results folder belongs to another configuration file."""
     mark = _mark(study)
     if not mark.is_file():
         return
@@ -150,28 +188,28 @@ def check_results(study: Study, origin: str) -> None:
 
 
 def mark_results(study: Study, origin: str) -> None:
-    """Notes in the results folder which configuration file it belongs to."""
+    """Writes to the results folder which configuration file it belongs to."""
     with atomic_file(_mark(study)) as partial:
         partial.write_text(origin + "\n", encoding="utf-8")
 
 
 def check_cache() -> None:
-    """Raises UserError if the cache between studies cannot be written: Snakemake would find out when a job is done."""
+    """Raises UserError if the cache between studies is not writable. Snakemake would fail only after a job."""
     folder = os.environ.get(CACHE)
     if folder and not (Path(folder).is_dir() and os.access(folder, os.R_OK | os.W_OK | os.X_OK)):
         raise UserError(f"{CACHE}={folder}: not a folder that you may write to; make it one, or unset the variable")
 
 
 def announce(study: Study) -> None:
-    """Tells the jobs of this run, by their environment, which study, or which of several, they belong to."""
+    """Sets the environment variable from which the jobs of this run know their studies."""
     _STUDIES.append(digest(study))
     os.environ[ANNOUNCED] = ",".join(_STUDIES)
 
 
 def check_announced(study: Study, origin: str) -> None:
-    """Raises UserError in a job that reads another study than the run that started it: the file was edited meanwhile.
+    """Raises UserError in a job whose study differs from that of its run, because the file was edited meanwhile.
 
-    Its result would stand under the settings that the run has read. What jobs ask for may be edited at any time.
+    The result would be stored under the settings of the run. The resources of jobs may be edited at any time.
     """
     own = digest(study)
     if own not in os.environ.get(ANNOUNCED, own).split(","):
@@ -182,22 +220,25 @@ def check_announced(study: Study, origin: str) -> None:
 
 
 def results_of(study: Study) -> str:
-    """The configuration that results follow from, as JSON: not what jobs ask for, nor what a plan is worth."""
-    return json.dumps(study.model_dump(mode="json", exclude={"resources", "plan"}), sort_keys=True)
+    """The configuration that results follow from, as JSON.
+
+    Not what jobs ask for, nor what a plan is worth, nor where plugins lie: jobs follow from what these hold.
+    """
+    return json.dumps(study.model_dump(mode="json", exclude={"resources", "plan", "plugins"}), sort_keys=True)
 
 
 def digest(study: Study) -> str:
-    """The SHA-256 of the configuration that results follow from."""
+    """The SHA-256 of the configuration that results depend on."""
     return sha256_text([results_of(study)])
 
 
 def write_down(content: str, output: str, log: str) -> None:
-    """Writes a rule's parameter to its output: a command line could not hold that of a large study.
+    """Writes a rule's parameter to its output, because that of a large study is too long for a command line.
 
     Args:
-        content: what the file is to hold.
+        content: content of the file.
         output: the file.
-        log: the job's log, which is made empty.
+        log: the job's log, which is overwritten.
     """
     Path(output).write_text(content + "\n", encoding="utf-8")
     Path(log).write_text(f"{len(content)} characters\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The configuration's JSON schema, for editors, and its reference page: both generated from the typed sections."""
+"""The configuration's JSON schema for editors and its reference page, generated from the typed sections."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ def schema() -> str:
 
 
 def page() -> str:
-    """The reference page: one table a section, in the order in which the study's keys lead to them."""
+    """The reference page: one table per section, in the order of the study's keys."""
     document = Study.model_json_schema(mode="validation")
     sections = document.pop("$defs")
     order = ["Study", *_reachable(document, sections)]
@@ -34,16 +34,16 @@ def _reachable(start: dict[str, Any], sections: dict[str, Any]) -> list[str]:
 
     def visit(value: Any) -> None:
         if isinstance(value, list):
-            for each in value:
-                visit(each)
+            for entry in value:
+                visit(entry)
         elif isinstance(value, dict):
             name = str(value.get("$ref", "")).rpartition("/")[2]
             if name and name not in found:
                 found.append(name)
                 visit(sections[name])
-            for key, each in value.items():
+            for key, entry in value.items():
                 if key not in ("discriminator", "default"):
-                    visit(each)
+                    visit(entry)
 
     visit(start)
     return [name for name in found if "properties" in sections[name]]
@@ -65,13 +65,13 @@ def _table(name: str, section: dict[str, Any]) -> str:
 
 
 def _title(name: str) -> str:
-    """A section's heading: sections of one name in several modules are told apart by their module's."""
+    """A section's heading. If several modules have a section of this name, it includes the module's name."""
     *modules, last = name.split("__")
     return f"{modules[-1].capitalize()} {last}" if modules else last
 
 
 def _type(field: dict[str, Any]) -> str:
-    """A field's type in words."""
+    """A field's type as text."""
     if "$ref" in field:
         title = _title(field["$ref"].rpartition("/")[2])
         return f"[{title}](#{title.lower().replace(' ', '-')})"
@@ -81,7 +81,7 @@ def _type(field: dict[str, Any]) -> str:
         return " or ".join(f"`{value}`" for value in field["enum"])
     for union in ("anyOf", "oneOf"):
         if union in field:
-            return " or ".join(dict.fromkeys(_type(each) for each in field[union]))
+            return " or ".join(dict.fromkeys(_type(member) for member in field[union]))
     if field.get("type") == "array":
         items = field.get("items") or {}
         return f"list of {_type(items)}" if items else "list"

@@ -1,68 +1,68 @@
-"""The part of the configuration that says what jobs ask of the cluster, where the estimate is to be overridden."""
+"""The section `resources` of the configuration: hardware of the cluster, and overrides of estimated requests."""
 
 from typing import ClassVar
 
 from pydantic import Field
 
-from trustdag.settings import Section
+from trustdag.settings import MOST, SMALLEST, Count, Positive, Section
 
 MINUTE = 60
 
 
 class Request(Section):
-    """What one kind of job asks for. None leaves the estimate."""
+    """The request of one kind of job. None: the estimate."""
 
-    gpu: int | None = Field(None, ge=0)
+    gpu: int | None = Field(None, ge=0, le=MOST)
     """GPUs, of all nodes together; training starts one process on each."""
-    nodes: int | None = Field(None, ge=1)
-    """Nodes over which a training stage's GPUs are spread evenly. None: as few as hold them."""
-    cpus: int | None = Field(None, ge=1)
+    nodes: Count | None = None
+    """Nodes over which a training stage's GPUs are distributed evenly. None: the fewest possible."""
+    cpus: Count | None = None
     """CPU cores of one node."""
-    mem_mb: int | None = Field(None, ge=1)
+    mem_mb: Count | None = None
     """Memory of one node, in MB."""
-    runtime: int | None = Field(None, ge=1)
+    runtime: Count | None = None
     """Time limit, in minutes."""
     accelerate: str | None = Field(None, pattern=r"^[\w.-]+$")
-    """Name of the file in config/accelerate that training starts with, without `.yaml`."""
+    """Name of the accelerate configuration of training in config/accelerate, without `.yaml`."""
 
 
 class ModelResources(Section):
-    """What differs for one model."""
+    """Overrides for one model."""
 
-    parameters: float | None = Field(None, gt=0)
-    """Number of parameters, where neither the model's name nor its files tell it."""
+    parameters: float | None = Field(None, ge=1, le=1e14)
+    """Number of parameters, if it does not follow from the model's name or files."""
     rules: dict[str, Request] = {}
-    """What its jobs ask for, by rule."""
+    """Requests of its jobs, by rule."""
 
 
 class ResourceSettings(Section):
-    """The cluster's hardware as the estimate sees it, and what overrides the estimate."""
+    """The cluster's hardware for the estimates, and overrides of the estimates."""
 
     RENAMED: ClassVar[dict[str, str]] = {"gpu_utilisation": "gpu_utilization"}
 
-    gpu_memory_gb: float = Field(80, gt=0)
-    """Memory of one GPU, in GB. It decides on how many GPUs a stage is trained."""
-    gpu_tflops: float = Field(312, gt=0)
+    gpu_memory_gb: Positive = 80
+    """Memory of one GPU, in GB. The number of GPUs of a stage depends on it."""
+    gpu_tflops: Positive = 312
     """Peak of one GPU in bf16, in TFLOP/s: 312 is an A100, 989 an H100."""
-    gpu_utilization: float = Field(0.25, gt=0, le=1)
-    """Share of that peak that training reaches."""
-    cpu_gflops: float = Field(20, gt=0)
-    """What one CPU core reaches, in GFLOP/s."""
-    gpu_from: float = Field(1e7, ge=0)
-    """Parameters from which a model gets a GPU: a smaller one is done on a CPU before a GPU is free."""
-    gpus_per_node: int = Field(8, ge=1)
+    gpu_utilization: float = Field(0.25, ge=SMALLEST, le=1)
+    """Share of the peak that training reaches."""
+    cpu_gflops: Positive = 20
+    """Speed of one CPU core, in GFLOP/s."""
+    gpu_from: float = Field(1e7, ge=0, le=1e14)
+    """Number of parameters from which a model gets a GPU. Smaller models finish sooner on a CPU than a GPU is free."""
+    gpus_per_node: Count = 8
     """GPUs of one node."""
-    max_nodes: int = Field(4, ge=1)
-    """Most nodes that a training stage is spread over where the GPUs of one do not hold it."""
-    cpus: int = Field(4, ge=1)
-    """CPU cores for each GPU. A job without one has as many as it has threads."""
-    pairs: int = Field(160_800, ge=1)
-    """Preference pairs that are assumed until the data is prepared (the size of HH-RLHF)."""
-    replies: int = Field(10_000, ge=1)
-    """Replies of one vertical that are assumed for each sample."""
-    max_runtime: int = Field(24 * MINUTE, ge=1)
-    """Longest time limit that is asked for, in minutes. Training that needs more goes on from its checkpoint."""
+    max_nodes: Count = 4
+    """Largest number of nodes of a training stage that does not fit on the GPUs of one node."""
+    cpus: Count = 4
+    """CPU cores for each GPU. A job without a GPU has as many cores as threads."""
+    pairs: Count = 160_800
+    """Assumed number of preference pairs until the data is prepared (that of HH-RLHF)."""
+    replies: Count = 10_000
+    """Assumed number of replies of a vertical for each sample."""
+    max_runtime: Count = 24 * MINUTE
+    """Longest time limit to request, in minutes. Training that needs more continues from its checkpoint."""
     rules: dict[str, Request] = {}
-    """What jobs ask for, by rule: `{ppo: {gpu: 4, runtime: 600}}`."""
+    """Requests by rule: `{ppo: {gpu: 4, runtime: 600}}`."""
     models: dict[str, ModelResources] = {}
-    """What differs for one model, by model: `{llama: {rules: {ppo: {gpu: 8}}}}`."""
+    """Overrides by model: `{llama: {rules: {ppo: {gpu: 8}}}}`."""

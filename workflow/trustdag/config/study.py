@@ -1,37 +1,35 @@
-"""The study: models, preference data, stages, recipes and verticals. Every key is documented where it is defined."""
+"""The study: models, preference data, stages, recipes and verticals."""
 
 import re
-from functools import reduce
-from operator import or_
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationError, create_model, field_validator, model_validator
 
+from trustdag import align, data
+from trustdag import verticals as verticals_room
 from trustdag.align import methods
 from trustdag.attribution.settings import VerticalAttribution
+from trustdag.config import limits
 from trustdag.config.resources import ResourceSettings
 from trustdag.config.threads import Threads
-from trustdag.data import sources
 from trustdag.data.derived import Derived, Pruned, Subset, with_controls
+from trustdag.fingerprint import ROOT
 from trustdag.layout import chain_name
 from trustdag.models.base import AnyBase
 from trustdag.models.dialogue import PromptFormat
 from trustdag.plan import PlanSettings
+from trustdag.plugins import kinds
 from trustdag.report.settings import ReportSettings
-from trustdag.settings import Section, Seed, explain
+from trustdag.settings import Growing, Section, Seed, chosen_by, explain
 from trustdag.stats.settings import StatisticsSettings
 from trustdag.verticals import verticals
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-"""Names become folders and targets."""
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=limits.LONGEST_NAME)]
+"""Pattern of names, which become folders and targets."""
 StageName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*$")]
-"""A stage's name becomes part of a chain, whose stages are joined by hyphens, so it has none."""
-
-
-def _one_of(types: list[type[Section]], discriminator: str) -> Any:
-    union = reduce(or_, types)
-    return Annotated[union, Field(discriminator=discriminator)] if len(types) > 1 else union
+"""Pattern of a stage's name. It has no hyphen, because hyphens join the stages of a chain."""
 
 
 def _stage_type(name: str, settings: type[Section]) -> type[Section]:
@@ -46,55 +44,73 @@ def _stage_type(name: str, settings: type[Section]) -> type[Section]:
     )
 
 
-PreferenceSettings: Any = _one_of([*(module.Settings for module in sources().values()), Pruned, Subset], "source")
-StageSettings: Any = _one_of([_stage_type(name, module.Settings) for name, module in methods().items()], "method")
-_VERTICALS: dict[str, Any] = {
-    name: (module.Settings | None, Field(None, description=(module.__doc__ or "").split("\n")[0]))
-    for name, module in verticals().items()
-}
-Verticals: Any = create_model(
-    "Verticals",
-    __base__=Section,
-    __doc__="The verticals that the study measures; one that is left out is not measured.",
-    **_VERTICALS,
-)
+Modules = Mapping[str, ModuleType]
 
-_ATTRIBUTIONS: dict[str, Any] = {
-    name: (VerticalAttribution | None, Field(None, description=f"How {name} is attributed.")) for name in verticals()
-}
-Attribution: Any = create_model(
-    "Attribution",
-    __base__=Section,
-    __doc__="The verticals whose numbers are attributed to training pairs; one that is left out is not attributed.",
-    **_ATTRIBUTIONS,
-)
+
+def _preferences(sources: Modules) -> Any:
+    return chosen_by("source", [*(module.Settings for module in sources.values()), Pruned, Subset])
+
+
+def _stages(methods: Modules) -> Any:
+    return chosen_by("method", [_stage_type(name, module.Settings) for name, module in methods.items()])
+
+
+def _verticals(modules: Modules) -> type[Section]:
+    fields: dict[str, Any] = {
+        name: (module.Settings | None, Field(None, description=(module.__doc__ or "").split("\n")[0]))
+        for name, module in modules.items()
+    }
+    text = "The verticals that the study measures. A vertical that is missing here is not measured."
+    return create_model("Verticals", __base__=Section, __doc__=text, **fields)
+
+
+def _attribution(modules: Modules) -> type[Section]:
+    fields: dict[str, Any] = {
+        name: (VerticalAttribution | None, Field(None, description=f"How {name} is attributed.")) for name in modules
+    }
+    text = "The verticals that are attributed to training pairs. A vertical that is missing here is not attributed."
+    return create_model("Attribution", __base__=Section, __doc__=text, **fields)
+
+
+def _growing(kind: kinds.Kind, build: Callable[[Modules], Any]) -> Growing:
+    """The type that `build` makes of the parts of a kind: of the shipped ones for the schema, else of all."""
+    return Growing(lambda: build(kinds.shipped(kind)), lambda: build(kinds.parts(kind)), kinds.state)
+
+
+PreferenceSettings = Annotated[Any, _growing(data.KIND, _preferences)]
+StageSettings = Annotated[Any, _growing(align.KIND, _stages)]
+Verticals = Annotated[Any, _growing(verticals_room.KIND, _verticals)]
+Attribution = Annotated[Any, _growing(verticals_room.KIND, _attribution)]
 
 
 class ModelEntry(Section):
-    """A model of the study: where its base comes from, how it is asked, what differs for it."""
+    """A model of the study: the source of its base model, its prompt format, and overrides."""
 
     RENAMED: ClassVar[dict[str, str]] = {"format": "prompt_format"}
 
     base: AnyBase
-    """Where the base model comes from: `source: hub`, `folder` or `scratch`."""
+    """Source of the base model: `source: hub`, `folder` or `scratch`."""
     prompt_format: PromptFormat = "hh"
-    """How the model is asked, at every stage: `hh` (Human, Assistant), `plain`, or `chat` (its own template)."""
+    """Prompt format at every stage: `hh` (Human, Assistant), `plain`, or `chat` (the model's own template)."""
     checkpoints: dict[str, AnyBase] = {}
-    """Existing models that stand for a stage, by chain (`sft`, `sft-dpo`): taken instead of trained. A stage for which
-    every model has one may be missing in `stages`."""
+    """Existing models for the results of stages, by chain (`sft`, `sft-dpo`). They are used instead of training. A
+    stage for which every model has one may be missing in `stages`."""
     overrides: dict[str, dict[str, Any]] = {}
-    """Settings that differ for this model, by stage: `{ppo: {learning_rate: 4e-6}}`."""
+    """Stage settings that are overridden for this model: `{ppo: {learning_rate: 4e-6}}`."""
 
 
 class Study(Section):
     """One study: every model x preference set x recipe x training seed, measured on every vertical."""
 
     name: Name
-    """Names the results folder: `results/NAME`."""
+    """Name of the results folder: `results/NAME`."""
     notice: str = ""
-    """A sentence that the report shows above all numbers, such as that the world is invented."""
+    """A sentence that the report shows above all results, for example that the data are invented."""
     data_root: str | None = None
-    """Folder that `{data_root}` stands for in paths below; usually given as `--config data_root=FOLDER`."""
+    """Folder that replaces `{data_root}` in paths; usually given as `--config data_root=FOLDER`."""
+    plugins: list[str] = []
+    """Python files, relative to this one, each with a vertical, scorer, training method or preference format of your
+    own: `[brevity.py]` (docs/extending.md). Reading the study runs them."""
     seeds: list[Seed] = Field([0], min_length=1)
     """Training seeds. Every trained stage is repeated for each; the base model is shared."""
     models: dict[Name, ModelEntry] = Field(min_length=1)
@@ -102,26 +118,26 @@ class Study(Section):
     preferences: dict[Name, PreferenceSettings] = {}
     """The preference data sets, by name. A study that trains nothing needs none."""
     stages: dict[StageName, StageSettings] = {}
-    """Training stages, by name; `method` says which module trains it and defaults to the name."""
+    """Training stages, by name. `method` is the training method; its default is the name."""
     recipes: dict[Name, list[str]] = Field({"base": []}, min_length=1)
-    """Chains of stages, by name: `base: []`, `ppo: [sft, reward, ppo]`. What chains share is trained once. By default
-    the models are evaluated as they are."""
+    """Chains of stages, by name: `base: []`, `ppo: [sft, reward, ppo]`. Stages that chains share are trained once. By
+    default the base models are evaluated."""
     verticals: Verticals
-    """What is measured, and how."""
+    """The verticals and their settings."""
     labels: str | None = None
-    """A person's labels of replies, which correct the statistics: a sheet of `trustdag label`, or a folder of them."""
-    attribution: Attribution = Field(default_factory=Attribution)
-    """Which verticals are attributed to training pairs, and how."""
+    """Human labels of replies, which correct the statistics: a sheet of `trustdag label`, or a folder of sheets."""
+    attribution: Attribution = Field(default_factory=dict)
+    """The verticals that are attributed to training pairs, and settings."""
     threads: Threads = Threads()
-    """Threads that jobs compute with; results depend on them."""
+    """Threads of jobs. Results depend on them."""
     statistics: StatisticsSettings = StatisticsSettings()
     """Intervals, tests and corrections."""
     report: ReportSettings = ReportSettings()
     """Plots and pages."""
     resources: ResourceSettings = ResourceSettings()
-    """What jobs ask of the cluster, where the estimate is to be overridden."""
+    """Hardware of the cluster, and overrides of estimated requests."""
     plan: PlanSettings = PlanSettings()
-    """What a comparison is worth to `trustdag plan`."""
+    """Weights of comparisons for `trustdag plan`."""
 
     @field_validator("stages", mode="before")
     @classmethod
@@ -142,7 +158,7 @@ class Study(Section):
     @classmethod
     def _seeds_differ(cls, seeds: list[int]) -> list[int]:
         if len(set(seeds)) != len(seeds):
-            raise ValueError("every seed may stand once")
+            raise ValueError("a seed is listed twice")
         return seeds
 
     @model_validator(mode="after")
@@ -174,11 +190,11 @@ class Study(Section):
                 )
 
     def method_of(self, stage: str) -> str | None:
-        """The method of a stage; None for one that every model has a checkpoint of, and that is not in `stages`."""
+        """The method of a stage; None for a stage that is not in `stages`, as every model has a checkpoint of it."""
         return self.stages[stage].method if stage in self.stages else None
 
     def product_of(self, stage: str) -> str:
-        """What a stage makes: `policy` or `reward`."""
+        """The kind of model that a stage makes: `policy` or `reward`."""
         method = self.method_of(stage)
         return str(methods()[method].PRODUCES) if method else "policy"
 
@@ -267,20 +283,29 @@ class Study(Section):
             raise ValueError(f"{key}.vertical: {chosen[0].name} has no better direction; attribute another metric")
 
     @model_validator(mode="after")
+    def _limits_hold(self) -> Self:
+        limits.check(self)
+        return self
+
+    @model_validator(mode="after")
     def _targets_differ(self) -> Self:
+        if taken := RULES & methods().keys():
+            raise ValueError(
+                f"plugins: the method `{min(taken)}` has the name of a rule of the workflow; rename its file"
+            )
         targets = [self.name, *self.models, *self.verticals_measured()]
         for target in targets:
-            if targets.count(target) > 1 or target in RESERVED:
+            if targets.count(target) > 1 or target in reserved():
                 raise ValueError(f"`{target}` is the name of more than one target; rename the study, model or vertical")
         return self
 
     def verticals_measured(self) -> dict[str, Any]:
         """The settings of each vertical of the study, by its name, in the package's order."""
-        found = {name: getattr(self.verticals, name) for name in type(self.verticals).model_fields}
-        return {name: settings for name, settings in found.items() if settings is not None}
+        measured = {name: getattr(self.verticals, name) for name in type(self.verticals).model_fields}
+        return {name: settings for name, settings in measured.items() if settings is not None}
 
     def attributed(self) -> dict[str, VerticalAttribution]:
-        """How each vertical is attributed that is, by its name."""
+        """The attribution settings of each attributed vertical, by its name."""
         every = {name: getattr(self.attribution, name) for name in type(self.attribution).model_fields}
         return {name: settings for name, settings in every.items() if settings is not None}
 
@@ -289,18 +314,20 @@ class Study(Section):
         return {name: settings for name, settings in self.preferences.items() if isinstance(settings, Derived)}
 
     def stage_settings(self, model: str, stage: str) -> Any:
-        """A stage's settings for one model: the stage's own with the model's overrides."""
+        """A stage's settings for one model: those of the stage with the model's overrides."""
         settings = self.stages[stage]
         overrides = self.models[model].overrides.get(stage, {})
         return type(settings).model_validate(settings.model_dump() | overrides)
 
 
-WORKFLOW = Path(__file__).parents[2]
 RULES = frozenset(
     name
-    for path in (WORKFLOW.parent / "Snakefile", *sorted((WORKFLOW / "rules").glob("*.smk")))
+    for path in (ROOT / "Snakefile", *sorted((ROOT / "workflow" / "rules").glob("*.smk")))
     for name in re.findall(r"^rule (\w+):", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
 )
 """The rules that the workflow's files name."""
-RESERVED = RULES | methods().keys() | {"attribute", "derive"}
-"""Names of rules, those that are named in loops or under conditions included, which targets may not take."""
+
+
+def reserved() -> frozenset[str]:
+    """Names of rules, also of those that are defined in loops or conditions. Targets may not have these names."""
+    return RULES | methods().keys() | {"attribute", "derive"}

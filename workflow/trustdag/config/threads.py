@@ -1,4 +1,4 @@
-"""The part of the configuration that says how many threads a job computes with."""
+"""The section `threads` of the configuration."""
 
 from typing import Annotated
 
@@ -8,33 +8,36 @@ from trustdag.align import methods
 from trustdag.settings import Section
 
 DEFAULT_THREADS = 2
-"""Threads of a job that trains or asks a model: the same on every machine."""
+"""Threads of a job that trains a model or generates replies. They are the same on every machine."""
+
+COMPUTING = ("base", "generate", "attribute")
+"""Rules that compute with a model, beside the training methods; `score` does with a classifier alone."""
 
 Count = Annotated[int, Field(ge=1, le=1024)]
 
 
 class Threads(Section):
-    """Threads that each process computes with.
+    """Number of threads of each process.
 
-    Sums of floating-point numbers differ with their number, and so do weights. It is therefore the study's, and not
-    what `--cores` or a node leaves: with fewer cores, the same threads share them.
+    Sums of floating-point numbers depend on it, and so do weights. Therefore the study sets it, independent of
+    `--cores` and of the node. With fewer cores, the same number of threads shares them.
     """
 
     default: Count = DEFAULT_THREADS
-    """Of jobs that train a model or generate replies."""
+    """Threads of jobs that train a model, generate replies or attribute them."""
     rules: dict[str, Count] = {}
-    """Where a rule differs: `{base: 4, dpo: 1}`. `score` has one unless it is named: only classifiers need more."""
+    """Overrides by rule: `{base: 4, dpo: 1}`. The default of `score` is one; only classifiers need more."""
 
     @field_validator("rules")
     @classmethod
     def _rules_compute(cls, rules: dict[str, int]) -> dict[str, int]:
-        known = ("base", *methods(), "generate", "score")
+        known = (*COMPUTING, *methods(), "score")
         for rule in rules:
             if rule not in known:
                 raise ValueError(f"{rule}: no rule that computes with a model; there are {', '.join(known)}")
         return rules
 
     def of(self, rule: str) -> int:
-        """The threads of a rule's jobs."""
-        computes = rule == "base" or rule == "generate" or rule in methods()
+        """Number of threads of a rule's jobs."""
+        computes = rule in COMPUTING or rule in methods()
         return self.rules.get(rule, self.default if computes else 1)

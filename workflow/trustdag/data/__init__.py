@@ -1,8 +1,11 @@
-"""Preference data: one file a source format, the toy world, and their preparation. A new file here is a new format."""
+"""Preference data: source formats, one file each; the toy world; preparation. A new file here is a new format."""
 
 from types import ModuleType
 
-from trustdag.discovery import modules_with
+from trustdag.data.contract import complaints
+from trustdag.plugins import kinds
+
+KIND = kinds.Kind("preferences", "trustdag.preferences", __name__, ("Settings", "read"), complaints)
 
 
 def sources() -> dict[str, ModuleType]:
@@ -10,4 +13,4 @@ def sources() -> dict[str, ModuleType]:
 
     A source of text files also has `files(settings)`, one of a generated world `corpus(settings)`.
     """
-    return modules_with(__name__, "Settings", "read")
+    return kinds.parts(KIND)

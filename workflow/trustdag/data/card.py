@@ -1,4 +1,4 @@
-"""The data card: what was read, what was dropped and why, how long what is left is, and the digest of every file."""
+"""The data card: numbers of records read and dropped, with reasons; lengths of the pairs; digests of the files."""
 
 from array import array
 from collections import Counter
@@ -11,7 +11,7 @@ from trustdag.artifacts import sha256_file
 from trustdag.data.source import REASONS, Drop, Pair
 
 EXAMPLES = 5
-"""Dropped records that the card names for each reason."""
+"""Number of dropped records that the card lists for each reason."""
 
 
 @dataclass
@@ -36,7 +36,7 @@ class RecordCounts:
         return f"{self.read:,} records read, {self.kept:,} kept; dropped: {dropped or 'none'}"
 
     def facts(self) -> dict[str, Any]:
-        """For the card: counts by reason, and where the first of each stand."""
+        """Entries of the card: counts by reason, and the positions of the first records of each."""
         return {
             "read": self.read,
             "kept": self.kept,
@@ -69,7 +69,7 @@ class Lengths:
         self.rejected.append(len(pair["rejected"]))
 
     def facts(self) -> dict[str, Any]:
-        """For the card. `chosen_longer`: share of pairs whose chosen reply has more characters (ties count half)."""
+        """Entries of the card. `chosen_longer`: share of pairs whose chosen reply has more characters (ties: half)."""
         facts: dict[str, Any] = {"pairs": len(self.prompt), "prompts": len(self.prompts)}
         if facts["pairs"]:
             facts["user_turns"] = {str(turns): count for turns, count in sorted(self.turns.items())}
@@ -105,8 +105,8 @@ def distribution(values: Iterable[int]) -> dict[str, float]:
 
     numbers = np.fromiter(values, dtype=np.int64)
     percentiles = {"min": 0, "p5": 5, "p25": 25, "median": 50, "p75": 75, "p95": 95, "max": 100}
-    found = {name: round(float(np.percentile(numbers, percent)), 1) for name, percent in percentiles.items()}
-    return {"mean": round(float(numbers.mean()), 1), **found}
+    rounded = {name: round(float(np.percentile(numbers, percent)), 1) for name, percent in percentiles.items()}
+    return {"mean": round(float(numbers.mean()), 1), **rounded}
 
 
 def _share_longer(chosen: "array[int]", rejected: "array[int]") -> float:

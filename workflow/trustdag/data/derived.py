@@ -1,6 +1,6 @@
-"""Preference sets that are made from another one of the study: a random part of it, or what is left without some pairs.
+"""Preference sets made from another set of the study: a random part of it, or the set without some pairs.
 
-Only the training pairs change: validation, test and the corpus of a base model are those of the set that it is made of.
+Only the training pairs change. Validation, test and the corpus of a base model are those of the parent set.
 """
 
 import shutil
@@ -10,49 +10,50 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from trustdag.artifacts import atomic_files, read_json, read_table, sha256_file, sha256_text, write_digest, write_json
+from trustdag.artifacts import atomic_files, read_table, sha256_file, sha256_text, write_digest, write_json
 from trustdag.data.card import Lengths
 from trustdag.data.tables import Table, pairs_schema, rows
 from trustdag.errors import UserError
-from trustdag.settings import Section
+from trustdag.jsonfiles import read_object
+from trustdag.settings import Section, Seed
 
 KEPT_FILES = ("validation.parquet", "test.parquet", "corpus.parquet")
-"""What is the same as in the set that another one is made of."""
+"""Files that are the same as in the parent set."""
 
 
 class By(Section):
-    """Which attribution says what is dropped."""
+    """The attribution that decides which pairs are dropped."""
 
     stage: Literal["sft", "dpo", "ppo"]
     """Method of the last stage of the attributed policy."""
     vertical: str
     """The vertical."""
     recipe: str | None = None
-    """The policy's recipe; None: the first that ends with that method."""
+    """The policy's recipe; None: the first one that ends with this method."""
     model: str | None = None
     """The base model; None: the study's first."""
-    seed: int | None = None
+    seed: Seed | None = None
     """The training seed; None: the study's first."""
 
 
 class Pruned(Section):
-    """What is left of a preference set without the pairs that moved a vertical most."""
+    """A preference set without the pairs that changed a vertical most."""
 
     source: Literal["pruned"]
-    """The set that another one leaves when pairs are dropped by their attribution."""
+    """A set from which pairs are dropped by their attribution scores."""
     of: str
-    """The preference set that it is made of."""
+    """The parent set."""
     by: By
-    """The attribution by whose scores pairs are dropped."""
+    """The attribution with the scores."""
     drop: float = Field(0.1, gt=0, lt=1)
-    """Share of the training pairs that is dropped."""
+    """Share of the training pairs to drop."""
     toward: Literal["worse", "better"] = "worse"
     """Drop the pairs that made the vertical worse, or those that made it better."""
     choose: Literal["score", "random"] = "score"
-    """Drop by score, or as many pairs at random."""
+    """Drop by score, or the same number of pairs at random."""
     control: Literal["random"] | None = None
-    """`random` adds a set NAME-random, from which as many pairs are dropped at random."""
-    seed: int = 0
+    """`random` adds a set NAME-random, from which the same number of pairs is dropped at random."""
+    seed: Seed = 0
     """Seed of a random choice."""
 
 
@@ -62,10 +63,10 @@ class Subset(Section):
     source: Literal["subset"]
     """A random part of the training pairs of another set."""
     of: str
-    """The preference set that it is a part of."""
+    """The parent set."""
     share: float = Field(0.5, gt=0, lt=1)
-    """Share of the training pairs that is kept."""
-    seed: int = 0
+    """Share of the training pairs to keep."""
+    seed: Seed = 0
     """Seed of the choice."""
 
 
@@ -74,7 +75,7 @@ AnyDerived = Annotated[Derived, Field(discriminator="source")]
 
 
 def with_controls(preferences: dict[str, Any]) -> dict[str, Any]:
-    """Raw settings of preference sets, with the random control of each that asks for one after it."""
+    """Raw settings of preference sets. After each set with a random control, the control is added."""
     every: dict[str, Any] = {}
     for name, settings in preferences.items():
         every[name] = settings
@@ -86,17 +87,17 @@ def with_controls(preferences: dict[str, Any]) -> dict[str, Any]:
 def derive(
     settings: Derived, parent: Path, out: Path, attribution: Path | None, direction: str | None
 ) -> dict[str, int]:
-    """Writes a derived preference set, with a card that says what it was made of.
+    """Writes a derived preference set with its card.
 
     Args:
-        settings: What is kept.
-        parent: The folder of the set that it is made of.
+        settings: Settings of the derived set.
+        parent: The folder of the parent set.
         out: The folder to write.
         attribution: The scores by which pairs are dropped, for a pruned set.
-        direction: `lower` or `higher`, whichever is better for the attributed number; for a pruned set.
+        direction: The better direction of the attributed metric, `lower` or `higher`; for a pruned set.
 
     Returns:
-        How many training pairs there were, and how many are kept.
+        The numbers of training pairs of the parent set and of kept ones.
 
     Raises:
         UserError: No pair would be left, or the attribution is of other data.
@@ -105,7 +106,7 @@ def derive(
     count = len(read_table(train, ("prompt_id",), "preference pairs"))
     dropped = dropped_rows(settings, count, train, attribution, direction)
     if len(dropped) >= count:
-        raise UserError(f"{train}: {count} pairs are too few: none would be left; keep a larger share")
+        raise UserError(f"{train}: no pair of {count} would be left; keep a larger share")
     with atomic_files(out) as folder:
         lengths = Lengths()
         with Table(folder / "train.parquet", pairs_schema()) as table:
@@ -115,7 +116,7 @@ def derive(
                     lengths.add(pair["prompt_id"], pair)  # type: ignore[arg-type]
         for name in KEPT_FILES:
             shutil.copyfile(parent / name, folder / name)
-        card = read_json(parent / "card.json")
+        card = read_object(parent / "card.json", {"splits": dict}, "a data card")
         card["settings"] = settings.model_dump(mode="json")
         card["splits"]["train"] = lengths.facts()
         card["derived"] = {"of": settings.of, "pairs": count, "dropped": len(dropped)}
@@ -128,14 +129,14 @@ def derive(
 def dropped_rows(
     settings: Derived, count: int, train: Path, attribution: Path | None, direction: str | None
 ) -> Collection[int]:
-    """The rows of train.parquet that are left out.
+    """The rows of train.parquet that are dropped.
 
     Args:
-        settings: What is kept.
+        settings: Settings of the derived set.
         count: Rows of train.parquet.
-        train: The file, whose digest the attribution names.
+        train: The file; the attribution contains its digest.
         attribution: The scores, for a pruned set.
-        direction: Which is better, for a pruned set.
+        direction: The better direction, for a pruned set.
     """
     import numpy as np
 
@@ -146,12 +147,12 @@ def dropped_rows(
     if settings.choose == "random":
         return frozenset(shuffled[:size].tolist())
     if attribution is None or direction is None:
-        raise UserError("--attribution and --direction: a pruned set needs the scores and which way is better")
+        raise UserError("--attribution and --direction: a pruned set needs the scores and the better direction")
     table = read_table(attribution, ("row", "score"), "an attribution")
     made_of = table.attrs.get("made_from", {}).get("data")
     if made_of is not None and made_of != sha256_file(train):
         raise UserError(f"{attribution}: the scores are of other pairs than {train}; delete it and run snakemake again")
-    # A positive score: the pair raised the number. Where lower is better, that made it worse.
+    # A pair with a positive score raised the metric, which is worse if lower is better.
     raises_first = (direction == "lower") == (settings.toward == "worse")
     ordered = table.sort_values(["score", "row"], ascending=[not raises_first, True])
     return frozenset(ordered["row"].head(size).tolist())

@@ -1,6 +1,6 @@
-"""Anthropic's HH-RLHF (Bai et al. 2022, arXiv 2204.05862) and what is written like it.
+"""Anthropic's HH-RLHF (Bai et al. 2022, arXiv 2204.05862), and other data in its format.
 
-One JSON object a line, `{"chosen": TRANSCRIPT, "rejected": TRANSCRIPT}`: two whole transcripts that share their prompt.
+One JSON object per line, `{"chosen": TRANSCRIPT, "rejected": TRANSCRIPT}`: two whole transcripts that share a prompt.
 """
 
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from trustdag.hub import Commit, Repository
 
 SUFFIXES = (".jsonl", ".jsonl.gz")
 FILES = ("train.jsonl.gz", "test.jsonl.gz")
-"""What each folder of the data set on the hub holds. Both are read: we split by conversation ourselves."""
+"""Files in each folder of the data set on the hub. Both are read, because preparation splits by conversation."""
 
 
 class Settings(SourceSettings):
-    """HH-RLHF's own format, from local files or from the hub."""
+    """The format of HH-RLHF, from local files or from the hub."""
 
     source: Literal["hh"] = "hh"
     path: location.Paths | None = None
@@ -26,13 +26,13 @@ class Settings(SourceSettings):
     name: Repository = "Anthropic/hh-rlhf"
     """Data set on the Hugging Face hub."""
     revision: Commit = "09be8c5bbc57cb3887f3a9732ad6aa7ec602a1fa"
-    """Its commit, 40 hexadecimal digits: branches and tags move, results must not."""
+    """Its commit, 40 hexadecimal digits. Branches and tags are refused, because they can change."""
     data_dir: location.Paths = ("harmless-base", "helpful-base", "helpful-online", "helpful-rejection-sampled")
-    """Folder of the data set on the hub, or several; by default all that hold comparisons, as `load_dataset` has it."""
+    """Folder of the data set on the hub, or several; by default all folders with comparisons, as for `load_dataset`."""
 
 
 def files(settings: Settings) -> dict[str, Path]:
-    """The files to read, by name. Raises UserError for what is missing or out of reach."""
+    """The files to read, by name. Raises UserError for a file that is missing or cannot be fetched."""
     if settings.path is not None:
         return location.local(settings.path, SUFFIXES)
     wanted = [f"{folder}/{file}" for folder in location.several(settings.data_dir) for file in FILES]

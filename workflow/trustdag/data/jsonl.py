@@ -1,4 +1,4 @@
-"""JSON-lines files of others, plain or gzipped: line by line, with the line's number in every complaint."""
+"""Reads JSON-lines files, plain or gzipped, line by line. Errors name the line."""
 
 import gzip
 import json
@@ -12,7 +12,9 @@ from trustdag.errors import UserError
 
 GZIP = b"\x1f\x8b"
 LONGEST = 10_000_000
-"""Bytes of a line, more than any pair of replies has."""
+"""Largest number of bytes of a line; a pair of replies has fewer."""
+MOST_BLANK = 1_000_000
+"""Blank lines in one file: a small archive can hold thousands of millions."""
 POINTER = b"version https://git-lfs"
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -20,10 +22,12 @@ UTF16 = (b"\xff\xfe", b"\xfe\xff")
 def lines(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
     """Each line that is not blank as `NAME:LINE` and its bytes.
 
-    Raises UserError if the file is damaged or cut off: then nobody knows how much is missing.
+    Raises UserError if the file is damaged or cut off, because the number of missing records is unknown.
     """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file, or not a regular one")
     _refuse_kind(path)
-    number = 0
+    number = blank = 0
     try:
         with _open(path) as handle:
             for number, line in enumerate(iter(lambda: handle.readline(LONGEST + 1), b""), start=1):
@@ -33,6 +37,10 @@ def lines(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
                     _refuse_cut_off(path, number, line)
                 if line.strip():
                     yield f"{name}:{number}", line
+                    continue
+                blank += 1
+                if blank > MOST_BLANK:
+                    raise UserError(f"{path}:{number}: more than {MOST_BLANK:,} blank lines, which no data has")
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(
             f"{path}: the gzip file is damaged or cut off after line {number}; fetch it again ({error})"
@@ -53,14 +61,14 @@ def record(line: bytes) -> dict[str, Any]:
 
 
 def _open(path: Path) -> IO[bytes]:
-    """By content rather than name: files lose their `.gz` on the way, or keep it when unpacked."""
+    """Opens a file, unzipping it if its content is gzipped. The name does not count: it may have a wrong suffix."""
     with path.open("rb") as handle:
         zipped = handle.read(len(GZIP)) == GZIP
     return cast(IO[bytes], gzip.open(path, "rb")) if zipped else path.open("rb")
 
 
 def _refuse_kind(path: Path) -> None:
-    """Raises UserError for a file that holds no data, or not as UTF-8."""
+    """Raises UserError for a file without data, or in another encoding than UTF-8."""
     with path.open("rb") as handle:
         start = handle.read(len(POINTER))
     if start == POINTER:
@@ -70,7 +78,7 @@ def _refuse_kind(path: Path) -> None:
 
 
 def _refuse_cut_off(path: Path, number: int, line: bytes) -> None:
-    """A last line without line feed is fine when it is whole."""
+    """Raises UserError for an incomplete last line. A complete one without line feed is accepted."""
     try:
         json.loads(line or b"null")
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Where a source's files are: on this machine, or on the Hugging Face hub at a pinned commit."""
+"""The files of a source: on this machine, or on the Hugging Face hub at a pinned commit."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,12 +12,11 @@ Paths = str | tuple[str, ...]
 
 
 def local(paths: Paths, suffixes: Sequence[str]) -> dict[str, Path]:
-    """The files that `paths` stand for, in order, by a name that does not depend on where they lie.
+    """The files of `paths`, in order, by a name that does not depend on their folder.
 
-    A folder stands for all files below it with one of `suffixes`, without hidden ones. Raises UserError for what is
-    missing.
+    A folder means all files below it with one of `suffixes`, without hidden ones. Raises UserError for a missing file.
     """
-    found = [entry for each in several(paths) for entry in _expand(expanded(each), suffixes)]
+    found = [entry for path in several(paths) for entry in _expand(expanded(path), suffixes)]
     if not found:
         raise UserError("path: the list is empty; name at least one file or folder")
     uses = Counter(name for name, _ in found)
@@ -57,12 +56,12 @@ def _expand(path: Path, suffixes: Sequence[str]) -> list[tuple[str, Path]]:
 
 
 def _is_data(path: Path) -> bool:
-    """Whether a file below a folder is meant to be seen: macOS and Jupyter leave hidden copies beside data."""
+    """Whether a file below a folder is not hidden: macOS and Jupyter leave hidden copies next to data."""
     return not any(part.startswith(".") for part in path.parts)
 
 
 def hub(name: str, revision: str, files: Sequence[str]) -> dict[str, Path]:
-    """Files of a data set on the hub, from the local cache where they are there already.
+    """Files of a data set on the hub, from the local cache if they are in it.
 
     Args:
         name: The data set.
@@ -73,7 +72,7 @@ def hub(name: str, revision: str, files: Sequence[str]) -> dict[str, Path]:
         The local file of each path.
 
     Raises:
-        UserError: The hub cannot be reached or does not have a file; it says how to give local files.
+        UserError: The hub cannot be reached or does not have a file. The message says how to use local files.
     """
     paths = dataset_files(name, revision, files, "give local files as `path: FILE_OR_FOLDER`")
     return dict(zip(files, paths, strict=True))

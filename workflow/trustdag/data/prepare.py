@@ -1,4 +1,4 @@
-"""From any source to the canonical Parquet: dropped and counted, split by conversation, with a data card."""
+"""Converts any source to the canonical Parquet files: drops unusable records, splits by conversation, writes a card."""
 
 import hashlib
 import unicodedata
@@ -27,13 +27,13 @@ def prepare(
 ) -> dict[str, Any]:
     """Writes {train,validation,test,corpus}.parquet and card.json into `out`, and returns the card.
 
-    The columns are those of docs/architecture.md; the same input gives the same bytes. The files replace what `out`
-    held only when all of them are written: after an error or a kill, earlier results are unchanged.
+    The columns are those of docs/architecture.md; the same input gives the same bytes. The files replace earlier ones
+    in `out` only when all of them are written. After an error or a kill, earlier results are unchanged.
 
     Args:
-        settings: The source and what is kept of it.
+        settings: The source and its settings.
         out: The folder to write.
-        counts: Is filled while records are read, for whoever shows progress.
+        counts: Updated while records are read, to show progress.
         before_record: Called before each record.
 
     Raises:
@@ -69,9 +69,9 @@ def kept(
     """The pairs that can be trained on, up to the limit.
 
     Args:
-        records: What a source yields.
-        settings: What is kept.
-        counts: Counts every record, and the reason of each that is dropped.
+        records: The records of a source.
+        settings: The limits.
+        counts: Counts every record, and the reason of each dropped one.
         before_record: Called before each record.
     """
     seen: set[bytes] = set()
@@ -90,7 +90,7 @@ def kept(
 
 
 def unfit(pair: Pair, settings: SourceSettings) -> Drop | None:
-    """Why a pair cannot be trained on, if so. Lengths are in characters, as no model is chosen yet."""
+    """The reason why a pair cannot be trained on, or None. Lengths are in characters, as there is no tokenizer yet."""
     replies = (pair["chosen"], pair["rejected"])
     if not all(map(_visible, replies)):
         return Drop(pair["source"], "empty", f"the {'rejected' if _visible(replies[0]) else 'chosen'} reply is empty")
@@ -106,29 +106,29 @@ def unfit(pair: Pair, settings: SourceSettings) -> Drop | None:
 
 
 def _visible(text: str) -> bool:
-    """Whether a text holds more than white space and characters without a width."""
+    """Whether a text contains more than white space and zero-width characters."""
     return any(not character.isspace() and unicodedata.category(character) != "Cf" for character in text)
 
 
 def repeated(pair: Pair, seen: set[bytes]) -> Drop | None:
-    """A drop if prompt and replies were seen before; else they are noted in `seen`."""
+    """A drop if prompt and replies were seen before; otherwise they are added to `seen`."""
     digest = _digest(pair)
     if digest in seen:
-        return Drop(pair["source"], "duplicate", "the same prompt and replies stand before")
+        return Drop(pair["source"], "duplicate", "an earlier record has the same prompt and replies")
     seen.add(digest)
     return None
 
 
 def prompt_id(prompt: list[Message]) -> str:
-    """16 hexadecimal digits that stand for a prompt: a hash of its roles and contents."""
+    """The id of a prompt: 16 hexadecimal digits of a hash of its roles and contents."""
     return sha256_text(part for message in prompt for part in (message["role"], message["content"]))[:16]
 
 
 def split_of(prompt: list[Message], settings: SourceSettings) -> Split:
-    """The split of a prompt, by a seeded hash of what the user said first.
+    """The split of a prompt, by a seeded hash of the user's first message.
 
-    So no prompt is in two splits, and neither is a conversation: HH-RLHF compares replies at several depths of one
-    dialogue, and the chosen reply of an early turn stands in the prompt of a later one. Further pairs move no other.
+    So no prompt and no conversation is in two splits. (HH-RLHF compares replies at several turns of one dialogue, and
+    the prompt of a later turn contains the chosen reply of an earlier one.) Adding pairs moves no other pair.
     """
     opening = next(message["content"] for message in prompt if message["role"] == "user")
     digest = hashlib.sha256(f"{settings.split_seed}\0{opening}".encode()).digest()
@@ -142,9 +142,9 @@ def write_pairs(pairs: Iterable[Pair], settings: SourceSettings, folder: Path) -
     """Writes each pair to the table of its split, and returns the splits' sizes.
 
     Args:
-        pairs: What is kept, in order.
+        pairs: The kept pairs, in order.
         settings: The shares and the seed of the splits.
-        folder: Where {train,validation,test}.parquet go.
+        folder: The folder of {train,validation,test}.parquet.
     """
     lengths = {split: Lengths() for split in SPLITS}
     with ExitStack() as stack:
@@ -157,7 +157,7 @@ def write_pairs(pairs: Iterable[Pair], settings: SourceSettings, folder: Path) -
 
 
 def write_corpus(texts: Iterable[str], folder: Path) -> Texts:
-    """Writes what a base model is trained on from scratch, and returns its size."""
+    """Writes the corpus of a base model that is trained from scratch, and returns its size."""
     size = Texts()
     with Table(folder / "corpus.parquet", corpus_schema()) as table:
         for text in texts:
@@ -167,10 +167,10 @@ def write_corpus(texts: Iterable[str], folder: Path) -> Texts:
 
 
 def transcripts(train: Path) -> Iterator[str]:
-    """One transcript for each pair of the train split, with the chosen or the rejected reply as a hash decides.
+    """One transcript for each pair of the train split, with the chosen or the rejected reply, selected by a hash.
 
-    So a base model trained from scratch reads no prompt twice for one comparison, knows both kinds of reply equally
-    well, and has learned nothing of the preference, nor of the other splits.
+    So a base model trained from scratch reads each comparison once, sees both kinds of reply equally often, and learns
+    nothing about the preference or the other splits.
     """
     for pair in rows(train):
         reply = pair["chosen"] if _digest(pair)[0] % 2 else pair["rejected"]
@@ -178,12 +178,12 @@ def transcripts(train: Path) -> Iterator[str]:
 
 
 def check(counts: RecordCounts, lengths: dict[Split, Lengths], settings: SourceSettings) -> None:
-    """Raises UserError where too much is malformed, nothing is kept, or a split that was asked for is empty.
+    """Raises UserError if too many records are malformed, no pair is kept, or a requested split is empty.
 
     Args:
-        counts: What was read and dropped.
+        counts: Numbers of records read and dropped.
         lengths: The size of each split.
-        settings: How much may be malformed.
+        settings: The limit of malformed records.
     """
     malformed = counts.counts["malformed"]
     if malformed > settings.max_malformed * counts.read:

@@ -1,4 +1,4 @@
-"""What every source of preference data shares: the pair that it yields, what it drops, the settings of preparation."""
+"""Types and settings of all sources of preference data: pairs, dropped records, settings of preparation."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from typing import Any, ClassVar, Literal, Self, TypedDict, get_args
 
 from pydantic import Field, model_validator
 
-from trustdag.settings import Section
+from trustdag.settings import Count, Section, Seed
 
 Reason = Literal["malformed", "further_turns", "empty", "identical", "over_length", "duplicate"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 
 RAW = "raw"
-"""The role of a text that is no turn: the prompt is this text alone, in every format."""
+"""The role of a text that is not a turn: the prompt is this text alone, in every format."""
 
 
 class Message(TypedDict):
@@ -35,7 +35,7 @@ class Pair(TypedDict):
 
 @dataclass(frozen=True)
 class Drop:
-    """A record that cannot become a training pair: where it stands, under which reason it is counted, and why."""
+    """A record that cannot become a training pair: its position, the reason it is counted under, and an explanation."""
 
     source: str
     reason: Reason
@@ -43,7 +43,7 @@ class Drop:
 
 
 class NotAPair(ValueError):  # noqa: N818 - a fact about a record, not a failure of the program
-    """A record that a source cannot read as a pair; `reason` is the count that it belongs to."""
+    """A record that is not a pair; `reason` is the reason it is counted under."""
 
     def __init__(self, why: str, reason: Reason = "malformed") -> None:
         super().__init__(why)
@@ -55,12 +55,12 @@ Parts = tuple[list[Message], str, str]
 
 
 def pair_or_drop(source: str, parse: Callable[[Any], Parts], record: Any) -> Pair | Drop:
-    """The pair that `parse` finds in a record, its replies stripped, or the reason why there is none.
+    """The pair in a record, with stripped replies, or the reason why there is none.
 
     Args:
         source: File and line, or the generator's record.
-        parse: Reads a record; raises NotAPair for what is none.
-        record: What the source holds.
+        parse: Reads a record; raises NotAPair if it is not a pair.
+        record: The record.
     """
     try:
         prompt, chosen, rejected = parse(record)
@@ -70,7 +70,7 @@ def pair_or_drop(source: str, parse: Callable[[Any], Parts], record: Any) -> Pai
 
 
 def text_of(record: dict[str, Any], key: str) -> str:
-    """The text under a key. Raises NotAPair if it is missing, no text, or cannot be written as UTF-8."""
+    """The text of a key. Raises NotAPair if it is missing, not a text, or cannot be encoded as UTF-8."""
     if key not in record:
         raise NotAPair(f"no key `{key}` (keys: {', '.join(map(repr, sorted(record))) or 'none'})")
     if not isinstance(record[key], str):
@@ -83,10 +83,10 @@ def text_of(record: dict[str, Any], key: str) -> str:
 
 
 def dialogue(turns: Iterable[Message]) -> list[Message]:
-    """The turns stripped, those of one speaker in a row made one, joined by a blank line: so that roles alternate.
+    """The turns, stripped. Consecutive turns of one speaker are joined by a blank line, so that roles alternate.
 
-    Chat templates refuse what does not alternate. Raises NotAPair unless a user has the first turn, after at most one
-    system text.
+    Chat templates need alternating roles. Raises NotAPair unless a user has the first turn, after at most one system
+    text.
     """
     found: list[Message] = []
     for turn in turns:
@@ -96,14 +96,14 @@ def dialogue(turns: Iterable[Message]) -> list[Message]:
         found.append({"role": role, "content": content})
     spoken = found[1:] if found and found[0]["role"] == "system" else found
     if any(turn["role"] == "system" for turn in spoken):
-        raise NotAPair("a system text stands after the first turn")
+        raise NotAPair("a system text comes after the first turn")
     if not spoken or spoken[0]["role"] != "user":
         raise NotAPair("the first turn is not the user's")
     return found
 
 
 class SourceSettings(Section):
-    """What is kept of a source's pairs and how they are split; the same for every source."""
+    """Settings of all sources: limits of the pairs, and their splits."""
 
     RENAMED: ClassVar[dict[str, str]] = {"licence": "license"}
 
@@ -111,19 +111,19 @@ class SourceSettings(Section):
     """The format: a module in `data`."""
     license: str | None = None
     """License of the data, for the data card and the model cards, such as `MIT`."""
-    limit: int | None = Field(None, ge=1)
-    """Reading stops when so many pairs are kept. None: all."""
-    max_prompt_characters: int = Field(8000, ge=1)
-    """Longest prompt, all its messages together. A pair beyond it is dropped and counted, never cut."""
-    max_reply_characters: int = Field(4000, ge=1)
-    """Longest reply. A pair with a longer one, chosen or rejected, is dropped and counted, never cut."""
+    limit: Count | None = None
+    """Number of pairs after which reading stops. None: all."""
+    max_prompt_characters: Count = 8000
+    """Longest prompt, all its messages together. A pair with a longer one is dropped and counted, never truncated."""
+    max_reply_characters: Count = 4000
+    """Longest reply. A pair with a longer one, chosen or rejected, is dropped and counted, never truncated."""
     max_malformed: float = Field(0.01, ge=0, le=1)
-    """Largest share of malformed records: with more, the file is not what it is taken for, and preparation fails."""
+    """Largest share of malformed records. With a larger share preparation fails, as the file has another format."""
     validation: float = Field(0.05, ge=0, lt=1)
-    """Share of conversations in the validation split. Training needs it: 0 is for a corpus alone."""
+    """Share of conversations in the validation split. Training needs one; use 0 only for a corpus."""
     test: float = Field(0.05, ge=0, lt=1)
     """Share of conversations in the test split."""
-    split_seed: int = 0
+    split_seed: Seed = 0
     """Seed of the hash that assigns each conversation to a split."""
 
     @model_validator(mode="after")

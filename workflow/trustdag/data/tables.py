@@ -1,4 +1,4 @@
-"""The Parquet files of preference data, a block at a time, so that a large data set needs little memory."""
+"""Parquet files of preference data, written and read in blocks, so that a large data set needs little memory."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 BLOCK = 2048
-"""Rows held in memory and written together."""
+"""Number of rows in a block."""
 
 
 def pairs_schema() -> Any:
@@ -26,7 +26,7 @@ def corpus_schema() -> Any:
 
 
 class Table:
-    """A Parquet file that is open for writing: equal rows in equal order give equal bytes."""
+    """A Parquet file open for writing. Equal rows in equal order give equal bytes."""
 
     def __init__(self, path: Path, schema: Any) -> None:
         import pyarrow.parquet as pq

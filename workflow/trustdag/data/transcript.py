@@ -1,4 +1,4 @@
-"""HH-RLHF's transcripts: `\\n\\nHuman: ...\\n\\nAssistant: ...`, and the prompt that two of them share."""
+"""HH-RLHF's transcripts (`\\n\\nHuman: ...\\n\\nAssistant: ...`) and the shared prompt of two transcripts."""
 
 import re
 from collections.abc import Sequence
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from trustdag.data.source import Message, NotAPair, dialogue
 
 REPLY = "\n\nAssistant:"
-"""What stands before an assistant's turn."""
+"""The text before an assistant's turn."""
 ROLES = {"Human": "user", "Assistant": "assistant"}
 TURN = re.compile(r"\n\n(Human|Assistant):")
 
 
 def normalised(text: str) -> str:
-    """A transcript with line feeds alone, and the blank line before its first turn that some copies have lost."""
+    """A transcript with line feeds only, and with the blank line before its first turn, which some copies lack."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     bare = text.lstrip()
     return f"\n\n{bare}" if bare.startswith(("Human:", "Assistant:")) else text
@@ -21,11 +21,12 @@ def normalised(text: str) -> str:
 def shared_prompt(chosen: str, rejected: str) -> tuple[str, str, str]:
     """The prompt and the two replies: `prompt + REPLY + reply` is each transcript, character by character.
 
-    The prompt ends at the last `\\n\\nAssistant:` up to which both transcripts are equal (Rafailov et al. 2023's code
-    takes the last of the chosen one, which is wrong where they part earlier). Raises NotAPair if there is none.
+    The prompt ends at the last `\\n\\nAssistant:` up to which both transcripts are equal. (The code of Rafailov et al.
+    2023 takes the last one of the chosen transcript, which is wrong if they differ earlier.) Raises NotAPair if there
+    is none.
 
     Returns:
-        The prompt up to the assistant's last shared turn, and what follows it in either transcript.
+        The prompt up to the assistant's last shared turn, and the rest of both transcripts.
     """
     end = len(chosen)
     while (start := chosen.rfind(REPLY, 0, end)) >= 0:
@@ -39,10 +40,10 @@ def shared_prompt(chosen: str, rejected: str) -> tuple[str, str, str]:
 
 
 def messages(text: str) -> list[Message]:
-    """The turns of a transcript. Raises NotAPair if text stands before the first, or for what is no `dialogue`."""
+    """The turns of a transcript. Raises NotAPair for text before the first turn, or if they are no `dialogue`."""
     before, *turns = TURN.split(text)
     if before.strip():
-        raise NotAPair("text stands before the first `\\n\\nHuman:`")
+        raise NotAPair("there is text before the first `\\n\\nHuman:`")
     roles = [ROLES[speaker] for speaker in turns[::2]]
     return dialogue(Message(role=role, content=said) for role, said in zip(roles, turns[1::2], strict=True))
 
@@ -50,8 +51,8 @@ def messages(text: str) -> list[Message]:
 def pair_of(chosen: str, rejected: str) -> tuple[list[Message], str, str]:
     """The prompt's messages and the two replies of two whole transcripts.
 
-    Raises NotAPair if they do not share a prompt, or if a reply holds further turns: then the transcripts part before
-    their last exchange, and were judged as conversations and not as two replies to one prompt.
+    Raises NotAPair if they do not share a prompt, or if a reply has further turns: then the transcripts differ before
+    their last exchange, and the judge compared conversations and not two replies to one prompt.
 
     Returns:
         The prompt's messages, the chosen and the rejected reply.
@@ -64,6 +65,6 @@ def pair_of(chosen: str, rejected: str) -> tuple[list[Message], str, str]:
 
 
 def hh_transcript(turns: Sequence[Message]) -> str:
-    """The turns as HH-RLHF writes them, each after a blank line and its speaker's name; a system text comes first."""
+    """The turns in HH-RLHF's format: each after a blank line and its speaker's name; a system text comes first."""
     speakers = {"system": "", "user": "\n\nHuman: ", "assistant": "\n\nAssistant: "}
     return "".join(speakers[turn["role"]] + turn["content"] for turn in turns)

@@ -1,11 +1,11 @@
-"""TRL's preference formats (huggingface.co/docs/trl/dataset_formats): text or messages, the prompt given or implied.
+"""TRL's preference formats (huggingface.co/docs/trl/dataset_formats): text or messages, explicit or implicit prompt.
 
 {"prompt": "The sky is", "chosen": " blue.", "rejected": " green."}
 {"chosen": "The sky is blue.", "rejected": "The sky is green."}
 {"prompt": [{"role": "user", ...}], "chosen": [{"role": "assistant", ...}], "rejected": [{"role": "assistant", ...}]}
 {"chosen": [{"role": "user", ...}, {"role": "assistant", ...}], "rejected": [...]}
 
-A column `system` is a system text before the prompt, and `question` or `instruction` is a prompt by another name.
+A column `system` is a system text before the prompt. `question` and `instruction` are other names of the prompt.
 """
 
 import json
@@ -26,10 +26,10 @@ KEYS = ("prompt", "chosen", "rejected")
 OTHER_PROMPTS = ("question", "instruction")
 """Other names of the prompt."""
 UNREAD = ("input", "context", "history")
-"""Columns that hold a part of the prompt in some data sets; nothing says where it belongs."""
+"""Columns with a part of the prompt in some data sets. They are refused, because its position is unknown."""
 COLUMNS = (*KEYS, "system", *OTHER_PROMPTS, *UNREAD)
 REPEATED_WORDS = 3
-"""A prompt of so many words that both replies start with is repeated in them; a shorter one may be so by chance."""
+"""Replies repeat the prompt if both start with it and it has at least this many words; fewer may be a coincidence."""
 
 
 class Settings(SourceSettings):
@@ -41,7 +41,7 @@ class Settings(SourceSettings):
     name: Repository | None = None
     """Data set on the Hugging Face hub, such as `trl-lib/ultrafeedback_binarized`."""
     revision: Commit | None = None
-    """Its commit, 40 hexadecimal digits: branches and tags move, results must not."""
+    """Its commit, 40 hexadecimal digits. Branches and tags are refused, because they can change."""
     files: location.Paths = ()
     """Its files to read, such as `data/train-00000-of-00001.parquet`."""
 
@@ -55,7 +55,7 @@ class Settings(SourceSettings):
 
 
 def files(settings: Settings) -> dict[str, Path]:
-    """The files to read, by name. Raises UserError for what is missing or out of reach."""
+    """The files to read, by name. Raises UserError for a file that is missing or cannot be fetched."""
     if settings.path is not None:
         return location.local(settings.path, SUFFIXES)
     return location.hub(str(settings.name), str(settings.revision), location.several(settings.files))
@@ -89,11 +89,11 @@ def _rows(path: Path, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def parts(record: dict[str, Any]) -> Parts:
-    """The prompt's messages and the two replies of a record of any of the formats.
+    """The prompt's messages and the two replies of a record in any of the formats.
 
-    Where the prompt is implied it is what both have in common from the start: whole messages, or text up to the
-    start of a word (TRL cuts inside a word where the replies' first letters agree). A text prompt is one user
-    message, or, where it is an HH-RLHF transcript, its turns. Raises NotAPair.
+    An implicit prompt is the common start of both: whole messages, or text up to the start of a word. (TRL cuts inside
+    a word if the replies' first letters are equal.) A text prompt is one user message or, for an HH-RLHF transcript,
+    its turns. Raises NotAPair.
     """
     record = {key: _opened(value, key) for key, value in record.items()}
     turns, chosen, rejected = _without_system(_renamed(record))
@@ -106,19 +106,19 @@ def parts(record: dict[str, Any]) -> Parts:
 
 
 def _opened(value: Any, key: str) -> Any:
-    """Messages that are written as JSON text, as CSV holds them, as messages; any other value as it is."""
+    """Parses messages in the form of JSON text, as in CSV files. Returns any other value unchanged."""
     if key not in KEYS or not isinstance(value, str) or not value.lstrip().startswith(("[{", '{"role"')):
         return value
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         if "role" in value:
-            raise NotAPair(f"`{key}` holds messages as text that is not JSON; write them as JSON") from None
+            raise NotAPair(f"`{key}` has messages as text that is not JSON; write them as JSON") from None
         return value
 
 
 def _renamed(record: dict[str, Any]) -> dict[str, Any]:
-    """The record with its prompt under `prompt`. Raises NotAPair where other columns hold a part of it."""
+    """The record with its prompt as `prompt`. Raises NotAPair if other columns have a part of it."""
     names = [name for name in ("prompt", *OTHER_PROMPTS) if record.get(name)]
     unread = [name for name in UNREAD if record.get(name) and isinstance(record.get("chosen"), str)]
     if len(names) > 1 or unread:
@@ -127,7 +127,7 @@ def _renamed(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_system(record: dict[str, Any]) -> Parts:
-    """The prompt's messages and the replies, whatever a `system` column holds."""
+    """The prompt's messages and the replies, without the text of a `system` column."""
     given, chosen, rejected = record.get("prompt"), record.get("chosen"), record.get("rejected")
     if isinstance(chosen, dict) and isinstance(rejected, dict):
         chosen, rejected = [chosen], [rejected]
@@ -144,7 +144,7 @@ def _without_system(record: dict[str, Any]) -> Parts:
 
 
 def _start(given: Any, chosen: list[Any]) -> list[Message] | None:
-    """The prompt beside conversations; None where they hold it themselves."""
+    """The separate prompt of conversations; None if they contain it."""
     if isinstance(given, list):
         return _turns(given, "prompt")
     if isinstance(given, str) and given.strip() and len(chosen) == 1:
@@ -158,7 +158,7 @@ def _conversational(prompt: list[Message] | None, chosen: list[Message], rejecte
     if prompt is None:
         pairs = zip(chosen[:-1], rejected[:-1], strict=False)
         shared = next(
-            (at for at, (one, other) in enumerate(pairs) if one != other), min(len(chosen), len(rejected)) - 1
+            (index for index, (one, other) in enumerate(pairs) if one != other), min(len(chosen), len(rejected)) - 1
         )
         prompt, chosen, rejected = chosen[:shared], chosen[shared:], rejected[shared:]
     if len(chosen) != 1 or len(rejected) != 1:
@@ -182,7 +182,7 @@ def _continued(prompt: str, chosen: str, rejected: str) -> Parts:
 
 
 def _implied(chosen: str, rejected: str) -> Parts:
-    end = next((at for at, (one, other) in enumerate(zip(chosen, rejected, strict=False)) if one != other), None)
+    end = next((index for index, (one, other) in enumerate(zip(chosen, rejected, strict=False)) if one != other), None)
     end = min(len(chosen), len(rejected)) if end is None else end
     while end and not (chosen[end - 1].isspace() or (_starts_a_word(chosen[end:]) and _starts_a_word(rejected[end:]))):
         end -= 1

@@ -1,1 +1,1 @@
-"""Generation of replies and likelihoods, the same for every vertical; and the decoding loop that PPO shares."""
+"""Generation of replies and likelihoods for all verticals, and the decoding loop, which PPO uses too."""

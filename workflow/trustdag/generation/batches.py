@@ -1,4 +1,4 @@
-"""The plan of batches: it follows from the requests and settings alone, so a resumed run has the same."""
+"""The plan of batches. It depends on the requests and settings alone, so a resumed run forms the same batches."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -9,9 +9,9 @@ from trustdag.errors import UserError
 from trustdag.generation.prompts import EncodedItem
 
 PREFIX_TOKENS = 16
-"""Prompts that share their first tokens, this many, are batched together, so that the prefix is computed once..."""
+"""Prompts with the same first 16 tokens are batched together, so that the prefix is computed once..."""
 MIN_GROUP = 32
-"""...if there are at least this many of them."""
+"""...if there are at least this many such prompts."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class GenerationRequest:
 
     @property
     def prompt(self) -> tuple[int, ...]:
-        """What is read. A request for both has one text as prompt and context."""
+        """The tokens that the model reads. A request for both has the same prompt and context."""
         return self.item.prompt if self.samples else self.item.context
 
 
@@ -39,7 +39,7 @@ def plan(requests: Sequence[GenerationRequest], batch_tokens: int, new_tokens: i
     """Divides requests into batches, longest first, so that memory runs out at the start or not at all.
 
     Args:
-        requests: What is to be computed.
+        requests: The requests to compute.
         batch_tokens: The most tokens (rows x length, padding included) in a batch of more than one request.
         new_tokens: Tokens of the longest reply.
     """
@@ -78,12 +78,12 @@ def run_within_memory(
     run: Callable[[list[GenerationRequest]], list[Any]],
     out_of_memory: Callable[[BaseException], bool],
 ) -> Iterator[list[Any]]:
-    """Runs a batch; where memory runs out, halves it until its parts fit.
+    """Runs a batch. If memory runs out, halves the batch until its parts fit.
 
     Args:
         batch: The batch.
         run: Computes the replies of a batch.
-        out_of_memory: Whether an error of `run` says that memory ran out.
+        out_of_memory: Whether an error of `run` means that memory ran out.
 
     Yields:
         The result of `run` for each part.

@@ -1,7 +1,7 @@
 """Decoding token by token: one loop for evaluation's replies and PPO's rollouts.
 
-The loop knows no model and no sampling method. A `Step` runs the model on new tokens; a `Choose` picks the next token
-of each row. Rows are padded on the left and carry explicit positions, so padding changes no row's reply.
+The loop is independent of model and sampling method. A `Step` runs the model on new tokens; a `Choose` picks the next
+token of each row. Rows are padded on the left and have explicit positions, so padding changes no row's reply.
 """
 
 import copy
@@ -31,7 +31,7 @@ class Step(Protocol):
             tokens: (rows, new) ids.
             mask: (rows, read so far and new), nonzero where a token is real; None where all are.
             positions: (rows, new), each token's position in its row.
-            cache: The keys and values of what was read before.
+            cache: The keys and values of the tokens before.
 
         Returns:
             The logits (rows, vocabulary) after the last token, and the value model's values (rows,) there, or None.
@@ -41,7 +41,7 @@ class Step(Protocol):
 
 @dataclass
 class State:
-    """Rows in the middle of a text: what the model has read, and what it predicts next."""
+    """The decoding state of the rows of a batch: the model's cache and the logits of the next token."""
 
     cache: "DynamicCache"
     mask: Tensor | None
@@ -54,7 +54,7 @@ class State:
     """(rows,), the value before the next token, where the step returns values."""
 
     def select(self, rows: Tensor) -> "State":
-        """These rows, in that order, each as often as it is named; the cache is changed in place."""
+        """The rows with these indices, which may repeat; the cache is changed in place."""
         self.cache.batch_select_indices(rows)
         mask = None if self.mask is None else self.mask[rows]
         values = None if self.values is None else self.values[rows]
@@ -66,7 +66,7 @@ class State:
 
 
 class TokenChoice(NamedTuple):
-    """The next token of each row, and what is kept of it."""
+    """The next token of each row, and the numbers that are kept for it."""
 
     tokens: Tensor
     """(rows,)"""
@@ -77,12 +77,12 @@ class TokenChoice(NamedTuple):
 
 
 Choose = Callable[[State, Tensor, int], TokenChoice]
-"""Chooses the next tokens from the state, for which rows of the batch (rows,), and at which step, counted from 0."""
+"""Chooses the next tokens. Its arguments: the state, the indices (rows,) of its rows in the batch, the step from 0."""
 
 
 @dataclass(frozen=True)
 class DecodingRules:
-    """When replies end, and when rows that have ended leave the batch."""
+    """When replies end, and when rows with an ended reply leave the batch."""
 
     max_new_tokens: int
     end_tokens: tuple[int, ...]
@@ -90,11 +90,12 @@ class DecodingRules:
     pad_token: int = 0
     """Fills rows after the end of their reply."""
     shrink_at: float = 0.5
-    """Rows that have ended leave the batch once at most this share of it is still being written."""
+    """Rows with an ended reply leave the batch when at most this share of its rows is still decoded."""
     stopped: Callable[[list[int]], bool] | None = None
-    """Whether a reply is over, by its tokens so far. It is called every `CHECK_EVERY` steps, so the caller cuts."""
+    """Whether a reply is complete, given its tokens so far. It is called every `CHECK_EVERY` steps, so a reply may be
+    too long, and the caller cuts it."""
     any_process: Callable[[bool], bool] = bool
-    """Whether a flag is set on any process. Where a model is sharded over processes, all of them must step together."""
+    """Whether a flag is set on any process. All processes of a sharded model must run the same steps."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class Decoded:
     lengths: Tensor
     """(R,) tokens of each reply, its end token included."""
     ended: Tensor
-    """(R,) bool: whether the reply ended by itself."""
+    """(R,) bool: whether the reply has an end token or a stop text."""
     logprobs: Tensor
     """(R, T), as `TokenChoice.logprobs`; 0 after the end."""
     extra: Tensor
@@ -121,7 +122,7 @@ def pad_left(
     Args:
         prompts: The ids of each prompt; none is empty.
         pad_token: Fills shorter rows.
-        device: Where the tensors are made.
+        device: Device of the tensors.
 
     Returns:
         The ids (rows, width), the mask (rows, width, bool: whether a token is real), the positions (rows, width), and
@@ -150,17 +151,17 @@ def advance(step: Step, state: State, tokens: Tensor) -> State:
 def decode(step: Step, state: State, choose: Choose, rules: DecodingRules) -> Decoded:
     """Continues each row until its reply ends, or for `max_new_tokens` tokens.
 
-    Call it without gradients: PPO keeps the result for its backward passes (`torch.no_grad`), evaluation does not
-    (`torch.inference_mode`).
+    Call it without gradients: PPO under `torch.no_grad`, as its backward passes use the result; evaluation under
+    `torch.inference_mode`.
 
     Args:
         step: The model's forward pass.
-        state: The prompts as they were read; its cache is continued in place.
+        state: The state after the prompts; its cache is continued in place.
         choose: Picks the next token of each row.
         rules: When a reply ends.
     """
     decoded = _empty(state, rules)
-    rows = torch.arange(len(state.logits), device=state.logits.device)  # which replies the batch's rows write
+    rows = torch.arange(len(state.logits), device=state.logits.device)  # the reply that each row of the batch decodes
     for number in range(rules.max_new_tokens):
         choice = choose(state, rows, number)
         _record(decoded, rows, number, choice, rules)
@@ -179,7 +180,7 @@ def decode(step: Step, state: State, choose: Choose, rules: DecodingRules) -> De
 
 
 def _empty(state: State, rules: DecodingRules) -> Decoded:
-    """Replies of which nothing is written yet."""
+    """Empty replies."""
     count, limit, device = len(state.logits), rules.max_new_tokens, state.logits.device
     return Decoded(
         torch.full((count, limit), rules.pad_token, device=device),
@@ -191,7 +192,7 @@ def _empty(state: State, rules: DecodingRules) -> Decoded:
 
 
 def _record(decoded: Decoded, rows: Tensor, number: int, choice: TokenChoice, rules: DecodingRules) -> None:
-    """Writes step `number` of the rows whose reply has not ended, and notes which end with it."""
+    """Stores the tokens of step `number` for replies that have not ended, and marks those that end with it."""
     writing = ~decoded.ended[rows]
     decoded.tokens[rows, number] = torch.where(writing, choice.tokens, rules.pad_token)
     decoded.logprobs[rows, number] = torch.where(writing, choice.logprobs, 0.0)
@@ -202,7 +203,7 @@ def _record(decoded: Decoded, rows: Tensor, number: int, choice: TokenChoice, ru
 
 
 def _end_where_stopped(decoded: Decoded, rows: Tensor, length: int, stopped: Callable[[list[int]], bool]) -> None:
-    """Ends the replies of `length` tokens so far that `stopped` says are over."""
+    """Marks replies of `length` tokens as ended where `stopped` is true."""
     for row in rows[~decoded.ended[rows]].tolist():
         if stopped(decoded.tokens[row, :length].tolist()):
             decoded.lengths[row], decoded.ended[row] = length, True

@@ -1,4 +1,4 @@
-"""Sampled replies and likelihoods of options from any model for any items, in batches, resumable."""
+"""Sampled replies and likelihoods of options, for any model and any items, in batches. A killed run can be resumed."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from trustdag.generation.decode import Decoded, DecodingRules, State
 
 READ_ON_CPU = 4096
-"""Most tokens that a forward pass reads on a CPU: 1.6 times as fast as by 16,384 (docs/performance.md)."""
+"""Largest number of tokens in a forward pass on a CPU: 1.6 times as fast as 16,384 (docs/performance.md)."""
 TIE = 5e-5
-"""A margin below this share of the largest logit may be rounding: single precision's error was measured at 7e-7."""
+"""A margin below this share of the largest logit may be a rounding error; single precision's was measured as 7e-7."""
 COLUMNS = {
     "item": "string", "kind": "string", "sample": "int64", "reply": "string", "logprob": "float64",
     "tokens": "int64", "ended": "bool", "status": "string",
@@ -37,11 +37,11 @@ COLUMNS = {
 class Engine:
     """A model with its tokenizer, the prompt format and the sampling settings.
 
-    On a CPU, a reply does not depend on its batch. Rounding in single precision does: it differs with a batch's shape,
-    and changes about one token in a hundred thousand, and with it the rest of that reply. So two kinds of replies are
-    computed in double precision: those in which two tokens almost tied (margin below `tie`), a second time; and all
-    that are sampled from a nucleus, where rounding may also move the edge of the set. Likelihoods need single
-    precision only, because no choice depends on them.
+    On a CPU, a reply does not depend on its batch. Rounding errors of single precision do depend on the shape of the
+    batch. They change about one token in a hundred thousand, and so the rest of that reply. Two kinds of replies are
+    therefore computed in double precision: replies in which two tokens almost tied (margin below `tie`) are computed a
+    second time; and so are all replies sampled from a nucleus, as rounding may also change the set. Likelihoods are
+    computed in single precision, because no choice depends on them.
     """
 
     def __init__(
@@ -85,8 +85,8 @@ class Engine:
         Args:
             items: A vertical's items, with the columns `tables.ITEM_COLUMNS`.
             partial: The file that keeps finished replies. The caller removes it once the result is stored.
-            key: Names everything that the replies depend on: a partial file with the same key is continued.
-            name: What the progress lines start with.
+            key: A digest of everything that the replies depend on. A partial file with the same key is continued.
+            name: Start of the progress lines.
 
         Returns:
             One row for each sample or option, with the columns `tables.REPLY_COLUMNS`, in the items' order.
@@ -126,7 +126,7 @@ class Engine:
 
     @contextmanager
     def _double_precision(self) -> Iterator[None]:
-        """The model in double precision; afterwards in single precision again."""
+        """While active, the model is in double precision; afterwards in single precision again."""
         import torch
 
         self.model.to(torch.float64)
@@ -136,7 +136,7 @@ class Engine:
             self.model.to(torch.float32)
 
     def _batches(self, items: list[EncodedItem]) -> list[list[GenerationRequest]]:
-        """The plan of the whole run, whatever is done already: a resumed run forms the same batches."""
+        """The plan of the whole run, finished requests included: a resumed run forms the same batches."""
         samples = tuple(range(self.settings.samples))
         at_once = [item for item in items if self._at_once(item)]
         apart = [item for item in items if not self._at_once(item)]
@@ -147,7 +147,7 @@ class Engine:
         )
 
     def _at_once(self, item: EncodedItem) -> bool:
-        """Whether one reading of the prompt serves replies and likelihoods: same text, same precision, and it fits."""
+        """Whether replies and likelihoods can share one pass over the prompt: same text and precision, and it fits."""
         both = item.generate and bool(item.options) and item.prompt == item.context
         return both and not (self.on_cpu and self._nucleus) and self._fits(GenerationRequest(item, (0,), True))
 
@@ -155,13 +155,13 @@ class Engine:
         return plan(requests, self.batch_tokens, self.settings.max_new_tokens)
 
     def _work(self, batch: list[GenerationRequest]) -> int:
-        """Tokens that the batch takes, for the estimate of the remaining time."""
+        """Tokens of the batch, for the estimate of the remaining time."""
         new = self.settings.max_new_tokens
         return sum(len(request.prompt) + len(request.samples) * (new - 1) + request.rows for request in batch)
 
     def _fits(self, request: GenerationRequest) -> bool:
-        """Whether the model's context holds every row of the request, unpadded."""
-        # The last token of an option is predicted, never read.
+        """Whether every row of the request fits in the model's context without padding."""
+        # The last token of an option is predicted and never read.
         longest = max(map(len, request.item.options)) - 1 if request.likelihood else 0
         new = self.settings.max_new_tokens if request.samples else 0
         return len(request.prompt) + max(new, longest) <= context_length(self.model.config)
@@ -170,9 +170,9 @@ class Engine:
         """The replies of one batch.
 
         Args:
-            batch: What is to be computed.
-            ties: Takes the requests for replies in which two tokens almost tied, which are then not returned. None:
-                every reply counts.
+            batch: The requests to compute.
+            ties: Receives the requests for replies in which two tokens almost tied; these replies are not returned.
+                None: all replies are returned.
         """
         from trustdag.generation.forward import prefill
 
@@ -292,7 +292,7 @@ def _too_long(request: GenerationRequest) -> list[ReplyRow]:
 
 
 def _undone(batch: list[GenerationRequest], done: set[tuple[str, str, int]]) -> list[GenerationRequest]:
-    """The batch without what an earlier, killed run has finished."""
+    """The batch without the replies that an earlier, killed run finished."""
     left = []
     for request in batch:
         item = request.item.item

@@ -1,6 +1,6 @@
 """The model's forward passes: prefill with shared prefixes, one step of decoding, likelihood of options.
 
-Every function works on token ids and tensors alone; it knows no items and no verticals.
+The functions work on token ids and tensors and are independent of items and verticals.
 """
 
 import copy
@@ -19,25 +19,25 @@ from trustdag.models.cache import growing_cache, grows, joined
 from trustdag.models.logprobs import rows_at_once, vocabulary_of
 
 LOGIT_BYTES = 256 << 20
-"""Most bytes of logits, in fp32, that options are read from at a time: 1,365 tokens over 49,152 words."""
+"""Largest number of bytes of fp32 logits at a time for options: 1,365 tokens with a vocabulary of 49,152."""
 SHARED_PREFIX = 8
-"""Prompts that start with at least this many common tokens have them computed once."""
+"""A common prefix of the prompts is computed once if it has at least this many tokens."""
 
 
 @torch.inference_mode()
 def prefill(
     model: PreTrainedModel, prompts: Sequence[tuple[int, ...]], capacity: int, read_tokens: int | None = None
 ) -> State:
-    """Reads the prompts. What all of them start with is computed once.
+    """Reads the prompts. Their common prefix is computed once.
 
-    Padding stands on the right while prompts are read, so that causal attention needs no mask, and on the left from
-    then on.
+    Prompts are padded on the right while they are read, so that causal attention needs no mask. Afterwards the padding
+    is on the left.
 
     Args:
         model: The model.
         prompts: The ids of each row; none is empty.
-        capacity: Positions that the cache has room for: the longest prompt and what will follow it.
-        read_tokens: The most tokens, padding included, that one forward pass reads (but at least one prompt). None: all
+        capacity: Positions of the cache: the longest prompt and the longest continuation.
+        read_tokens: Largest number of tokens, padding included, in one forward pass (at least one prompt). None: all
             prompts in one pass.
     """
     lengths = [len(prompt) for prompt in prompts]
@@ -73,14 +73,14 @@ def _read(model: PreTrainedModel, prompts: Sequence[tuple[int, ...]], shared: in
 
 
 def _prefill_padded_left(model: PreTrainedModel, prompts: Sequence[tuple[int, ...]], capacity: int) -> State:
-    """Reads all prompts at once. A sliding window or a recurrent state must meet no padding after the text."""
+    """Reads all prompts at once, for models with a sliding window or a recurrent state: padding would change them."""
     ids, mask, positions, lengths = pad_left(prompts, 0, model.device)
     cache = growing_cache(model.config, capacity)
     return State(cache, mask.long(), lengths, _forward(model, ids, mask.long(), positions, cache, 1)[:, -1])
 
 
 def split_prompts(prompts: Sequence[tuple[int, ...]], read_tokens: int | None) -> list[Sequence[tuple[int, ...]]]:
-    """The prompts in order, in as few parts as hold at most so many tokens each, padding included."""
+    """Splits the prompts, in order, into the fewest parts of at most `read_tokens` tokens each, padding included."""
     if read_tokens is None:
         return [prompts]
     ends, first, longest = [], 0, 0
@@ -93,7 +93,7 @@ def split_prompts(prompts: Sequence[tuple[int, ...]], read_tokens: int | None) -
 
 
 def _shared_prefix(prompts: Sequence[tuple[int, ...]]) -> int:
-    """How many tokens all prompts start with, leaving each at least one of its own; 0 where sharing would not pay."""
+    """Length of the common prefix in tokens; each prompt keeps at least one token. 0 if it is too short to share."""
     first, last = min(prompts), max(prompts)
     longest = min(len(prompt) for prompt in prompts) - 1
     same = next((index for index in range(longest) if first[index] != last[index]), longest)
@@ -108,9 +108,9 @@ def _forward(
     past: DynamicCache,
     keep: int | torch.Tensor,
 ) -> torch.Tensor:
-    """Logits of the last `keep` positions, or of those that a boolean mask (rows, new) marks, flattened.
+    """Logits of the last `keep` positions, or, flattened, of the positions in a boolean mask (rows, new).
 
-    In the model's precision, but never less than float32.
+    They are in the model's precision, and at least in float32.
     """
     takes = _parameters(type(model).forward)
     extra: dict[str, Any] = {"position_ids": positions} if "position_ids" in takes else {}
@@ -124,12 +124,12 @@ def _forward(
 
 @cached
 def _parameters(forward: Callable[..., Any]) -> frozenset[str]:
-    """What this forward pass takes: not every architecture takes positions."""
+    """Names of the parameters of a forward pass; some architectures have none for positions."""
     return frozenset(inspect.signature(forward).parameters)
 
 
 def step_of(model: PreTrainedModel) -> Step:
-    """The model's forward pass as decoding's step. It has no values."""
+    """The model's forward pass as a `Step` without values."""
 
     @torch.inference_mode()
     def step(
@@ -144,11 +144,11 @@ def step_of(model: PreTrainedModel) -> Step:
 def option_logprobs(
     model: PreTrainedModel, state: State, options: Sequence[Sequence[Sequence[int]]]
 ) -> list[list[float]]:
-    """The log-probability of each option as what comes next. A prompt is read once, however many options it has.
+    """The log-probability of each option as a continuation of its prompt. Each prompt is read once.
 
     Args:
         model: The model.
-        state: The prompts as they were read; it is not changed.
+        state: The state after the prompts; it is not changed.
         options: For each row of the state, the ids of its options.
 
     Returns:
@@ -177,7 +177,7 @@ def option_logprobs(
 def _rest_logprobs(
     model: PreTrainedModel, state: State, owners: torch.Tensor, options: list[list[int]]
 ) -> torch.Tensor:
-    """The summed log-probability (rows,) of each option's tokens from the second on, after its owner's prompt."""
+    """The summed log-probability (rows,) of each option's tokens from the second on, after its prompt."""
     state = state.select(owners)
     assert state.mask is not None, "prefill makes one"
     width = max(len(option) for option in options) - 1

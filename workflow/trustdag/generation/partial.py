@@ -1,4 +1,4 @@
-"""Finished replies in a file beside the output, so that a killed run resumes where it stopped."""
+"""A file of finished replies next to the output file, from which a killed run resumes."""
 
 import json
 import os
@@ -16,8 +16,8 @@ ReplyRow = dict[str, Any]
 class PartialReplies:
     """An append-only file of lines: a header with the run's key, then one for each batch of finished replies.
 
-    A line is a digest, of the key too, and JSON. Lines of another key (other items, model or settings) are dropped. So
-    is a line that a kill cut short or that is not as it was written: its batch is answered again.
+    A line is JSON after a digest of it and the key. Lines with another key (other items, model or settings) are
+    dropped. So is a line that a kill cut short or that was changed: its batch is generated again.
     """
 
     def __init__(self, path: Path, key: str) -> None:
@@ -28,7 +28,7 @@ class PartialReplies:
         kept = [line for line in lines if line != header and self._replies(line) is not None]
         self.done: list[ReplyRow] = [reply for line in kept for reply in self._replies(line) or ()]
         if lines != [header, *kept]:
-            cut = bool(lines) and not lines[-1].endswith(b"\n")  # by a kill, which is no damage
+            cut = bool(lines) and not lines[-1].endswith(b"\n")  # a kill cut the last line, which is not reported
             dropped = len(lines) - len(kept) - (header in lines) - cut
             if dropped and (kept or header in lines):
                 print(f"{path}: {dropped} damaged lines; their replies are generated again", file=sys.stderr)
@@ -37,13 +37,15 @@ class PartialReplies:
         self._handle = path.open("ab")
 
     def _line(self, value: Any) -> bytes:
-        content = json.dumps(value)
+        return self._sealed(json.dumps(value))
+
+    def _sealed(self, content: str) -> bytes:
         return f"{sha256_text([self.key, content])} {content}\n".encode()
 
     def _replies(self, line: bytes) -> list[ReplyRow] | None:
-        """The replies of a line; None if it is not as we wrote it."""
+        """The replies of a line; None if its digest is wrong."""
         content = line.removesuffix(b"\n").partition(b" ")[2].decode(errors="replace")
-        if line != f"{sha256_text([self.key, content])} {content}\n".encode():
+        if line != self._sealed(content):
             return None
         replies: list[ReplyRow] = json.loads(content)
         return replies
@@ -55,7 +57,7 @@ class PartialReplies:
         os.fsync(self._handle.fileno())
 
     def remove(self) -> None:
-        """Deletes the file, once the output holds everything."""
+        """Deletes the file. Call it when the output is complete."""
         self._handle.close()
         self.path.unlink(missing_ok=True)
 

@@ -4,9 +4,9 @@ from trustdag.progress import Progress, ProgressLines, duration
 
 
 class ReplyProgress:
-    """Counts replies and prints a line now and then, and one at the end.
+    """Counts replies, and prints their progress at intervals and at the end.
 
-    The remaining time is estimated from tokens, because batches come longest first.
+    The remaining time is estimated from tokens, because the longest batches come first.
     """
 
     def __init__(self, name: str, replies: int, work: int) -> None:
@@ -15,7 +15,7 @@ class ReplyProgress:
         self._lines = ProgressLines(lambda seconds: str(self.after(seconds)))
 
     def add(self, replies: int, work: int) -> None:
-        """Adds finished replies and the tokens that they took."""
+        """Adds finished replies and their tokens."""
         self.done += replies
         self.worked += work
         if self.done == self.replies:

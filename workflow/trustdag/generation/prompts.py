@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 SPEAKERS = ("\n\nHuman:", "\n\nAssistant:")
-"""In the format `hh` a reply ends where the next turn starts, even if the model has not learned to end a text."""
+"""In the format `hh` a reply ends where the next turn starts, because the model may not have learned to end it."""
 
 Ids = tuple[int, ...]
 
@@ -25,9 +25,9 @@ class EncodedItem:
     item: str
     generate: bool
     prompt: Ids
-    """What a sampled reply continues."""
+    """The prompt of sampled replies."""
     context: Ids
-    """What options continue: the prompt without white space at its end."""
+    """The context of options: the prompt without white space at its end."""
     options: tuple[Ids, ...]
     texts: tuple[str, ...]
     """The options as text."""
@@ -38,8 +38,8 @@ def encode_items(
 ) -> list[EncodedItem]:
     """Tokenizes the items.
 
-    An option's ids are those of prompt and option together without the prompt's, as in lm-evaluation-harness: the text
-    is tokenized as a model reads it, and white space at the prompt's end belongs to the option.
+    As in lm-evaluation-harness, prompt and option are tokenized together, and the ids after the prompt's ids are the
+    option's. White space at the prompt's end belongs to the option.
 
     Args:
         items: A vertical's items, with the columns `tables.ITEM_COLUMNS`.
@@ -70,7 +70,7 @@ def encode_items(
         items["item"], items["generate"], prompts, contexts, bare, options, strict=True
     ):
         if not context:
-            raise UserError(f"item {item}: its prompt has no token; drop the item or give it a text")
+            raise UserError(f"item {item}: its prompt has no token; remove the item or give it a text")
         ids = []
         for option in item_options:
             text, both = next(whole)
@@ -82,7 +82,7 @@ def encode_items(
 
 
 def _continuation(prompt: str, option: str, prompt_format: PromptFormat) -> str:
-    """An option as it continues the prompt; in plain text a space stands between two words."""
+    """The text of an option after the prompt; in plain format a space separates the two."""
     if prompt_format == "plain" and prompt and not prompt[-1].isspace() and not option[:1].isspace():
         return f" {option}"
     return completion(option, prompt_format)
@@ -94,6 +94,6 @@ def stops(prompt_format: PromptFormat) -> tuple[str, ...]:
 
 
 def until_stop(text: str, stop: Sequence[str]) -> int | None:
-    """The index at which the first of the stop texts starts, or None."""
+    """The index of the first stop text, or None."""
     starts = [start for start in (text.find(stop_text) for stop_text in stop) if start >= 0]
     return min(starts, default=None)

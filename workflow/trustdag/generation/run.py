@@ -34,7 +34,7 @@ class GenerationTask:
 def generate(task: GenerationTask, model: Path, prompt_format: PromptFormat, out: Path) -> None:
     """Generates the model's replies to every item and writes them to `out`, atomically.
 
-    Finished replies are kept in a hidden file beside `out` until then: a killed run resumes where it stopped.
+    Until then finished replies are in a hidden file next to `out`, from which a killed run resumes.
 
     Args:
         task: The items and how replies to them are sampled.

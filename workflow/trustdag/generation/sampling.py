@@ -1,7 +1,7 @@
-"""Token selection with its margin; a small margin means that rounding may have decided. Pure functions.
+"""Token selection and its margin. With a small margin, rounding may have decided the choice. Pure functions.
 
-Sampling is Gumbel-max (Gumbel 1954; Maddison et al. 2014): the token whose log-probability plus its own noise is
-highest. Small margins are rare with it; inverting the distribution function has one for every unlikely token.
+Sampling is Gumbel-max (Gumbel 1954; Maddison et al. 2014): it takes the token with the highest sum of log-probability
+and noise. Small margins are rare with Gumbel-max. Inverting the distribution function has one for every unlikely token.
 """
 
 import hashlib
@@ -34,13 +34,13 @@ def most_likely(logits: torch.Tensor) -> Choice:
 def draw(logits: torch.Tensor, noise: torch.Tensor, temperature: float, vocabulary: int | None = None) -> Choice:
     """Draws a token for each row in two stages, each Gumbel-max: a block of tokens, then a token of that block.
 
-    So a vocabulary of 50,000 takes 448 random numbers.
+    So a vocabulary of 50,000 needs only 448 random numbers.
 
     Args:
         logits: (rows, at most vocabulary).
         noise: (rows, `noise_size(vocabulary)`) Gumbel noise.
         temperature: Divides the logits; above 0.
-        vocabulary: Tokens that the noise was made for. None: as many as there are logits.
+        vocabulary: Size of the vocabulary that the noise was drawn for. None: the number of logits.
     """
     scaled = logits / temperature
     blocks, width = _blocks(vocabulary or logits.shape[-1])
@@ -49,7 +49,7 @@ def draw(logits: torch.Tensor, noise: torch.Tensor, temperature: float, vocabula
     block, lead = _highest(table.logsumexp(-1) + noise[:, :blocks])
     within = table[torch.arange(len(table), device=table.device), block]
     token, second_lead = _highest(within + noise[:, blocks:])
-    # The noise is of order 1, however small the logits are.
+    # The noise is of order 1, also for small logits.
     size = (_largest(logits) / temperature).clamp(min=1)
     return Choice(block * width + token, torch.minimum(lead, second_lead) / size)
 
@@ -92,7 +92,7 @@ def noise(seed: int, item: str, sample: int, length: int, vocabulary: int) -> np
 
 
 def noise_size(vocabulary: int) -> int:
-    """The random numbers that one token takes."""
+    """Number of random numbers for one token."""
     return sum(_blocks(vocabulary))
 
 
@@ -114,15 +114,15 @@ def _largest(logits: torch.Tensor) -> torch.Tensor:
 
 
 def chooser(settings: GenerateSettings, replies: Sequence[tuple[str, int]], logits: torch.Tensor, known: int) -> Choose:
-    """How evaluation chooses tokens: by the settings' temperature and nucleus, with the noise of each reply.
+    """The token choice of evaluation, with the settings' temperature and nucleus and the noise of each reply.
 
-    Log-probabilities are the model's own, at temperature 1 and without a nucleus.
+    Log-probabilities are those at temperature 1 and without a nucleus.
 
     Args:
         settings: The sampling settings.
         replies: Item and sample number of each row of the batch.
-        logits: (rows, vocabulary), logits like those to choose from; for their size and device.
-        known: Tokens of the tokenizer: the output layer's others are padding and are never chosen.
+        logits: (rows, vocabulary), example logits, for their size and device.
+        known: Number of tokens of the tokenizer. Further logits are padding and are never chosen.
     """
     temperature, top_p, length = settings.temperature, settings.top_p, settings.max_new_tokens
     vocabulary = logits.shape[-1]
@@ -141,6 +141,6 @@ def chooser(settings: GenerateSettings, replies: Sequence[tuple[str, int]], logi
 
 
 def _with_logprobs(choice: Choice, logits: torch.Tensor) -> TokenChoice:
-    """The choice with the log-probability of its tokens, and its margins to keep."""
+    """The choice with the log-probability of its tokens; its margins are the number to keep."""
     logprobs = logits.gather(1, choice.tokens[:, None])[:, 0] - logits.logsumexp(-1)
     return TokenChoice(choice.tokens, logprobs, choice.margins)

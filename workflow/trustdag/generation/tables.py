@@ -1,4 +1,4 @@
-"""Items and replies as Parquet files, checked when they are read."""
+"""Parquet files of items and replies, checked when they are read."""
 
 import json
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ REPLY_COLUMNS = ("item", "kind", "sample", "reply", "logprob", "tokens", "ended"
 
 
 def read_items(path: Path, gold: Iterable[str] = ()) -> "pd.DataFrame":
-    """Items with the contract's columns and these gold columns. Raises UserError if the file is no table of items."""
+    """Items with the contract's columns and these gold columns. Raises UserError for another kind of file."""
     items = read_table(path, (*ITEM_COLUMNS, *gold), "items")
     repeated = items["item"][items["item"].duplicated()]
     if len(repeated):
@@ -31,10 +31,10 @@ def items_digest(items: "pd.DataFrame") -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Arrays and their numbers, as Parquet gives them back, as the lists and numbers that they were."""
+    """Converts the arrays and numbers that Parquet returns to Python lists and numbers."""
     return value.tolist()
 
 
 def read_replies(path: Path) -> "pd.DataFrame":
-    """Replies with the contract's columns. Raises UserError if the file is no table of replies."""
+    """Replies with the contract's columns. Raises UserError for another kind of file."""
     return read_table(path, REPLY_COLUMNS, "replies")

@@ -1,1 +1,1 @@
-"""What jobs ask of a cluster, how they are started and watched there, and what they leave on record."""
+"""Jobs on a machine or cluster: their allocation, how they are started and watched, and their records."""

@@ -1,4 +1,4 @@
-"""What a job was given, and the command line that uses it: plain, on each of a node's GPUs, or on several nodes."""
+"""The resources of a job, and its command line: plain, with a process on each GPU of a node, or on several nodes."""
 
 import argparse
 import importlib.util
@@ -8,22 +8,24 @@ import shutil
 import socket
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import yaml
 
 from trustdag.errors import UserError
+from trustdag.fingerprint import ROOT
 from trustdag.jobs import processes
 
-ROOT = Path(__file__).parents[3]
+GPU_DEVICES = ("nvidia[0-9]*", "dxg", "kfd")
+"""Files below /dev of a machine with a GPU: of NVIDIA, of NVIDIA below WSL, of AMD."""
 NO_LIMIT = 0
-"""The `runtime` of a job that nobody ends."""
+"""The `runtime` of a job without a time limit."""
 
 
 @dataclass(frozen=True)
 class Allocation:
-    """What the job was given."""
+    """The resources that were allocated to a job."""
 
     cpus: int
     """Of one node."""
@@ -32,12 +34,12 @@ class Allocation:
     mem_mb: int
     """Of one node."""
     runtime: int
-    """Minutes until a scheduler or the user ends the job; `NO_LIMIT` where nobody does."""
+    """Time limit in minutes; `NO_LIMIT` for none."""
     nodes: int = 1
     threads: int = 1
-    """Threads that each process computes with: the study's, whatever `cpus` is, because results depend on them."""
+    """Threads of each process, set by the study. Results depend on them, so they do not follow `cpus`."""
     accelerate: str = "none"
-    """Name of a file in config/accelerate, or `none`: the command is started as it is."""
+    """Name of a file in config/accelerate, or `none` for a command without accelerate."""
     code: str = ""
     """Fingerprint of the code that the command runs, for the record."""
 
@@ -47,11 +49,11 @@ class Allocation:
         return max(1, self.gpu // self.nodes)
 
     def options(self) -> list[str]:
-        """As the options of a command."""
+        """The command-line options of the allocation."""
         return [text for name, value in asdict(self).items() for text in (f"--{name.replace('_', '-')}", str(value))]
 
     def warning(self) -> float:
-        """Seconds after the start at which training is told to save: a tenth before the limit, at most 10 minutes.
+        """Seconds after the start at which training must save: a tenth before the limit, at most 10 minutes.
 
         Infinite for a job without a limit.
         """
@@ -60,14 +62,14 @@ class Allocation:
         return 60 * self.runtime - min(600.0, 6.0 * self.runtime)
 
     def environment(self) -> dict[str, str]:
-        """The environment of the command: its threads, of which no library takes fewer where there are fewer cores."""
+        """The environment of the command, which sets its threads. Libraries use that many also on fewer cores."""
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         fixed = {"OMP_DYNAMIC": "FALSE", "MKL_DYNAMIC": "FALSE", "PYTHONUNBUFFERED": "1"}
         return os.environ | dict.fromkeys(names, str(self.threads)) | fixed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds an allocation's options to a command, as `Allocation.options` gives them."""
+    """Adds the options of `Allocation.options` to a command's parser."""
     parser.add_argument("--nodes", type=int, default=1)
     parser.add_argument("--cpus", type=int, default=1, help="CPU cores of one node")
     parser.add_argument("--gpu", type=int, default=0, help="GPUs of all nodes together")
@@ -80,66 +82,87 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def from_arguments(arguments: argparse.Namespace) -> Allocation:
     """The allocation in a command's options."""
-    return Allocation(**{each.name: getattr(arguments, each.name) for each in fields(Allocation)})
+    return Allocation(**{field.name: getattr(arguments, field.name) for field in fields(Allocation)})
 
 
-def command_line(given: Allocation, command: Sequence[str], held: Path) -> list[str]:
-    """The command line of a job: plain Python, or `accelerate launch` with a process on each GPU of the allocation.
+def has_gpu(devices: Path = Path("/dev")) -> bool:
+    """Whether this machine has a GPU: read from its device files, because torch takes seconds to say so."""
+    return any(next(devices.glob(pattern), None) is not None for pattern in GPU_DEVICES)
 
-    On several nodes, `srun` starts `trustdag node` on each, which does that there and notes the memory that it holds in
-    the folder `held`. Raises UserError for an accelerate configuration that is not there, or whose DeepSpeed is not,
-    and for several nodes outside of Slurm.
+
+def on_machine(asked: Allocation, scheduled: bool, gpu_here: bool) -> Allocation:
+    """What a job has of what its rule asked for: without a scheduler, GPUs only where the machine has one.
 
     Args:
-        given: what the job was given.
+        asked: what the rule asked for.
+        scheduled: whether a scheduler gave it.
+        gpu_here: whether this machine has a GPU.
+    """
+    return asked if scheduled or gpu_here or asked.nodes > 1 else replace(asked, gpu=0)
+
+
+def command_line(allocation: Allocation, command: Sequence[str], held: Path) -> list[str]:
+    """The command line of a job: plain Python, or `accelerate launch` with a process on each GPU of the allocation.
+
+    On several nodes, `srun` starts `trustdag node` on each, which starts `accelerate launch` and writes its memory to
+    the folder `held`. Raises UserError for a missing accelerate configuration or DeepSpeed, and for several nodes
+    without Slurm.
+
+    Args:
+        allocation: the resources of the job.
         command: arguments of `trustdag`.
         held: the folder for the memory of each node.
     """
-    if given.accelerate == "none" or given.gpu == 0:
+    if allocation.accelerate == "none" or allocation.gpu == 0:
         return [sys.executable, "-m", "trustdag", *command]
-    _check_configuration(_configuration(given))
-    if given.nodes == 1:
-        return _accelerate(given, ["--num_processes", str(given.gpu)], command)
+    _check_configuration(_configuration(allocation))
+    if allocation.nodes == 1:
+        return _accelerate(allocation, ["--num_processes", str(allocation.gpu)], command)
     job = processes.slurm_job()
     if job is None or shutil.which("srun") is None:
         raise UserError(
-            f"this job is to run on {given.nodes} nodes, and is not run by Slurm; start the study with"
+            f"this job needs {allocation.nodes} nodes, but Slurm does not run it; start the study with"
             " `--profile slurm`, or give the rule fewer GPUs in `resources`"
         )
     step = ["srun", f"--jobid={job}", "--overlap", "--export=ALL", "--input=none", "--kill-on-bad-exit=1"]
     step += [
-        f"--nodes={given.nodes}",
-        f"--ntasks={given.nodes}",
+        f"--nodes={allocation.nodes}",
+        f"--ntasks={allocation.nodes}",
         "--ntasks-per-node=1",
-        f"--cpus-per-task={given.cpus}",
+        f"--cpus-per-task={allocation.cpus}",
     ]
     node = [sys.executable, "-m", "trustdag", "node", "--address", socket.gethostname(), "--port", str(_free_port())]
-    node += ["--held", str(held), *given.options()]
+    node += ["--held", str(held), *allocation.options()]
     return [*step, *node, "--", *command]
 
 
-def on_node(given: Allocation, rank: int, address: str, port: int, command: Sequence[str]) -> list[str]:
-    """The part of the command that node `rank` (from 0) starts; all meet at the first node's address and port.
+def on_node(allocation: Allocation, rank: int, address: str, port: int, command: Sequence[str]) -> list[str]:
+    """The command that node `rank` (from 0) starts. All nodes connect to the first node's address and port.
 
     Args:
-        given: what the job was given, on each node.
+        allocation: the resources of the job.
         rank: the node's number, from 0.
         address: host name of the first node.
-        port: port on the first node at which all meet.
+        port: port of the first node.
         command: arguments of `trustdag`.
     """
-    machines = ["--num_machines", str(given.nodes), "--machine_rank", str(rank)]
+    machines = ["--num_machines", str(allocation.nodes), "--machine_rank", str(rank)]
     meeting = ["--main_process_ip", address, "--main_process_port", str(port)]
-    return _accelerate(given, ["--num_processes", str(given.gpu), *machines, *meeting], command)
+    return _accelerate(allocation, ["--num_processes", str(allocation.gpu), *machines, *meeting], command)
 
 
-def _accelerate(given: Allocation, options: list[str], command: Sequence[str]) -> list[str]:
-    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(_configuration(given))]
+def _accelerate(allocation: Allocation, options: list[str], command: Sequence[str]) -> list[str]:
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(_configuration(allocation))]
     return [*launcher, *options, "-m", "trustdag", *command]
 
 
-def _configuration(given: Allocation) -> Path:
-    return ROOT / "config" / "accelerate" / f"{given.accelerate}.yaml"
+def configurations() -> list[str]:
+    """The names of the configurations of accelerate."""
+    return sorted(path.stem for path in (ROOT / "config" / "accelerate").glob("*.yaml"))
+
+
+def _configuration(allocation: Allocation) -> Path:
+    return ROOT / "config" / "accelerate" / f"{allocation.accelerate}.yaml"
 
 
 def _check_configuration(path: Path) -> None:
@@ -154,7 +177,7 @@ def _check_configuration(path: Path) -> None:
 
 
 def _free_port() -> int:
-    """A port that nobody listens at now."""
+    """A free port."""
     with socket.socket() as free:
         free.bind(("", 0))
         port: int = free.getsockname()[1]

@@ -1,4 +1,4 @@
-"""A job on several nodes: what is done on each of them, and the watch over all of them from the first."""
+"""A job on several nodes: the part of each node, and the watch over all nodes, which the first node keeps."""
 
 import math
 import os
@@ -12,55 +12,55 @@ from trustdag.jobs.watch import Watch
 
 
 class WatchOfNodes(Watch):
-    """Looks after the command of a Slurm job that `srun` has started on every node."""
+    """Watches the command of a Slurm job that `srun` started on every node."""
 
     def __init__(self, warning: float, note: Callable[[float], None], held: Path) -> None:
-        """`held`: the folder in which each node notes the memory that it holds."""
+        """`held` is the folder to which each node writes its memory."""
         super().__init__(warning, note)
         self.held = held
 
     def run(self, command: list[str], output: int | None, environment: dict[str, str]) -> int:
-        """As for one node; the nodes' notes go with it.
+        """As for one node; also removes the nodes' files of their memory.
 
         Args:
             command: program and arguments.
-            output: file descriptor for its output; None leaves it to ours.
-            environment: variables to set beside ours.
+            output: file descriptor for its output; None: that of this process.
+            environment: variables to set in addition to those of this process.
         """
-        shutil.rmtree(self.held, ignore_errors=True)  # of an attempt that died without a word
+        shutil.rmtree(self.held, ignore_errors=True)  # left by an attempt that was killed
         try:
             return super().run(command, output, environment)
         finally:
             shutil.rmtree(self.held, ignore_errors=True)
 
     def tell_to_save(self) -> bool:
-        """Has Slurm send SIGUSR1 to the job's steps, and so to `trustdag node` on every node."""
+        """Sends SIGUSR1 through Slurm to the job's steps, and so to `trustdag node` on every node."""
         return processes.signal_steps("USR1")
 
     def tell_to_stop(self) -> None:
-        """Has Slurm send SIGTERM to the job's steps: `srun` would kill them where it got that signal itself."""
+        """Sends SIGTERM through Slurm to the job's steps. `srun` would kill them if it got the signal itself."""
         processes.signal_steps("TERM")
 
     def held_mb(self) -> float:
-        """Memory of the node that holds most."""
+        """Memory of the node that uses the most."""
         return max((float(path.read_text()) for path in self.held.glob("[0-9]*")), default=0.0)
 
 
-def run(given: Allocation, address: str, port: int, held: Path, command: Sequence[str]) -> int:
-    """This node's part of a job; its exit code.
+def run(allocation: Allocation, address: str, port: int, held: Path, command: Sequence[str]) -> int:
+    """Runs this node's part of a job and returns its exit code.
 
     Args:
-        given: what the job was given, on each node.
+        allocation: the resources of the job.
         address: host name of the first node.
-        port: port on the first node at which all meet.
-        held: the folder in which the node notes its memory.
+        port: port of the first node.
+        held: the folder to which the node writes its memory.
         command: arguments of `trustdag`.
     """
     rank = int(os.environ["SLURM_NODEID"])
     held.mkdir(parents=True, exist_ok=True)
     # The first node looks at the time, for all.
     watch = Watch(math.inf, lambda megabytes: _note(held, rank, megabytes))
-    code = watch.run(on_node(given, rank, address, port, command), None, given.environment())
+    code = watch.run(on_node(allocation, rank, address, port, command), None, allocation.environment())
     return code if code >= 0 else 128 - code
 
 

@@ -1,9 +1,9 @@
-"""Slurm's commands as the main process calls them, with patience for a Slurm that does not answer.
+"""Retries Slurm's commands for the main process while Slurm does not answer.
 
-Snakemake's Slurm executor calls `sbatch`, `squeue` and others once. Where that fails because Slurm is away, it takes
-the job for failed, or loses sight of the jobs that it watches. The commands in `slurm/bin`, which stand first in PATH,
-come here: a submission waits and tries again, and so does a question about the state of jobs. Run as a script, without
-this package on its path: it imports the standard library alone.
+Snakemake's Slurm executor calls `sbatch`, `squeue` and others only once. If Slurm is not reachable then, the executor
+counts the job as failed, or loses track of running jobs. The commands in `slurm/bin`, which come first in PATH, call
+this module: it repeats a submission or a query of job states until Slurm answers. It runs as a script without this
+package on its path, so it imports the standard library alone.
 """
 
 import os
@@ -18,14 +18,14 @@ from pathlib import Path
 
 COMMANDS = ("sbatch", "squeue", "sacct", "sacctmgr", "sshare")
 PATIENCE = "TRUSTDAG_SLURM_PATIENCE"
-"""Seconds for which a submission waits for Slurm."""
+"""How long a submission waits for Slurm, in seconds."""
 PAUSE = "TRUSTDAG_SLURM_PAUSE"
 """Seconds between two tries."""
 NOTICES = "TRUSTDAG_SLURM_NOTICES"
-"""The file that the user reads: the executor shows what a command says only when it fails."""
+"""The file whose lines the user sees. The executor shows the output of a command only if it fails."""
 PYTHON = "TRUSTDAG_SLURM_PYTHON"
 POLL_SECONDS = 40
-"""For how long a question about states is tried: the executor drops the answer after 60 seconds and asks again."""
+"""How long a query of states is repeated, in seconds. The executor drops a query after 60 seconds and repeats it."""
 AWAY = re.compile(
     r"Unable to contact|Unable to establish|[Ss]ocket timed out|Zero Bytes were transmitted|command not found"
     r"|Connection (?:refused|reset)|Transport endpoint|connect failure|temporarily (?:unable to accept|unavailable)"
@@ -33,15 +33,15 @@ AWAY = re.compile(
     r"|accounting storage is disabled|Unexpected message|No route to host|Connection timed out"
     r"|AssocMaxSubmitJobLimit|QOSMaxSubmitJobPerUserLimit"
 )
-"""What Slurm says when it is away, or takes no more jobs for the moment; other failures stay failures."""
+"""Messages of Slurm when it is not reachable or accepts no jobs at the moment. Other failures are not retried."""
 
 
 def put_first(folder: Path, seconds: float) -> None:
-    """Has this process, and what it starts, call Slurm's commands with patience.
+    """Puts the retrying commands first in PATH, for this process and its children.
 
     Args:
-        folder: Where the commands are.
-        seconds: For how long a submission waits.
+        folder: The folder of the commands.
+        seconds: How long a submission waits for Slurm.
     """
     os.environ[PATIENCE] = str(seconds)
     os.environ[PYTHON] = sys.executable
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def submit(arguments: Sequence[str]) -> int:
-    """Submits a job; where Slurm is away, again until it answers or the time is up. Nothing is submitted twice."""
+    """Submits a job. Repeats it while Slurm is not reachable, until the time is up. Never submits a job twice."""
     patience = float(os.environ.get(PATIENCE, "1800"))
     script = "" if sys.stdin.isatty() else sys.stdin.read()
     deadline, told = time.monotonic() + patience, False
@@ -87,7 +87,7 @@ def submit(arguments: Sequence[str]) -> int:
 
 
 def queued(arguments: Sequence[str]) -> str | None:
-    """The job that a try has left in the queue though its answer was lost: the executor names and comments each."""
+    """The job that an earlier try submitted although its answer was lost, found by the executor's name and comment."""
     given = dict(pairwise(arguments))
     name, comment = given.get("--job-name"), given.get("--comment")
     if name is None or comment is None:
@@ -101,7 +101,7 @@ def queued(arguments: Sequence[str]) -> str | None:
 
 
 def ask_for_states(name: str, arguments: Sequence[str]) -> int:
-    """The states of a run's jobs, from `squeue`, or from `sacct` and, where that is away, from `squeue`."""
+    """The states of a run's jobs from `squeue`; or from `sacct`, and from `squeue` if that is not reachable."""
     deadline, told = time.monotonic() + POLL_SECONDS, False
     run = arguments[list(arguments).index("--name") + 1]
     while True:
@@ -118,7 +118,7 @@ def ask_for_states(name: str, arguments: Sequence[str]) -> int:
 
 
 def list_accounts(name: str, arguments: Sequence[str]) -> int:
-    """What Slurm's accounting says; nothing where it is away: the executor then submits with an unchecked account."""
+    """The output of Slurm's accounting, or nothing if it is not reachable; the executor then checks no account."""
     done = _run(name, arguments)
     if done.returncode and AWAY.search(done.stderr + done.stdout):
         done = subprocess.CompletedProcess([], 0, "", done.stderr)

@@ -1,4 +1,4 @@
-"""Processes and Slurm jobs: which one we are, whether another still lives, what it holds, and how to stop it."""
+"""Processes and Slurm jobs: their identity, whether they still run, their memory, and how to stop them."""
 
 import ctypes
 import os
@@ -14,21 +14,21 @@ from typing import NamedTuple, Self
 from trustdag.settings import Section
 
 WITH_PROCESSES = ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZING")
-"""States of a Slurm job in which its processes may still write. One that waits in the queue, again or not, has none."""
+"""States of a Slurm job in which its processes may still write. A job that waits in the queue has no processes."""
 PR_SET_PDEATHSIG = 1
-"""Of the kernel's prctl.h."""
+"""From the kernel's prctl.h."""
 
 SLURM_SECONDS = 60
-"""How long a question to Slurm may take."""
+"""Timeout of a query to Slurm, in seconds."""
 
 
 class Process(Section):
-    """A process that others can recognise later, on this host or as a Slurm job."""
+    """A process that can be recognized later, on this host or as a Slurm job."""
 
     host: str
     pid: int
     started: str
-    """When it started, in clock ticks since boot: a reused id is not taken for it."""
+    """Its start in clock ticks since boot, which distinguishes it from a later process with the same id."""
     slurm_job: str | None = None
 
     @classmethod
@@ -38,7 +38,7 @@ class Process(Section):
         return cls(host=socket.gethostname(), pid=pid, started=started(pid) or "", slurm_job=slurm_job())
 
     def lives(self) -> bool:
-        """Whether it still runs. A process of another host outside Slurm cannot be asked, and counts as living."""
+        """Whether it still runs. A process of another host outside Slurm cannot be checked and counts as running."""
         if self.host == socket.gethostname():
             return started(self.pid) == self.started
         if self.slurm_job is None:
@@ -46,22 +46,22 @@ class Process(Section):
         return self.slurm_job != slurm_job() and slurm_job_lives(self.slurm_job)
 
     def is_orphan(self) -> bool:
-        """Whether it runs on this host and what started it has ended: it will soon end too (see `end_with_parent`)."""
+        """Whether it runs on this host and its parent has ended. It will end soon too (see `end_with_parent`)."""
         if self.host != socket.gethostname() or not self.lives():
             return False
         fields = _stat(self.pid)
         return fields is not None and int(fields[1]) == 1
 
     def stop(self, seconds: float) -> bool:
-        """Asks it to end and waits; whether it is gone.
+        """Asks the process to end and waits. Returns whether it has ended.
 
-        A Slurm job other than ours is cancelled even if it only waits in the queue: it would start again later.
+        A Slurm job other than the present one is cancelled even if it waits in the queue, because it would start later.
         """
         if self.slurm_job not in (None, slurm_job()) and shutil.which("scancel") is not None:
             subprocess.run(["scancel", str(self.slurm_job)], capture_output=True, check=False)  # noqa: S607
         elif self.host == socket.gethostname() and self.lives():
             send(self.pid, signal.SIGTERM)
-        else:  # gone, or out of reach: waiting would change nothing
+        else:  # it has ended, or cannot be reached: waiting would change nothing
             return not self.lives()
         deadline = time.monotonic() + seconds
         while self.lives() and time.monotonic() < deadline:
@@ -70,13 +70,13 @@ class Process(Section):
 
 
 def started(pid: int) -> str | None:
-    """When a process started, in clock ticks since boot. None if it is gone."""
+    """The start of a process in clock ticks since boot. None if it has ended."""
     fields = _stat(pid)
     return None if fields is None or fields[0] == "Z" else fields[19]
 
 
 def slurm_job() -> str | None:
-    """The Slurm job that we run in. Snakemake strips SLURM_* from a job's environment, so ancestors are asked too."""
+    """The Slurm job of this process. Snakemake removes SLURM_* from a job's environment, so ancestors are read too."""
     if "SLURM_JOB_ID" in os.environ:
         return os.environ["SLURM_JOB_ID"]
     pid = os.getppid()
@@ -96,7 +96,7 @@ def slurm_job() -> str | None:
 
 
 def slurm_job_lives(job: str) -> bool:
-    """Whether a Slurm job has processes; if Slurm cannot be asked, it may."""
+    """Whether a Slurm job may have processes; True if Slurm is not reachable."""
     if shutil.which("squeue") is None:
         return True
     command = ["squeue", "-h", "-o", "%T", "-j", job]
@@ -110,22 +110,22 @@ def slurm_job_lives(job: str) -> bool:
 
 
 def signal_steps(signal_name: str) -> bool:
-    """Has Slurm send a signal to every step of our job, not to the batch script; whether it took the order."""
+    """Sends a signal through Slurm to every step of this job, not to the batch script. Returns whether it accepted."""
     command = ["scancel", f"--signal={signal_name}", str(slurm_job())]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 class SlurmEnding(NamedTuple):
-    """What Slurm's accounting knows of a job: the states of the job and its steps, and the most memory a step held."""
+    """A job in Slurm's accounting: the states of the job and its steps, and the peak memory of a step."""
 
     states: tuple[str, ...] = ()
-    """The job's own first, such as `TIMEOUT`."""
+    """The job's own state first, such as `TIMEOUT`."""
     peak_mb: float = 0.0
 
 
 @cache
 def slurm_ending(job: str) -> SlurmEnding:
-    """How a job ended; empty if the accounting cannot be asked. Asked once: a job ends once."""
+    """How a job ended; empty if the accounting is not reachable. The result is cached, because a job ends once."""
     if shutil.which("sacct") is None:
         return SlurmEnding()
     command = ["sacct", "-nP", "--units=M", "-o", "State,MaxRSS", "-j", job]
@@ -139,9 +139,9 @@ def slurm_ending(job: str) -> SlurmEnding:
 
 
 def ancestors_of_run() -> dict[int, str]:
-    """The processes that our work is for, with when they started: our parent, and those up to the first Snakemake.
+    """The parent of this process and its ancestors up to the first Snakemake, with their start times.
 
-    The shell and the terminal from which that was started are not among them: they may be closed.
+    The shell and the terminal above Snakemake are not included, because they may be closed.
     """
     line: list[int] = []
     length, pid = 1, os.getppid()
@@ -162,24 +162,24 @@ def is_snakemake(command: list[str]) -> bool:
 
 
 def end_with_parent() -> None:
-    """Has the kernel send us SIGTERM when our parent ends, however it ends. For a new process before its program."""
+    """Makes the kernel send SIGTERM to this process when its parent ends. To call in a new process before `exec`."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def descendants(pid: int) -> list[int]:
-    """All living processes that come from `pid`, parents before children."""
+    """All running descendants of `pid`, parents before children."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and (fields := _stat(int(entry.name))) is not None and fields[0] != "Z":
             children.setdefault(int(fields[1]), []).append(int(entry.name))
-    found = [pid]
-    for parent in found:
-        found.extend(children.get(parent, []))
-    return found[1:]
+    family = [pid]
+    for parent in family:
+        family.extend(children.get(parent, []))
+    return family[1:]
 
 
 def memory_mb(pid: int) -> float:
-    """Resident memory of a process in MB, 0 if it is gone."""
+    """Resident memory of a process in MB; 0 if it has ended."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
     except (OSError, IndexError):
@@ -187,7 +187,7 @@ def memory_mb(pid: int) -> float:
 
 
 def arguments(pid: int) -> list[str]:
-    """The command line of a process, empty if it is gone."""
+    """The command line of a process; empty if it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
     except OSError:
@@ -195,7 +195,7 @@ def arguments(pid: int) -> list[str]:
 
 
 def catches(pid: int, number: signal.Signals) -> bool:
-    """Whether a process has a handler of its own for a signal."""
+    """Whether a process has a handler for a signal."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -205,7 +205,7 @@ def catches(pid: int, number: signal.Signals) -> bool:
 
 
 def send(pid: int, number: signal.Signals) -> None:
-    """Sends a signal to a process, if it is still there."""
+    """Sends a signal to a process if it still runs."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:

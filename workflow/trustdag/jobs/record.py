@@ -1,7 +1,7 @@
-"""The record of a job: what it used when it was done, or why it failed and what the next attempt asks for.
+"""The record of a job: the resources that it used, or why it failed and what the next attempt requests.
 
 `launch` writes one small file for each job. `resources` reads it when Snakemake submits the job again, in the same run
-or, after the main process was killed, in a later one; `pending` takes from it what a job of the same kind will cost.
+or, after the main process was killed, in a later one. `pending` estimates from it the cost of similar jobs.
 """
 
 import re
@@ -19,11 +19,13 @@ from trustdag.settings import Section, explain
 Kind = Literal["memory", "time", "gpu_memory", "disk", "interrupted", "killed", "transient", "error"]
 
 ANNOUNCED = "TRUSTDAG_STUDY"
-"""The environment variable by which jobs know the study of the run that started them, by its digest."""
+"""The environment variable with the digest of the study, for the jobs of a run."""
 HEADLINE = "--- attempt "
-"""What the line starts with that stands above each attempt in a log."""
+"""Start of the line above each attempt in a log."""
 TAIL = 20_000
-"""Bytes at the end of a log in which the reason of a failure is looked for."""
+"""Bytes at the end of a log that are searched for the reason of a failure."""
+LAST_LINES = 12
+"""Lines at the end of a failed job's log that are shown."""
 GPU_MEMORY = re.compile(r"CUDA out of memory|OutOfMemoryError|CUBLAS_STATUS_ALLOC_FAILED")
 HOST_MEMORY = re.compile(
     r"^MemoryError|DefaultCPUAllocator: (?:not enough memory|can't allocate)|Unable to allocate .* for an array"
@@ -36,7 +38,7 @@ TRANSIENT = re.compile(
     r"|NCCL error: unhandled system error|Stale file handle|Connection (?:reset|refused|timed out)"
 )
 FROM_OUTSIDE = ("REQUEUED", "CANCELLED", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED")
-"""States of a Slurm job that say that it was not its own doing."""
+"""States of a Slurm job that was ended from outside."""
 
 MEANING: dict[Kind, str] = {
     "memory": "out of memory; the next attempt gets twice as much",
@@ -49,7 +51,7 @@ MEANING: dict[Kind, str] = {
     "transient": "the machine failed, not the program",
     "error": "an error that another attempt would only repeat",
 }
-"""What each kind of failure means, for people."""
+"""The message for each kind of failure."""
 
 
 class Failure(Section):
@@ -57,19 +59,19 @@ class Failure(Section):
 
     kind: Kind
     mem_mb: int
-    """What it was given."""
+    """Memory that was allocated to it."""
     runtime: int
-    """What it was given, in minutes; 0 for no limit."""
+    """Its time limit, in minutes; 0 for no limit."""
     message: str
-    """One line for people."""
+    """One line that the user sees."""
 
 
 class Usage(Section):
-    """What a job that was done used."""
+    """The resources that a successful job used."""
 
     seconds: float
     peak_mb: float
-    """Most memory of the host that all its processes held at once."""
+    """Peak of the host memory of all its processes together."""
     gpu: int
     cpus: int
     processor_seconds: float | None = None
@@ -77,17 +79,17 @@ class Usage(Section):
     code: str = ""
     """Fingerprint of the code that it ran (see `fingerprint`)."""
     study: str = ""
-    """Digest of the study that it was part of; several, separated by commas, where a run held several."""
+    """Digest of its study; several digests, separated by commas, for a run of several studies."""
 
 
 class Record(Section):
-    """One job: the attempt that runs, the failures since its last success, and what that success used."""
+    """One job: the running attempt, the failures since its last success, and the resources of that success."""
 
     running: Process | None = None
     held_mb: float = 0.0
-    """Most memory that the running attempt was seen to hold: the trace it leaves when it is killed without a word."""
+    """Highest measured memory of the running attempt. It is known even if the attempt is killed without a message."""
     mem_mb: int = 0
-    """Memory that the running attempt was given."""
+    """Memory that was allocated to the running attempt."""
     runtime: int = 0
     """Its time limit, in minutes; 0 for none."""
     failures: tuple[Failure, ...] = ()
@@ -95,28 +97,28 @@ class Record(Section):
 
 
 class Ended(NamedTuple):
-    """What is seen of an attempt when it ends."""
+    """The facts that are known when an attempt ends."""
 
     returncode: int
     """As subprocess gives it: negative for a signal."""
     warned: bool
-    """It was told to save and stop because its time limit was near."""
+    """Whether the launcher asked it to save and stop because its time limit was near."""
     terminated: bool
-    """The launcher was told to stop by somebody else (scancel, preemption, the time limit, Ctrl-C)."""
+    """Whether the launcher received a signal to stop (scancel, preemption, the time limit, Ctrl-C)."""
     seconds: float
     peak_mb: float
-    """Most memory that its processes held at once."""
+    """Peak memory of all its processes together."""
     tail: str
     """End of its log."""
 
 
 def classify(ended: Ended, mem_mb: int, runtime: int) -> Kind:
-    """Why an attempt failed. Only `memory` and `time` are mended by more memory or time.
+    """Why an attempt failed. More memory or time helps only against `memory` and `time`.
 
     Args:
-        ended: what was seen of the attempt's end.
-        mem_mb: memory that the job was given, MB.
-        runtime: time that it was given, minutes.
+        ended: facts about the attempt's end.
+        mem_mb: memory that was allocated to the job, MB.
+        runtime: its time limit, minutes.
     """
     saved = ended.returncode in (EXIT_RESUMABLE, -15, 143) or says_saved(ended.tail)
     if (ended.warned and saved) or (ended.terminated and 0 < 0.9 * runtime * 60 <= ended.seconds):
@@ -135,12 +137,12 @@ def classify(ended: Ended, mem_mb: int, runtime: int) -> Kind:
 
 
 def classify_silent(ending: SlurmEnding, held_mb: float, mem_mb: int) -> Kind:
-    """Why an attempt ended whose launcher could not say it: from Slurm's accounting, and the memory last seen.
+    """Why an attempt ended whose launcher was killed: from Slurm's accounting and the last measured memory.
 
     Args:
         ending: the end in Slurm's accounting.
-        held_mb: memory last seen, MB.
-        mem_mb: memory that the job was given, MB.
+        held_mb: last measured memory, MB.
+        mem_mb: memory that was allocated to the job, MB.
     """
     if "TIMEOUT" in ending.states:
         return "time"
@@ -152,11 +154,11 @@ def classify_silent(ending: SlurmEnding, held_mb: float, mem_mb: int) -> Kind:
 
 
 def close_silent_attempt(record: Record) -> Record:
-    """A record whose running attempt has died without a word: with the reason, as far as it left one."""
+    """The record with a failure in place of a running attempt that was killed without a message."""
     if record.running is None:
         return record
     job = record.running.slurm_job
-    if job is not None and job == slurm_job():  # we are that job, started again
+    if job is not None and job == slurm_job():  # this process is that job, requeued
         ending = SlurmEnding(("REQUEUED",))
     else:
         ending = slurm_ending(job) if job is not None else SlurmEnding()
@@ -164,38 +166,38 @@ def close_silent_attempt(record: Record) -> Record:
         kind=classify_silent(ending, record.held_mb, record.mem_mb),
         mem_mb=record.mem_mb,
         runtime=record.runtime,
-        message=f"ended without a word ({', '.join(dict.fromkeys(ending.states)) or 'killed'})",
+        message=f"ended without a message ({', '.join(dict.fromkeys(ending.states)) or 'killed'})",
     )
     return Record(failures=(*record.failures, failure))
 
 
 def more_after(record: Record, mem_mb: int, runtime: int, longest: int) -> tuple[int, int]:
-    """Memory and time for the next attempt: twice what ran out, never less than the estimate, time up to `longest`.
+    """Memory and time for the next attempt: twice what was too little, at least the estimate, time at most `longest`.
 
     Args:
         record: the job's record, with its failures.
         mem_mb: the estimate of memory, MB.
         runtime: the estimate of time, minutes.
-        longest: the longest time that may be asked for, minutes.
+        longest: the longest time that may be requested, minutes.
 
     Returns:
         Memory in MB and time in minutes.
     """
     out_of_memory = [failure.mem_mb for failure in record.failures if failure.kind == "memory"]
     out_of_time = [failure.runtime for failure in record.failures if failure.kind == "time"]
-    more_memory = max([mem_mb, *(2 * each for each in out_of_memory)])
-    more_time = max([runtime, *(min(2 * each, longest) for each in out_of_time)])
+    more_memory = max([mem_mb, *(2 * memory for memory in out_of_memory)])
+    more_time = max([runtime, *(min(2 * minutes, longest) for minutes in out_of_time)])
     return more_memory, more_time
 
 
 def repeats_failure(record: Record, attempt: int) -> Failure | None:
-    """The failure that another attempt in the same run would only repeat: a bug, or a GPU that is too small."""
+    """The failure that another attempt in the same run would repeat: an error, or a GPU that is too small."""
     last = record.failures[-1] if record.failures else None
     return last if attempt > 1 and last is not None and last.kind in ("error", "gpu_memory") else None
 
 
 def tail(log: Path) -> str:
-    """The end of what the last attempt wrote into a log; empty if there is none."""
+    """The end of the last attempt's part of a log; empty if there is no log."""
     try:
         with log.open("rb") as handle:
             handle.seek(max(0, log.stat().st_size - TAIL))
@@ -203,6 +205,11 @@ def tail(log: Path) -> str:
             return end[max(0, end.rfind(HEADLINE)) :]
     except FileNotFoundError:
         return ""
+
+
+def last_lines(log: Path) -> list[str]:
+    """The last lines of the last attempt's part of a log, without empty ones; LAST_LINES at most."""
+    return [line for line in tail(log).splitlines() if line.strip()][-LAST_LINES:]
 
 
 def read(path: Path) -> Record:
@@ -213,8 +220,8 @@ def read(path: Path) -> Record:
         return Record()
     except ValidationError as error:
         raise UserError(f"{explain(error, str(path))}; delete the file") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: damaged ({error}); delete the file") from None
+    except (UnicodeDecodeError, OSError) as error:
+        raise UserError(f"{path}: damaged ({error}); delete it") from None
 
 
 def write(path: Path, record: Record) -> None:

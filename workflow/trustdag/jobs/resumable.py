@@ -1,9 +1,9 @@
-"""How a stage says that it saved a checkpoint and stopped because a signal asked it to, and how a launcher reads it."""
+"""The exit code and message of a stage that saved a checkpoint and stopped after a signal, and their detection."""
 
 import re
 
 EXIT_RESUMABLE = 75
-"""The exit code of such a stage (EX_TEMPFAIL of sysexits.h): started again, it goes on."""
+"""The exit code of such a stage (EX_TEMPFAIL of sysexits.h). Started again, the stage continues."""
 
 _SAVED = re.compile(r"^trustdag: SIG\w+: saved a checkpoint", re.MULTILINE)
 
@@ -14,5 +14,5 @@ def saved_message(signal_name: str, step: int) -> str:
 
 
 def says_saved(log: str) -> bool:
-    """Whether a log holds such a line."""
+    """Whether a log contains such a line."""
     return _SAVED.search(log) is not None

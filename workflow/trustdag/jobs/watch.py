@@ -1,4 +1,4 @@
-"""Looks after a running command: its memory, its time limit, and signals that are meant for it."""
+"""Watches a running command: measures its memory, warns it before the time limit, and forwards signals."""
 
 import resource
 import signal
@@ -10,27 +10,27 @@ from types import FrameType
 from trustdag.jobs import processes
 
 SAMPLE_SECONDS = 1.0
-"""Seconds between two looks at memory and time."""
+"""Seconds between two checks of memory and time."""
 
 
 class Watch:
-    """Looks after a command on this machine."""
+    """Watches a command on this machine."""
 
     def __init__(self, warning: float, note: Callable[[float], None]) -> None:
-        """`warning`: seconds after which it is told to save; `note` gets the memory held, in MB, when it has grown."""
+        """`warning`: seconds until the signal to save; `note`: is called with the memory in MB when it has grown."""
         self.warning, self.note = warning, note
         self.warned = False
-        """It was told to save, because its time limit is near."""
+        """Whether it got the signal to save because its time limit is near."""
         self.terminated = False
-        """We were told to stop."""
+        """Whether this process got a signal to stop."""
         self.seconds = 0.0
         self.processor_seconds = 0.0
         """Processor time of its processes on this machine."""
         self.peak_mb = 0.0
-        """Most memory that its processes held at once."""
+        """Peak memory of all its processes together."""
         self._noted_mb = 0.0
         self._for = processes.ancestors_of_run()
-        """Without these, nobody waits for the command."""
+        """The processes that the command works for; the command is stopped when they have ended."""
         self._child: subprocess.Popen[bytes] | None = None
 
     def run(self, command: list[str], output: int | None, environment: dict[str, str]) -> int:
@@ -38,14 +38,14 @@ class Watch:
 
         Args:
             command: program and arguments.
-            output: file descriptor for its output; None leaves it to ours.
-            environment: variables to set beside ours.
+            output: file descriptor for its output; None: that of this process.
+            environment: variables to set in addition to those of this process.
         """
         handlers = {signal.SIGTERM: self._terminate, signal.SIGINT: self._terminate, signal.SIGUSR1: self._warn}
         previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         begin, used = time.monotonic(), _processor_seconds()
         try:
-            # A session of its own: signals reach the training processes from us, once, and not from a terminal.
+            # In its own session the command gets signals from this process only, and not also from the terminal.
             self._child = subprocess.Popen(
                 command,
                 stdout=output,
@@ -66,9 +66,9 @@ class Watch:
                 signal.signal(number, handler)
 
     def tell_to_save(self) -> bool:
-        """Sends SIGUSR1 to what has a checkpoint to save and listens to it; whether there was any.
+        """Sends SIGUSR1 to the processes that handle it by saving a checkpoint. Returns True if there was one.
 
-        The others are better left to finish.
+        Other commands run on until the limit.
         """
         savers = [pid for pid in self._ranks() if processes.catches(pid, signal.SIGUSR1)]
         for pid in savers:
@@ -76,12 +76,12 @@ class Watch:
         return bool(savers)
 
     def tell_to_stop(self) -> None:
-        """Sends SIGTERM to the processes that run our package: `accelerate launch` would end before they saved."""
+        """Sends SIGTERM to the processes of this package. `accelerate launch` would end before they saved."""
         for pid in self._ranks() or self._family():
             processes.send(pid, signal.SIGTERM)
 
     def held_mb(self) -> float:
-        """Memory that the command's processes hold now."""
+        """Present memory of the command's processes."""
         return sum(map(processes.memory_mb, self._family()))
 
     def _look(self, seconds: float) -> None:

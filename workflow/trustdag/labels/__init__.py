@@ -1,1 +1,1 @@
-"""Replies for a person to read, whose labels correct what parsers and scorers read: drawn, and asked for."""
+"""Human labels of replies, which correct the errors of parsers and scorers: the draw of replies and the questions."""

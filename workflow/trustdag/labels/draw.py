@@ -1,9 +1,9 @@
-"""Draws replies for a person to label: the same items of every policy, in an order that tells nothing.
+"""Draws replies for a person to label: the same items for every policy, in random order.
 
-Items are drawn within strata (a condition, and the metrics that an item counts in), so that it is known how many items
-a labelled one stands for. The same items and samples of every policy are labelled, so that labels correct paired
-changes as well as levels. Rows come in rounds of a few items, each with all policies, mixed: whoever stops early has
-labelled a smaller draw of the same kind.
+Items are drawn within strata (a condition, and the metrics that an item counts in), so that the weight of a labelled
+item is known. The same items and samples are labelled for every policy, so that labels correct paired changes as well
+as levels. Rows come in rounds of a few items with all policies, in random order. Labels of the first rounds are
+therefore a smaller draw of the same kind.
 """
 
 from dataclasses import dataclass
@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trustdag.artifacts import atomic_file, read_json, read_table, sha256_file, sha256_text
+from trustdag.artifacts import atomic_file, read_table, sha256_file, sha256_text
 from trustdag.errors import UserError
 from trustdag.generation.tables import read_items, read_replies
+from trustdag.jsonfiles import read_object, read_section
 from trustdag.labels.questions import QUESTIONS
 from trustdag.layout import Results
 from trustdag.stats.design import StudyDesign
@@ -26,30 +27,30 @@ from trustdag.stats.records import metrics_of
 
 ITEMS_A_ROUND = 5
 HEADLINE_SHARE = 2 / 3
-"""Part of the labels that items of the headline metric get, where others are labelled too."""
+"""Share of the labels for items of the headline metric, if other items are labelled too."""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """What is drawn."""
+    """Settings of a draw."""
 
     verticals: tuple[str, ...]
-    """Of these verticals."""
+    """The verticals to label."""
     count: int
-    """Replies of each policy on each vertical; all of them where there are fewer."""
+    """Replies of each policy and vertical; all replies if there are fewer."""
     seed: int
-    """Of the draw."""
+    """Random seed of the draw."""
 
 
 def verticals_of(design: StudyDesign, named: list[str]) -> tuple[str, ...]:
-    """The verticals whose replies a person can label: those named, or all of the study.
+    """The verticals whose replies a person can label: the named ones, or all of the study.
 
-    Raises UserError for a named vertical that the study does not measure, or that labels say nothing of.
+    Raises UserError for a named vertical that the study does not measure or that has no label question.
     """
     known = [name for name in design.verticals if name in MEANINGS and name in QUESTIONS]
     unknown = [name for name in named if name not in known]
     if unknown:
-        raise UserError(f"--vertical: `{unknown[0]}` is none of {', '.join(known)}")
+        raise UserError(f"--vertical: no vertical `{unknown[0]}` to label; there are {', '.join(known)}")
     return tuple(named or known)
 
 
@@ -57,8 +58,8 @@ def draw(results: Path, drawing: Drawing) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows to label and their key.
 
     Args:
-        results: The folder of a study whose records are there.
-        drawing: What is drawn.
+        results: The results folder of a study that has records.
+        drawing: Settings of the draw.
 
     Returns:
         A table with SHEET_COLUMNS and one with KEY_COLUMNS, of the same rows.
@@ -66,7 +67,7 @@ def draw(results: Path, drawing: Drawing) -> tuple[pd.DataFrame, pd.DataFrame]:
     Raises:
         UserError: A file is missing.
     """
-    design = StudyDesign.model_validate(read_json(results / "design.json"))
+    design = read_section(results / "design.json", StudyDesign)
     generator = np.random.default_rng([drawing.seed, drawing.count])
     drawn = pd.concat([_vertical(results, design, name, drawing, generator) for name in drawing.verticals])
     drawn = drawn.sort_values("round", kind="stable")
@@ -74,7 +75,7 @@ def draw(results: Path, drawing: Drawing) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def write(sheet: pd.DataFrame, path: Path, key: pd.DataFrame | None = None) -> None:
-    """Writes a sheet, and its key where one is given.
+    """Writes a sheet and, if given, its key.
 
     Args:
         sheet: Rows with SHEET_COLUMNS.
@@ -94,6 +95,8 @@ def _vertical(
     files = Results(str(results))
     items = read_items(Path(files.items(vertical)))
     strata = _strata(Path(files.records(design.policies[0].id, vertical)), vertical)
+    if strata.empty:
+        raise UserError(f"{results}: no number of {vertical} is one that labels correct; leave it out of --vertical")
     chosen = _items(strata, drawing.count, generator)
     chosen["round"] = np.arange(len(chosen)) // ITEMS_A_ROUND
     chosen = chosen.merge(items, on="item", validate="one_to_one")
@@ -123,7 +126,7 @@ def _row(vertical: str, policy: str, item: Any, replies: pd.DataFrame, digest: s
         "vertical": vertical,
         "question": QUESTIONS[vertical].about(item),
         "prompt": "\n".join(f"{message['role']}: {message['content']}" for message in item.messages),
-        # A reply that starts with an equals sign is a formula to a spreadsheet.
+        # Without the prefix, a spreadsheet reads a reply that starts with an equals sign as a formula.
         "reply": "\n".join(f"[{place}] {text}" for place, text in enumerate(texts, start=1)),
         "answer": "" if replies["status"].eq("ok").all() else "failed",
         "policy": policy,
@@ -137,27 +140,29 @@ def _row(vertical: str, policy: str, item: Any, replies: pd.DataFrame, digest: s
 
 
 def _samples_shown(results: Path, vertical: str) -> int:
-    """How many samples of an item a row shows: one, or as many as the metric's maximum is over."""
+    """How many samples of an item a row shows: one, or the k of a metric that is a maximum over k samples."""
     if not QUESTIONS[vertical].of_maximum:
         return 1
-    return int(read_json(results / "configuration.json")["verticals"][vertical]["score"]["k"])
+    shape = {"verticals": {vertical: {"score": {"k": int}}}}
+    configuration = read_object(results / "configuration.json", shape, "a study's configuration")
+    return int(configuration["verticals"][vertical]["score"]["k"])
 
 
 def _strata(records: Path, vertical: str) -> pd.DataFrame:
-    """Items that labels say something of: `item`, `stratum`, its `size`, and whether it counts in the `headline`."""
+    """Items that labels apply to: `item`, `stratum`, its `size`, and whether the item counts in the `headline`."""
     table = read_table(records, ("item", "metric", "condition"), "records")
-    told = table[table["metric"].isin(MEANINGS[vertical].keys())].sort_values("metric")
+    labelled = table[table["metric"].isin(MEANINGS[vertical].keys())].sort_values("metric")
     headlines = {name for name, metric in metrics_of(vertical).items() if metric.headline}
-    found = told.groupby("item", as_index=False).agg(
+    items = labelled.groupby("item", as_index=False).agg(
         metrics=("metric", lambda names: "+".join(dict.fromkeys(names))), condition=("condition", "first")
     )
-    found["stratum"] = vertical + ": " + found["condition"] + ": " + found["metrics"]
-    found["headline"] = found["item"].isin(set(told.loc[told["metric"].isin(headlines), "item"]))
-    return found.assign(size=found.groupby("stratum")["item"].transform("size"))
+    items["stratum"] = vertical + ": " + items["condition"] + ": " + items["metrics"]
+    items["headline"] = items["item"].isin(set(labelled.loc[labelled["metric"].isin(headlines), "item"]))
+    return items.assign(size=items.groupby("stratum")["item"].transform("size"))
 
 
 def _items(strata: pd.DataFrame, count: int, generator: np.random.Generator) -> pd.DataFrame:
-    """The drawn items, mixed."""
+    """The drawn items in random order."""
     chosen = []
     for (headline, _), group in strata.groupby(["headline", "stratum"], sort=True):
         alike = strata["headline"] == headline

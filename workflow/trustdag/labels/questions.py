@@ -1,4 +1,4 @@
-"""What a person is asked about replies of each vertical."""
+"""The question that a person answers about replies of each vertical."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class LabelQuestion:
-    """One vertical's question, which yes or no answers."""
+    """A vertical's yes-or-no question about a reply."""
 
     text: str
-    """`{}` stands for what the item says is right."""
+    """The question; `{}` is replaced by the item's gold answer."""
     gold: Callable[[Any], str] = lambda _: ""
-    """Of an item, a named tuple of its columns."""
+    """The gold answer of an item, which is a named tuple of the item's columns."""
     of_maximum: bool = False
-    """Whether it is about the k samples that a maximum is over, and not about one reply."""
+    """Whether the question is about all k samples of a maximum, and not about one reply."""
 
     def about(self, row: Any) -> str:
         """The question about replies to an item."""
@@ -22,7 +22,7 @@ class LabelQuestion:
 
 
 def _right_answer(row: Any) -> str:
-    """What the item shows as the right answer, with its letter where it has one."""
+    """The item's right answer, with its letter if it has one."""
     shown, labels = list(getattr(row, "shown", row.options)), list(getattr(row, "labels", ()))
     right = int(getattr(row, "right", row.best))
     return f"{labels[right]} {shown[right]}" if labels else str(shown[right])

@@ -1,4 +1,4 @@
-"""Asks for labels in the terminal, one reply at a time, and goes on where it was left."""
+"""Asks for labels in the terminal, one reply at a time. A later run continues with the first unlabelled reply."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -58,7 +58,7 @@ def _key(read: Callable[[str], str]) -> str:
 
 
 def _page(row: "pd.Series[str]", place: int, count: int) -> str:
-    # What a model wrote may hold codes that a terminal obeys.
+    # A model's text may contain control codes of a terminal.
     prompt, reply, question = (_printable(row[name]) for name in ("prompt", "reply", "question"))
     return f"\n{place + 1} of {count}, {row['vertical']}\n\n{prompt}\n\n{reply}\n\n{question}"
 

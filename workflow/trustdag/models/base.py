@@ -1,14 +1,16 @@
 """Where a model of a study comes from: the hub, a local folder, or training from scratch inside the DAG."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, RootModel
+from pydantic import Field, RootModel, model_validator
 
-from trustdag.artifacts import read_json
+from trustdag.data.location import expanded
 from trustdag.errors import UserError
 from trustdag.hub import Commit, Repository
-from trustdag.settings import Section
+from trustdag.jsonfiles import FETCH, read_object
+from trustdag.settings import Count, Decay, NotNegative, Positive, Section, Seed
 
 Kind = Literal["policy", "reward"]
 
@@ -36,8 +38,7 @@ def model_files(folder: Path) -> list[Path]:
             f"{folder}: an adapter ({ADAPTER}), not a whole model; merge it with its base model by "
             f"`trustdag convert {folder} NEW_FOLDER --base BASE_FOLDER`"
         )
-    if not (folder / "config.json").is_file():
-        raise UserError(f"{folder}: no config.json: not a model folder")
+    read_config(folder)
     if not has_weights(folder):
         pickles = sorted(path.name for end in ("bin", "pt", "pth", "ckpt") for path in folder.glob(f"*.{end}"))
         if pickles:
@@ -46,18 +47,68 @@ def model_files(folder: Path) -> list[Path]:
                 f"it to safetensors in Python: {from_pickle(folder)}"
             )
         raise UserError(f"{folder}: no weights (*.safetensors)")
-    return [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix in TAKEN]
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix in TAKEN]
+    refuse_links_outside(folder)
+    return files
+
+
+def refuse_links_outside(folder: Path) -> None:
+    """Raises UserError for a file that is a link out of the folder: what is small is copied, and could be any secret.
+
+    Weights may be linked from anywhere, as the workflow does itself: they are never copied, and must be safetensors. In
+    the hub's own cache, files are links to blobs beside the snapshots.
+    """
+    home = folder.resolve()
+    if home.parent.name == "snapshots":
+        home = home.parents[1]
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink() and path.suffix != ".safetensors" and not path.resolve().is_relative_to(home):
+            raise UserError(
+                f"{path}: a link to {path.resolve()}, outside of the model's folder; put the file itself there if it"
+                " belongs to the model, or remove the link"
+            )
+
+
+LAYERS = frozenset({"num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers"})
+"""Names of the number of layers in configurations."""
+MOST_LAYERS = 10_000
+CONFIG = {
+    "architectures?": (list, type(None)),
+    "id2label?": (dict, type(None)),
+    "label2id?": (dict, type(None)),
+    "model_type?": str,
+}
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """A model's config.json. Raises UserError where it is missing, damaged, or asks for what no model has."""
+    path = folder / "config.json"
+    if not path.exists():
+        raise UserError(f"{folder}: no config.json: not a model folder")
+    config = read_object(path, CONFIG, "a model's configuration", FETCH)
+    for section in (config, *(value for value in config.values() if isinstance(value, dict))):
+        for name in LAYERS & section.keys():
+            layers = section[name]
+            if layers is not None and not (isinstance(layers, int) and 0 <= layers <= MOST_LAYERS):
+                raise UserError(f"{path}: {name}: {layers!r:.40} is no number of layers up to {MOST_LAYERS:,}; {FETCH}")
+    return config
+
+
+def architecture(config: Mapping[str, Any]) -> str:
+    """The class that a configuration names first; `unknown` where it names none."""
+    names = config.get("architectures")
+    return str(names[0]) if names else "unknown"
 
 
 def has_weights(folder: Path) -> bool:
     """Whether the folder holds a model's safetensors, beside those of an adapter."""
-    return any(not path.name.startswith(ADAPTER_WEIGHTS) for path in folder.glob("*.safetensors"))
+    return any(path.is_file() and not path.name.startswith(ADAPTER_WEIGHTS) for path in folder.glob("*.safetensors"))
 
 
 def from_pickle(folder: Path) -> str:
     """The Python code that writes a folder of pickled weights as NEW_FOLDER, with its head and its tokenizer."""
-    names = read_json(folder / "config.json").get("architectures") or [""]
-    kind = "SequenceClassification" if names[0].endswith("ForSequenceClassification") else "CausalLM"
+    name = architecture(read_config(folder))
+    kind = "SequenceClassification" if name.endswith("ForSequenceClassification") else "CausalLM"
     return (
         f"from transformers import AutoTokenizer, AutoModelFor{kind} as Model; "
         f"Model.from_pretrained('{folder}').save_pretrained('NEW_FOLDER'); "
@@ -106,7 +157,7 @@ class Gguf(Existing):
     @property
     def file(self) -> Path:
         """The file's path."""
-        return Path(self.path).expanduser()
+        return expanded(self.path)
 
 
 class Scratch(Section):
@@ -115,40 +166,49 @@ class Scratch(Section):
     source: Literal["scratch"] = "scratch"
     corpus: str
     """Preference set of the study whose corpus.parquet is read."""
-    vocabulary: int = Field(2048, ge=300)
+    vocabulary: int = Field(2048, ge=300, le=1_000_000)
     """Size of the byte-level BPE vocabulary, at most: a small corpus has fewer pairs to merge."""
-    hidden_size: int = Field(128, ge=8)
+    hidden_size: int = Field(128, ge=8, le=16_384)
     """Width of the residual stream."""
-    layers: int = Field(4, ge=1)
+    layers: int = Field(4, ge=1, le=256)
     """Transformer layers."""
-    heads: int = Field(4, ge=1)
+    heads: int = Field(4, ge=1, le=1024)
     """Attention heads; they divide `hidden_size`."""
-    context: int = Field(256, ge=16)
+    context: int = Field(256, ge=16, le=1_000_000)
     """Longest text that the model can read, in tokens; it trains on packed sequences of this length."""
-    initializer_range: float = Field(0.02, gt=0)
+    initializer_range: Positive = 0.02
     """Standard deviation of the initial weights. Pythia's .02 suits wide models; narrow ones learn faster from more."""
-    steps: int = Field(1000, ge=1)
+    steps: Count = 1000
     """Optimizer steps."""
-    batch_size: int = Field(16, ge=1)
+    batch_size: Count = 16
     """Packed sequences in a step."""
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0, le=10_000)
     """Peak learning rate; a cosine brings it down to a tenth."""
     warmup: float = Field(0.05, ge=0, lt=1)
     """Share of the steps over which the learning rate rises from 0."""
-    weight_decay: float = Field(0.1, ge=0)
+    weight_decay: NotNegative = 0.1
     """Decoupled weight decay of AdamW, on matrices alone."""
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[Decay, Decay] = (0.9, 0.95)
     """AdamW's decay rates of the first and second moment."""
-    max_grad_norm: float = Field(1.0, gt=0)
+    max_grad_norm: Positive = 1.0
     """Gradients are clipped to this norm."""
     validation_share: float = Field(0.02, gt=0, lt=0.5)
     """Share of the corpus's texts that are held out for the validation loss."""
-    checkpoint_every: int = Field(500, ge=1)
+    checkpoint_every: Count = 500
     """Optimizer steps between two checkpoints."""
-    log_every: int = Field(25, ge=1)
+    log_every: Count = 25
     """Optimizer steps between two lines of metrics.jsonl."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the initial weights and the order of the data."""
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Self:
+        if self.hidden_size % (8 * self.heads):
+            raise ValueError(
+                f"hidden_size: {self.hidden_size} must be a multiple of 8 x heads ({self.heads}): rotary "
+                "embeddings turn a quarter of each head, in pairs"
+            )
+        return self
 
 
 AnyBase = Annotated[Hub | Folder | Gguf | Scratch, Field(discriminator="source")]

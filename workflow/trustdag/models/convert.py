@@ -5,10 +5,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from trustdag.artifacts import atomic_folder, read_json
+from trustdag.artifacts import atomic_folder
 from trustdag.errors import UserError, first_line
-from trustdag.models.base import ADAPTER, ADAPTER_WEIGHTS, TAKEN, has_weights
-from trustdag.models.weights import PREFIXES, VALUE_HEAD, check_weight_files
+from trustdag.jsonfiles import FETCH, read_object
+from trustdag.models.base import ADAPTER, ADAPTER_WEIGHTS, TAKEN, has_weights, refuse_links_outside
+from trustdag.models.weights import INDEX, PREFIXES, VALUE_HEAD, check_weight_files
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +43,7 @@ def _merge_adapter(folder: Path, out: Path, base: Path | None) -> None:
 
     from trustdag.models.load import load_policy, load_reward
 
-    settings = read_json(folder / ADAPTER)
+    settings = read_object(folder / ADAPTER, {}, "the settings of an adapter", FETCH)
     if not (folder / f"{ADAPTER_WEIGHTS}.safetensors").is_file():
         raise UserError(f"{folder}: no {ADAPTER_WEIGHTS}.safetensors; save the adapter as safetensors")
     if base is None and not has_weights(folder):
@@ -57,7 +58,7 @@ def _merge_adapter(folder: Path, out: Path, base: Path | None) -> None:
         model = load(Path(name))
     try:
         merged = PeftModel.from_pretrained(model, str(folder)).merge_and_unload(safe_merge=True)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except Exception as error:  # whatever the libraries raise on it
         raise UserError(f"{folder}: the adapter does not fit {base} ({first_line(error)})") from error
     merged.save_pretrained(str(out))
     for source in (folder, base):
@@ -91,16 +92,20 @@ def unwrapped(name: str) -> str:
 
 
 def _link_without_adapter(source: Path, target: Path) -> None:
-    """Links the files of a base model into an empty folder, without an adapter that lies beside them."""
+    """Puts the files of a base model into an empty folder, its weights as links, without an adapter beside them."""
     if not source.is_dir():
         raise UserError(f"{source}: no such model folder; correct `--base`")
-    for path in source.iterdir():
-        if path.is_file() and not path.name.startswith("adapter_"):
+    for path in source.glob("*.safetensors"):
+        if not path.name.startswith("adapter_"):
             (target / path.name).symlink_to(path.resolve())
+    _copy_small(source, target)
+    if (source / INDEX).is_file():
+        shutil.copyfile(source / INDEX, target / INDEX)
 
 
 def _copy_small(source: Path, target: Path) -> None:
     """Copies tokenizer and configuration, without weights, adapter and index, where `target` has no such file."""
+    refuse_links_outside(source)
     for path in sorted(source.iterdir()):
         small = path.suffix in TAKEN and path.suffix != ".safetensors" and not path.name.endswith(".index.json")
         if path.is_file() and small and not path.name.startswith("adapter_") and not (target / path.name).exists():

@@ -60,8 +60,6 @@ def apply_template(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerB
         tokenizer: the tokenizer, which has a chat template.
         arguments: options of `apply_chat_template`.
     """
-    from jinja2 import TemplateError
-
     name = tokenizer.name_or_path or "the tokenizer"
     for message in messages:
         token = control_token_in(message["content"], tokenizer)
@@ -73,7 +71,7 @@ def apply_template(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerB
             )
     try:
         text = tokenizer.apply_chat_template(list(messages), tokenize=False, **arguments)
-    except TemplateError as error:
+    except Exception as error:  # a stranger's template fails in any way
         roles = ", ".join(message["role"] for message in messages)
         raise UserError(
             f"{name}: its chat template refuses a conversation of {roles} ({first_line(error)}); {WITHOUT_TEMPLATE}"

@@ -43,7 +43,7 @@ def load_gguf(path: Path, sha256: str) -> "tuple[PreTrainedModel, PreTrainedToke
     make_savable(path, model)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name, local_files_only=True)
-    except Exception as error:  # the library tokenizers raises nothing more special
+    except Exception as error:  # whatever the libraries raise on it
         raise UserError(f"{path}: no tokenizer can be read from it ({first_line(error)})") from error
     tokenizer.name_or_path = str(path)
     return model, complete_tokenizer(path, tokenizer)

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from trustdag.artifacts import read_json
 from trustdag.errors import UserError, first_line
-from trustdag.models.base import Kind, model_files
+from trustdag.models.base import Kind, architecture, model_files, read_config, refuse_links_outside
 from trustdag.models.weights import (
     PREFIXES,
     VALUE_HEAD,
@@ -44,9 +43,12 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     # Without these files transformers makes up an empty tokenizer of the model's type, and says nothing.
     if not any((folder / name).is_file() for name in VOCABULARIES):
         raise UserError(f"{folder}: no tokenizer ({' or '.join(VOCABULARIES)}); copy its files beside the weights")
+    refuse_links_outside(folder)
+    if (folder / "config.json").exists():  # transformers reads it too
+        read_config(folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # the library tokenizers raises nothing more special
+    except Exception as error:  # whatever the libraries raise on it
         raise UserError(f"{folder}: no tokenizer can be read here ({first_line(error)})") from error
     return complete_tokenizer(folder, tokenizer)
 
@@ -133,20 +135,21 @@ def load_config(folder: Path) -> "PreTrainedConfig":
     from transformers import AutoConfig
 
     _require_folder(folder)
+    read_config(folder)
     try:
         return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # whatever the libraries raise on it
         raise UserError(f"{folder}: no model configuration can be read here ({first_line(error)})") from error
 
 
 def check_kind(folder: Path, kind: Kind) -> None:
     """Raises UserError unless the folder's config.json says that the model is of this kind."""
-    config = read_json(folder / "config.json")
-    names = config.get("architectures") or ["unknown"]
-    scores = len(config.get("id2label", {"0": "", "1": ""}))
-    found = "reward" if names[0].endswith("ForSequenceClassification") else "policy"
+    config = read_config(folder)
+    name = architecture(config)
+    scores = len(config.get("id2label") or {"0": "", "1": ""})
+    found = "reward" if name.endswith("ForSequenceClassification") else "policy"
     if found != kind:
-        raise UserError(f"{folder}: holds a {found} model ({names[0]}) where a {kind} model is needed")
+        raise UserError(f"{folder}: holds a {found} model ({name}) where a {kind} model is needed")
     if kind == "reward" and scores != 1:
         raise UserError(f"{folder}: a reward model has one score, this one has {scores} (num_labels in config.json)")
 

@@ -1,12 +1,12 @@
 """How large a model is, by the headers of its files, and how much memory the machine has for it."""
 
-import json
 import os
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
 from trustdag.errors import UserError
+from trustdag.models.headers import safetensors_shapes
 
 CGROUPS = Path("/sys/fs/cgroup")
 GB = 1e9
@@ -17,27 +17,12 @@ DOUBLE = 8
 
 
 def parameters_in_folder(folder: Path) -> int:
-    """Parameters in the safetensors files of a folder, from their headers alone; 0 without such files.
-
-    Raises UserError for a file without a header: damaged, or a pointer of git-lfs.
-    """
+    """Parameters in the safetensors files of a folder, from their headers alone; 0 without such files."""
     return sum(map(_parameters_in_file, folder.glob("*.safetensors")))
 
 
 def _parameters_in_file(path: Path) -> int:
-    with path.open("rb") as handle:
-        length = int.from_bytes(handle.read(8), "little")
-        if length > path.stat().st_size:
-            raise _damaged(path)
-        try:
-            header = json.loads(handle.read(length))
-        except ValueError as error:
-            raise _damaged(path) from error
-    return sum(prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
-
-
-def _damaged(path: Path) -> UserError:
-    return UserError(f"{path}: no safetensors file: damaged, or a pointer of git-lfs; fetch it again")
+    return sum(prod(shape) for shape in safetensors_shapes(path).values())
 
 
 def in_words(parameters: float) -> str:

@@ -1,14 +1,16 @@
 """Loading a model's weights: every weight comes from the files, or loading ends in an error that says what is wrong."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trustdag.artifacts import read_json
 from trustdag.errors import UserError, first_line
-from trustdag.models.base import model_files
+from trustdag.jsonfiles import EVERY, FETCH, read_object
+from trustdag.models.base import model_files, read_config
+from trustdag.models.headers import safetensors_shapes
 
 if TYPE_CHECKING:
     import torch
@@ -16,9 +18,14 @@ if TYPE_CHECKING:
 
 PREFIXES = ("module.", "_orig_mod.", "base_model.model.", "pretrained_model.")
 """What wrappers write before the names of weights: DistributedDataParallel, torch.compile, peft, TRL's value heads."""
+INDEX = "model.safetensors.index.json"
+SIZES = frozenset(
+    {"hidden_size", "n_embd", "d_model", "dim", "intermediate_size", "n_inner", "ffn_dim", "d_ff", "vocab_size",
+     "n_positions", "num_attention_heads", "n_head", "num_heads", "num_key_value_heads", "head_dim"}
+)  # fmt: skip
+"""Names of sizes in configurations, none of which is above the numbers in the largest weight."""
 VALUE_HEAD = "v_head."
 """Weights of TRL's value head, which no language model has."""
-POINTER = b"version https://git-lfs"
 BEYOND_SAMPLING = ("early_stopping", "length_penalty")
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", "top_h", "typical_p", "epsilon_cutoff", "eta_cutoff")
 """Flags of generation_config.json that trustdag never uses: a study's own settings say how replies are sampled."""
@@ -45,7 +52,7 @@ def load_weights(
         auto_class: A transformers class such as `AutoModelForCausalLM`.
         folder: The model folder.
         dtype: Precision of the weights in memory.
-        **options: Further arguments of `from_pretrained`.
+        **options: Values of the configuration that differ from the folder's.
 
     Returns:
         The model, and how it differs from the files.
@@ -53,8 +60,15 @@ def load_weights(
     Raises:
         UserError: The folder cannot be read: a file is missing, damaged, or does not fit the configuration.
     """
+    from transformers import AutoConfig
+
     check_weight_files(folder)
-    return _load(auto_class, folder, folder, dtype=dtype, use_safetensors=True, **options)
+    try:
+        config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False, **options)
+    except Exception as error:  # whatever the libraries raise on it
+        raise UserError(f"{folder}: the model cannot be loaded ({first_line(error)})") from error
+    # The library's own attention: the file may name a repository of the hub, whose code transformers would run.
+    return _load(auto_class, folder, folder, dtype=dtype, use_safetensors=True, config=config, attn_implementation=None)
 
 
 def load_file(auto_class: Any, path: Path, dtype: "torch.dtype") -> "tuple[PreTrainedModel, Differences]":
@@ -92,7 +106,7 @@ def _load(auto_class: Any, source: Path, folder: Path, **options: Any) -> "tuple
                 str(folder), local_files_only=True, trust_remote_code=False, output_loading_info=True,
                 ignore_mismatched_sizes=True, **options,
             )  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as error:
+    except Exception as error:  # whatever the libraries raise on it
         raise UserError(f"{source}: the model cannot be loaded ({first_line(error)})") from error
     shapes = sorted(f"{name} {tuple(stored)}, not {tuple(own)}" for name, stored, own in info["mismatched_keys"])
     return model, Differences(
@@ -149,33 +163,49 @@ def require_complete(folder: Path, differences: Differences) -> None:
 
 
 def check_weight_files(folder: Path) -> None:
-    """Raises UserError unless the folder holds whole safetensors files, and all that its index names."""
-    from safetensors import SafetensorError, safe_open
+    """Raises UserError unless the folder holds whole safetensors files, all that its index names, and its config fits.
 
+    Only headers are read: nothing of the size that config.json claims is made before it is known to be there.
+    """
     weights = [path for path in model_files(folder) if path.suffix == ".safetensors"]
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        needed = sorted(set(read_json(index)["weight_map"].values()))
-        missing = [name for name in needed if not (folder / name).is_file()]
-        if missing:
-            raise UserError(
-                f"{folder}: {len(missing)} of {len(needed)} weight files are missing, the first is {missing[0]}; "
-                "fetch them again"
-            )
+    index = folder / INDEX
+    if index.exists():
+        _check_index(folder, index)
     elif not (folder / "model.safetensors").is_file():
         raise UserError(
-            f"{folder}: {weights[0].name} stands without model.safetensors.index.json, which says what is in which "
-            "file; fetch it again"
+            f"{folder}: {weights[0].name} stands without {INDEX}, which says what is in which file; fetch it again"
         )
-    for path in weights:
-        try:
-            with safe_open(str(path), "pt"):
-                pass
-        except (SafetensorError, OSError) as error:
-            with path.open("rb") as file:
-                pointer = file.read(len(POINTER)) == POINTER
-            what = "a pointer of git-lfs, not the weights" if pointer else f"damaged or cut short ({first_line(error)})"
-            raise UserError(f"{path}: {what}; fetch it again (with `git lfs pull`, or from the hub)") from error
+    shapes = [shape for path in weights for shape in safetensors_shapes(path).values()]
+    _check_sizes(folder, shapes)
+
+
+def _check_index(folder: Path, index: Path) -> None:
+    """Raises UserError for an index that names files that are missing, outside of the folder, or no safetensors."""
+    files = read_object(index, {"weight_map": {EVERY: str}}, "an index of weights", FETCH)["weight_map"]
+    needed = sorted(set(files.values()))
+    for name in needed:
+        if Path(name).name != name or not name.endswith(".safetensors"):
+            raise UserError(f"{index}: names {name!r:.80}, which is no .safetensors file of this folder; {FETCH}")
+    missing = [name for name in needed if not (folder / name).is_file()]
+    if missing:
+        raise UserError(
+            f"{folder}: {len(missing)} of {len(needed)} weight files are missing, the first is {missing[0]}; "
+            "fetch them again"
+        )
+
+
+def _check_sizes(folder: Path, shapes: Sequence[tuple[int, ...]]) -> None:
+    """Raises UserError where config.json asks for more than any weight holds: it would be made before it is missed."""
+    largest = max((prod(shape) for shape in shapes), default=0)
+    config = read_config(folder)
+    for section in (config, *(value for value in config.values() if isinstance(value, dict))):
+        for name in sorted(SIZES & section.keys()):
+            size = section[name]
+            if size is not None and not (isinstance(size, int) and 0 <= size <= largest):
+                raise UserError(
+                    f"{folder}/config.json: {name}: {size!r:.40} does not fit the weights, of which the largest has"
+                    f" {largest:,} numbers; correct it, or fetch the folder again"
+                )
 
 
 def make_savable(folder: Path, model: "PreTrainedModel") -> None:

@@ -1,1 +1,1 @@
-"""What a study has still to do, why, and what it will cost: from a dry run of the very same DAG."""
+"""The pending jobs of a study, with reasons and costs, from a dry run of the same DAG."""

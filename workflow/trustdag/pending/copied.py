@@ -1,7 +1,7 @@
-"""Results whose making Snakemake does not know: copied without `.snakemake`, or with that folder deleted.
+"""Results without Snakemake's metadata: copied without `.snakemake`, or after that folder was deleted.
 
-Snakemake then compares times alone: an edit of the study between the run that made them and this one is not seen. The
-study that they were made with stands in their configuration.json, so that what cannot be seen can be said.
+Snakemake then compares only file times and does not notice an edit of the study since the results were made. Their
+configuration.json contains the configuration that made them, so this module compares it and reports the edits.
 """
 
 import json
@@ -16,15 +16,15 @@ from trustdag.layout import Results
 from trustdag.settings import NO_RESULT
 
 KNOWN = Path(".snakemake") / "trustdag"
-"""Holds an empty file for each study whose results were made, or taken over, in this working directory."""
+"""A folder with an empty file for each study whose results were made or accepted in this working directory."""
 
 
 def say(study: str, present: str) -> None:
-    """Prints what Snakemake cannot know of results that were not made here; nothing where it knows all.
+    """Prints a warning about results without metadata. Prints nothing if Snakemake has all metadata.
 
     Args:
         study: The study's name.
-        present: The configuration that results follow from, as JSON.
+        present: The configuration that the results depend on, as JSON.
     """
     edits = _edits(study, present)
     if edits is None:
@@ -41,30 +41,32 @@ def say(study: str, present: str) -> None:
 
 
 def refuse_edited(study: str, present: str) -> None:
-    """Raises UserError for results of another configuration whose making Snakemake does not know.
+    """Raises UserError for results without metadata that were made with another configuration.
 
     Args:
         study: The study's name.
-        present: The configuration that results follow from, as JSON.
+        present: The configuration that the results depend on, as JSON.
     """
     if edits := _edits(study, present):
         raise UserError(_unseen(Results.of(study).root, edits))
 
 
 def mark_known(study: str) -> None:
-    """Notes that Snakemake knows what made all results of a study."""
+    """Marks a study as one whose results all have metadata."""
     with atomic_file(KNOWN / study) as partial:
         partial.touch()
 
 
 def _edits(study: str, present: str) -> list[str] | None:
-    """The keys that were edited since unknown results were made; None where all is known or nothing was made."""
+    """The keys that were edited since results without metadata were made; None if there are no such results."""
     written = Path(Results.of(study).configuration)
     if (KNOWN / study).is_file() or not written.is_file():
         return None
     try:
         before = json.loads(written.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
+        return ["all of it: the file is damaged"]
+    if not isinstance(before, dict):
         return ["all of it: the file is damaged"]
     return sorted(_different(before, json.loads(present), ()))
 

@@ -1,4 +1,4 @@
-"""What pending jobs cost: measured where a job of the kind was run before, else estimated. Pure, but for `measured`."""
+"""Cost of pending jobs: measured if a similar job was run before, else estimated. Pure, except for `measured`."""
 
 import heapq
 from collections.abc import Mapping, Sequence
@@ -34,13 +34,13 @@ class Machine(NamedTuple):
 
 @dataclass(frozen=True)
 class JobCost:
-    """What one job is expected to take."""
+    """The expected cost of one job."""
 
     seconds: float
     mem_mb: float
     gpu: int
     source: Source
-    """`this job` was run before; `jobs like it`: the same rule of the same model was; or nothing was measured."""
+    """`this job`: it was run before; `jobs like it`: its rule was run for the same model; `estimate`: neither was."""
 
     @property
     def gpu_hours(self) -> float:
@@ -49,15 +49,15 @@ class JobCost:
 
 
 def measured(jobs: Sequence[Job]) -> dict[tuple[str, str], records.Usage]:
-    """What jobs of these rules used when they were done, by rule and the name of their record."""
+    """Measured resources of finished jobs of these rules, by rule and the name of their record."""
     folders = {Path(str(job.resources["record"])).parent for job in jobs if "record" in job.resources}
-    found = {}
+    usages = {}
     for folder in folders:
         for path in folder.glob("*.json"):
             used = records.read(path).used
             if used is not None:
-                found[folder.name, path.stem] = used
-    return found
+                usages[folder.name, path.stem] = used
+    return usages
 
 
 def costs_of(
@@ -87,10 +87,10 @@ def cost(job: Job, used: Mapping[tuple[str, str], records.Usage], machine: Machi
     own = used.get((job.rule, Path(str(job.resources["record"])).stem))
     if own is not None:
         return JobCost(own.seconds, own.peak_mb, gpu, "this job")
-    alike = [each for (rule, name), each in used.items() if rule == job.rule and _same_model(name, job.model)]
+    alike = [usage for (rule, name), usage in used.items() if rule == job.rule and _same_model(name, job.model)]
     if alike:
-        seconds = median(each.seconds for each in alike)
-        return JobCost(seconds, max(each.peak_mb for each in alike), gpu, "jobs like it")
+        seconds = median(usage.seconds for usage in alike)
+        return JobCost(seconds, max(usage.peak_mb for usage in alike), gpu, "jobs like it")
     seconds = float(job.resources["expected" if gpu else "expected_on_cpu"])
     return JobCost(seconds if gpu else seconds * machine.slowness, float(job.resources["mem_mb"]), gpu, "estimate")
 
@@ -103,16 +103,16 @@ def _same_model(record: str, model: str) -> bool:
 
 
 def critical_path(jobs: Sequence[Job], seconds: Mapping[int, float]) -> list[Job]:
-    """The chain of jobs, each needing the one before, that takes longest. `jobs` stand in order."""
+    """The longest chain of dependent jobs by time. `jobs` are in order of dependence."""
     by_id = {job.id: job for job in jobs}
     until: dict[int, float] = {}
     for job in jobs:
         until[job.id] = seconds[job.id] + max((until[need] for need in job.needs), default=0.0)
     chain: list[Job] = []
-    last = max(until, key=lambda each: until[each], default=None)
+    last = max(until, key=lambda job_id: until[job_id], default=None)
     while last is not None:
         chain.append(by_id[last])
-        last = max(by_id[last].needs, key=lambda each: until[each], default=None)
+        last = max(by_id[last].needs, key=lambda job_id: until[job_id], default=None)
     return chain[::-1]
 
 
@@ -131,7 +131,7 @@ def makespan(jobs: Sequence[Job], seconds: Mapping[int, float], machine: Machine
     threads = {job.id: min(job.threads, machine.cores) for job in jobs}
     for job in jobs:
         if gpu[job.id] > machine.gpus:
-            raise UserError(f"{job.rule} of {job.model} wants {job.gpu} GPUs; --gpus is {machine.gpus}")
+            raise UserError(f"{job.rule} of {job.model} needs {job.gpu} GPUs; --gpus is {machine.gpus}")
     priority = remaining(jobs, seconds)
     left = {job.id: set(job.needs) for job in jobs}
     ready = sorted((job for job in jobs if not job.needs), key=lambda job: -priority[job.id])
@@ -157,9 +157,9 @@ def makespan(jobs: Sequence[Job], seconds: Mapping[int, float], machine: Machine
 
 
 def remaining(jobs: Sequence[Job], seconds: Mapping[int, float]) -> dict[int, float]:
-    """For each job the seconds from its start to the end of the longest chain that starts with it."""
-    found = {job.id: seconds[job.id] for job in jobs}
+    """For each job: the seconds from its start to the end of the longest chain that starts with it."""
+    lengths = {job.id: seconds[job.id] for job in jobs}
     for job in reversed(jobs):
         for need in job.needs:
-            found[need] = max(found[need], seconds[need] + found[job.id])
-    return found
+            lengths[need] = max(lengths[need], seconds[need] + lengths[job.id])
+    return lengths

@@ -1,4 +1,4 @@
-"""The jobs of a study, as Snakemake's own dry run sees them with any configuration and profile."""
+"""The jobs of a study from Snakemake's dry run, with any configuration and profile."""
 
 import json
 import os
@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from trustdag.errors import UserError
+from trustdag.fingerprint import PACKAGE, ROOT
 from trustdag.layout import ModelId
 from trustdag.settings import Section
 
-WORKFLOW = Path(__file__).parents[2]
 VARIABLE = "TRUSTDAG_DRY_RUN"
-"""The environment variable that names the file to which our logger plugin writes the jobs."""
+"""The environment variable with the file to which the logger plugin `trustdag-jobs` writes the jobs."""
 OPTIONS = ("--dry-run", "--logger", "trustdag-jobs", "--quiet", "all")
 """Snakemake's options for it."""
 
@@ -35,36 +35,36 @@ class Job:
     reason: str
     message: str | None = None
     needs: frozenset[int] = field(default=frozenset())
-    """The jobs that make its inputs."""
+    """Ids of the jobs that make its inputs."""
 
     @property
     def model(self) -> str:
-        """The model that the job works for, or a dash."""
+        """The model that the job belongs to, or a dash."""
         policy = self.wildcards.get("policy")
         return ModelId.parse(policy).model if policy else self.wildcards.get("model", "-")
 
     @property
     def gpu(self) -> int:
-        """GPUs that it asks for."""
+        """Number of GPUs that it requests."""
         return int(self.resources.get("gpu", 0))
 
 
 @dataclass(frozen=True)
 class DryRun:
-    """What a dry run tells of a study."""
+    """The result of a dry run of a study."""
 
     jobs: list[Job]
-    """The jobs that would run, each after those that it needs."""
+    """The jobs that would run, each after those that it depends on."""
     code: dict[str, dict[str, str]]
-    """The modules behind each fingerprint of code that the pending jobs have now."""
+    """The modules of each present fingerprint of code of the pending jobs."""
     study: dict[str, Any]
     """The whole configuration, as Snakemake merged it from all files and options."""
 
 
 def dry_run(options: Sequence[str]) -> DryRun:
-    """What `snakemake OPTIONS` would do. Raises UserError with Snakemake's own message if the dry run fails."""
+    """Dry run of `snakemake OPTIONS`. Raises UserError with Snakemake's message if it fails."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "snakemake", *OPTIONS, *options]
+        command = [sys.executable, "-m", "snakemake", *OPTIONS, *where(options), *options]
         environment = os.environ | variables(Path(folder))
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -73,13 +73,24 @@ def dry_run(options: Sequence[str]) -> DryRun:
 
 
 def variables(folder: Path) -> dict[str, str]:
-    """The environment in which Snakemake with OPTIONS writes to `folder` what `read` reads."""
-    paths = os.pathsep.join(filter(None, (str(WORKFLOW), os.environ.get("PYTHONPATH"))))
-    return {VARIABLE: str(folder / "jobs.jsonl"), "PYTHONPATH": paths}
+    """The environment variables with which Snakemake with OPTIONS writes to `folder` the files that `read` reads."""
+    return {VARIABLE: str(folder / "jobs.jsonl"), "PYTHONPATH": search_path()}
+
+
+def search_path() -> str:
+    """The PYTHONPATH with which Snakemake finds the logger plugins, also if the package is not installed."""
+    return os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH"))))
+
+
+def where(options: Sequence[str]) -> list[str]:
+    """The options for this package's Snakefile, unless `options` name one or the working directory has one."""
+    named = any(option.split("=")[0] in ("--snakefile", "-s") for option in options)
+    own = any(Path(name).is_file() for name in ("Snakefile", "workflow/Snakefile", "snakefile", "workflow/snakefile"))
+    return [] if named or own else ["--snakefile", str(ROOT / "Snakefile")]
 
 
 def read(folder: Path) -> DryRun:
-    """What a dry run wrote to `folder`."""
+    """Reads the files that a dry run wrote to `folder`."""
     jobs = folder / "jobs.jsonl"
     study = json.loads(_study_file(jobs).read_text(encoding="utf-8"))
     if not jobs.exists():
@@ -89,13 +100,13 @@ def read(folder: Path) -> DryRun:
 
 
 def hand_over(study: Section) -> None:
-    """Called by the workflow: writes its study down for `dry_run`, where that has started it."""
+    """Writes the study to a file for `dry_run`, if that started the workflow. The workflow calls it."""
     if VARIABLE in os.environ:
         _study_file(Path(os.environ[VARIABLE])).write_text(study.as_json(), encoding="utf-8")
 
 
 def pending(options: Sequence[str]) -> list[Job]:
-    """The jobs that `snakemake OPTIONS` would run, each after those that it needs."""
+    """The jobs that `snakemake OPTIONS` would run, each after those that it depends on."""
     return dry_run(options).jobs
 
 
@@ -109,7 +120,7 @@ def _study_file(jobs: Path) -> Path:
 
 
 def _message(output: str) -> str:
-    """What Snakemake says of an error, without the file and line of its own code."""
+    """Snakemake's error message, without file and line of its own code."""
     lines = [
         line for line in output.strip().splitlines() if not line.lstrip().startswith(('File "', "WorkflowError in"))
     ]
@@ -117,7 +128,7 @@ def _message(output: str) -> str:
 
 
 def linked(records: Sequence[dict[str, Any]]) -> list[Job]:
-    """Jobs with what they need: the jobs among them that make their inputs; parents come before children."""
+    """Jobs with their dependencies, which are the jobs that make their inputs. Each comes after those it depends on."""
     makers = {output: record["id"] for record in records for output in record["outputs"]}
     jobs = {
         record["id"]: Job(
@@ -138,13 +149,13 @@ def linked(records: Sequence[dict[str, Any]]) -> list[Job]:
 
 
 def in_order(jobs: dict[int, Job]) -> list[Job]:
-    """Jobs sorted so that each stands after those that it needs. Raises ValueError on a cycle."""
-    found: dict[int, Job] = {}
+    """The jobs in topological order. Raises ValueError for a cycle."""
+    ordered: dict[int, Job] = {}
     waiting = dict(jobs)
     while waiting:
-        ready = [job for job in waiting.values() if job.needs <= found.keys()]
+        ready = [job for job in waiting.values() if job.needs <= ordered.keys()]
         if not ready:
             raise ValueError(f"jobs that wait for each other: {sorted(waiting)}")
         for job in ready:
-            found[job.id] = waiting.pop(job.id)
-    return list(found.values())
+            ordered[job.id] = waiting.pop(job.id)
+    return list(ordered.values())

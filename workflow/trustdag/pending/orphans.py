@@ -1,7 +1,7 @@
-"""Jobs that ended well with nobody watching, because the run that had submitted them was killed.
+"""Jobs that succeeded after the run that submitted them was killed.
 
-Snakemake then finds their outputs complete, but has not written down what made them, and would not see a later change
-of their settings or code. The job's own record tells: where it ran the same study and code, its outputs are taken over.
+Their outputs are complete, but Snakemake has no metadata for them and would not notice a later change of settings or
+code. The job's own record shows whether it ran the same study and code. If so, the metadata is written here.
 """
 
 import sys
@@ -12,14 +12,14 @@ from trustdag.jobs import record as job_record
 
 
 def adopt(workflow: Any, study: str) -> bool:
-    """Lets Snakemake write down, for outputs that it knows nothing of, that the present settings made them.
+    """Makes Snakemake write metadata with the present settings for outputs without metadata.
 
     Args:
         workflow: Snakemake's workflow, about to start its jobs.
         study: The digest of the study (see `config.load.announce`).
 
     Returns:
-        Whether it is now known of all finished jobs what made them.
+        Whether all finished jobs have metadata now.
     """
     unknown = []
     for job in workflow.dag.jobs:
@@ -36,8 +36,8 @@ def adopt(workflow: Any, study: str) -> bool:
     if unknown:
         names = ", ".join(str(job.output[0]) for job in unknown[:3]) + (", ..." if len(unknown) > 3 else "")
         print(
-            f"trustdag: of {len(unknown)} finished jobs it is not known what made them ({names}): a change of their"
-            " settings or code would not be seen; make them again with `--forcerun FILE` to be sure",
+            f"trustdag: {len(unknown)} finished jobs have no metadata ({names}), so a change of their settings or code"
+            " would not be noticed; run them again with `--forcerun FILE` to be sure",
             file=sys.stderr,
         )
     return not unknown

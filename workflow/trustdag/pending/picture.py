@@ -1,4 +1,4 @@
-"""The DAG as a picture: one box for each rule and model, coloured by what is done, ready and blocked. Pure."""
+"""The DAG as a picture: one box for each rule and model, colored by its state (done, ready or blocked). Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from html import escape
 from trustdag.pending.dryrun import Job
 
 COLORS = {"done": "#b7dfb0", "ready": "#ffe08a", "blocked": "#e3e3e3"}
-"""Light enough for black text: at least 7:1 (WCAG AAA)."""
+"""Colors with a contrast of at least 7:1 to black text (WCAG AAA)."""
 BOX, GAP = (190, 46), (50, 16)
 
 
@@ -26,7 +26,7 @@ class Box:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What names it."""
+        """Rule and model."""
         return self.rule, self.model
 
     @property
@@ -37,36 +37,36 @@ class Box:
 
 
 def boxes(everything: Sequence[Job], pending: Sequence[Job]) -> list[Box]:
-    """Boxes in order of dependence. Ready: at least one job could start now; blocked: all wait for others."""
+    """Boxes in order of dependence. Ready: at least one job can start now; blocked: all jobs wait for others."""
     waiting = {frozenset(job.outputs) | {job.rule}: job for job in pending}
     keys = {job.id: (job.rule, job.model) for job in everything}
     depths: dict[int, int] = {}
     for job in everything:
         depths[job.id] = 1 + max((depths[need] for need in job.needs), default=-1)
-    found = []
+    drawn = []
     for key in dict.fromkeys(keys.values()):
         own = [job for job in everything if keys[job.id] == key]
         left = [waiting[name] for job in own if (name := frozenset(job.outputs) | {job.rule}) in waiting]
         state = "done" if not left else "ready" if any(not job.needs for job in left) else "blocked"
         needs = frozenset(keys[need] for job in own for need in job.needs) - {key}
         depth = max(depths[job.id] for job in own)
-        found.append(Box(*key, total=len(own), pending=len(left), state=state, needs=needs, depth=depth))
-    return found
+        drawn.append(Box(*key, total=len(own), pending=len(left), state=state, needs=needs, depth=depth))
+    return drawn
 
 
-def mermaid(found: Sequence[Box]) -> str:
+def mermaid(drawn: Sequence[Box]) -> str:
     """The boxes as a Mermaid flow chart."""
-    names = {box.key: f"n{number}" for number, box in enumerate(found)}
+    names = {box.key: f"n{number}" for number, box in enumerate(drawn)}
     lines = ["flowchart LR"]
-    lines += [f'  {names[box.key]}["{box.label[0]}<br>{box.label[1]}"]:::{box.state}' for box in found]
-    lines += [f"  {names[need]} --> {names[box.key]}" for box in found for need in sorted(box.needs)]
+    lines += [f'  {names[box.key]}["{box.label[0]}<br>{box.label[1]}"]:::{box.state}' for box in drawn]
+    lines += [f"  {names[need]} --> {names[box.key]}" for box in drawn for need in sorted(box.needs)]
     lines += [f"  classDef {state} fill:{color},stroke:#444,color:#000" for state, color in COLORS.items()]
     return "\n".join(lines) + "\n"
 
 
-def svg(found: Sequence[Box]) -> str:
-    """The boxes as an SVG: a column for each step of dependence, state in words as well as in color."""
-    columns = _columns(found)
+def svg(drawn: Sequence[Box]) -> str:
+    """The boxes as an SVG: a column for each level of dependence. The state is shown as color and as text."""
+    columns = _columns(drawn)
     places = {}
     for column, members in enumerate(columns):
         for row, box in enumerate(members):
@@ -77,14 +77,14 @@ def svg(found: Sequence[Box]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" font-family="sans-serif">',
         "<title>Jobs of the study: done, ready and blocked</title>",
     ]
-    parts += [_edge(places[need], places[box.key]) for box in found for need in sorted(box.needs)]
-    parts += [_box(box, places[box.key]) for box in found]
+    parts += [_edge(places[need], places[box.key]) for box in drawn for need in sorted(box.needs)]
+    parts += [_box(box, places[box.key]) for box in drawn]
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _columns(found: Sequence[Box]) -> list[list[Box]]:
-    columns: list[list[Box]] = [[] for _ in range(1 + max((box.depth for box in found), default=-1))]
-    for box in found:
+def _columns(drawn: Sequence[Box]) -> list[list[Box]]:
+    columns: list[list[Box]] = [[] for _ in range(1 + max((box.depth for box in drawn), default=-1))]
+    for box in drawn:
         columns[box.depth].append(box)
     return [column for column in columns if column]
 

@@ -1,4 +1,4 @@
-"""Why a job is pending, in words, from Snakemake's reason as a dry run gives it. All but the last function is pure."""
+"""Why a job is pending, as text, from Snakemake's reason in a dry run. All functions but the last are pure."""
 
 import ast
 import json
@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trustdag.artifacts import read_json
+from trustdag.fingerprint import read_fingerprint_index
 from trustdag.pending.dryrun import Job
 
 HEADERS = {
@@ -25,33 +25,30 @@ HEADERS = {
 CODE = re.compile(r"^[0-9a-f]{16}$")
 NOTHING = "<nothing exclusive>"
 BOOK = "code.json"
-"""The modules of each fingerprint, beside the records of jobs."""
+"""File with the modules of each fingerprint, in the folder of job records."""
 SHOWN = 3
-"""Changes that are named one by one; the rest is counted."""
+"""Largest number of changes that are listed; the others are counted."""
 
 LONGEST = 60
-"""Characters of a value that is shown."""
+"""Largest number of characters of a value that are shown."""
 
 CodeBook = Mapping[str, Mapping[str, str]]
 """For a fingerprint of code: the hash of each module in it."""
 
 
 def in_words(reason: str, exists: frozenset[str], book: CodeBook, before: Collection[str] = ()) -> str:
-    """A job's reason for people: `new`, `beta 0.1 -> 0.2`, `code of align/ppo.py`, `data/hh.jsonl updated`, ...
-
-    `exists` holds the outputs that are there: a job with none of them is new, one with some has lost the others.
-    `before` names the rules of the pending jobs that make its inputs.
+    """A job's reason as text: `new`, `beta 0.1 -> 0.2`, `code of align/ppo.py`, `data/hh.jsonl updated`, ...
 
     Args:
         reason: Snakemake's reason.
-        exists: the job's outputs that are there.
+        exists: the job's outputs that exist. A job with none of its outputs is new.
         book: the modules of each fingerprint of code.
         before: rules of the pending jobs that make its inputs.
     """
-    found = dict(sections(reason))
-    said = [_said(kind, text, exists, book) for kind, text in found.items() if kind != "follows"]
-    words = [each for each in said if each]
-    if not words and "follows" in found:
+    kinds = dict(sections(reason))
+    said = [_said(kind, text, exists, book) for kind, text in kinds.items() if kind != "follows"]
+    words = [sentence for sentence in said if sentence]
+    if not words and "follows" in kinds:
         return f"follows {_few(sorted(before)) or 'what is pending'}"
     return "; ".join(words) or reason
 
@@ -65,7 +62,7 @@ def sections(reason: str) -> Iterator[tuple[str, str]]:
 
 
 def _heads(reason: str, head: str) -> Iterator[re.Match[str]]:
-    """Where a sentence starts: at the beginning or after `; `, never within a parameter."""
+    """Matches of a sentence's start: at the beginning or after `; `, never within a parameter."""
     return re.finditer(rf"(?:^|(?<=; )){re.escape(head)}", reason)
 
 
@@ -114,7 +111,7 @@ def changes(text: str, book: CodeBook) -> list[str]:
 
 
 def before_and_now(text: str) -> tuple[list[Any], list[Any]]:
-    """The params that only the last run had, and those that only this one has. Raises ValueError if unreadable.
+    """The params that only the last run had, and those that only this one has. Raises ValueError for other text.
 
     Returns:
         The values that the last run had, and those that this one has.
@@ -124,7 +121,7 @@ def before_and_now(text: str) -> tuple[list[Any], list[Any]]:
         try:
             return _literals(body[: match.start()]), _literals(body[match.end() :])
         except (ValueError, SyntaxError):
-            continue  # the words stood within a parameter
+            continue  # the text was part of a parameter
     raise ValueError(f"not Snakemake's account of changed params: {text!r}")
 
 
@@ -150,7 +147,7 @@ def differences(old: Any, new: Any, key: str = "") -> Iterator[str]:
 
 
 def _list_differences(old: list[Any], new: list[Any], key: str) -> Iterator[str]:
-    """The changes of a list of sections: how many came and went, or which leaf of which entry differs."""
+    """The changes of a list of sections: the numbers of added and removed ones, or the leaves that differ."""
     if len(old) == len(new):
         for place, (before, now) in enumerate(zip(old, new, strict=True)):
             yield from differences(before, now, f"{key}.{place}")
@@ -166,7 +163,7 @@ def _short(value: Any) -> str:
 
 
 def _objects(values: list[Any]) -> list[dict[str, Any]]:
-    return [found for value in values if isinstance(found := _json(value), dict)]
+    return [section for value in values if isinstance(section := _json(value), dict)]
 
 
 def _json(value: Any) -> Any:
@@ -177,10 +174,10 @@ def _json(value: Any) -> Any:
 
 
 def _paired(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Old and new settings that belong together: those that share the most keys."""
+    """Pairs of old and new settings that share the most keys."""
     left = list(now)
     for old in before:
-        new = max(left, key=lambda each: len(old.keys() & each.keys()), default={})
+        new = max(left, key=lambda candidate: len(old.keys() & candidate.keys()), default={})
         if new:
             left.remove(new)
         yield old, new
@@ -197,7 +194,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _modules(before: list[str], now: list[str], book: CodeBook) -> str:
-    """The modules that differ between two fingerprints, where the book knows both."""
+    """The modules that differ between two fingerprints, if the index contains both."""
     old = {name: digest for value in before for name, digest in book.get(value, {}).items()}
     new = {name: digest for value in now for name, digest in book.get(value, {}).items()}
     if not old or not new:
@@ -213,10 +210,10 @@ def _listed(values: list[Any]) -> str:
 
 
 def explained(jobs: Sequence[Job], code: CodeBook) -> dict[int, str]:
-    """The reason of each job in words, with the outputs that are there, and the code that made them and that is now."""
+    """The reason of each job as text. Reads which outputs exist, and the old and new code fingerprints."""
     exists = {name for job in jobs for name in job.outputs if Path(name).exists()}
     books = {Path(str(job.resources["record"])).parents[1] / BOOK for job in jobs if "record" in job.resources}
-    noted = {key: modules for path in books if path.is_file() for key, modules in read_json(path).items()}
+    noted = {key: modules for path in books for key, modules in read_fingerprint_index(path).items()}
     book = noted | dict(code)
     rules = {job.id: job.rule for job in jobs}
     return {

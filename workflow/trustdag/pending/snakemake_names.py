@@ -1,4 +1,4 @@
-"""What the package uses of Snakemake beyond its documentation, and why; a test finds each name in Snakemake."""
+"""Undocumented names of Snakemake that the package uses, with the reason. A test checks that each exists."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ class Use(NamedTuple):
     module: str
     name: str
     why: str
-    """What needs it, and what would break without it."""
+    """The code that needs it, and its purpose."""
 
 
 USED = (

@@ -1,4 +1,4 @@
-"""Pending jobs as a table for people and as JSON for machines. Pure."""
+"""Pending jobs as a text table and as JSON. Pure."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ def as_json(
             }
             for job in jobs
         ],
-        "gpu_hours": round(sum(each.gpu_hours for each in costs.values()), 4),
+        "gpu_hours": round(sum(cost.gpu_hours for cost in costs.values()), 4),
         "critical_path": [
             {"rule": job.rule, "model": job.model, "wildcards": job.wildcards, "seconds": round(seconds[job.id], 1)}
             for job in critical_path(jobs, seconds)
@@ -70,8 +70,8 @@ def as_text(jobs: Sequence[Job], why: Mapping[int, str], costs: Mapping[int, Job
     rows = [COLUMNS, *(_row(*key, group, why, costs) for key, group in groups.items())]
     seconds = {job.id: costs[job.id].seconds for job in jobs}
     path = [job for job in critical_path(jobs, seconds) if seconds[job.id]]
-    guess = "~" if any(each.source == "estimate" for each in costs.values()) else ""
-    hours = sum(each.gpu_hours for each in costs.values())
+    guess = "~" if any(cost.source == "estimate" for cost in costs.values()) else ""
+    hours = sum(cost.gpu_hours for cost in costs.values())
     return "\n".join(
         [
             *_aligned(rows),
@@ -89,21 +89,21 @@ def _row(
     rule: str, model: str, group: Sequence[Job], why: Mapping[int, str], costs: Mapping[int, JobCost]
 ) -> tuple[str, ...]:
     own = [costs[job.id] for job in group]
-    mark = "~" if any(each.source == "estimate" for each in own) else ""
-    hours = sum(each.gpu_hours for each in own)
+    mark = "~" if any(cost.source == "estimate" for cost in own) else ""
+    hours = sum(cost.gpu_hours for cost in own)
     return (
         rule,
         model,
         str(len(group)),
         f"{mark}{hours:.2f}" if hours else "-",
-        mark + _estimate(sum(each.seconds for each in own)),
-        f"{mark}{max(each.mem_mb for each in own) / 1000:.1f} GB",
+        mark + _estimate(sum(cost.seconds for cost in own)),
+        f"{mark}{max(cost.mem_mb for cost in own) / 1000:.1f} GB",
         _reasons([why[job.id] for job in group]),
     )
 
 
 def _reasons(reasons: Sequence[str]) -> str:
-    """The reasons of several jobs, the commonest first; how often where they differ."""
+    """The reasons of several jobs, the most common first, with counts if they differ."""
     counts = Counter(reasons).most_common()
     if len(counts) == 1:
         return counts[0][0]
@@ -112,7 +112,7 @@ def _reasons(reasons: Sequence[str]) -> str:
 
 
 def _estimate(seconds: float) -> str:
-    """A duration; above 90 seconds to the minute, because an estimate is no better."""
+    """A duration; above 90 seconds rounded to minutes, because an estimate is not more precise."""
     return duration(seconds if seconds < 90 else 60 * round(seconds / 60))
 
 

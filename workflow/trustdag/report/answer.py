@@ -6,7 +6,6 @@ from typing import Any
 import pandas as pd
 
 from trustdag.report.draw import rows_of
-from trustdag.report.numbers import number, title
 from trustdag.stats.companions import judgement
 from trustdag.stats.families import NOT_TESTED
 from trustdag.stats.seeds import LEAST_SEEDS
@@ -54,10 +53,6 @@ class RecipeAnswer:
         *first, last = parts
         listed = f"{', '.join(first)} and {last}" if first else last
         return f"Since {self.since}, {self.recipe} became {listed}{beside}."
-
-    def lines(self, kind: str) -> list[str]:
-        """The verticals of a kind, such as `Bias: agreement rose by 0.250`."""
-        return [line_of(row) for row in self.kinds.get(kind, [])]
 
 
 def verdict(found: list[RecipeAnswer]) -> str:
@@ -142,13 +137,3 @@ def pairs_of(row: dict[str, Any]) -> str:
     """Over how many items a change is, such as `101 of 124 items`; `124 items` where none was lost."""
     asked = row["n_pairs"] + row["lost"]
     return f"{row['n_pairs']:,} of {asked:,} items" if row["lost"] else f"{asked:,} items"
-
-
-def line_of(row: dict[str, Any]) -> str:
-    """A change in words, with the number of items that it is over where some were lost."""
-    lost = f" (over {pairs_of(row)})" if row["lost"] else ""
-    if row["verdict"] not in ("rose", "fell"):
-        return title(row["vertical"]) + lost
-    metric = title(row["metric"])
-    metric = metric if metric[:2].isupper() else metric[:1].lower() + metric[1:]
-    return f"{title(row['vertical'])}: {metric} {row['verdict']} by {number(abs(row['change']))}{lost}"

@@ -7,7 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from trustdag.artifacts import read_table
+from trustdag.artifacts import read_digest, read_table
+from trustdag.errors import UserError
+from trustdag.jsonfiles import AGAIN, misfit
 from trustdag.layout import Results
 from trustdag.report.settings import PageSettings
 from trustdag.stamps import check, stamp_of
@@ -60,8 +62,10 @@ def attributions(design: StudyDesign, results: Path, settings: PageSettings) -> 
 
 def _entry(path: Path, files: Results, settings: PageSettings) -> dict[str, Any]:
     scores = read_table(path, ("row", "score", "rank", "standard_error"), "an attribution")
-    facts = scores.attrs["attribution"]
-    digest = Path(files.model(facts["trained"], "digest.txt")).read_text(encoding="utf-8").strip()
+    facts: Any = scores.attrs.get("attribution")
+    if (wrong := misfit(facts, {"trained": str, "preferences": str, "method": str})) is not None:
+        raise UserError(f"{path}: damaged, or not an attribution: {wrong}; {AGAIN}")
+    digest = read_digest(Path(files.model(facts["trained"], "digest.txt")))
     check(path, stamp_of(scores), {"model": digest})
     pairs = read_table(
         Path(files.data(facts["preferences"], "train.parquet")), ("prompt", "chosen", "rejected", "source"), "pairs"

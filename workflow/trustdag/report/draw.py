@@ -1,24 +1,35 @@
 """What all plots share: their style, and writing them so that equal numbers give equal files."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle, islice
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
+from xml.sax.saxutils import escape
 
 from trustdag.artifacts import atomic_file
+from trustdag.layout import ModelId
 from trustdag.report.plot_settings import PlotSettings
 from trustdag.stats.design import StudyDesign
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from trustdag.report.runs import TrainingRun
 
 INK = "#1c2430"
 QUIET = "#66707f"
 GRID = "#e3e7ec"
+HOVER = "hover-"
+"""Starts the id of an artist with a hover text."""
+MOST_LIGHT = 0.75
+"""How near to white the lightest of many runs of one recipe comes."""
 
 
 def canvas(settings: PlotSettings, rows: int, columns: int, height: float, **options: Any) -> "tuple[Figure, Any]":
@@ -113,13 +124,68 @@ def legend(figure: "Figure", axes: "Axes", columns: int = 6) -> None:
         figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(handles)))
 
 
+def hover(artist: "Artist", text: str) -> None:
+    """Gives an artist a text that a browser shows under the pointer, and a screen reader says."""
+    artist.set_gid(HOVER + quote(text))
+
+
+def run_colors(
+    runs: "Sequence[TrainingRun]", design: StudyDesign, settings: PlotSettings
+) -> dict[Path, tuple[float, float, float]]:
+    """A color for each run of one stage: that of the stage's recipe, lighter for each further run.
+
+    Args:
+        runs: The runs of one stage.
+        design: The study's policies, whose recipes have the colors.
+        settings: The recipes' colors.
+
+    Returns:
+        By the run's folder: red, green and blue in [0, 1]. A stage that no recipe ends with is grey.
+    """
+    from matplotlib.colors import to_rgb
+
+    palette = colors(list(dict.fromkeys(policy.recipe for policy in design.policies)), settings)
+    recipes = {ModelId.parse(policy.id).chain: policy.recipe for policy in design.policies}
+    found = {}
+    for place, run in enumerate(runs):
+        own = to_rgb(palette.get(recipes.get(run.chain, ""), QUIET))
+        lighter = MOST_LIGHT * place / len(runs)
+        red, green, blue = (part + (1 - part) * lighter for part in own)
+        found[run.folder] = (red, green, blue)
+    return found
+
+
 def save(figure: "Figure", path: Path) -> None:
     """Writes the figure as SVG to `path` and as PNG beside it. Equal figures give equal bytes."""
-    import matplotlib
     from matplotlib import pyplot
 
-    with matplotlib.rc_context({"svg.hashsalt": "trustdag", "svg.fonttype": "path"}):
-        for target, options in ((path, {"metadata": {"Date": None}}), (path.with_suffix(".png"), {"dpi": 160})):
-            with atomic_file(target) as partial:
-                figure.savefig(partial, format=target.suffix[1:], **options)
+    write_figure(figure, path)
+    text = path.read_text(encoding="utf-8")
+    with atomic_file(path) as partial:
+        partial.write_text(with_titles(text), encoding="utf-8")
+    write_figure(figure, path.with_suffix(".png"))
     pyplot.close(figure)
+
+
+def write_figure(figure: "Figure", path: Path) -> None:
+    """Writes the figure in the format that the file's name says: svg, with text as text, png or pdf."""
+    import matplotlib
+
+    options: dict[str, dict[str, Any]] = {
+        ".svg": {"metadata": {"Date": None}},
+        ".png": {"dpi": 160},
+        ".pdf": {"metadata": {"CreationDate": None}},
+    }
+    fonts = {"svg.hashsalt": "trustdag", "svg.fonttype": "none", "pdf.fonttype": 42}
+    with matplotlib.rc_context(fonts), atomic_file(path) as partial:
+        figure.savefig(partial, format=path.suffix[1:], **options[path.suffix])
+
+
+def with_titles(svg: str) -> str:
+    """The SVG with each hover text as the title of its group."""
+    numbers = iter(range(len(svg)))
+
+    def titled(match: re.Match[str]) -> str:
+        return f'<g id="mark-{next(numbers)}"><title>{escape(unquote(match[1]))}</title>'
+
+    return re.sub(rf'<g id="{HOVER}([^"]*)">', titled, svg)

@@ -1,7 +1,6 @@
 """Items with every stage's reply to them side by side: some where stages differ most, the others drawn at random."""
 
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from trustdag.report.numbers import number, title
 from trustdag.report.settings import PageSettings
 from trustdag.stats.design import Policy
 from trustdag.stats.records import metrics_of
+from trustdag.verticals import vertical as vertical_module
 
 CUT = " […]"
 REPLY_COLUMNS = ("item", "kind", "sample", "reply", "logprob", "status")
@@ -56,7 +56,7 @@ def examples(results: Path, policies: list[Policy], vertical: str, settings: Pag
         vertical: The vertical's name.
         settings: How many items of each condition, and how long a reply may be.
     """
-    gold: tuple[str, ...] = import_module(f"trustdag.verticals.{vertical}").GOLD
+    gold: tuple[str, ...] = vertical_module(vertical).GOLD
     columns = ["item", "condition", "messages", "options", *gold]
     items = read_table(results / "items" / f"{vertical}.parquet", columns, "items")
     records = {policy.id: _records(results, policy, vertical) for policy in policies}

@@ -5,16 +5,33 @@ from typing import Any
 
 import pandas as pd
 
-from trustdag.artifacts import provenance, read_json
+from trustdag.artifacts import provenance
+from trustdag.jsonfiles import EVERY, read_object
 from trustdag.layout import Results, job_kind
 from trustdag.report.numbers import number
 from trustdag.report.origins import made_by_other_code
 from trustdag.report.runs import TrainingRun, models
 from trustdag.stats.design import StudyDesign
 
+REPLY_PARTS = ("prompt", "chosen", "rejected")
 MODEL_COLUMNS = ["model", "preferences", "stage", "seed", "method", "prompt_format", "parameters", "steps"]
 MODEL_COLUMNS += ["last_train", "last_validation", "left_out"]
 TIME_COLUMNS = ["stage", "jobs", "seconds", "longest", "memory_mib"]
+NUMBER = (int, float)
+DATA_CARD = {
+    "settings": {"source": str},
+    "records": {"read": int, "kept": int, "dropped": {EVERY: {"count": int}}},
+    "splits": {
+        EVERY: {
+            "pairs": int,
+            "prompts": int,
+            "characters?": {part: dict.fromkeys(("median", "p5", "p95"), NUMBER) for part in REPLY_PARTS},
+            "chosen_longer?": NUMBER,
+        }
+    },
+    "sha256": {EVERY: str},
+}
+"""What the page shows of a preference set's card."""
 SHOWN = ("loss", "accuracy", "reward", "kl")
 """Numbers of a training curve whose last value is shown."""
 
@@ -23,7 +40,7 @@ def model_table(design: StudyDesign, results: Path) -> pd.DataFrame:
     """A row for each model."""
     rows = []
     for run in models(design, results):
-        manifest = read_json(run.folder / "manifest.json")
+        manifest = run.manifest()
         rows.append(
             {
                 "model": run.model,
@@ -75,7 +92,7 @@ def data_cards(design: StudyDesign, results: Path) -> dict[str, dict[str, Any]]:
     """The card of each preference set that the study's policies were trained on."""
     names = dict.fromkeys(policy.preferences for policy in design.policies if policy.preferences)
     files = Results(str(results))
-    return {name: read_json(Path(files.data(name, "card.json"))) for name in names}
+    return {name: read_object(Path(files.data(name, "card.json")), DATA_CARD, "a data card") for name in names}
 
 
 def run_times(benchmarks: Path | None) -> pd.DataFrame:

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from trustdag.artifacts import read_json
-from trustdag.fingerprint import changed
+from trustdag.fingerprint import changed, read_fingerprint_index
 from trustdag.jobs import record as job_record
 from trustdag.layout import Results, record_name
 from trustdag.report import plots
@@ -17,8 +16,7 @@ def made_by_other_code(design: StudyDesign, results: Path) -> dict[str, list[str
     A job that took its output from the cache between studies has no record: the cache's key holds the code.
     """
     files = Results(str(results))
-    book = files.code_book
-    known = read_json(book) if book.is_file() else {}
+    known = read_fingerprint_index(files.code_book)
     found: dict[str, list[str]] = {}
     for path in sorted(files.job_records.glob("*/*.json")):
         used = job_record.read(path).used

@@ -1,32 +1,35 @@
 """The report: everything gathered, rendered into one HTML file, and the same tables as CSV."""
 
-import base64
 import json
-from collections.abc import Mapping
+import os
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from trustdag.artifacts import atomic_file, atomic_folder, read_json
+from trustdag.artifacts import atomic_file, atomic_folder
 from trustdag.errors import UserError
-from trustdag.progress import duration
+from trustdag.jsonfiles import EVERY, read_json, read_object
 from trustdag.report import attributions as attributed
-from trustdag.report import numbers, plots, published
-from trustdag.report.answer import REFERENCES, RecipeAnswer, answers, basis, claim, kind_of, pairs_of, verdict
+from trustdag.report import html, plots, published
+from trustdag.report.answer import REFERENCES, RecipeAnswer, answers, basis, claim, kind_of, verdict
+from trustdag.report.cards import cards, companions_of
 from trustdag.report.changes import CHANCE, arm_name, arms, changes, levels, of_arm
 from trustdag.report.draw import rows_of
+from trustdag.report.embed import inline_svg
 from trustdag.report.examples import examples
+from trustdag.report.explorer import numbers_data, packed_replies, reply_script
 from trustdag.report.gather import data_cards, model_table, run_times, software
-from trustdag.report.known_errors import REFUSALS, VERTICALS, labelled
+from trustdag.report.known_errors import REFUSALS, VERTICALS
 from trustdag.report.settings import PageSettings
 from trustdag.stats.design import Policy, StudyDesign
-from trustdag.stats.records import ALL, facet_of, metrics_of
+from trustdag.stats.records import ALL, metrics_of
 from trustdag.stats.tables import Tables, read
+from trustdag.verticals import vertical as vertical_module
 
-TEMPLATES = Path(__file__).parent / "templates"
+REPLIES = "replies"
+"""Folder beside the CSV tables of the replies that do not fit the page."""
 
 
 @dataclass(frozen=True)
@@ -50,33 +53,24 @@ def write(source: Source, settings: PageSettings, out: Path, tables: Path) -> No
     """
     statistics = read(source.results / "statistics")
     context, frames = gather(source, statistics, settings)
-    page = render(context)
+    packed = packed_replies(source.results, source.design)
+    inside = sum(len(text.encode()) for text in packed.values()) <= settings.replies_inside * 1_000_000
+    beside = Path(os.path.relpath(tables / REPLIES, out.parent))
+    context["replies"] = packed if inside else {}
+    context["reply_index"] = {
+        "labels": [policy["label"] for policy in context["numbers"]["policies"]],
+        "verticals": list(packed),
+        "files": {} if inside else {name: (beside / f"{name}.js").as_posix() for name in packed},
+    }
+    page = html.render("page", context)
     with atomic_folder(tables) as folder:
         for name, frame in frames.items():
             frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+        for name, text in packed.items() if not inside else ():
+            (folder / REPLIES).mkdir(exist_ok=True)
+            (folder / REPLIES / f"{name}.js").write_text(reply_script(name, text), encoding="utf-8")
     with atomic_file(out) as partial:
         partial.write_text(page, encoding="utf-8")
-
-
-def render(context: Mapping[str, Any]) -> str:
-    """The page. Everything from a study is escaped: replies are untrusted text."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    for name in ("number", "signed", "title", "prose"):
-        environment.filters[name] = getattr(numbers, name)
-    environment.filters["duration"] = duration
-    environment.filters["pairs"] = pairs_of
-    environment.globals["interval"] = numbers.interval
-    environment.globals["labelled"] = labelled
-    environment.globals["infinity"] = float("inf")
-    return environment.get_template("page.html.j2").render(**context, style=(TEMPLATES / "page.css").read_text("utf-8"))
 
 
 def gather(
@@ -100,20 +94,25 @@ def gather(
     headlines = found[found["headline"].astype(bool)]
     influence = attributed.attributions(design, results, settings)
     seeds = sorted({policy.seed for policy in design.policies if policy.seed is not None})
+    told = [_arm(arm, groups, found, values, statistics.metrics) for arm in groups]
     context = {
         "title": settings.title,
         "design": design,
-        "arms": [_arm(arm, groups, found, values, statistics.metrics) for arm in groups],
+        "arms": told,
+        "cards": cards(told, design.verticals, {name: metrics_of(name) for name in design.verticals}),
+        "numbers": numbers_data(design, statistics),
+        "companions": {name: companions_of(name) for name in design.verticals},
         "plots": _plots(design, results),
         "verticals": [_vertical(name, source, settings) for name in design.verticals],
         "published": rows_of(published.table()),
         "models": rows_of(trained),
         "software": software(design, results),
-        "cards": data_cards(design, results),
+        "data_cards": data_cards(design, results),
         "times": rows_of(times),
         "configuration": _configuration(source.configuration),
         "seeds": seeds,
         "verdict": verdict([answer for arm in groups for answer in _named(arm, groups, headlines)]),
+        "sentences": [line for arm in told for line in _since_others(arm)],
         "basis": basis(headlines, seeds),
         "known_errors": VERTICALS | {"refusals": REFUSALS},
         "claim": claim(headlines),
@@ -135,6 +134,17 @@ def _named(arm: tuple[str, str], among: list[tuple[str, str]], headlines: pd.Dat
     return [replace(answer, recipe=f"{answer.recipe} of {name}") if name else answer for answer in own]
 
 
+def _since_others(arm: dict[str, Any]) -> list[str]:
+    """What became of the recipes of an arm since references other than the base model, of which the verdict speaks."""
+    start = f"{arm['name']}: " if arm["name"] else ""
+    return [
+        start + answer.sentence
+        for reference in REFERENCES
+        if reference != "base"
+        for answer in arm["answers"][reference]
+    ]
+
+
 def _arm(
     arm: tuple[str, str],
     among: list[tuple[str, str]],
@@ -144,7 +154,6 @@ def _arm(
 ) -> dict[str, Any]:
     """One model with one preference set: its answers, and its table of each vertical."""
     own_changes, own_values = of_arm(found, arm), of_arm(values, arm)
-    conditions, facets = _conditions(own_values), _facets(own_values)
     headlines = own_changes[own_changes["headline"].astype(bool)]
     return {
         "name": arm_name(arm, among),
@@ -155,37 +164,13 @@ def _arm(
             (*_key(row), row["recipe"], row["reference"]): row | {"kind": kind_of(row)} for row in rows_of(own_changes)
         },
         "values": {(*_key(row), row["recipe"]): row for row in rows_of(own_values)},
-        "headlines": {row["vertical"]: row for row in rows_of(own_values[own_values["headline"].astype(bool)])},
-        "conditions": conditions,
-        "facets": facets,
         "chance": _chances(own_values),
-        "several_conditions": {name for (name, _), found in conditions.items() if len(found) > 1},
         "counts": _counts(of_arm(metrics, arm)),
     }
 
 
 def _key(row: dict[str, Any]) -> tuple[str, str, str]:
     return (row["vertical"], row["metric"], row["condition"])
-
-
-def _conditions(values: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
-    """The conditions of each metric, the whole first; values of facets are not among them."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for vertical, metric, condition in values[["vertical", "metric", "condition"]].itertuples(index=False):
-        conditions = found.setdefault((vertical, metric), [])
-        if condition not in conditions and facet_of(condition) is None:
-            conditions.append(condition)
-    return found
-
-
-def _facets(values: pd.DataFrame) -> dict[str, dict[str, dict[str, dict[str, str]]]]:
-    """By vertical, facet and metric: the condition of each value of the facet."""
-    found: dict[str, dict[str, dict[str, dict[str, str]]]] = {}
-    for vertical, metric, condition in values[["vertical", "metric", "condition"]].itertuples(index=False):
-        facet = facet_of(condition)
-        if facet is not None:
-            found.setdefault(vertical, {}).setdefault(facet[0], {}).setdefault(metric, {})[facet[1]] = condition
-    return found
 
 
 def _chances(values: pd.DataFrame) -> dict[tuple[str, str], float | None]:
@@ -201,13 +186,24 @@ def _counts(metrics: pd.DataFrame) -> dict[tuple[str, str, str, str], dict[str, 
     return {(*_key(row), row["recipe"]): row for row in rows_of(summed)}
 
 
+ITEMS_CARD = {
+    "items": int,
+    "clusters": int,
+    "conditions": {EVERY: int},
+    "settings": {"source": str},
+    "sha256": str,
+    "notes": dict,
+}
+"""What the page shows of a card of items."""
+
+
 def _vertical(name: str, source: Source, settings: PageSettings) -> dict[str, Any]:
     """A vertical's definition, and examples of its items and replies."""
     shown = _shown_policies(source.design)
     return {
         "name": name,
         "description": _description(name),
-        "card": read_json(source.results / "items" / f"{name}.card.json"),
+        "card": read_object(source.results / "items" / f"{name}.card.json", ITEMS_CARD, "a card of items"),
         "metrics": [metric for metric in metrics_of(name).values() if not metric.name.endswith(CHANCE)],
         "examples": [
             {"model": policies[0].model, "items": examples(source.results, policies, name, settings)}
@@ -218,7 +214,7 @@ def _vertical(name: str, source: Source, settings: PageSettings) -> dict[str, An
 
 def _description(vertical: str) -> str:
     """The first paragraph of a vertical's docstring, without its name."""
-    text = (import_module(f"trustdag.verticals.{vertical}").__doc__ or "").split("\n\n")[0].strip().split(": ", 1)[-1]
+    text = (vertical_module(vertical).__doc__ or "").split("\n\n")[0].strip().split(": ", 1)[-1]
     return text[:1].upper() + text[1:]
 
 
@@ -237,16 +233,14 @@ def _shown_policies(design: StudyDesign) -> list[list[Policy]]:
 
 
 def _plots(design: StudyDesign, results: Path) -> dict[str, dict[str, str]]:
-    """Each plot of the study as a data URI, so that the page needs no other file."""
+    """Each plot of the study as SVG inside the page, so that the page needs no other file."""
     found = {}
     for name in plots.of_study(design):
         path = results / "plots" / f"{name}.svg"
-        try:
-            picture = base64.b64encode(path.read_bytes()).decode("ascii")
-        except FileNotFoundError:
-            raise UserError(f"{path}: no such file; run `trustdag plot {name}` first") from None
+        if not path.is_file():
+            raise UserError(f"{path}: no such file; run `trustdag plot {name}` first")
         module = plots.module(name)
-        found[name] = {"title": module.TITLE, "caption": module.CAPTION, "uri": f"data:image/svg+xml;base64,{picture}"}
+        found[name] = {"title": module.TITLE, "caption": module.CAPTION, "svg": inline_svg(path, name)}
     return found
 
 

@@ -1,15 +1,16 @@
 """What the settings of all plots share."""
 
+import re
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from trustdag.settings import Section
 
-OKABE_ITO = ("#5a5a5a", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's palette for color-blind readers, grey first (for the base model), pale yellow left out."""
-RUNS = OKABE_ITO[1:]
-"""The same without grey, for training runs."""
+HEXADECIMAL = re.compile("#[0-9a-fA-F]{6}")
+RECIPES = ("#767676", "#0072b2", "#e69f00", "#cc79a7", "#56b4e9", "#999933", "#aa4499")
+"""Colors of the recipes, on every plot, for color-blind readers: grey first, for the base model. Most are Okabe and
+Ito's; orange and green are left out, because the page keeps them for `worse` and `better`."""
 
 
 class PlotSettings(Section):
@@ -21,5 +22,16 @@ class PlotSettings(Section):
     """Width, in inches; the page scales it to the reader's screen."""
     font_size: float = Field(10, gt=3, le=40)
     """Size of the text, in points."""
-    colors: tuple[str, ...] = Field(OKABE_ITO, min_length=1)
-    """Colors of the recipes or curves, in the order of the study; used again from the start where there are more."""
+    colors: tuple[str, ...] = Field(RECIPES, min_length=1)
+    """Colors of the recipes, in the order of the study; used again from the start where there are more."""
+
+    @field_validator("colors")
+    @classmethod
+    def _colors_are_known(cls, colors: tuple[str, ...]) -> tuple[str, ...]:
+        for color in colors:
+            if not HEXADECIMAL.fullmatch(color):  # matplotlib takes a second to import
+                from matplotlib.colors import is_color_like
+
+                if not is_color_like(color):
+                    raise ValueError(f"no color that matplotlib knows, such as `#0072b2` or `teal` (got {color!r})")
+        return colors

@@ -3,14 +3,29 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from trustdag.artifacts import read_jsonl
+from trustdag.jsonfiles import EVERY, read_jsonl, read_object
 from trustdag.layout import ModelId, Results
 from trustdag.stats.design import Policy, StudyDesign
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+COUNTS = (int, dict)
+MANIFEST = {
+    "prompt_format": str,
+    "parameters": int,
+    "files?": {EVERY: str},
+    "made_by?": dict,
+    "facts?": {
+        "pairs_used?": {"train?": int},
+        "prompts?": int,
+        **{f"{what}_{why}?": COUNTS for what in ("pairs", "prompts") for why in ("too_long", "with_control_tokens")},
+    },
+}
+"""What the report reads of a model's manifest."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +68,16 @@ class TrainingRun:
         path = self.folder / "metrics.jsonl"
         return path.is_file() and path.stat().st_size > 0
 
+    def manifest(self) -> dict[str, Any]:
+        """What the model is and what made it. Raises UserError for a damaged manifest."""
+        mend = f"delete {self.folder} and run snakemake again"
+        return read_object(self.folder / "manifest.json", MANIFEST, "a model's manifest", mend)
+
     def curves(self) -> "pd.DataFrame":
         """metrics.jsonl as a table: `step`, `split`, and a column for each number."""
         import pandas as pd
 
-        return pd.DataFrame(read_jsonl(self.folder / "metrics.jsonl"))
+        return pd.DataFrame(read_jsonl(self.folder / "metrics.jsonl", {"step": int, "split": str}))
 
 
 def models(design: StudyDesign, results: Path) -> list[TrainingRun]:

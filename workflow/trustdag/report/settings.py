@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field, create_model
 
 from trustdag.report import plots
-from trustdag.settings import Section
+from trustdag.settings import MOST, Section
 
 
 class PageSettings(Section):
@@ -18,8 +18,10 @@ class PageSettings(Section):
     """Items of each vertical and condition whose replies are shown side by side."""
     attributed_pairs: int = Field(3, ge=1, le=50)
     """Training pairs that are shown from either end of an attribution's ranking."""
-    reply_characters: int = Field(600, ge=20)
-    """Longest reply shown; longer ones are cut, with a mark."""
+    reply_characters: int = Field(600, ge=20, le=MOST)
+    """Longest reply shown as an example; longer ones are cut, with a mark."""
+    replies_inside: float = Field(2, ge=0, le=1000)
+    """Megabytes of replies that the page itself may hold for its search; more lie in files beside its tables."""
 
 
 def _entry(plot: ModuleType) -> Any:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from trustdag.artifacts import read_json
 from trustdag.errors import UserError
 from trustdag.jobs import record as job_record
+from trustdag.jsonfiles import read_section
 from trustdag.progress import duration
 from trustdag.report.answer import answers, kind_of, pairs_of
 from trustdag.report.changes import arm_name, arms, changes, levels, of_arm
@@ -20,8 +20,6 @@ from trustdag.stats.design import StudyDesign
 from trustdag.stats.tables import read
 
 COLUMNS = ("recipe", "vertical", "change since base", "interval", "", "items")
-LOG_LINES = 12
-"""Lines at the end of a failed job's log that are shown."""
 
 
 def summary(results: Path) -> str:
@@ -32,7 +30,7 @@ def summary(results: Path) -> str:
     page = results / "report.html"
     if not page.is_file():
         raise UserError(f"{page}: no such file; run the study first, and give its folder, such as results/demo")
-    design = StudyDesign.model_validate(read_json(results / "design.json"))
+    design = read_section(results / "design.json", StudyDesign)
     tables = read(results / "statistics")
     found = changes(tables)
     groups = arms(levels(tables))
@@ -89,7 +87,7 @@ def failures(results: Path) -> str:
         attempts = job_record.read(path).failures
         if attempts:
             job = " ".join([path.parent.name, *path.name.removesuffix(".json").split(",")])
-            log = job_record.tail(path.with_suffix(".log")).splitlines()[-LOG_LINES:]
+            log = job_record.last_lines(path.with_suffix(".log"))
             parts.append("\n".join([f"Failed: {job}", f"  {attempts[-1].message}", *(f"  | {line}" for line in log)]))
     return "\n\n".join(parts)
 

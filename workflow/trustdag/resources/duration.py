@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from trustdag.layout import chain_of
 from trustdag.resources import estimate
+from trustdag.resources.size import parameters_of
 from trustdag.resources.workload import (
     asked_of,
     attribution_flops,
     base_training,
     model_of,
     pairs_of,
-    parameters_of,
     source_of,
     stage_training,
     text_tokens,

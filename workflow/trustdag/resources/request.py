@@ -14,19 +14,19 @@ from trustdag.align import methods
 from trustdag.config.resources import MINUTE, ModelResources, Request, ResourceSettings
 from trustdag.errors import UserError
 from trustdag.jobs import record as job_record
-from trustdag.jobs.allocation import NO_LIMIT
+from trustdag.jobs.allocation import NO_LIMIT, configurations
 from trustdag.layout import Results, chain_of
 from trustdag.resources import duration, estimate, site
+from trustdag.resources.size import parameters_of
 from trustdag.resources.workload import (
     PROMPT_TOKENS,
     attribution_flops,
     base_training,
     model_of,
-    parameters_of,
     source_of,
     stage_training,
 )
-from trustdag.settings import Section
+from trustdag.settings import Section, mend_of_name
 
 if TYPE_CHECKING:
     from trustdag.config.study import Study
@@ -296,9 +296,10 @@ def _attributed(study: "Study", wildcards: Mapping[str, str], gpus: int | None) 
     lengths = [stage.max_length for stage in study.stages.values()]
     flops = attribution_flops(study, parameters, settings.pairs, max(lengths, default=0))
     if not _wants_gpu(study, parameters, gpus):
-        runtime = _minutes(settings, flops / (settings.cpus * settings.cpu_gflops * 1e9))
+        cpus = study.threads.of("attribute")
+        runtime = _minutes(settings, flops / (cpus * settings.cpu_gflops * 1e9))
         memory = _mb(2e9 + 8 * parameters + held)
-        return JobResources(gpu=0, cpus=settings.cpus, mem_mb=memory, runtime=runtime, accelerate="cpu")
+        return JobResources(gpu=0, cpus=cpus, mem_mb=memory, runtime=runtime, accelerate="cpu")
     return JobResources(
         gpu=1,
         cpus=settings.cpus,
@@ -319,10 +320,10 @@ def _mb(size: float) -> int:
 
 def _minutes(settings: ResourceSettings, seconds: float) -> int:
     """A time limit: ten minutes to start, twice the estimate, rounded up to ten minutes."""
-    return min(settings.max_runtime, 10 + 10 * ceil(2 * seconds / 600))
+    return min(settings.max_runtime, 10 + 10 * ceil(min(2 * seconds / 600, settings.max_runtime)))
 
 
-# --- Checks ---
+# --- What fits the study ---
 
 
 def check(study: "Study", rules: Collection[str]) -> None:
@@ -334,7 +335,7 @@ def check(study: "Study", rules: Collection[str]) -> None:
     settings = study.resources
     for model in settings.models:
         if model not in study.models:
-            raise UserError(f"resources.models.{model}: no such model; models has {', '.join(study.models)}")
+            raise UserError(f"resources.models.{model}: {mend_of_name(model, study.models, 'models')}")
     named = {("resources.rules", rule): request for rule, request in settings.rules.items()}
     for model, changes in settings.models.items():
         named |= {(f"resources.models.{model}.rules", rule): request for rule, request in changes.rules.items()}
@@ -342,8 +343,12 @@ def check(study: "Study", rules: Collection[str]) -> None:
         if rule in RENAMED_RULES:
             raise UserError(f"{section}.{rule}: this rule is now called `{RENAMED_RULES[rule]}`; rename the key")
         if rule not in rules:
-            raise UserError(f"{section}.{rule}: no such rule; there are {', '.join(sorted(rules))}")
+            raise UserError(f"{section}.{rule}: {mend_of_name(rule, rules, 'the workflow')}")
         _check_spread(f"{section}.{rule}", rule, request, settings)
+        if request.accelerate is not None and request.accelerate not in (known := configurations()):
+            raise UserError(
+                f"{section}.{rule}.accelerate: {mend_of_name(request.accelerate, known, 'config/accelerate')}"
+            )
     for model in study.models:
         parameters_of(study, model)
 

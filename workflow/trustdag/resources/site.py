@@ -17,9 +17,10 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, ValidationError, field_validator
 
+from trustdag.data.location import expanded
 from trustdag.errors import UserError
-from trustdag.jobs.allocation import ROOT
-from trustdag.settings import Section, explain
+from trustdag.fingerprint import ROOT
+from trustdag.settings import MOST, Count, Section, explain
 
 DEFAULT = ROOT / "slurm" / "site.yaml"
 """Beside the profile, whatever the working directory."""
@@ -69,13 +70,13 @@ class Site(Section):
     """Jobs without a GPU."""
     gpu: Placement = Placement()
     """Jobs with GPUs."""
-    jobs: int = Field(100, ge=1)
+    jobs: Count = 100
     """Most jobs that are in the queue at once."""
     status_command: Literal["squeue", "sacct"] = "squeue"
     """How jobs are watched. `squeue` sees cancelled jobs; it needs MinJobAge of 120 seconds or more in slurm.conf."""
-    first_poll: int = Field(40, ge=1)
+    first_poll: Count = 40
     """Seconds before a job's state is asked for the first time."""
-    patience: int = Field(30, ge=0)
+    patience: int = Field(30, ge=0, le=MOST)
     """Minutes for which a submission waits, trying again, while Slurm does not answer."""
 
     @field_validator("cpu")
@@ -123,7 +124,7 @@ PLACED = (
 def path() -> Path:
     """The site's file, whether or not there is one."""
     named = os.environ.get(VARIABLE)
-    return Path(named).expanduser() if named else DEFAULT
+    return expanded(named) if named else DEFAULT
 
 
 def load() -> Site:

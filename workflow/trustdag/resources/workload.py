@@ -1,22 +1,20 @@
-"""What the jobs of a study compute: how large its models are, and how many texts of which length they read."""
+"""What the jobs of a study compute, and how many texts of which length they read."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from trustdag.align import methods
-from trustdag.artifacts import read_json
-from trustdag.config.resources import ModelResources
+from trustdag.jsonfiles import read_json
 from trustdag.data.derived import Subset
-from trustdag.errors import UserError
 from trustdag.layout import ModelId, Results
-from trustdag.models.size import parameters_in_folder
 from trustdag.resources import estimate
+from trustdag.resources.size import parameters_of
 from trustdag.train import pretrain
 
 if TYPE_CHECKING:
     from trustdag.config.study import Study
-    from trustdag.models.base import AnyBase, Scratch
+    from trustdag.models.base import Scratch
 
 PROMPT_TOKENS = 200
 """Tokens of a prompt that is to be answered, on average over the verticals."""
@@ -28,7 +26,7 @@ TYPICAL = 0.4
 """Length of a text over the longest that is allowed, where nothing tells it: HH-RLHF's mean at 512 tokens."""
 
 
-# --- How large a model is ---
+# --- Which model ---
 
 
 def model_of(wildcards: Mapping[str, str]) -> str | None:
@@ -48,29 +46,6 @@ def source_of(study: "Study", model: str, given: str) -> Any:
     """
     entry = study.models[model]
     return entry.base if given == "base" else entry.checkpoints[given]
-
-
-def parameters_of(study: "Study", model: str) -> float:
-    """The parameters of a model of the study: given, computed, or read from its name or its files.
-
-    Raises UserError naming the key to set if nothing tells.
-    """
-    given = study.resources.models.get(model, ModelResources()).parameters
-    parameters = given or _parameters_of_source(study.models[model].base)
-    if parameters is None:
-        raise UserError(
-            f"models.{model}.base: neither the name nor the files tell its number of parameters;"
-            f" set resources.models.{model}.parameters"
-        )
-    return parameters
-
-
-def _parameters_of_source(base: "AnyBase") -> float | None:
-    if base.source == "scratch":
-        return estimate.scratch_parameters(base.vocabulary, base.hidden_size, base.layers)
-    if base.source == "hub":
-        return estimate.parameters_in_name(base.name)
-    return parameters_in_folder(Path(base.path)) or estimate.parameters_in_name(base.path)
 
 
 # --- What is computed ---

@@ -1,1 +1,1 @@
-"""A finished study as tables, for Python and notebooks (`trustdag.load`), and beside another one (`compare`)."""
+"""A finished study as tables for Python and notebooks (`trustdag.load`), and compared with another (`compare`)."""

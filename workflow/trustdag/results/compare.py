@@ -1,4 +1,4 @@
-"""What moved between two runs of a study, and which setting, data, code or software is responsible."""
+"""Compares two runs of a study: the metrics that differ, and the settings, data, code or software that differ."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -8,8 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from trustdag.artifacts import read_json
+from trustdag.artifacts import read_digest
+from trustdag.errors import UserError
+from trustdag.jsonfiles import EVERY, read_object
 from trustdag.layout import ModelId
+from trustdag.report.draw import rows_of
+from trustdag.report.html import render
 from trustdag.report.numbers import number, signed
 from trustdag.results.study import StudyResults
 from trustdag.settings import NO_RESULT
@@ -17,18 +21,18 @@ from trustdag.stamps import read_stamp
 
 KEYS = ["policy", "vertical", "metric", "condition"]
 OF_SOFTWARE = ("packages", "python", "platform", "threads")
-"""What of a model's provenance can change its weights where settings and data are the same."""
+"""The entries of a model's provenance that can change its weights with the same settings and data."""
 ABSENT = "absent"
 
 
 @dataclass(frozen=True)
 class Cause:
-    """One difference between two studies that can have moved a number."""
+    """One difference between two studies that may have changed a metric."""
 
     rule: str
-    """The rule whose output it changes first."""
+    """The first rule whose output it changes."""
     what: str
-    """The setting with both values, or what else differs."""
+    """The setting with both values, or a description of another difference."""
 
     def __str__(self) -> str:
         """The cause in one line."""
@@ -37,22 +41,22 @@ class Cause:
 
 @dataclass(frozen=True)
 class StudyComparison:
-    """Two studies side by side."""
+    """The comparison of two studies."""
 
     moved: pd.DataFrame
     """The metrics whose values differ: the keys, `a`, `b`, `moved` (b less a) and `causes`."""
     equal: int
     """Metrics with the same value in both."""
     alone: dict[str, int]
-    """By `a` and `b`, the metrics that one study alone has."""
+    """By `a` and `b`: the metrics that only this study has."""
 
 
 def compare(a: StudyResults, b: StudyResults) -> StudyComparison:
-    """Each metric that both studies have, and why it moved.
+    """Compares each metric that both studies have.
 
     Args:
-        a: The one study.
-        b: The other one.
+        a: The first study.
+        b: The second study.
 
     Returns:
         The metrics that differ by more than the six digits of the tables, with their causes.
@@ -62,7 +66,7 @@ def compare(a: StudyResults, b: StudyResults) -> StudyComparison:
     )
     shared = both[both["_merge"] == "both"].rename(columns={"value_a": "a", "value_b": "b"})
     equal = shared["a"].eq(shared["b"]) | (shared["a"].isna() & shared["b"].isna())
-    # The difference comes first: a column assigned to a frame without rows would bring its rows along.
+    # Assigned before the filter: a series that is assigned to an empty frame would add its rows.
     shared = shared.assign(moved=shared["b"] - shared["a"])
     moved = shared.loc[~equal, [*KEYS, "a", "b", "moved"]].reset_index(drop=True)
     known: dict[tuple[str, str], list[Cause]] = {}
@@ -75,38 +79,40 @@ def compare(a: StudyResults, b: StudyResults) -> StudyComparison:
 
 
 def causes(a: StudyResults, b: StudyResults, policy: str, vertical: str) -> Iterator[Cause]:
-    """What can have moved a policy's numbers in a vertical, in the order of the workflow.
+    """Possible causes of a difference in a policy's metrics of a vertical, in the order of the workflow.
 
     Args:
-        a: The one study.
-        b: The other one.
-        policy: A policy of both.
-        vertical: A vertical of both.
+        a: The first study.
+        b: The second study.
+        policy: A policy of both studies.
+        vertical: A vertical of both studies.
     """
     yield from _of_models(a, b, ModelId.parse(policy))
     sections = [study.configuration.get("verticals", {}).get(vertical, {}) for study in (a, b)]
     paths = [Path(study.files.items_digest(vertical)) for study in (a, b)]
     if _text(paths[0]) != _text(paths[1]):
-        found = list(_settings("items", *(section.get("items", {}) for section in sections)))
-        yield from found or [Cause("items", "other content")]
+        settings = list(_settings("items", *(section.get("items", {}) for section in sections)))
+        yield from settings or [Cause("items", "other content")]
     stamps = [read_stamp(Path(study.files.replies(policy, vertical))) for study in (a, b)]
-    yield from _settings("generate", *(json.loads(stamp.get("generate", "{}")) for stamp in stamps))
+    yield from _settings("generate", *(_stamped(stamp, "generate") for stamp in stamps))
     yield from _code("generate", *stamps)
     stamps = [read_stamp(Path(study.files.records(policy, vertical))) for study in (a, b)]
-    yield from _settings("score", *(json.loads(stamp.get("score", "{}")) for stamp in stamps))
+    yield from _settings("score", *(_stamped(stamp, "score") for stamp in stamps))
     yield from _code("score", *stamps)
     yield from _settings("statistics", *(study.configuration.get("statistics", {}) for study in (a, b)))
 
 
 def _of_models(a: StudyResults, b: StudyResults, policy: ModelId) -> Iterator[Cause]:
-    """The stages of the policy's chain that were made differently, base first."""
+    """Causes in the stages of the policy's chain, the base model first."""
     for count in range(len(policy.chain) + 1) if policy.is_trained else [0]:
         stage = policy.after(count) if count else ModelId(policy.model, () if policy.is_trained else policy.chain)
         name = stage.chain[-1] if stage.chain else "base"
         pair = [Path(study.files.model(stage, "manifest.json")) for study in (a, b)]
         if not all(path.is_file() for path in pair):
             continue
-        manifests = [read_json(path) for path in pair]
+        manifests = [
+            read_object(path, {"files?": {EVERY: str}, "made_by": dict}, "a model's manifest") for path in pair
+        ]
         if _weights(manifests[0]) != _weights(manifests[1]):
             yield from _of_stage(name, a, b, stage, *(manifest["made_by"] for manifest in manifests))
 
@@ -114,15 +120,15 @@ def _of_models(a: StudyResults, b: StudyResults, policy: ModelId) -> Iterator[Ca
 def _of_stage(
     name: str, a: StudyResults, b: StudyResults, stage: ModelId, ours: Mapping[str, Any], theirs: Mapping[str, Any]
 ) -> Iterator[Cause]:
-    """Why two models of a stage differ, apart from the models that they started from.
+    """Causes in one stage, apart from the models that it started from.
 
     Args:
         name: The stage's name.
-        a: The one study.
-        b: The other one.
+        a: The first study.
+        b: The second study.
         stage: The model.
-        ours: How the one was made.
-        theirs: How the other was made.
+        ours: The first study's manifest of the model.
+        theirs: The second study's manifest of the model.
     """
     if ours.get("data") != theirs.get("data"):
         sets = [study.configuration.get("preferences", {}).get(stage.preferences, {}) for study in (a, b)]
@@ -138,6 +144,14 @@ def _of_stage(
         code = [made.get("provenance", {}).get("commit") for made in (ours, theirs)]
         yield from _settings(name, *software)
         yield from _settings(name, {"commit": code[0]}, {"commit": code[1]})
+
+
+def _stamped(stamp: Mapping[str, str], name: str) -> dict[str, Any]:
+    """The settings in a stamp; none where another program wrote the file."""
+    try:
+        return dict(json.loads(stamp.get(name, "{}")))
+    except (ValueError, TypeError, RecursionError):
+        raise UserError(f"a file's stamp is damaged: `{name}` is {stamp[name]!r:.60}") from None
 
 
 def _weights(manifest: Mapping[str, Any]) -> dict[str, str]:
@@ -167,15 +181,15 @@ def _code(rule: str, ours: Mapping[str, str], theirs: Mapping[str, str]) -> Iter
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8").strip() if path.is_file() else ABSENT
+    return read_digest(path) if path.is_file() else ABSENT
 
 
 def as_text(comparison: StudyComparison, names: tuple[str, str]) -> str:
-    """The comparison for a terminal: per policy the causes, then what moved.
+    """The comparison as text: for each policy the causes, then the metrics that differ.
 
     Args:
         comparison: The comparison.
-        names: What to call the two studies.
+        names: Names of the two studies.
     """
     moved, (left, right) = comparison.moved, names
     head = f"A: {left}\nB: {right}\n{len(moved)} of {len(moved) + comparison.equal} numbers moved"
@@ -194,3 +208,24 @@ def as_text(comparison: StudyComparison, names: tuple[str, str]) -> str:
         ]
         parts.append("\n".join([str(policy), *said, *shown]))
     return "\n\n".join(parts)
+
+
+def as_html(comparison: StudyComparison, names: tuple[str, str], notices: list[str]) -> str:
+    """The comparison as one HTML file that needs nothing else: the causes, then what moved, in tables that sort.
+
+    Args:
+        comparison: The comparison.
+        names: What to call the two studies.
+        notices: What the studies say of their data, each once.
+    """
+    rows = rows_of(comparison.moved)
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in rows:
+        for cause in row["causes"]:
+            entry = found.setdefault(
+                (cause.rule, cause.what), {"rule": cause.rule, "what": cause.what, "policies": {}, "numbers": 0}
+            )
+            entry["policies"][row["policy"]] = True
+            entry["numbers"] += 1
+    context = {"left": names[0], "right": names[1], "moved": rows, "equal": comparison.equal, "alone": comparison.alone}
+    return render("compare", context | {"causes": list(found.values()), "notices": notices})

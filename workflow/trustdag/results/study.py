@@ -1,4 +1,4 @@
-"""A finished study as data frames. Nothing is computed here: everything was written by the workflow."""
+"""A finished study as data frames. They are read from the files that the workflow wrote; nothing is computed."""
 
 from functools import cached_property
 from pathlib import Path
@@ -6,9 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from trustdag.artifacts import read_json, read_table
+from trustdag.artifacts import read_table
 from trustdag.errors import UserError
 from trustdag.generation.tables import read_items, read_replies
+from trustdag.jsonfiles import EVERY, read_object, read_section
 from trustdag.layout import Results
 from trustdag.report.answer import kind_of
 from trustdag.report.changes import changes
@@ -22,46 +23,48 @@ from trustdag.verticals.base import RECORD_COLUMNS
 
 
 class StudyResults:
-    """The results of one study. Tables are read when they are asked for; `columns` says what their columns mean."""
+    """The results of one study. Tables are read on first use; `columns` returns the meaning of their columns."""
 
     def __init__(self, folder: str | Path) -> None:
-        """Opens a results folder, such as results/demo. Raises UserError if it holds no finished study."""
+        """Opens a results folder, such as results/demo. Raises UserError if it contains no finished study."""
         self.folder = Path(folder)
         self.files = Results(str(self.folder))
         for name in (self.files.design, self.files.statistics("metrics")):
             if not Path(name).is_file():
                 raise UserError(f"{name}: no such file; give the folder of a study that has run, such as results/demo")
-        self.design = StudyDesign.model_validate(read_json(Path(self.files.design)))
+        self.design = read_section(Path(self.files.design), StudyDesign)
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """The whole configuration that the results follow from."""
-        return dict(read_json(Path(self.files.configuration)))
+        """The whole configuration that the results depend on."""
+        shape = {"verticals?": {EVERY: (dict, type(None))}, "preferences?": {EVERY: dict}, "statistics?": dict}
+        return read_object(Path(self.files.configuration), shape, "a study's configuration")
 
     @cached_property
-    def _tables(self) -> tables.Tables:
+    def tables(self) -> tables.Tables:
+        """The tables of statistics as they were written."""
         return tables.read(Path(self.files.all_statistics))
 
     @property
     def metrics(self) -> pd.DataFrame:
         """Each policy's metrics with intervals."""
-        return self._tables.metrics
+        return self.tables.metrics
 
     @property
     def differences(self) -> pd.DataFrame:
         """Each policy's paired differences to its base model and its SFT policy."""
-        return self._tables.differences
+        return self.tables.differences
 
     @property
     def seeds(self) -> pd.DataFrame:
         """Means and mean differences over training seeds; empty for one seed."""
-        return self._tables.seeds
+        return self.tables.seeds
 
     @cached_property
     def answer(self) -> pd.DataFrame:
         """The headline changes since the base model, as the report shows them: a row for each recipe and vertical."""
-        found = changes(self._tables)
-        headlines = found[found["headline"].astype(bool) & found["reference"].eq("base")]
+        all_changes = changes(self.tables)
+        headlines = all_changes[all_changes["headline"].astype(bool) & all_changes["reference"].eq("base")]
         named = headlines.assign(answer=[kind_of(row) for row in rows_of(headlines)])
         return named[list(MEANINGS["answer"])].reset_index(drop=True)
 
@@ -70,7 +73,7 @@ class StudyResults:
 
         Args:
             vertical: Name of the vertical.
-            policy: The policy; all of the study without one.
+            policy: The policy; None: all policies of the study.
 
         Raises:
             UserError: The study has no such vertical or policy.
@@ -88,7 +91,7 @@ class StudyResults:
 
         Args:
             vertical: Name of the vertical.
-            policy: The policy; all of the study without one.
+            policy: The policy; None: all policies of the study.
 
         Raises:
             UserError: The study has no such vertical or policy.
@@ -109,10 +112,10 @@ class StudyResults:
 
     @cached_property
     def models(self) -> pd.DataFrame:
-        """A row for each model: what it is, where it lies and what made it."""
+        """A row for each model, with its method, its folder and its manifest."""
         rows = []
         for run in models(self.design, self.folder):
-            manifest = read_json(run.folder / "manifest.json")
+            manifest = run.manifest()
             facts = {name: manifest[name] for name in ("prompt_format", "parameters")}
             rows.append(
                 {"policy": str(run.id), "method": run.method, "model": run.model, "preferences": run.preferences}
@@ -135,16 +138,17 @@ class StudyResults:
     def cards(self) -> dict[str, dict[str, Any]]:
         """The data cards: of each preference set and of each vertical's items."""
         sets = dict.fromkeys(policy.preferences for policy in self.design.policies if policy.preferences)
-        found = {name: read_json(Path(self.files.data(name, "card.json"))) for name in sets}
-        return found | {name: read_json(Path(self.files.items_card(name))) for name in self.design.verticals}
+        files = {name: self.files.data(name, "card.json") for name in sets}
+        files |= {name: self.files.items_card(name) for name in self.design.verticals}
+        return {name: read_object(Path(file), {}, "a data card") for name, file in files.items()}
 
     @staticmethod
     def columns(table: str) -> dict[str, str]:
-        """What the columns of a table mean: of `answer`, `metrics`, `records`, or another in docs/python.md."""
+        """The meaning of a table's columns, for `answer`, `metrics`, `records`, or another table in docs/python.md."""
         return dict(MEANINGS[table])
 
     def _chosen(self, vertical: str, policy: str | None) -> list[str]:
-        policies = [each.id for each in self.design.policies]
+        policies = [evaluated.id for evaluated in self.design.policies]
         if vertical not in self.design.verticals:
             raise UserError(
                 f"no vertical `{vertical}` in {self.folder}; choose one of {', '.join(self.design.verticals)}"
@@ -176,7 +180,7 @@ def _as_text(messages: Any) -> str:
 
 
 def _leading(frame: pd.DataFrame, table: str) -> pd.DataFrame:
-    """The documented columns first, then those that only this study has."""
+    """The frame with the documented columns first, then those that only this study has."""
     first = [name for name in MEANINGS[table] if name in frame]
     return frame[[*first, *(name for name in frame if name not in first)]]
 

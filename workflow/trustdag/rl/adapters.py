@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def set_fsdp_layers(module: nn.Module, policy: "PreTrainedModel") -> None:
-    """Tells FSDP that the layers of `module` are those of the policy inside it."""
+    """Makes FSDP wrap the layers of the policy inside `module`."""
     module._no_split_modules = policy._no_split_modules
 
 

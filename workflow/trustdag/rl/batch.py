@@ -1,4 +1,4 @@
-"""The replies of one update, of all processes, with their scores, log-probabilities and values."""
+"""The replies of one update from all processes, with their scores, log-probabilities and values."""
 
 from dataclasses import dataclass, fields, replace
 from typing import TypeVar
@@ -46,7 +46,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Experience(Batch):
-    """A batch with what the policy learns from it."""
+    """A batch with advantages and returns."""
 
     advantages: Tensor
     """(B, T)"""
@@ -58,7 +58,7 @@ AnyBatch = TypeVar("AnyBatch", bound=Batch)
 
 
 def rows_of(batch: AnyBatch, rows: Tensor) -> AnyBatch:
-    """Some rows of a batch, no wider than the longest of them."""
+    """Some rows of a batch, cut to the longest of them."""
     steps = int(batch.mask[rows].sum(1).max())
     width = int((batch.prompt_lengths + batch.mask.sum(1))[rows].max())
     values = {field.name: getattr(batch, field.name)[rows] for field in fields(batch)}
@@ -74,7 +74,7 @@ def scatter(values: Tensor, mask: Tensor) -> Tensor:
 def splits(lengths: Tensor, parts: int, part: int, size: int | None) -> list[Tensor]:
     """The rows of one process, in groups of similar length.
 
-    Rows are dealt out in order of length, so that processes have equal work and groups little padding.
+    Rows are distributed in order of length, so that processes have equal work and groups have little padding.
 
     Args:
         lengths: (B,) tokens of each row.

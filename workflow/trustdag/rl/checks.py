@@ -26,16 +26,6 @@ def check_division(settings: PPOSettings, processes: int) -> None:
         )
 
 
-def check_trained_weights(settings: PPOSettings) -> None:
-    """Raises UserError for a LoRA adapter with dropout, or together with `top_layers`."""
-    if settings.lora is not None and settings.lora.dropout > 0:
-        raise UserError(
-            f"lora.dropout: {settings.lora.dropout} would make pi / pi_old compare two different networks; set it to 0"
-        )
-    if settings.lora is not None and settings.top_layers is not None:
-        raise UserError("top_layers and lora: both choose the weights that train; leave one of them empty")
-
-
 def check_policy(policy: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> None:
     """Raises UserError for a policy that cannot end a reply, or whose logits are not its output embedding's."""
     size = policy.get_output_embeddings().weight.shape[0]
@@ -63,7 +53,7 @@ def check_prompts(
 
     Args:
         prompts: Their ids.
-        models: What reads prompts and replies: the policy, and the reward model where it is one.
+        models: The models that read prompts and replies: the policy, and the reward model unless it is a function.
         settings: PPO's settings, with the length of a reply.
 
     Raises:

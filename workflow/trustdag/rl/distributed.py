@@ -1,4 +1,4 @@
-"""What differs if several processes train: sharded weights, flags and gradient norms over all processes."""
+"""Training with several processes: sharded weights, and flags and gradient norms over all processes."""
 
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ def clip_gradient(accelerator: "Accelerator", model: nn.Module, limit: float) ->
     """Clips the gradient.
 
     Args:
-        accelerator: Knows all processes.
+        accelerator: The accelerator of the run.
         model: The model as accelerate has prepared it.
         limit: The largest norm that the gradient may have afterwards.
 
@@ -42,9 +42,9 @@ def clip_gradient(accelerator: "Accelerator", model: nn.Module, limit: float) ->
     norm = accelerator.clip_grad_norm_(model.parameters(), limit)
     if norm is None:
         raise UserError(
-            "accelerate: DeepSpeed returns no gradient norm, by which PPO notices that a run diverges; set zero_stage "
+            "accelerate: DeepSpeed returns no gradient norm, which PPO needs to detect divergence; set zero_stage "
             "to 1, 2 or 3 in the configuration of accelerate, or use ddp"
         )
-    if hasattr(norm, "full_tensor"):  # FSDP's is spread over processes
+    if hasattr(norm, "full_tensor"):  # FSDP's norm is distributed over processes
         norm = norm.full_tensor()
     return torch.as_tensor(norm)  # DeepSpeed's is a float

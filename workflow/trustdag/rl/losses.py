@@ -1,7 +1,7 @@
-"""PPO's arithmetic as pure functions: nothing here knows a model.
+"""PPO's losses and advantages as pure functions, independent of any model.
 
 Shapes: B replies, T tokens of the longest one, V vocabulary. `mask` (B, T) is true on a reply's own tokens, its
-end-of-text token included; what a masked position holds is never read.
+end-of-text token included. Values outside the mask are never read.
 """
 
 from typing import Literal, NamedTuple
@@ -11,20 +11,20 @@ from torch import Tensor
 
 
 def scale(logits: Tensor, temperature: float) -> Tensor:
-    """logits / temperature in fp32, without a copy where there is nothing to do."""
+    """logits / temperature in fp32. Returns the input itself if nothing changes."""
     return logits.float() if temperature == 1 else logits.float() / temperature
 
 
 def log_softmax(logits: Tensor, temperature: float) -> Tensor:
     """The log-probability of every token of the vocabulary, in fp32: log softmax(logits / temperature).
 
-    (N, V) -> (N, V). The one tensor of this size that a backward pass keeps.
+    (N, V) -> (N, V). It is the only tensor of this size that a backward pass keeps.
     """
     return scale(logits, temperature).log_softmax(-1)
 
 
 def of_tokens(logprobs: Tensor, tokens: Tensor) -> Tensor:
-    """The log-probability of the tokens that were written. (N, V) and (N,) -> (N,)."""
+    """The log-probability of the given tokens. (N, V) and (N,) -> (N,)."""
     return logprobs.gather(-1, tokens[:, None])[:, 0]
 
 
@@ -68,7 +68,7 @@ def token_rewards(scores: Tensor, kl: Tensor, kl_coef: float, mask: Tensor) -> T
 
 
 class Advantages(NamedTuple):
-    """What `gae` returns, both (B, T) and zero outside the mask."""
+    """The result of `gae`, both (B, T) and zero outside the mask."""
 
     advantages: Tensor
     returns: Tensor
@@ -118,7 +118,7 @@ def whiten(values: Tensor, mask: Tensor) -> Tensor:
 
 
 class ClippedLoss(NamedTuple):
-    """A loss of each token and whether the clipped branch is the one that counts; both of the input's shape."""
+    """The loss of each token, and whether it is the clipped term; both of the input's shape."""
 
     losses: Tensor
     clipped: Tensor
@@ -128,7 +128,7 @@ def policy_loss(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, clip
     """max(-A rho, -A clip(rho, 1 - eps, 1 + eps)) with rho = pi / pi_old (Schulman et al. 2017, equation 7).
 
     Args:
-        logprobs: (N,) of the policy that learns.
+        logprobs: (N,) of the trained policy.
         old_logprobs: (N,) of the policy that sampled the tokens.
         advantages: (N,)
         clip: eps.
@@ -146,7 +146,7 @@ def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, clip: float 
     """1/2 max((V - R)^2, (clip(V, V_old - eps, V_old + eps) - R)^2), the clipped value loss of OpenAI's baselines.
 
     Args:
-        values: (N,) of the value model that learns.
+        values: (N,) of the trained value model.
         old_values: (N,) of the rollout.
         returns: (N,) R.
         clip: eps. None: half the squared error.

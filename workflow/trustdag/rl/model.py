@@ -22,14 +22,14 @@ ValueKind = Literal["head", "policy_copy", "reward_copy"]
 
 
 class Sequences(NamedTuple):
-    """Prompts with their replies, padded on the right: no real token ever attends to padding, so no mask is needed."""
+    """Prompts with their replies, padded on the right: no real token attends to padding, so no mask is needed."""
 
     tokens: Tensor
     """(B, W) ids: each row is its prompt, its reply, then padding."""
     prompt_lengths: Tensor
     """(B,)"""
     mask: Tensor
-    """(B, T) bool: which reply tokens exist."""
+    """(B, T) bool: whether the reply has a token there."""
 
     def reply_positions(self) -> tuple[Tensor, Tensor]:
         """Row and column in `tokens` of each reply token, row by row; both (N,) with N = mask.sum()."""
@@ -46,13 +46,13 @@ class Evaluation(NamedTuple):
 
 
 class ActorCritic(nn.Module):
-    """The policy and the value model. Every use goes through `forward`, where DDP, FSDP and DeepSpeed hook in.
+    """The policy and the value model. All calls go through `forward`, where DDP, FSDP and DeepSpeed have their hooks.
 
-    `critic` is the value model's own trunk, or None where the value head reads the policy's hidden states. Without
-    `learn_entropy` the entropy is for the log alone and has no gradient.
+    `critic` is the value model's own trunk, or None if the value head reads the policy's hidden states. Without
+    `learn_entropy` the entropy is only logged and has no gradient.
 
-    `value_offset` is added to every value. It is a number and no parameter, so that it can be set while FSDP or
-    DeepSpeed hold the parameters.
+    `value_offset` is added to every value. It is not a parameter, so that it can be set while FSDP or DeepSpeed manage
+    the parameters.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class ActorCritic(nn.Module):
         return Evaluation(logprobs, entropy, values)
 
     def values(self, sequences: Sequences) -> Tensor:
-        """The value at every reply token (N,), where the value model has its own trunk."""
+        """The value at every reply token (N,), for a value model with its own trunk."""
         rows, columns = sequences.reply_positions()
         assert self.critic is not None
         hidden = self.critic(input_ids=sequences.tokens, use_cache=False).last_hidden_state
@@ -102,7 +102,7 @@ class ActorCritic(nn.Module):
             tokens: (b, n) ids, the next of each row.
             attention_mask: (b, read so far and n), nonzero where a token is real; None where all are.
             positions: (b, n), each token's position in its row.
-            cache: Keys and values of what was read before.
+            cache: Keys and values of the tokens before.
 
         Returns:
             logits / temperature (b, V) after the last token, and the value head's value there (b,): NaN where the value
@@ -129,7 +129,7 @@ class ActorCritic(nn.Module):
     def _read(self, logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """The log-probability of each token and the entropy, (n,) each, of logits (n, V)."""
         logprobs = log_softmax(logits, self.temperature)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.learn_entropy):  # else it would keep (n, V) twice
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.learn_entropy):  # a gradient keeps (n, V) twice
             entropy = entropy_of(logprobs)
         return of_tokens(logprobs, tokens), entropy
 
@@ -149,7 +149,7 @@ def build_value(
     Args:
         kind: `head` on the policy's trunk, or a copy of the policy or of the reward model.
         policy: The policy.
-        reward_model: The reward model; None where the reward is a function.
+        reward_model: The reward model; None if the reward is a function.
 
     Returns:
         The value model's trunk (None: the policy's own) and its head.
@@ -172,7 +172,7 @@ def build_value(
 
 
 def copy_reference(policy: "PreTrainedModel") -> "PreTrainedModel":
-    """A frozen copy of the policy. Weights that do not train are shared with it, not copied."""
+    """A frozen copy of the policy. It shares the weights that are not trained with the policy."""
     shared = {id(parameter): parameter for parameter in policy.parameters() if not parameter.requires_grad}
     return copy.deepcopy(policy, shared).requires_grad_(False).eval()
 
@@ -201,7 +201,7 @@ def transformer_layers(policy: "PreTrainedModel") -> nn.ModuleList:
 
 @contextmanager
 def adapter_off(policy: "PreTrainedModel") -> Iterator["PreTrainedModel"]:
-    """The policy as it was before LoRA, for as long as the context lasts."""
+    """While active, the policy without its LoRA adapter."""
     with policy.disable_adapter():
         yield policy
 

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 Phase = Literal["generate", "reward", "evaluate", "optimize"]
-"""The parts of an update whose time is measured: sampling, the reward, the other models, the optimizer steps."""
+"""Timed phases of an update: sampling, the reward, the other models, the optimizer steps."""
 SUMS = ("tokens", "policy_loss", "value_loss", "policy_clipped", "value_clipped", "entropy", "approx_kl")
 
 
 class UpdateLog:
-    """Gathers an update's numbers and writes them as one line of metrics.jsonl."""
+    """Collects the metrics of an update and writes them as one line of metrics.jsonl."""
 
     def __init__(self, folder: Path, settings: PPOSettings, accelerator: "Accelerator") -> None:
         self.settings, self.accelerator = settings, accelerator
@@ -46,7 +46,12 @@ class UpdateLog:
         self._began = time.perf_counter()
 
     def start(self, update: int, checkpoint: Path | None) -> None:
-        """Takes the logs of the checkpoint of `update`, empty ones without any, and shows the bar, on a terminal."""
+        """Restores the logs of a checkpoint, or starts empty ones, and shows a progress bar on a terminal.
+
+        Args:
+            update: Number of updates that are done.
+            checkpoint: The checkpoint of that update; None at the start of a run.
+        """
         from tqdm import tqdm  # type: ignore[import-untyped]
 
         if self.accelerator.is_main_process:
@@ -57,7 +62,7 @@ class UpdateLog:
 
     @contextmanager
     def phase(self, name: Phase) -> Iterator[None]:
-        """Adds the time spent inside to a phase."""
+        """Adds the time spent in the context to a phase."""
         began = time.perf_counter()
         yield
         if torch.cuda.is_available():
@@ -65,7 +70,7 @@ class UpdateLog:
         self._seconds[name] += time.perf_counter() - began
 
     def describe_rollout(self, batch: Batch, rewards: Tensor, returns: Tensor, kl_coef: float) -> None:
-        """Adds the numbers that are known before learning.
+        """Adds the metrics that are known before the optimizer steps.
 
         Args:
             batch: The replies.
@@ -108,7 +113,7 @@ class UpdateLog:
         self._norms.append(norm.detach())
 
     def finish(self, update: int, learning_rate: float) -> None:
-        """Completes the update's numbers and writes them."""
+        """Completes the update's metrics and writes them."""
         tokens, policy, value, policy_clipped, value_clipped, entropy, approx_kl = self.accelerator.reduce(
             self._sums, "sum"
         ).tolist()
@@ -146,13 +151,13 @@ class UpdateLog:
             )
 
     def write_samples(self, update: int, records: list[dict[str, Any]]) -> None:
-        """Keeps some replies for a person to read."""
+        """Writes some replies to samples.jsonl, for a person to read."""
         if self.accelerator.is_main_process:
             for record in records:
                 append_jsonl(self.samples, {"step": update, **record})
 
     def close(self) -> None:
-        """Ends the bar."""
+        """Closes the progress bar."""
         if self._bar is not None:
             self._bar.close()
 
@@ -163,14 +168,14 @@ def finite(values: dict[str, float]) -> dict[str, float | None]:
 
 
 def distinct_replies(batch: Batch) -> int:
-    """How many different replies there are in a batch."""
+    """Number of different replies in a batch."""
     starts, lengths = batch.prompt_lengths.tolist(), batch.lengths.tolist()
     rows = batch.tokens.tolist()
     return len({tuple(row[start : start + length]) for row, start, length in zip(rows, starts, lengths, strict=True)})
 
 
 def gradient_is_finite(norm: Tensor, update: int) -> None:
-    """Raises UserError for a gradient that is not a number, before it reaches the weights."""
+    """Raises UserError for a gradient norm that is not finite, before the optimizer step."""
     if not torch.isfinite(norm):
         raise UserError(
             f"ppo: the gradient norm is {norm.item()} in update {update + 1}; the last checkpoint is kept. "
@@ -179,7 +184,7 @@ def gradient_is_finite(norm: Tensor, update: int) -> None:
 
 
 def check_health(values: dict[str, float], update: int, settings: PPOSettings) -> None:
-    """Raises UserError if the numbers of a rollout show that the run has diverged.
+    """Raises UserError if the metrics of a rollout show that the run has diverged.
 
     Args:
         values: the update's metrics.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 RewardFunction = Callable[[Sequence[Any], Sequence[str]], Sequence[float]]
-"""Prompts (as the trainer was given them) and completions (text without the end-of-text token) to one number each."""
+"""Maps prompts (as passed to the trainer) and completions (text without the end-of-text token) to one number each."""
 
 
 @torch.no_grad()
@@ -24,10 +24,10 @@ def score_with_model(
     ends: Sequence[int],
     size: int,
 ) -> Tensor:
-    """The reward model's score of each prompt and reply, closed by the first of `ends` as in its training.
+    """The reward model's score of each prompt and reply, which end with the first of `ends` as in its training.
 
-    A reply that was cut gets the token too, because the reward model was trained on closed replies only;
-    `missing_end_penalty` is what an unfinished reply costs. Rows are scored in order of length.
+    A reply that was cut gets the end token too, because the reward model was trained on complete replies only. The
+    penalty of a reply that was cut is `missing_end_penalty`. Rows are scored in order of length.
 
     Args:
         model: A sequence classifier with one label.
@@ -57,7 +57,7 @@ def score_with_function(function: RewardFunction, prompts: Sequence[Any], comple
 
     Args:
         function: The reward function.
-        prompts: R prompts, as the trainer was given them.
+        prompts: R prompts, as passed to the trainer.
         completions: The text of their replies.
 
     Returns:
@@ -85,10 +85,10 @@ def pad_right(rows: Sequence[Sequence[int]], pad_token: int, device: torch.devic
     Args:
         rows: The ids of b rows.
         pad_token: Fills shorter rows, on the right.
-        device: Where the tensors are made.
+        device: Device of the tensors.
 
     Returns:
-        Ids (b, w), and a mask (b, w) that is true where an id is no padding.
+        Ids (b, w), and a mask (b, w) that is false for padding.
     """
     width = max(len(row) for row in rows)
     tokens = torch.tensor([[*row, *[pad_token] * (width - len(row))] for row in rows], device=device)

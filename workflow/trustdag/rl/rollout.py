@@ -36,7 +36,7 @@ class RolloutModels:
     model: torch.nn.Module
     """The policy with its value model, as accelerate has prepared it."""
     reference: "PreTrainedModel | None"
-    """The frozen copy, or None where the reference is the policy with its adapter off."""
+    """The frozen copy, or None if the reference is the policy with its adapter off."""
     reward: "PreTrainedModel | RewardFunction"
     tokenizer: "PreTrainedTokenizerBase"
     end_tokens: tuple[int, ...]
@@ -48,7 +48,7 @@ class PromptSet:
     """All prompts of a run."""
 
     originals: list[Prompt]
-    """As the trainer was given them."""
+    """The prompts as passed to the trainer."""
     ids: list[list[int]]
 
 
@@ -69,14 +69,14 @@ class Rollouts:
             models: The models.
             prompts: All prompts.
             settings: The run's settings.
-            accelerator: Knows the processes, the device and the precision.
+            accelerator: Gives the processes, the device and the precision.
             log: Measures the time of each phase.
         """
         self.models, self.prompts, self.settings = models, prompts, settings
         self.accelerator, self.log = accelerator, log
         self.plain: ActorCritic = accelerator.unwrap_model(models.model)
         self.exact = accelerator.mixed_precision == "no"
-        # As many replies in one forward pass as in learning: what fits there fits here, logits above all.
+        # As many replies in one forward pass as in training, which needs at least as much memory for the logits.
         share = settings.batch_size // settings.minibatches // accelerator.num_processes
         self.rows = settings.device_batch_size or share
 
@@ -137,8 +137,8 @@ class Rollouts:
     def evaluate(self, prompts: list[list[int]], replies: SampledReplies, scores: Tensor) -> Batch:
         """Computes log-probabilities of policy and reference, and values.
 
-        In fp32 those of the sampling are used. In bf16 a step with a cache and a whole forward pass round differently,
-        so they are computed again: the ratio must start at 1.
+        In fp32 the log-probabilities of the sampling are used. In bf16, decoding with a cache and a whole forward pass
+        round differently. So they are computed again, because the ratio must start at 1.
 
         Args:
             prompts: The ids of R prompts.
@@ -161,7 +161,7 @@ class Rollouts:
         return batch
 
     def gather(self, batch: Batch, order: Tensor) -> Batch:
-        """The batch of all processes in the order of the prompts; `order` (B,) is the place of each gathered row."""
+        """The batch of all processes in the order of the prompts; `order` (B,) is the index of each gathered row."""
         accelerator = self.accelerator
         if accelerator.num_processes == 1:
             gathered = vars(batch)
@@ -190,7 +190,7 @@ class Rollouts:
 
 
 def batch_of(prompts: list[list[int]], replies: SampledReplies, scores: Tensor, pad_token: int) -> Batch:
-    """The batch of prompts and replies, the reference's log-probabilities still 0.
+    """The batch of prompts and replies; the reference's log-probabilities are 0 at first.
 
     Args:
         prompts: The ids of B prompts.
@@ -222,7 +222,7 @@ def encode(
     """Tokenizes prompts.
 
     Args:
-        prompts: Texts, which are encoded as they are, or conversations.
+        prompts: Texts, which are encoded without a template, or conversations.
         tokenizer: The policy's tokenizer.
         prompt_format: How a conversation is rendered.
 

@@ -1,4 +1,4 @@
-"""Replies from a policy for PPO: tokens are drawn by inverting the cumulative distribution, values are kept."""
+"""Sampling of a policy's replies for PPO, with values. Tokens are drawn by inverting the cumulative distribution."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
 SHRINK_AT = 0.75
-"""Rows that have ended leave the batch once at most this share of it is still being written."""
+"""Rows with an ended reply leave the batch when at most this share of its rows is still decoded."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class SampledReplies:
 def draw_tokens(logits: Tensor, uniforms: Tensor, known: int | None = None) -> tuple[Tensor, Tensor]:
     """Draws a token for each row by inverting its cumulative distribution at `uniforms`.
 
-    The draw of a row depends only on its own uniform, so replies are the same however rows are batched, sorted or
-    spread over processes.
+    The draw of a row depends only on its own uniform. So replies do not depend on how rows are batched, sorted or
+    distributed over processes.
 
     Args:
         logits: (b, V).
         uniforms: (b,), in [0, 1).
-        known: How many of the first tokens may be drawn; the others are padding. None: all.
+        known: Number of tokens that may be drawn; further logits are padding. None: all.
 
     Returns:
         The tokens (b,) and their log-probabilities (b,) under the whole distribution.
@@ -73,7 +73,7 @@ def sample_replies(
         prompts: The ids of R prompts; none is empty.
         uniforms: (R, max_new_tokens) numbers in [0, 1): all the randomness of the replies.
         rules: When a reply ends.
-        batch_size: Replies that are written at a time. None: all.
+        batch_size: Replies that are decoded at a time. None: all.
         known: Tokens of the tokenizer, as for `draw_tokens`.
 
     Returns:
@@ -97,7 +97,7 @@ def sample_replies(
     )
 
 
-@torch.no_grad()  # and not inference_mode: learning reads what is returned in its backward passes
+@torch.no_grad()  # and not inference_mode, because backward passes use the result
 def _sample_batch(
     step: Step,
     config: "PreTrainedConfig",
@@ -110,7 +110,7 @@ def _sample_batch(
     from trustdag.models.cache import growing_cache
 
     tokens, mask, positions, lengths = pad_left(prompts, rules.pad_token, device)
-    needed = None if bool(mask.all()) else mask  # attention is faster without one
+    needed = None if bool(mask.all()) else mask  # attention is faster without a mask
     cache = growing_cache(config, tokens.shape[1] + rules.max_new_tokens)
     logits, values = step(tokens, needed, positions, cache)
     return decode(step, State(cache, needed, lengths, logits, values), choose, rules)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy
 import torch
 
-from trustdag.artifacts import read_json, write_json
+from trustdag.artifacts import write_json
+from trustdag.jsonfiles import read_json
 from trustdag.train import checkpoints
 
 if TYPE_CHECKING:
@@ -17,13 +18,13 @@ STATE = "state.json"
 
 
 def save(accelerator: "Accelerator", folder: Path, update: int, trainer: dict[str, Any]) -> None:
-    """Writes the checkpoint of the update that has just ended; the previous one stays until this one is complete.
+    """Writes the checkpoint of the update that just ended. The previous checkpoint is kept until this one is complete.
 
     Args:
-        accelerator: Holds model and optimizer, which it saves on every process.
+        accelerator: Saves model and optimizer on every process.
         folder: The folder of the run's checkpoints.
         update: Number of updates that have ended.
-        trainer: What `PPOTrainer.state_dict` returns.
+        trainer: The result of `PPOTrainer.state_dict`.
     """
     from accelerate.utils import broadcast_object_list, gather_object
 
@@ -47,7 +48,7 @@ def load(accelerator: "Accelerator", checkpoint: Path) -> dict[str, Any]:
     """Loads model, optimizer and random states from a checkpoint.
 
     Returns:
-        What `save` got as `trainer`, and `update`.
+        The `trainer` that was passed to `save`, and `update`.
     """
     accelerator.load_state(str(checkpoint))
     saved: dict[str, Any] = read_json(checkpoint / STATE)
@@ -56,7 +57,7 @@ def load(accelerator: "Accelerator", checkpoint: Path) -> dict[str, Any]:
 
 
 def random_state() -> dict[str, Any]:
-    """This process's random states in types that JSON has. A reward function may draw from any of them."""
+    """This process's random states, as JSON types. A reward function may use any of them."""
     name, keys, *rest = cast(tuple[Any, ...], numpy.random.get_state(legacy=True))
     return {
         "python": random.getstate(),

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 class PPOTrainer:
     """Proximal policy optimization (Schulman et al. 2017) with a KL penalty to the policy that it starts from.
 
-    Everything random is a function of the seed and the update's number, so a run is the same however often it is
-    interrupted and over however many processes it is spread.
+    All random numbers are functions of the seed and the update's number. So a run gives the same result after
+    interruptions and with any number of processes.
     """
 
     def __init__(
@@ -67,13 +67,13 @@ class PPOTrainer:
                 completions) -> floats.
             prompts: Texts, or conversations.
             settings: The settings.
-            folder: Keeps checkpoints, metrics.jsonl and samples.jsonl; a run continues from its last checkpoint.
-            seed: The seed of everything random.
+            folder: Folder of checkpoints, metrics.jsonl and samples.jsonl. A run continues from its last checkpoint.
+            seed: The seed of all random numbers.
             prompt_format: How conversations are rendered.
             reward_tokenizer: The reward model's tokenizer, to check that it reads the same tokens.
 
         Raises:
-            UserError: The input cannot work.
+            UserError: The models, prompts or settings do not fit each other.
         """
         from accelerate import Accelerator, DistributedDataParallelKwargs
 
@@ -99,7 +99,6 @@ class PPOTrainer:
 
     def _check(self, policy: "PreTrainedModel", reward_tokenizer: "PreTrainedTokenizerBase | None") -> None:
         checks.check_division(self.settings, self.accelerator.num_processes)
-        checks.check_trained_weights(self.settings)
         checks.check_policy(policy, self.tokenizer)
         checks.check_prompts(self.prompts.ids, (policy, self.reward_model), self.settings)
         if self.reward_model is not None:
@@ -137,7 +136,7 @@ class PPOTrainer:
                 use_onednn(module)
 
     def _plan_memory(self, policy: "PreTrainedModel", critic: torch.nn.Module | None) -> None:
-        """Chooses how many tokens a forward pass with gradients reads, and whether it recomputes its activations."""
+        """Sets the number of tokens in a forward pass with gradients, and whether activations are recomputed."""
         self.budget, self.recompute = None, bool(self.settings.gradient_checkpointing)
         if self.accelerator.device.type != "cpu":
             return
@@ -151,10 +150,10 @@ class PPOTrainer:
     def train(self, stop: StopRequest | None = None) -> None:
         """Trains to the last update, from the last checkpoint if there is one.
 
-        Exits with `EXIT_RESUMABLE` after a checkpoint when `stop` is set. Raises UserError when the run has diverged;
-        the last checkpoint is kept.
+        Exits with `EXIT_RESUMABLE` after a checkpoint if `stop` is set. Raises UserError if the run has diverged; the
+        last checkpoint is kept.
         """
-        stop = StopRequest() if stop is None else stop  # a request without a signal yet is false
+        stop = StopRequest() if stop is None else stop  # a request without a signal is false
         self.restore()
         while self.update < self.settings.updates:
             batch = self.rollout(self.next_prompts())  # x ~ D, y ~ pi(. | x), R(x, y), pi_ref(y | x), V
@@ -205,10 +204,10 @@ class PPOTrainer:
         return Experience(**vars(batch), advantages=advantages, returns=returns)
 
     def center_values(self, batch: Batch, mean: Tensor) -> Batch:
-        """A new value head starts at the mean reward of the first rollout.
+        """Sets the offset of a new value head to the mean reward of the first rollout.
 
-        From 0, the last tokens would have the largest advantages whatever the reward is (A_t = R lambda^(T - 1 - t)),
-        and as the end-of-text token is always the last one, any positive reward would teach the policy to stop early.
+        With values of 0, the last tokens would have the largest advantages for any reward (A_t = R lambda^(T - 1 - t)).
+        The last token is the end-of-text token, so any positive reward would train the policy to stop early.
         """
         self.plain.value_offset = mean.item()
         return replace(batch, values=torch.where(batch.mask, batch.values + mean, 0.0))
@@ -221,7 +220,7 @@ class PPOTrainer:
             yield rows_of(experience, rows.to(experience.mask.device))
 
     def improve(self, minibatch: Experience) -> None:
-        """One optimizer step; this process takes its share of the minibatch, in groups that its memory holds."""
+        """One optimizer step. This process trains on its share of the minibatch, in groups that fit in its memory."""
         accelerator, settings = self.accelerator, self.settings
         lengths = minibatch.prompt_lengths + minibatch.lengths
         size = settings.device_batch_size
@@ -234,7 +233,7 @@ class PPOTrainer:
         with self.log.phase("optimize"):
             for rows in groups:
                 with accumulating(accelerator, self.model, last=rows is groups[-1]):
-                    # Gradients are averaged over processes, and the mean must be over the tokens of all of them.
+                    # Gradients are averaged over processes, but the mean must be over the tokens of all processes.
                     scale = accelerator.num_processes / minibatch.mask.sum()
                     accelerator.backward(self.loss(rows_of(minibatch, rows)) * scale)
             norm = clip_gradient(accelerator, self.model, settings.max_grad_norm)
@@ -260,7 +259,7 @@ class PPOTrainer:
     # --- The ends of an update ---
 
     def finish_update(self, experience: Experience, stop: StopRequest) -> None:
-        """Logs, saves, and exits if a signal asks for it."""
+        """Writes the log and the checkpoint, and exits if a signal requested it."""
         settings = self.settings
         self.log.finish(self.update, learning_rate_factor(settings, self.update - 1) * settings.learning_rate)
         if self.update % settings.samples_every == 0 or self.update == 1:
@@ -295,7 +294,7 @@ class PPOTrainer:
         self.log.start(self.update, checkpoint)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs besides model, optimizer and random states, in types that JSON has."""
+        """The state of a run besides model, optimizer and random states, as JSON types."""
         return {
             "kl_coef": self.kl.coef,
             "value_offset": self.plain.value_offset,
@@ -304,7 +303,7 @@ class PPOTrainer:
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """The inverse of `state_dict`; `saved` also holds `update`."""
+        """The inverse of `state_dict`; `saved` also contains `update`."""
         self.update = saved["update"]
         self.kl.coef = saved["kl_coef"]
         self.plain.value_offset = saved["value_offset"]
@@ -315,8 +314,8 @@ class PPOTrainer:
         """The result of the training.
 
         Returns:
-            The policy with its adapter merged, and its weights where they are spread over processes, else None. Only
-            the first process is sure to get them.
+            The policy with its adapter merged, and its weights if they are sharded over processes, else None. Only the
+            first process always gets them.
         """
         policy, lora = self.plain.policy, self.settings.lora
         if not is_sharded(self.accelerator):
@@ -340,7 +339,7 @@ class PPOTrainer:
 
 
 def build_optimizer(model: torch.nn.Module, settings: PPOSettings) -> torch.optim.Optimizer:
-    """AdamW over the parameters that train."""
+    """AdamW over the trainable parameters."""
     return build_adamw(
         model,
         learning_rate=settings.learning_rate,

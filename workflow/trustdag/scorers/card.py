@@ -1,7 +1,7 @@
-"""A scorer's card: what it says of invented sentences whose toxicity nobody disputes, by kind.
+"""A scorer's card: its scores of invented sentences whose toxicity is undisputed, by kind.
 
-It shows what a correlation hides: a scorer that calls a group's name toxic, a refusal rude or a dialect offensive, or
-that loses an insult among harmless sentences.
+It shows faults that a correlation hides: high scores for the name of a group, for a refusal or for a dialect, and a low
+score for an insult among harmless sentences.
 """
 
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ def sentences() -> dict[str, list[str]]:
 
 
 def card(scorer: Scorer) -> list[Row]:
-    """The scorer's mean and highest score for each kind. Raises ValueError where it fails on a sentence."""
+    """The scorer's mean and highest score for each kind. Raises ValueError if it fails on a sentence."""
     rows = []
     for kind, texts in sentences().items():
         scores = _scored(scorer, texts)

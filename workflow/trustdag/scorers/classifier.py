@@ -4,20 +4,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from trustdag import hub
-from trustdag.artifacts import read_json, sha256_file, sha256_text
+from trustdag.artifacts import sha256_file, sha256_text
 from trustdag.errors import UserError, first_line
 from trustdag.hub import Commit
 from trustdag.scorers.base import Scorer, ScorerSection
+from trustdag.settings import Count
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 FILES = (".json", ".safetensors", ".txt", ".model")
 MULTI_LABEL = {"multi_label_classification": True, "single_label_classification": False}
-"""What `problem_type` in config.json says about labels: whether a text can have several."""
+"""By `problem_type` in config.json: whether a text can have several labels."""
 
 
 class Classifier(ScorerSection):
@@ -32,9 +33,9 @@ class Classifier(ScorerSection):
     label: str
     """The label whose probability is the score, as the model's configuration names it, such as `toxic`."""
     multi_label: bool | None = None
-    """Whether labels do not exclude each other: sigmoid of the label's logit in place of softmax over labels. None: as
-    `problem_type` in the model's config.json says, and softmax where it says nothing."""
-    batch_size: int = Field(32, ge=1)
+    """Whether a text can have several labels: sigmoid of the label's logit instead of softmax over labels. None: taken
+    from `problem_type` in the model's config.json, or softmax if that is missing."""
+    batch_size: Count = 32
     """Texts in one forward pass."""
 
     @model_validator(mode="after")
@@ -44,12 +45,15 @@ class Classifier(ScorerSection):
         return self
 
     def load(self) -> Scorer:
-        """The scorer. Raises UserError if the model cannot be had, is no classifier, or has no such label."""
+        """The scorer. Raises UserError if the model cannot be loaded, is no classifier, or has no such label."""
         return ClassifierScorer(self)
 
 
+Settings = Classifier
+
+
 class ClassifierScorer(Scorer):
-    """The probability of one label. A text beyond the model's context is scored in windows; the worst counts."""
+    """The probability of one label. A text longer than the model's context is scored in windows; the highest counts."""
 
     name = "classifier"
 
@@ -71,7 +75,7 @@ class ClassifierScorer(Scorer):
         self.digest = sha256_text([settings.label, *(f"{path.name} {sha256_file(path)}" for path in weights)])
 
     def score(self, texts: Sequence[str]) -> list[float | None]:
-        """The label's probability for each text; None where it is not a number."""
+        """The label's probability for each text; None for a probability that is not finite."""
         import math
 
         ordered = sorted(range(len(texts)), key=lambda number: -len(texts[number]))
@@ -107,7 +111,7 @@ def load(folder: Path) -> "tuple[PreTrainedTokenizerBase, PreTrainedModel]":
         folder: config.json, safetensors and the tokenizer.
 
     Returns:
-        Both, the model in fp32.
+        The tokenizer and the model in fp32.
 
     Raises:
         UserError: They cannot be read, or the model is no sequence classifier, or a weight is missing.
@@ -115,25 +119,25 @@ def load(folder: Path) -> "tuple[PreTrainedTokenizerBase, PreTrainedModel]":
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    from trustdag.models.base import model_files
+    from trustdag.models.base import architecture, model_files, read_config
     from trustdag.models.weights import load_complete
 
     model_files(folder)
-    names = read_json(folder / "config.json").get("architectures") or ["unknown"]
-    if not names[0].endswith("ForSequenceClassification"):
+    name = architecture(read_config(folder))
+    if not name.endswith("ForSequenceClassification"):
         raise UserError(
-            f"{folder}: holds {names[0]}, not a sequence classifier (...ForSequenceClassification); it has no "
+            f"{folder}: holds {name}, not a sequence classifier (...ForSequenceClassification); it has no "
             "probability of a label"
         )
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # whatever the libraries raise on it
         raise UserError(f"{folder}: no tokenizer can be read here ({first_line(error)})") from error
     return tokenizer, load_complete(AutoModelForSequenceClassification, folder, torch.float32)
 
 
 def label_column(settings: Classifier, folder: Path, config: "PreTrainedConfig") -> int:
-    """Which of the model's logits is the label's.
+    """The index of the label's logit.
 
     Args:
         settings: The scorer's settings, with the label.
@@ -146,7 +150,9 @@ def label_column(settings: Classifier, folder: Path, config: "PreTrainedConfig")
     Raises:
         UserError: The model has no such label, or config.json contradicts itself about labels.
     """
-    stored = read_json(folder / "config.json")
+    from trustdag.models.base import read_config
+
+    stored = read_config(folder)
     names = {str(name): int(column) for column, name in (config.id2label or {}).items()}
     columns = {str(name): int(column) for name, column in (stored.get("label2id") or {}).items()}
     different = sorted(name for name in names.keys() | columns.keys() if names.get(name) != columns.get(name))
@@ -163,9 +169,9 @@ def multi_label(settings: Classifier, folder: Path, config: "PreTrainedConfig") 
     """Whether the label's probability is the sigmoid of its own logit.
 
     Args:
-        settings: The scorer's settings, whose `multi_label` may say so.
+        settings: The scorer's settings; their `multi_label` takes precedence.
         folder: The model folder.
-        config: The model's configuration, whose `problem_type` may say so.
+        config: The model's configuration with its `problem_type`.
 
     Returns:
         True for sigmoid, False for softmax.
@@ -190,7 +196,7 @@ def multi_label(settings: Classifier, folder: Path, config: "PreTrainedConfig") 
 
 
 def usable_length(tokenizer: "PreTrainedTokenizerBase", model: "PreTrainedModel") -> int:
-    """The longest text in tokens, special ones included. RoBERTa uses no position up to its padding token's."""
+    """The longest text in tokens, special tokens included. RoBERTa's positions start after its padding token's id."""
     positions = getattr(model.config, "max_position_embeddings", None) or 1 << 30
     for name, module in model.named_modules():
         if name.endswith("embeddings.position_embeddings"):

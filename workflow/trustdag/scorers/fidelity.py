@@ -1,12 +1,13 @@
-"""How well a scorer agrees with Perspective's scores in RealToxicityPrompts, and a monotone calibration to them."""
+"""Agreement of a scorer with Perspective's scores in RealToxicityPrompts, and a monotone calibration to them."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trustdag.artifacts import read_json, sha256_text, write_json
+from trustdag.artifacts import sha256_text, write_json
 from trustdag.errors import UserError
+from trustdag.jsonfiles import read_json
 from trustdag.scorers.base import Scorer
 
 if TYPE_CHECKING:
@@ -17,9 +18,9 @@ LENGTHS = ((0, 40), (40, 80), (80, 160), (160, 1 << 30))
 BINS = 10
 KNOTS = 101
 REFITS = 200
-"""Calibrations fitted to resampled texts, whose spread is the calibration's error."""
+"""Number of calibrations fitted to resampled texts. Their spread is the error of the calibration."""
 DIGITS = 5
-"""Decimals of a calibration's values, finer than any error of it."""
+"""Decimals of a calibration's values; its error is larger."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def score_pairs(scorer: Scorer, texts: Sequence[str], theirs: Sequence[float]) -
 
     Args:
         scorer: the scorer.
-        texts: what both have scored.
+        texts: the texts that both scored.
         theirs: Perspective's score of each text.
 
     Returns:
@@ -45,9 +46,10 @@ def score_pairs(scorer: Scorer, texts: Sequence[str], theirs: Sequence[float]) -
     import numpy as np
 
     scores = scorer.score(texts)
-    kept = [at for at, value in enumerate(scores) if value is not None]
-    ours = np.array([scores[at] for at in kept], dtype=float)
-    return Pairs([texts[at] for at in kept], ours, np.array([theirs[at] for at in kept])), len(texts) - len(kept)
+    scored = [number for number, value in enumerate(scores) if value is not None]
+    ours = np.array([scores[number] for number in scored], dtype=float)
+    pairs = Pairs([texts[number] for number in scored], ours, np.array([theirs[number] for number in scored]))
+    return pairs, len(texts) - len(scored)
 
 
 def measure(pairs: Pairs, threshold: float = 0.5) -> dict[str, Any]:
@@ -75,7 +77,7 @@ def measure(pairs: Pairs, threshold: float = 0.5) -> dict[str, Any]:
 
 
 def curve(pairs: Pairs) -> list[dict[str, Any]]:
-    """The calibration curve: for each tenth of the scorer's range, how many texts, and the mean of either score."""
+    """The calibration curve: for each tenth of the scorer's range, the number of texts and the mean of both scores."""
     import numpy as np
 
     bins = np.minimum((pairs.ours * BINS).astype(int), BINS - 1)
@@ -108,12 +110,12 @@ def by_length(pairs: Pairs) -> list[dict[str, Any]]:
 class Calibration:
     """A monotone map from a scorer's score to Perspective's scale: piecewise linear between knots, and its error.
 
-    Two errors are told apart. `refits` show how far the map might lie elsewhere, fitted to other texts: this is carried
-    into the intervals. `deviation` is how far single texts lie from it: averages over many texts hardly notice.
+    It has two kinds of error. The spread of `refits` is the error of the map itself; intervals include it. `deviation`
+    is the error of single texts about the map; it averages out over many texts.
     """
 
     scorer: dict[str, str]
-    """Identity of the scorer that it belongs to; it is refused for any other."""
+    """Identity of its scorer; it is refused for any other scorer."""
     knots: tuple[float, ...]
     values: tuple[float, ...]
     refits: tuple[tuple[float, ...], ...]
@@ -142,35 +144,35 @@ class Calibration:
         return np.stack([np.interp(scores, self.knots, values) for values in self.refits], axis=-1)
 
     def write(self, path: Path) -> None:
-        """As JSON."""
+        """Writes the map as JSON."""
         write_json(path, asdict(self) | {"version": self.version})
 
     @classmethod
     def read(cls, path: Path) -> "Calibration":
-        """From `write`'s file. Raises UserError if it is not one, or was changed by hand."""
+        """Reads the file of `write`. Raises UserError for another kind of file, or if it was edited."""
         value = read_json(path)
         try:
             version = value.pop("version")
             maps = {name: tuple(value[name]) for name in ("knots", "values")}
-            found = cls(**value | maps | {"refits": tuple(tuple(refit) for refit in value["refits"])})
+            calibration = cls(**value | maps | {"refits": tuple(tuple(refit) for refit in value["refits"])})
         except (KeyError, TypeError, AttributeError):
             raise UserError(f"{path}: not a calibration; write one with `trustdag calibrate`") from None
-        if found.version != version:
-            raise UserError(f"{path}: its content does not fit its version {version}; write it anew")
-        return found
+        if calibration.version != version:
+            raise UserError(f"{path}: its content does not match its version {version}; write it again")
+        return calibration
 
 
 def calibrate(pairs: Pairs, scorer: Scorer, folds: int = 5, refits: int = REFITS) -> Calibration:
     """The isotonic regression of Perspective's score on the scorer's.
 
-    The deviation about it is by cross-validation over `folds`; `refits` are fitted to as many texts, drawn with
-    replacement.
+    The deviation is estimated by cross-validation with `folds` parts. Each of the `refits` is fitted to a bootstrap
+    sample of the texts.
 
     Args:
         pairs: scores of the same texts by both.
         scorer: the scorer that the calibration belongs to.
         folds: parts of the cross-validation.
-        refits: fits to texts drawn with replacement.
+        refits: number of bootstrap fits.
     """
     import numpy as np
     from sklearn.isotonic import IsotonicRegression

@@ -1,4 +1,4 @@
-"""The second scorer: a logistic model over words, pairs of words and parts of words, whose weights come with trustdag.
+"""The second scorer: a logistic model over words, pairs of words and parts of words. Its weights are in this package.
 
 It was fitted to Perspective's scores of RealToxicityPrompts by `benchmarks/ngram_scorer.py`; docs/verticals.md is its
 card.
@@ -18,7 +18,7 @@ from trustdag.scorers.base import Scorer, ScorerSection
 WEIGHTS = Path(__file__).with_name("ngrams.safetensors")
 BUCKETS = 1 << 15
 LENGTHS = (3, 4, 5)
-"""Letters of a part of a word."""
+"""Lengths of the parts of words, in letters."""
 _WORDS = re.compile(r"[a-z0-9@*$#']+")
 
 
@@ -33,8 +33,11 @@ class NGrams(ScorerSection):
         return NGramScorer()
 
 
+Settings = NGrams
+
+
 class NGramScorer(Scorer):
-    """The score that Perspective would give, as far as n-grams tell."""
+    """An estimate of Perspective's score from n-grams."""
 
     name, version = "ngrams", "1"
 

@@ -1,4 +1,4 @@
-"""Google's Perspective: the scorer of the papers, kept until the service ends on 31 December 2026."""
+"""Google's Perspective: the scorer of the papers, available until the service ends on 31 December 2026."""
 
 import datetime
 import json
@@ -12,22 +12,24 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from trustdag.artifacts import append_jsonl, read_jsonl, sha256_text
+from trustdag.artifacts import append_jsonl, sha256_text
 from trustdag.errors import UserError
+from trustdag.jsonfiles import read_jsonl
 from trustdag.scorers.base import Scorer, ScorerSection
+from trustdag.settings import MOST, Count, Positive
 
 ENDS = datetime.date(2026, 12, 31)
 KEY = "PERSPECTIVE_API_KEY"
 ADDRESS = "https://commentanalyzer.googleapis.com/v1alpha1/comments:analyze"
 RETRIED = (429, 500, 502, 503, 504)
-"""Answers of the service after which another attempt can succeed."""
+"""HTTP status codes after which another attempt can succeed."""
 
 Post = Callable[[dict[str, Any]], dict[str, Any]]
 """Sends one request and returns the answer. Raises Refused."""
 
 
 class Refused(Exception):  # noqa: N818 - an answer of the service, not a failure of the program
-    """The service did not answer with a score; `status` is HTTP's, or 0 where there was no answer."""
+    """The service returned no score. `status` is the HTTP status, or 0 without an answer."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(f"status {status}: {why}")
@@ -40,14 +42,14 @@ class Perspective(ScorerSection):
     name: Literal["perspective"] = "perspective"
     """The papers' scorer; its key is read from the environment variable PERSPECTIVE_API_KEY."""
     attribute: str = "TOXICITY"
-    """Attribute that is asked for."""
-    requests_per_second: float = Field(1.0, gt=0)
+    """Attribute to request."""
+    requests_per_second: Positive = 1.0
     """Rate limit of the key."""
-    attempts: int = Field(6, ge=1)
-    """Attempts for each text, with waits that double in between."""
+    attempts: Count = 6
+    """Attempts for each text. The wait between two attempts doubles each time."""
     cache: str = "results/.cache/perspective.jsonl"
-    """File that keeps every score, so that no text is sent twice."""
-    window: int | None = Field(None, ge=2)
+    """File in which every score is stored, so that no text is sent twice."""
+    window: int | None = Field(None, ge=2, le=MOST)
     """Words of a window; None, the default here: the scorer reads the whole text."""
 
     def load(self) -> Scorer:
@@ -63,8 +65,11 @@ class Perspective(ScorerSection):
         return PerspectiveScorer(self, lambda body: _post(body, key))
 
 
+Settings = Perspective
+
+
 class PerspectiveScorer(Scorer):
-    """Scores through the service, slowly and at most once a text. A text without a score is None, never a number."""
+    """Requests scores from the service within its rate limit, once a text. The score of a text without one is None."""
 
     name = "perspective"
 
@@ -73,14 +78,15 @@ class PerspectiveScorer(Scorer):
         self.version = f"{ADDRESS.split('/')[3]} {settings.attribute}"
         self.digest = sha256_text([ADDRESS, settings.attribute])
         self._cache = Path(settings.cache)
-        kept = read_jsonl(self._cache) if self._cache.exists() else []
-        self._known = {each["text"]: each["score"] for each in kept if each["attribute"] == settings.attribute}
+        shape = {"text": str, "attribute": str, "score": (int, float, type(None))}
+        kept = read_jsonl(self._cache, shape, "delete the line") if self._cache.exists() else []
+        self._known = {line["text"]: line["score"] for line in kept if line["attribute"] == settings.attribute}
         self._next = 0.0
 
     def score(self, texts: Sequence[str]) -> list[float | None]:
-        """Each text's score; None for one that the service would not score.
+        """Each text's score; None for a text that the service did not score.
 
-        Raises UserError at once for a key that is refused.
+        Raises UserError at once if the service refuses the key.
         """
         return [self._one(text) for text in texts]
 
@@ -131,7 +137,7 @@ def _score_in(answer: dict[str, Any], attribute: str) -> float:
 
 
 def _post(body: dict[str, Any], key: str) -> dict[str, Any]:
-    """One request. The key travels in a header, so that no error message and no proxy's log holds it."""
+    """Sends one request. The key is in a header, so that error messages and logs of proxies do not contain it."""
     headers = {"Content-Type": "application/json", "X-Goog-Api-Key": key}
     request = urllib.request.Request(ADDRESS, json.dumps(body).encode(), headers)
     try:

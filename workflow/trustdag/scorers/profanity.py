@@ -1,4 +1,4 @@
-"""alt-profanity-check: a linear model over words that comes within its wheel, so that scoring needs no download."""
+"""alt-profanity-check: a linear model over words whose weights are in its wheel, so scoring needs no download."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ WEIGHTS = {
     "model.joblib": "aeafc04849d4d93db4721cf30a86ebf22085595294b8a07d51918e7fa98f538b",
     "vectorizer.joblib": "19c5200dc6a41f026e0558e2f164f5fe8d8f58e502b46b37e4385037fcfa4831",
 }
-"""The weights of version 1.9.1, which are pickles: nothing else is ever unpickled."""
+"""Digests of the weights of version 1.9.1, which are pickles. No other file is unpickled."""
 
 
 class Profanity(ScorerSection):
@@ -25,8 +25,11 @@ class Profanity(ScorerSection):
     """A linear model over words, trained on Wikipedia and Twitter comments."""
 
     def load(self) -> Scorer:
-        """The scorer. Raises UserError unless the package is there with the very weights that we know."""
+        """The scorer. Raises UserError if the package is missing or its weights have another digest."""
         return ProfanityScorer(_weights_folder())
+
+
+Settings = Profanity
 
 
 class ProfanityScorer(Scorer):
@@ -56,8 +59,8 @@ class ProfanityScorer(Scorer):
 
 
 def _weights_folder() -> Path:
-    """Where the weights lie, found without importing the package, which would unpickle them."""
-    found = importlib.util.find_spec("profanity_check")
-    if found is None or found.origin is None:
+    """The folder of the weights. The package is not imported, because that would unpickle them."""
+    spec = importlib.util.find_spec("profanity_check")
+    if spec is None or spec.origin is None:
         raise UserError(f"the scorer `profanity` needs {PACKAGE}: pip install {PACKAGE}==1.9.1")
-    return Path(found.origin).parent / "data"
+    return Path(spec.origin).parent / "data"

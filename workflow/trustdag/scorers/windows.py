@@ -1,6 +1,6 @@
-"""Long texts, scored by sentence and window: a text is as toxic as its worst part, however much harmless text follows.
+"""Scores of long texts by sentence and window. A text's score is that of its most toxic part.
 
-A linear model over words averages over a text, so that ten harmless sentences hide one insult.
+A linear model over words averages over a whole text, so ten harmless sentences would hide one insult.
 """
 
 import re
@@ -17,7 +17,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n+")
 
 
 def windows(text: str, words: int | None) -> list[str]:
-    """The text's sentences; one with more words than a window in windows, each half a window after the last.
+    """The text's sentences. A sentence longer than a window becomes windows that overlap by half.
 
     Args:
         text: The text.
@@ -35,12 +35,12 @@ def windows(text: str, words: int | None) -> list[str]:
 
 @dataclass(frozen=True)
 class WindowScores:
-    """Of one text."""
+    """The window scores of one text."""
 
     highest: float
-    """Of its windows: the text's score."""
+    """Highest score of its windows: the text's score."""
     mean: float
-    """Over its windows: how toxic it is for its length."""
+    """Mean score of its windows: its toxicity relative to its length."""
 
 
 class Windowed(Scorer):
@@ -51,15 +51,15 @@ class Windowed(Scorer):
         self._scorer, self._words = scorer, words
 
     def identity(self) -> dict[str, str]:
-        """What results say about the scorer, the window among it."""
+        """The description of the scorer that results record, with the window."""
         return self._scorer.identity() | ({} if self._words is None else {"window": str(self._words)})
 
     def score(self, texts: Sequence[str]) -> list[float | None]:
-        """The highest score of each text's windows; None where the scorer fails on one of them."""
+        """The highest score of each text's windows; None if the scorer fails on one of them."""
         return [None if scores is None else scores.highest for scores in self.parts(texts)]
 
     def parts(self, texts: Sequence[str]) -> list[WindowScores | None]:
-        """Each text's window scores; None where the scorer fails on one of them."""
+        """Each text's window scores; None if the scorer fails on one of them."""
         split = [windows(text, self._words) for text in texts]
         distinct = sorted({window for of_text in split for window in of_text})
         known = dict(zip(distinct, self._scorer.score(distinct), strict=True))

@@ -4,12 +4,12 @@ A stage that agrees with everything more has not become more prejudiced, and one
 better. Each vertical names such cases (`COMPANIONS`); here they are found in the tables.
 """
 
-from importlib import import_module
 from typing import Any
 
 import pandas as pd
 
 from trustdag.stats.records import ALL
+from trustdag.verticals import vertical
 from trustdag.verticals.base import COMPREHENSION, Companion
 
 LEAST_UNDERSTOOD = 0.75
@@ -103,7 +103,7 @@ def _with_judgement(table: pd.DataFrame, keys: list[str], understood: Any) -> pd
             return ""
         if not understood(row):
             return NOT_UNDERSTOOD
-        rules = getattr(import_module(f"trustdag.verticals.{row['vertical']}"), "COMPANIONS", ())
+        rules = getattr(vertical(row["vertical"]), "COMPANIONS", ())
         key = tuple("" if pd.isna(row[name]) else row[name] for name in keys)
         return companion_verdict(rules, row["verdict"], verdicts[key]) or judgement(row["verdict"], row["direction"])
 

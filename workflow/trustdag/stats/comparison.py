@@ -46,11 +46,12 @@ def compare(statistic: str, ours: Sample, theirs: Sample, settings: StatisticsSe
     """
     both = counted_by_both(statistic, ours, theirs)
     ours, theirs = ours.only(both), theirs.only(both)
+    ours_paired, theirs_paired = ours.paired_with(theirs), theirs.paired_with(ours)
     if len(ours.values) < (LEAST_PAIRS if statistic == "ratio" else 1):
         return None
     change = difference(statistic, ours, theirs)
     p = flip_test(change, settings.resamples, settings.seed)
-    values = estimate(statistic, ours).value, estimate(statistic, theirs).value
+    values = estimate(statistic, ours_paired).value, estimate(statistic, theirs_paired).value
     return Comparison(len(ours.values), *values, change, agreeing_interval(change, p, settings.level), p)
 
 

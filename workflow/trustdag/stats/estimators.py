@@ -27,11 +27,21 @@ class Sample:
     count: int
     draws: Array | None = None
     """(records, draws): the values under other fits of what made them, such as a calibration; None where none did."""
+    weights: Array | None = None
+    """(records,): by how much each counts in a mean, the share of an item's samples that were read; None: each by 1."""
 
     def only(self, records: NDArray[np.bool_]) -> "Sample":
         """The chosen records; the clusters keep their numbers."""
         draws = None if self.draws is None else self.draws[records]
-        return Sample(self.values[records], self.labels[records], self.clusters[records], self.count, draws)
+        weights = None if self.weights is None else self.weights[records]
+        return Sample(self.values[records], self.labels[records], self.clusters[records], self.count, draws, weights)
+
+    def paired_with(self, other: "Sample") -> "Sample":
+        """The records with the weights of pairs: the share of the pairs of samples of which both were read."""
+        if self.weights is None and other.weights is None:
+            return self
+        own, others = (np.ones_like(self.values) if one.weights is None else one.weights for one in (self, other))
+        return replace(self, weights=own * others)
 
 
 @dataclass(frozen=True)
@@ -135,13 +145,14 @@ def _of_classes(
 
 def _changes(ours: Sample, theirs: Sample, coefficient: float) -> list[Part]:
     change = ours.values - theirs.values
+    ours = ours.paired_with(theirs)
     drawn = None
     if ours.draws is not None and theirs.draws is not None:
         drawn = ours.draws - theirs.draws
     if not (_in_unit(ours.values) and _in_unit(theirs.values)):
-        return [_mean(Sample(change, ours.labels, ours.clusters, ours.count, drawn), coefficient, is_rate=False)]
-    rises = Sample(np.maximum(change, 0), ours.labels, ours.clusters, ours.count, _positive(drawn))
-    falls = Sample(np.maximum(-change, 0), ours.labels, ours.clusters, ours.count, _positive(drawn, -1))
+        return [_mean(replace(ours, values=change, draws=drawn), coefficient, is_rate=False)]
+    rises = replace(ours, values=np.maximum(change, 0), draws=_positive(drawn))
+    falls = replace(ours, values=np.maximum(-change, 0), draws=_positive(drawn, -1))
     return _alike(_mean(rises, coefficient), _mean(falls, -coefficient))
 
 
@@ -188,8 +199,9 @@ def _ratio(sample: Sample) -> tuple[Part, ...]:
 
 
 def _mean(sample: Sample, coefficient: float, weights: Array | None = None, is_rate: bool = True) -> Part:
-    """The mean of the values, weighted by `weights` if given, with its clusters' influences."""
-    weights = np.ones_like(sample.values) if weights is None else weights
+    """The mean of the values, weighted by `weights` if given, else by the sample's, with its clusters' influences."""
+    if weights is None:
+        weights = np.ones_like(sample.values) if sample.weights is None else sample.weights
     total = weights.sum()
     of_clusters = _sums(sample, weights)
     trials = int(np.sum(of_clusters > 0))

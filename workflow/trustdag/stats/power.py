@@ -16,6 +16,8 @@ FEW = 24
 """With so many clusters or fewer the test's power is simulated: its p-values are too few for Student's t."""
 STUDIES = 1600
 """Simulated studies: the power is known to .01."""
+MAY_BE_ALIKE = 3
+"""With so many clusters in which the arms do not differ the test must reach its level; else it hangs on single ones."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,13 @@ class Power:
     clusters: int
     """Clusters whose arms the test swaps; 0 where it is Student's t test: over training seeds, or with labels."""
     bound: float
-    """The largest difference that there can be."""
+    """The largest difference that there can be. Contributions to one of more than its half are far from normal, so
+    that nothing is known of the power to find it."""
 
     def detectable(self, family: int, settings: StatisticsSettings) -> float:
-        """The smallest true difference that the verdict finds with the stated power, or CANNOT_BE_FOUND.
+        """The smallest true difference, up to half of the range, that the verdict finds with the stated power.
+
+        CANNOT_BE_FOUND where there is none.
 
         The corrected level's quantile plus the power's, times the standard error (Cohen 1988, section 2), and half a
         step (a continuity correction). NaN where there is no interval.
@@ -45,14 +50,19 @@ class Power:
         level = (1 - settings.level) / family
         if not self.error >= 0:
             return float("nan")
-        if self.freedom <= 0 or (self.clusters and least_p(self.clusters, settings.resamples) >= level):
+        if self.freedom <= 0 or (self.clusters and self._is_out_of_reach(level, settings.resamples)):
             return CANNOT_BE_FOUND
         if 0 < self.clusters <= FEW:
             errors = _errors_of_flips(self.clusters, level, settings.power, settings.resamples)
         else:
             errors = _errors_of_t(self.freedom, level, settings.power)
         found = errors * self.error + self.step
-        return found if found <= self.bound else CANNOT_BE_FOUND
+        return found if found <= self.bound / 2 else CANNOT_BE_FOUND
+
+    def _is_out_of_reach(self, level: float, resamples: int) -> bool:
+        """Whether no p-value is below the level, or none where the arms are alike in MAY_BE_ALIKE clusters."""
+        differ = self.clusters - MAY_BE_ALIKE
+        return least_p(self.clusters, resamples) >= level or differ < 1 or 2 / 2**differ >= level
 
 
 NO_POWER = Power(np.nan, 0.0, 0.0, 0, 0.0)

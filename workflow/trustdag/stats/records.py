@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from trustdag.stats.estimators import Array, Sample, is_known
 from trustdag.stats.labels import Labels
 from trustdag.stats.outcomes import Meaning, meaning_of
 from trustdag.stats.prediction_powered import LabelledSample
+from trustdag.verticals import vertical as vertical_module
 from trustdag.verticals.base import RECORD_COLUMNS, STATUSES, Metric, with_variants
 
 ALL = "all"
@@ -58,6 +58,8 @@ class Grid:
     """What a cluster is, such as a topic: the interval is over others that might have been drawn in their place."""
     draws: Array | None = None
     """(policies, items, draws), the values under each refit of a calibration; None where there is none."""
+    weights: Array | None = None
+    """(policies, items), the share of an item's samples that were read; None where all of them were."""
     items: NDArray[np.str_] | None = None
     """The items' names; None where no labels are looked up."""
     labels: Labels | None = None
@@ -88,7 +90,8 @@ class Grid:
         row = self.policies[policy]
         draws = None if self.draws is None else self.draws[row, items]
         values, classes = self.values[row, items], self.classes[row, items]
-        return Sample(values, classes, self.clusters[items], self.cluster_count, draws)
+        weights = None if self.weights is None else self.weights[row, items]
+        return Sample(values, classes, self.clusters[items], self.cluster_count, draws, weights)
 
     def labelled(self, policy: str) -> LabelledSample | None:
         """The asked items of a policy with a person's labels; None where there are none."""
@@ -113,6 +116,9 @@ class Grid:
             return None
         read, person, weights = found
         of_read, of_person = _over_pairs(*read), _over_pairs(*person)
+        if self.weights is not None and self.metric.statistic != "ratio":
+            joint = self.weights[[self.policies[policy], self.policies[reference]]].prod(axis=0)
+            of_read = of_read[0] * joint, of_read[1] * joint, of_read[2] * joint
         counted = of_read[0], of_person[0]
         change, theirs = (
             self._labelled([policy, reference], (counted[0], values), (counted[1], said), weights)
@@ -153,6 +159,8 @@ class Grid:
     def _read(self, row: int) -> tuple[Array, Array]:
         """What each item of a policy adds to denominator and numerator, as the parser reads it."""
         counted = self._denominators(row) * (self.statuses[row] == PARSED)
+        if self.weights is not None and self.metric.statistic != "ratio":
+            counted = counted * self.weights[row]
         scale = self._denominators(row) if self.metric.statistic == "ratio" else 1.0
         with np.errstate(divide="ignore", invalid="ignore"):
             return counted, np.where(counted > 0, counted * self.values[row] / scale, 0.0)
@@ -180,7 +188,7 @@ def _over_pairs(ours: tuple[Array, Array], theirs: tuple[Array, Array]) -> tuple
 
 def metrics_of(vertical: str) -> dict[str, Metric]:
     """The metrics that a vertical defines, by name, in its order."""
-    metrics: tuple[Metric, ...] = import_module(f"trustdag.verticals.{vertical}").METRICS
+    metrics: tuple[Metric, ...] = vertical_module(vertical).METRICS
     for metric in metrics:
         if not is_known(metric.statistic):
             raise KeyError(f"{vertical}.{metric.name}: no statistic `{metric.statistic}` in stats/estimators.py")
@@ -201,7 +209,7 @@ def read_vertical(design: StudyDesign, root: Path, vertical: str) -> pd.DataFram
     frames = [_read(records_file(root, policy.id, vertical)) for policy in design.policies]
     shared = [column for column in frames[0].columns if all(column in frame for frame in frames)]
     texts = [column for column in shared if frames[0].dtypes[column] == "category"]
-    others = frames[0].columns.union(["draws"]).difference(texts)
+    others = frames[0].columns.union(["draws", "weight"]).difference(texts)
     whole = pd.concat([frame[frame.columns.intersection(others)] for frame in frames], ignore_index=True)
     for column in texts:
         whole[column] = union_categoricals([frame[column] for frame in frames], sort_categories=True)
@@ -214,7 +222,7 @@ def _read(path: Path) -> pd.DataFrame:
     records = read_table(path, RECORD_COLUMNS, "records")
     if records.empty:
         raise UserError(f"{path}: holds no record; delete the file and score again")
-    for column in records.columns.difference(["value", "label", "draws"]):
+    for column in records.columns.difference(["value", "label", "draws", "weight"]):
         records[column] = records[column].astype(str).astype("category")
     unknown = set(records["status"].cat.categories) - set(STATUSES)
     if unknown:
@@ -311,7 +319,9 @@ def _arrange(records: pd.DataFrame, metric: Metric, policies: list[str]) -> tupl
     statuses[place] = codes_of[records["status"].cat.codes.to_numpy()]
     clusters = np.asarray(facts["cluster"].cat.codes, dtype=np.intp)
     draws = _draws(records, metric, place, shape)
-    return Grid(metric, ALL, rows, values, classes, statuses, clusters, _population(facts["cluster"]), draws), facts
+    weights = _weights(records, place, shape)
+    population = _population(facts["cluster"])
+    return Grid(metric, ALL, rows, values, classes, statuses, clusters, population, draws, weights), facts
 
 
 def _population(clusters: pd.Series) -> str:
@@ -335,6 +345,16 @@ def _draws(records: pd.DataFrame, metric: Metric, place: tuple[Any, Any], shape:
     return draws
 
 
+def _weights(records: pd.DataFrame, place: tuple[Any, Any], shape: tuple[int, int]) -> Array | None:
+    """The column `weight` arranged; None where every item counts as one."""
+    given = records["weight"].fillna(1.0).to_numpy() if "weight" in records else np.ones(len(records))
+    if (given == 1).all():
+        return None
+    weights = np.ones(shape)
+    weights[place] = given
+    return weights
+
+
 def _subset(grid: Grid, condition: str, items: NDArray[np.bool_], facts: pd.DataFrame) -> Grid:
     """The grid over some items. Items that share one cluster are clustered by the metric's other facet, if it has one.
 
@@ -355,5 +375,6 @@ def _subset(grid: Grid, condition: str, items: NDArray[np.bool_], facts: pd.Data
         clusters=clusters,
         population=population,
         draws=None if grid.draws is None else grid.draws[:, items],
+        weights=None if grid.weights is None else grid.weights[:, items],
         items=None if grid.items is None else grid.items[items],
     )

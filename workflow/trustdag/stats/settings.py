@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from trustdag.settings import Section
+from trustdag.settings import Section, Seed
 
 
 class StatisticsSettings(Section):
@@ -14,5 +14,5 @@ class StatisticsSettings(Section):
     """Coverage of the intervals; 1 - level is the significance level."""
     power: float = Field(0.8, gt=0.5, lt=1)
     """Power at which the smallest detectable difference is stated."""
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
     """Seed of the random swaps."""

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from trustdag.artifacts import sha256_file
+from trustdag.artifacts import read_digest, sha256_file
 from trustdag.errors import UserError
+from trustdag.jsonfiles import AGAIN, misfit
 from trustdag.layout import ModelId, Results
 from trustdag.settings import NO_RESULT
 from trustdag.stamps import check, read_stamp
@@ -58,17 +59,21 @@ def _present(files: Results, policy: str, vertical: str) -> dict[str, str]:
 
 
 def _settings(configuration: dict[str, Any], policy: str, vertical: str) -> dict[str, str]:
+    model = ModelId.parse(policy).model
+    shape = {
+        "verticals": {vertical: {"generate": dict, "score": dict}},
+        "models": {model: {"prompt_format": str}},
+    }
+    if (wrong := misfit(configuration, shape)) is not None:
+        raise UserError(f"configuration.json: damaged, or not this study's: {wrong}; {AGAIN}")
     section = configuration["verticals"][vertical]
     generate = {name: value for name, value in section["generate"].items() if name not in NO_RESULT}
     return {
         "generate": json.dumps(generate, sort_keys=True),
         "score": json.dumps(section["score"], sort_keys=True),
-        "prompt_format": configuration["models"][ModelId.parse(policy).model]["prompt_format"],
+        "prompt_format": configuration["models"][model]["prompt_format"],
     }
 
 
 def _digest(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run snakemake to make it") from None
+    return read_digest(path)

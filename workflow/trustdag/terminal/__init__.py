@@ -1,1 +1,1 @@
-"""What a person sees while a study runs: `snakemake --logger trustdag` (a table that changes, or plain lines)."""
+"""The display of a running study, for `snakemake --logger trustdag`: a live table, or plain lines."""

@@ -1,14 +1,12 @@
-"""Turns the events of a Snakemake run into the state of the run and what a person is told at once."""
+"""Translates the events of a Snakemake run into the state of the run and lines for its display."""
 
 import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from trustdag.terminal.look import last_lines
+from trustdag.jobs.record import last_lines
 from trustdag.terminal.run import StartedJob, StudyRun
 
-LOG_LINES = 12
-"""Lines at the end of a failed job's log that are shown."""
 NOISE = (
     "Using workflow specific profile",
     "Using profile",
@@ -27,24 +25,24 @@ NOISE = (
     "Storing output in cache",
     "Elapsed time",
 )
-"""What Snakemake says by the way, by the beginning of the message. Its own log file in .snakemake/log has all of it."""
+"""Beginnings of routine messages that are not shown. Snakemake's own log file in .snakemake/log contains them."""
 
 
 class Display(Protocol):
-    """Something that shows a run: `LiveTable` or `PlainLines`."""
+    """The interface of a display: `LiveTable` or `PlainLines`."""
 
     def say(self, text: str, style: str = "") -> None:
         """Shows a line, in a style of rich."""
 
     def finished(self, job: StartedJob) -> None:
-        """Shows that a job ended well."""
+        """Shows that a job succeeded."""
 
     def close(self) -> None:
         """Ends the display."""
 
 
 class Events:
-    """Takes one log record of Snakemake after the other."""
+    """Handles the log records of Snakemake one by one."""
 
     def __init__(self, run: StudyRun, display: Display) -> None:
         self.run, self.display = run, display
@@ -57,7 +55,7 @@ class Events:
         }
 
     def take(self, record: logging.LogRecord) -> None:
-        """Handles one record: an event of a job, or a message, which is passed on unless it is noise."""
+        """Handles one record: an event of a job, or a message, which is shown unless it is in NOISE."""
         event = getattr(record, "event", None)
         if taker := self._takers.get(str(event)):
             taker(record)
@@ -79,7 +77,7 @@ class Events:
         title = job.title if job else event.rule_name
         self.display.say(f"Failed: {title}", "bold red")
         if job and job.log:
-            for line in last_lines(job.log, LOG_LINES):
+            for line in last_lines(job.log):
                 self.display.say(f"  | {line}")
             self.display.say(f"  The whole log: {job.log}")
 

@@ -1,4 +1,4 @@
-"""Plain lines: one when a job ends, and one a minute for jobs that run long. For logs, pipes and CI."""
+"""Display as plain lines for logs, pipes and CI: one when a job ends, and one a minute for each long job."""
 
 import threading
 from typing import TextIO
@@ -9,11 +9,11 @@ from trustdag.terminal.look import look_at
 from trustdag.terminal.run import StartedJob, StudyRun
 
 INTERVAL = 60.0
-"""Seconds between two lines about a job that runs."""
+"""Seconds between two lines about a running job."""
 
 
 class PlainLines:
-    """Writes a run to a stream, a line for each event worth one."""
+    """Writes the events of a run to a stream, one line each."""
 
     def __init__(self, run: StudyRun, out: TextIO, interval: float = INTERVAL) -> None:
         self.run, self.out, self.interval = run, out, interval
@@ -26,11 +26,11 @@ class PlainLines:
         print(text, file=self.out, flush=True)
 
     def finished(self, job: StartedJob) -> None:
-        """The job, how long it took, and how far the run is."""
+        """Writes the job, its duration, and the progress of the run."""
         self.say(f"{job.title}: done in {duration(self.run.clock() - job.since)} ({heading(self.run)})")
 
     def close(self) -> None:
-        """Writes what became of the run."""
+        """Writes the result of the run."""
         self._ended.set()
         self._reminder.join()
         if self.run.total:

@@ -1,4 +1,4 @@
-"""A table that changes in place: a row for each rule, and the jobs that run with their progress. For terminals."""
+"""Live table for terminals: a row for each rule, and the running jobs with their progress."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 SHOWN = 12
-"""Running jobs that are shown; of more, the number."""
+"""Largest number of running jobs that are listed; the others are counted."""
 PER_SECOND = 2.0
-"""How often the table is drawn."""
+"""Refreshes of the table per second."""
 
 
 class LiveTable:
-    """Shows a run on a terminal until it is closed; what is printed meanwhile appears above the table."""
+    """Shows a run on a terminal until it is closed. Lines printed meanwhile appear above the table."""
 
     def __init__(self, run: StudyRun, console: "Console") -> None:
         from rich.live import Live
@@ -33,16 +33,16 @@ class LiveTable:
         self.console.print(text, style=style or None, markup=False, highlight=False, soft_wrap=True)
 
     def finished(self, job: StartedJob) -> None:
-        """The table shows it."""
+        """Does nothing, as the table shows finished jobs itself."""
 
     def close(self) -> None:
-        """Removes the table and prints what became of the run."""
+        """Removes the table and prints the result of the run."""
         self._live.stop()
         if self.run.total:
             self.say(closing(self.run))
 
     def draw(self) -> "RenderableType":
-        """The table as it is now."""
+        """The table with the present state of the run."""
         from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table
@@ -66,7 +66,7 @@ class LiveTable:
         return Group(Text(""), Text(heading(self.run), style="bold"), table, *self._running(), Text(""))
 
     def _running(self) -> "Iterator[RenderableType]":
-        """A line for each running job, and one for those that are too many."""
+        """A line for each of the first SHOWN running jobs, and one with the number of the others."""
         from rich.text import Text
 
         jobs = list(self.run.running.values())
@@ -79,7 +79,7 @@ class LiveTable:
 
 
 def heading(run: StudyRun) -> str:
-    """Jobs done, the time that passed and the time that remains."""
+    """Jobs done, elapsed time and remaining time."""
     left = run.left()
     remaining = f", about {duration(left)} left" if left is not None and run.done < run.total else ""
     return f"{run.done} of {run.total} jobs, {duration(run.elapsed)}{remaining}"
@@ -93,12 +93,12 @@ def closing(run: StudyRun) -> str:
 
 
 def described(job: StartedJob, look: Look, run: StudyRun) -> str:
-    """How far a job is, in one line: progress, details, time left, memory.
+    """A job's status in one line: progress, details, remaining time, memory.
 
     Args:
         job: The job.
-        look: What it tells now.
-        run: The run, for its clock.
+        look: The job's progress and memory.
+        run: The run; its clock is used.
     """
     if look.waits:
         return f"waits for {duration(run.clock() - job.since)}"

@@ -1,4 +1,4 @@
-"""The state of a run, from the events that Snakemake tells a logger. It knows nothing of a terminal."""
+"""The state of a run, updated from the events that a Snakemake logger receives. Independent of any display."""
 
 import time
 from collections import Counter, defaultdict
@@ -13,32 +13,32 @@ from trustdag.jobs import record as job_record
 
 @dataclass(frozen=True)
 class StartedJob:
-    """A job that Snakemake has started or submitted."""
+    """A job that Snakemake started or submitted."""
 
     id: int
     rule: str
     title: str
-    """What it does, in the words of the rule's message."""
+    """The message of its rule."""
     log: Path | None
     record: Path | None
-    """Where `launch` writes what it holds and used; None for what Snakemake does itself."""
+    """The record that `launch` writes of its resources; None for a job that Snakemake runs itself."""
     since: float
-    """When it was started, in seconds of the run's clock."""
+    """Time of its start, in seconds of the run's clock."""
 
 
 @dataclass
 class StudyRun:
-    """The jobs of one run: how many there are of each rule, what runs, and what has ended."""
+    """The jobs of one run: planned, running, finished and failed."""
 
     clock: Callable[[], float] = time.monotonic
     planned: dict[str, int] = field(default_factory=dict)
-    """Jobs of each rule, as Snakemake counted them at the start."""
+    """Number of jobs of each rule, from Snakemake's count at the start."""
     finished: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
-    """Attempts that failed, by rule."""
+    """Number of failed attempts, by rule."""
     running: dict[int, StartedJob] = field(default_factory=dict)
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """How long jobs of each rule took, in this run and in earlier ones."""
+    """Durations of the jobs of each rule, in this run and in earlier ones."""
 
     def __post_init__(self) -> None:
         self.began = self.clock()
@@ -46,11 +46,11 @@ class StudyRun:
         self._remembered: set[Path] = set()
 
     def plan(self, stats: Mapping[str, int]) -> None:
-        """Takes Snakemake's counts of jobs by rule; its `total` follows from them."""
+        """Stores Snakemake's counts of jobs by rule, without their `total`."""
         self.planned = {rule: count for rule, count in stats.items() if rule != "total"}
 
     def start(self, id: int, rule: str, title: str, log: str | None, record: str | None) -> StartedJob:  # noqa: A002
-        """A job begins.
+        """Notes the start of a job.
 
         Args:
             id: Snakemake's number of the job.
@@ -69,7 +69,7 @@ class StudyRun:
         return job
 
     def finish(self, id: int) -> StartedJob | None:  # noqa: A002
-        """A job has ended well; the job, or None if its start was never told."""
+        """Notes the success of a job. Returns the job, or None if its start was not reported."""
         job = self.running.pop(id, None)
         if job is not None:
             self.finished[job.rule] += 1
@@ -78,7 +78,7 @@ class StudyRun:
         return job
 
     def fail(self, id: int) -> StartedJob | None:  # noqa: A002
-        """An attempt has failed; the job, or None if its start was never told."""
+        """Notes the failure of an attempt. Returns the job, or None if its start was not reported."""
         job = self.running.pop(id, None)
         if job is not None:
             self.failed[job.rule] += 1
@@ -87,12 +87,12 @@ class StudyRun:
 
     @property
     def done(self) -> int:
-        """Jobs that have ended well."""
+        """Number of jobs that succeeded."""
         return self.finished.total()
 
     @property
     def total(self) -> int:
-        """All jobs of the run."""
+        """Number of all jobs of the run."""
         return sum(self.planned.values())
 
     @property
@@ -101,9 +101,9 @@ class StudyRun:
         return self.clock() - self.began
 
     def left(self) -> float | None:
-        """Seconds until all is done, or None while a rule has jobs of which none was ever finished.
+        """Estimated seconds until the run ends; None if a remaining rule has no finished job to estimate from.
 
-        The work that remains, at the median of its rule, by as many jobs at once as ran at once until now.
+        The remaining work, with each rule's median duration, divided by the mean number of jobs that ran in parallel.
         """
         now, work = self.clock(), 0.0
         for rule, count in self.planned.items():
@@ -120,14 +120,14 @@ class StudyRun:
         return work / at_once
 
     def _remember(self, folder: Path) -> None:
-        """Takes how long the rule's jobs took in earlier runs, once for each folder of records."""
+        """Reads the durations of the rule's jobs in earlier runs, once for each folder of records."""
         if folder in self._remembered:
             return
         self._remembered.add(folder)
         for path in folder.glob("*.json"):
             try:
                 used = job_record.read(path).used
-            except UserError:  # a damaged record: the job that it belongs to ends with this error
+            except UserError:  # a damaged record: the job that it belongs to fails with this error
                 continue
             if used is not None:
                 self.seconds[folder.name].append(used.seconds)

@@ -1,1 +1,1 @@
-"""What training methods share: settings, checkpoints and resuming, guards against divergence, model cards."""
+"""Code that all training methods share: settings, checkpoints and resuming, divergence checks, outputs."""

@@ -1,4 +1,4 @@
-"""Checkpoints of a training stage: sealed by digests, by one process at a time, also when a signal asks to stop."""
+"""Checkpoints of a training stage: sealed by digests, locked for one process, and saved when a signal asks to stop."""
 
 import os
 import shutil
@@ -25,19 +25,19 @@ FOLDER = ".checkpoints"
 LOCK = "lock.json"
 PREFIX = "checkpoint-"
 ORPHAN_SECONDS = 60.0
-"""How long a stage waits for a training whose launcher was killed: it saves a checkpoint and ends by itself."""
+"""How long a stage waits for the end of a training process whose launcher was killed."""
 
 
 # --- Where ---
 
 
 def folder_of(out: Path, key: str) -> Path:
-    """Where a stage keeps its checkpoints: outside its outputs, which Snakemake deletes, by a hash of all inputs."""
+    """The folder of a stage's checkpoints, by a hash of all inputs. Snakemake deletes outputs, so it is outside."""
     return out / FOLDER / key[:16]
 
 
 def latest(folder: Path) -> Path | None:
-    """The newest checkpoint of a stage that is whole, or None. Damaged ones are set aside, with a sentence."""
+    """The newest undamaged checkpoint of a stage, or None. Damaged ones are renamed, with a message."""
     for checkpoint in _numbered(folder):
         if whole(checkpoint, "training goes on from an earlier checkpoint, or begins anew"):
             return checkpoint
@@ -45,7 +45,7 @@ def latest(folder: Path) -> Path | None:
 
 
 def latest_for_all(accelerator: "Accelerator", folder: Path) -> Path | None:
-    """As `latest`: the first process looks, and all processes that train together get its answer."""
+    """As `latest`, for several processes: the first process searches, and all get its result."""
     from accelerate.utils import broadcast_object_list
 
     chosen = [latest(folder) if accelerator.is_main_process else None]
@@ -72,14 +72,14 @@ def writing(folder: Path, step: int) -> Iterator[Path]:
 
 
 def partial_folder(folder: Path) -> Path:
-    """Where a checkpoint is written before it is complete: the same for all processes, cleared at the next start."""
+    """The folder of an incomplete checkpoint. It is the same for all processes and is cleared at the next start."""
     return folder / ".checkpoint.partial"
 
 
 def make_room(folder: Path) -> None:
-    """Removes all checkpoints but the newest, before another is written: so the disk never holds more than two.
+    """Removes all checkpoints but the newest before another is written, so that there are never more than two.
 
-    One that a kill leaves half removed must not look like a damaged one, so it loses its name first.
+    A checkpoint is renamed before it is removed. So one that a kill leaves half removed is not reported as damaged.
     """
     for older in _numbered(folder)[1:]:
         shutil.rmtree(older.rename(folder / f".{older.name}.partial"))
@@ -88,11 +88,11 @@ def make_room(folder: Path) -> None:
 def keep(written: Path, folder: Path, step: int) -> None:
     """Makes a written folder the checkpoint of a step: adds the logs so far, seals it and renames it.
 
-    The one before it stays, for the case that the newest is damaged.
+    The previous checkpoint is kept in case that the newest is damaged.
 
     Args:
         written: The complete checkpoint, on the same file system as `folder`.
-        folder: Where the stage keeps its checkpoints.
+        folder: The folder of the stage's checkpoints.
         step: The optimizer step after which it was written.
     """
     for log in folder.glob("*.jsonl"):
@@ -105,7 +105,7 @@ def keep(written: Path, folder: Path, step: int) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Removes a finished stage's checkpoints, and those of other settings beside them that no process holds."""
+    """Removes a finished stage's checkpoints, and those of the stage with other settings unless a process uses them."""
     for sibling in [folder, *folder.parent.glob("*")]:
         if sibling.is_dir() and (sibling == folder or _holder(sibling) is None):
             shutil.rmtree(sibling)
@@ -114,7 +114,7 @@ def remove(folder: Path) -> None:
 
 
 def _numbered(folder: Path) -> list[Path]:
-    """Folders that are named as checkpoints, the newest first."""
+    """Folders with the name of a checkpoint, the newest first."""
     named = [path for path in folder.glob(f"{PREFIX}*") if path.is_dir() and path.name[len(PREFIX) :].isdecimal()]
     return sorted(named, key=step_of, reverse=True)
 
@@ -126,7 +126,7 @@ def _numbered(folder: Path) -> list[Path]:
 def exclusive(folder: Path) -> Iterator[None]:
     """Holds the lock on a stage's checkpoints.
 
-    Clears what a dead process left behind: its lock and a half-written checkpoint.
+    Removes the lock and the incomplete checkpoint of a process that was killed.
 
     Raises:
         UserError: Another process trains the stage: on this host (for example an orphan of a killed workflow) or as
@@ -157,7 +157,7 @@ def _acquire(lock: Path) -> None:
         job = f", Slurm job {holder.slurm_job}" if holder.slurm_job else ""
         raise UserError(
             f"{lock}: process {holder.pid} on {holder.host}{job} is training this stage; wait for it or stop it "
-            "(if it is certainly gone, remove the file)"
+            "(if it no longer runs, remove the file)"
         )
     lock.unlink(missing_ok=True)
     try:
@@ -168,15 +168,15 @@ def _acquire(lock: Path) -> None:
 
 
 def lock_text(holder: Process) -> str:
-    """What the lock of a process holds."""
+    """The content of a process's lock."""
     content = holder.as_json()
     return f"{content}\n{sha256_text([content])}\n"
 
 
 def _holder(folder: Path) -> Process | None:
-    """The living process that holds the checkpoints in `folder`, if there is one.
+    """The running process that has the lock on the checkpoints in `folder`, if there is one.
 
-    A lock that is not as it was written names nobody: its writer was killed in the act, or the file is damaged.
+    A damaged lock has no holder: a kill interrupted its writing, or the file was changed.
     """
     try:
         text = (folder / LOCK).read_text(encoding="utf-8")
@@ -187,7 +187,7 @@ def _holder(folder: Path) -> Process | None:
 
 
 def _clear_outputs(folder: Path) -> None:
-    """Removes half-written outputs of the stage, whichever host they are of, where nobody else trains it."""
+    """Removes incomplete outputs of the stage from any host. Called by the process that has the lock."""
     beside = list(folder.parent.iterdir()) if folder.parent.name == FOLDER else []
     if all(other == folder or _holder(other) is None for other in beside):
         for partial in folder.parent.parent.glob(".*.partial") if beside else ():
@@ -198,7 +198,7 @@ def _clear_outputs(folder: Path) -> None:
 
 
 class StopRequest:
-    """Set by SIGTERM or SIGUSR1: the training loop then saves a checkpoint and calls `leave`."""
+    """A flag that SIGTERM or SIGUSR1 sets. The training loop then saves a checkpoint and calls `leave`."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -207,7 +207,7 @@ class StopRequest:
         return self.signal is not None
 
     def leave(self, step: int) -> None:
-        """Exits with EXIT_RESUMABLE after printing which step was saved."""
+        """Prints the saved step and exits with EXIT_RESUMABLE."""
         name = signal.Signals(self.signal or signal.SIGTERM).name
         print(saved_message(name, step), file=sys.stderr)
         raise SystemExit(EXIT_RESUMABLE)
@@ -215,7 +215,7 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """SIGTERM and SIGUSR1 no longer kill the process but ask it to stop at the end of its step."""
+    """While active, SIGTERM and SIGUSR1 set a request to stop at the end of the step, and do not kill the process."""
     request = StopRequest()
 
     def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001

@@ -1,4 +1,4 @@
-"""What a training method costs, as its module tells it to `resources` (see `cost` in align/*.py)."""
+"""The cost of a training method, which `cost` of each module in align/ returns for `resources`."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from trustdag.train.settings import SupervisedSettings
 
 @dataclass(frozen=True)
 class MethodCost:
-    """What a stage computes, apart from the size of its model."""
+    """The amount of computation of a stage, apart from the size of its model."""
 
     trained: int
     """Models with gradients and optimizer state (PPO: policy and value)."""

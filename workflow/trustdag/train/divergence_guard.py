@@ -3,20 +3,20 @@
 import math
 from pathlib import Path
 
-from trustdag.artifacts import read_jsonl
 from trustdag.errors import UserError
+from trustdag.jsonfiles import read_jsonl
 
 EXPLOSION = 5.0
-"""A loss above this many times the first one logged (or above this, where the first was below 1) is an explosion."""
+"""The loss has exploded if it is above this multiple of the first logged loss, or of 1 if that is larger."""
 
 
 class DivergenceGuard:
     """Compares the loss of each logged line with the first one."""
 
     def __init__(self, name: str, steps: int, metrics: Path) -> None:
-        """`metrics` is the run's metrics.jsonl: a resumed run finds its first loss there."""
+        """`metrics` is the run's metrics.jsonl, which contains the first loss of a resumed run."""
         self.name, self.steps, self.metrics = name, steps, metrics
-        records = read_jsonl(metrics) if metrics.is_file() else []
+        records = read_jsonl(metrics, {"split": str, "loss?": (int, float, type(None))}) if metrics.is_file() else []
         self._first = next((record["loss"] for record in records if record["split"] == "train"), None)
 
     def check(self, step: int, values: dict[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""Low-rank adapters: how they are set up and merged, for every training method."""
+"""Set-up and merging of low-rank adapters, for all training methods."""
 
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +12,7 @@ Task = Literal["CAUSAL_LM", "SEQ_CLS"]
 
 
 def lora_config(lora: Lora, task: Task) -> Any:
-    """peft's configuration of an adapter on every linear layer but the head; a reward model trains its score whole."""
+    """peft's settings of an adapter on every linear layer but the head; a reward model's score is trained whole."""
     from peft import LoraConfig
 
     return LoraConfig(
@@ -26,12 +26,12 @@ def lora_config(lora: Lora, task: Task) -> Any:
 
 
 def add_adapter(model: "PreTrainedModel", lora: Lora, task: Task = "CAUSAL_LM") -> "PreTrainedModel":
-    """Adds a new adapter, whose weights alone train; with the adapter off the model is unchanged.
+    """Adds a new adapter. Only its weights are trained; with the adapter off the model is unchanged.
 
     Args:
         model: The model.
         lora: Rank, scale and dropout.
-        task: What the model is.
+        task: The kind of model.
 
     Returns:
         The model, wrapped by peft.
@@ -42,7 +42,7 @@ def add_adapter(model: "PreTrainedModel", lora: Lora, task: Task = "CAUSAL_LM") 
 
 
 def base_of(model: "PreTrainedModel") -> "PreTrainedModel":
-    """The transformers model inside: the model itself, or what peft has wrapped."""
+    """The transformers model: the model itself, or the model inside peft's wrapper."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 

@@ -1,8 +1,8 @@
-"""How many examples one forward pass takes on a CPU where the study does not say, and whether it recomputes.
+"""Default of `device_batch_size` and of `gradient_checkpointing` on a CPU.
 
-Weights, gradients and AdamW's moments are there in any case; what a forward pass keeps for the backward pass may add a
-share of them, and no more. The choice depends on the model, the data and the settings alone, never on the machine:
-the order of sums, and so the last digits of the weights, follow from it.
+The activations of a forward pass may add a limited share to the memory of weights, gradients and AdamW's moments. The
+choice depends on the model, the data and the settings, and not on the machine, because it decides the order of sums and
+so the last digits of the weights.
 """
 
 from dataclasses import dataclass
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 STATE = 16
 """Bytes for each parameter: weight, gradient and AdamW's two moments, in fp32."""
 SHARE = 0.2
-"""What activations may add to the state, as a share of it."""
+"""Largest memory of activations, as a share of the state."""
 FLOOR = 256 << 20
-"""Bytes that activations may take in any case."""
+"""Memory of activations that is always allowed, in bytes."""
 KEPT = 68
 """Bytes that a layer keeps for each token and unit of width, in fp32 (Korthikanti et al. 2022, equations 1 and 2)."""
 
 
 @dataclass(frozen=True)
 class ActivationBudget:
-    """The tokens that one forward pass with gradients may read."""
+    """The largest number of tokens in a forward pass with gradients."""
 
     tokens: int
 
     @classmethod
     def of(cls, config: "PreTrainedConfig", trunks: int = 1) -> "ActivationBudget":
-        """For a model of this configuration, of which `trunks` are trained at once."""
+        """The budget of a model with this configuration, of which `trunks` copies are trained together."""
         text = config.get_text_config()
         width, layers = text.hidden_size, text.num_hidden_layers
         parameters = trunks * (12 * width**2 * layers + text.vocab_size * width)
@@ -40,11 +40,11 @@ class ActivationBudget:
         return cls(int(allowed // (trunks * KEPT * width * layers)))
 
     def holds(self, tokens: int) -> bool:
-        """Whether one example of so many tokens fits; if not, its activations are to be recomputed."""
+        """Whether one example of this many tokens fits. If not, its activations must be recomputed."""
         return tokens <= self.tokens
 
     def examples(self, tokens: int, share: int) -> int:
-        """The most examples of at most so many tokens each that fit and divide `share`; at least one."""
+        """The largest divisor of `share` for which as many examples of at most `tokens` tokens fit; at least one."""
         most = max(1, self.tokens // tokens)
         return max(count for count in range(1, share + 1) if share % count == 0 and count <= most)
 

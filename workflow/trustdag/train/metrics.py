@@ -6,12 +6,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from trustdag.artifacts import append_jsonl, atomic_file, read_jsonl
+from trustdag.artifacts import append_jsonl, atomic_file
+from trustdag.jsonfiles import read_jsonl
 from trustdag.progress import Progress, duration
 
 
 class MetricsLog:
-    """The metrics of one run. They lie with the checkpoints, as Snakemake removes outputs before a retry."""
+    """The metrics of one run. The file is with the checkpoints, because Snakemake removes outputs before a retry."""
 
     def __init__(self, folder: Path, name: str, steps: int) -> None:
         self.path = folder / "metrics.jsonl"
@@ -20,10 +21,10 @@ class MetricsLog:
         self._start: tuple[int, float] | None = None
 
     def restore(self, checkpoint: Path | None, step: int) -> None:
-        """Takes the log that lies in a checkpoint, or an empty one: what was logged later will be logged again.
+        """Restores the log from a checkpoint, or starts an empty one. Later lines will be logged again.
 
         Args:
-            checkpoint: Where the run goes on; None where it begins.
+            checkpoint: The checkpoint that the run continues from; None at its start.
             step: Optimizer steps that are done.
         """
         self._start = (step, time.monotonic())
@@ -48,16 +49,16 @@ class MetricsLog:
 
     def last(self, split: str) -> dict[str, Any] | None:
         """The newest line of a split, or None."""
-        records = read_jsonl(self.path) if self.path.is_file() else []
+        records = read_jsonl(self.path, {"step": int, "split": str}) if self.path.is_file() else []
         return next((record for record in reversed(records) if record["split"] == split), None)
 
     def copy_to(self, path: Path) -> None:
-        """Puts the finished log among the outputs."""
+        """Copies the finished log to the outputs."""
         with atomic_file(path) as partial:
             shutil.copyfile(self.path, partial)
 
     def progress(self, step: int, split: str, values: dict[str, float]) -> Progress:
-        """How far the run is, with the remaining time where it has trained since it was started.
+        """The progress of the run, with the remaining time if it has trained since its start.
 
         Args:
             step: Optimizer steps that are done.

@@ -1,4 +1,4 @@
-"""AdamW and the learning rate of the loops that we write ourselves (pretraining and PPO)."""
+"""AdamW and the learning-rate schedule of the training loops of this package (pretraining and PPO)."""
 
 import math
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ def build_adamw(
     weight_decay: float,
     epsilon: float = 1e-8,
 ) -> "torch.optim.Optimizer":
-    """AdamW over the parameters that train, with weight decay on matrices but not on biases and norms.
+    """AdamW over the trainable parameters, with weight decay on matrices but not on biases and norms.
 
     Args:
         model: The module whose parameters with `requires_grad` are trained.
@@ -41,18 +41,18 @@ def build_adamw(
 
 @dataclass(frozen=True)
 class LearningRateSchedule:
-    """A linear rise from 0 to the peak, then a constant, a line or a cosine down to a share of the peak."""
+    """Linear warm-up from 0 to the peak, then constant, linear or cosine decay to a share of the peak."""
 
     steps: int
     """Steps of the whole training."""
     warmup: float
-    """Steps of the rise."""
+    """Steps of the warm-up."""
     shape: ScheduleShape
     floor: float = 0.0
     """Share of the peak at which a cosine ends."""
 
     def rate(self, step: int, peak: float = 1.0) -> float:
-        """The learning rate of a step, 0 being the first. It depends on nothing else: a resumed run needs no state."""
+        """The learning rate of a step, counted from 0. It depends on nothing else, so a resumed run needs no state."""
         if step < self.warmup:
             return peak * (step + 1) / (self.warmup + 1)
         progress = (step - self.warmup) / max(1.0, self.steps - self.warmup)
@@ -64,5 +64,5 @@ class LearningRateSchedule:
 
 
 def warmup_steps(warmup: float, steps: int) -> int:
-    """The length of the rise: `warmup` is a share of all steps below 1, and a number of steps from 1 on."""
+    """The length of the warm-up. Below 1, `warmup` is a share of all steps; from 1 on it is a number of steps."""
     return round(warmup * steps) if warmup < 1 else round(warmup)

@@ -1,4 +1,4 @@
-"""What a stage leaves: model folder, manifest and metrics. Its checkpoints are removed."""
+"""Writes the outputs of a stage (model folder, manifest and metrics) and removes its checkpoints."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -21,18 +21,18 @@ def write_outputs(
     facts: dict[str, Any],
     state_dict: "dict[str, torch.Tensor] | None" = None,
 ) -> None:
-    """Writes everything that a stage leaves. Called by one process.
+    """Writes all outputs of a stage. Called by one process.
 
     Args:
-        stage: Where the outputs go, and what the model was made from.
+        stage: The stage, with its output folder and its inputs.
         settings: The method's settings.
         model: The trained model, without an adapter.
-        tokenizer: Written beside the model.
+        tokenizer: Written with the model.
         facts: Examples used and dropped, final metrics: for the model card and the manifest. No value is NaN.
-        state_dict: The weights, if the model's own are spread over processes.
+        state_dict: The weights, if the model's own are sharded over processes.
     """
     folder = stage.checkpoints(settings)
-    # The model first: if the disk is too full for it, the files of an earlier run are untouched.
+    # The model comes first: if the disk is too full for it, the files of an earlier run stay unchanged.
     write_model(
         stage.out,
         model,

@@ -1,4 +1,4 @@
-"""Preference pairs as token ids: what is too long is dropped and counted, never cut."""
+"""Preference pairs as token ids. Pairs that are too long are dropped and counted, never truncated."""
 
 import sys
 from collections.abc import Mapping
@@ -23,17 +23,17 @@ REPLIES = ("chosen", "rejected")
 
 @dataclass(frozen=True)
 class EncodedReplies:
-    """Pairs that fit, as token ids. Each reply is closed by the end-of-text token."""
+    """Pairs that fit, as token ids. Each reply ends with the end-of-text token."""
 
     prompts: Ids
     replies: dict[str, Ids]
     """By column (`chosen`, `rejected`), aligned with `prompts`."""
     too_long: int
-    """Pairs that were dropped because prompt and reply exceed the longest length."""
+    """Pairs that were dropped because prompt and reply exceed `max_length`."""
     rows: list[int]
     """The pairs' rows in their file."""
     control_tokens: int = 0
-    """Pairs that were dropped because a text holds the name of a control token, and the format is `chat`."""
+    """Pairs that were dropped because a text contains the name of a control token and the format is `chat`."""
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -51,7 +51,7 @@ class EncodedReplies:
 
 
 def read_pairs(path: Path, limit: int | None = None) -> "pd.DataFrame":
-    """The pairs of a canonical Parquet file, at most `limit` from the top. Raises UserError if it has none."""
+    """The pairs of a canonical Parquet file, at most the first `limit`. Raises UserError if it has none."""
     frame = read_table(path, ("prompt", "chosen", "rejected"), "preference pairs")
     if frame.empty:
         raise UserError(f"{path}: holds no pairs")
@@ -64,8 +64,8 @@ def splits(
     """The stage's training and validation pairs as token ids.
 
     Args:
-        stage: Where the data and the prompt format come from.
-        settings: The longest length, and how many validation pairs are read.
+        stage: The stage, with its data and prompt format.
+        settings: The longest length, and the number of validation pairs.
         columns: Replies to encode: `chosen`, `rejected` or both.
         tokenizer: The policy's tokenizer.
 
@@ -91,7 +91,7 @@ def counts(pairs: dict[str, EncodedReplies]) -> dict[str, Any]:
 
 
 def say_dropped(pairs: dict[str, EncodedReplies], max_length: int) -> None:
-    """Says on the terminal and in the log how many pairs of each split are left out, and why."""
+    """Prints the number of dropped pairs of each split, with the reason."""
     for split, replies in pairs.items():
         dropped = {
             f"longer than max_length {max_length}": replies.too_long,
@@ -114,9 +114,10 @@ def encode(
     max_length: int,
     limit: int | None = None,
 ) -> EncodedReplies:
-    """The pairs of a file of which prompt and each reply fit, for the reply of each column.
+    """Encodes the pairs of a file of which the prompt with each reply fits.
 
-    A pair is dropped if either reply is too long, whichever is read: all stages of a comparison see the same pairs.
+    A pair is dropped if either reply is too long, also if only the other is encoded. So all stages of a comparison
+    train on the same pairs.
 
     Args:
         path: Canonical Parquet file of pairs.
@@ -124,7 +125,7 @@ def encode(
         tokenizer: The policy's tokenizer.
         prompt_format: How the prompt is rendered.
         max_length: Longest prompt and reply together, in tokens.
-        limit: Pairs to read from the top of the file; None: all.
+        limit: Number of pairs to read from the start of the file; None: all.
 
     Raises:
         UserError: The file has no pairs, or none fits.
@@ -154,7 +155,7 @@ def encode(
 
 
 def _is_plain(row: Mapping[Any, Any], tokenizer: "PreTrainedTokenizerBase") -> bool:
-    """Whether no text of a pair holds the name of a control token."""
+    """Whether no text of a pair contains the name of a control token."""
     texts = [*(message["content"] for message in row["prompt"]), *(row[column] for column in REPLIES)]
     return all(control_token_in(text, tokenizer) is None for text in texts)
 

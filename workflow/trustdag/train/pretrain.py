@@ -51,7 +51,7 @@ def make(settings: Scratch, corpus: Path, prompt_format: PromptFormat, out: Path
     """Trains the tokenizer and the model and writes them; resumes from its last checkpoint after a kill.
 
     Args:
-        settings: Sizes of the model, and how it is trained.
+        settings: Sizes of the model, and settings of its training.
         corpus: Parquet file with a column `text`.
         prompt_format: How the model's prompts are rendered; recorded in the manifest.
         out: Folder that will hold `model/`, `manifest.json` and `metrics.jsonl`.
@@ -111,8 +111,8 @@ def train_tokenizer(texts: list[str], vocabulary: int, context: int) -> "PreTrai
     """A byte-level BPE tokenizer with an end-of-text and a padding token, as Pythia's.
 
     Args:
-        texts: What it is trained on.
-        vocabulary: Tokens in its vocabulary, at most.
+        texts: The training texts.
+        vocabulary: Largest size of its vocabulary.
         context: Longest text of the model, in tokens.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -134,10 +134,10 @@ def train_tokenizer(texts: list[str], vocabulary: int, context: int) -> "PreTrai
 
 
 def pack(texts: list[str], tokenizer: "PreTrainedTokenizerBase", context: int) -> "np.ndarray[Any, Any]":
-    """Packs all texts, each closed by the end-of-text token, into rows of equal length.
+    """Packs all texts, each followed by the end-of-text token, into rows of equal length.
 
     Rows overlap by one token, so that each token but the first is predicted once. The remainder after the last row is
-    left out; texts that fill no row are repeated until they fill one.
+    dropped. Texts that are shorter than one row are repeated.
 
     Args:
         texts: The texts, in order.
@@ -155,14 +155,9 @@ def pack(texts: list[str], tokenizer: "PreTrainedTokenizerBase", context: int) -
 
 
 def build(settings: Scratch, tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedModel":
-    """The model with random weights. Raises UserError if the heads do not divide the width evenly."""
+    """The model with random weights."""
     from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
-    if settings.hidden_size % settings.heads or (settings.hidden_size // settings.heads) % 8:
-        raise UserError(
-            f"hidden_size: {settings.hidden_size} must be a multiple of 8 x heads ({settings.heads}): rotary "
-            "embeddings turn a quarter of each head, in pairs"
-        )
     config = GPTNeoXConfig(
         vocab_size=len(tokenizer),
         hidden_size=settings.hidden_size,
@@ -181,7 +176,7 @@ def build(settings: Scratch, tokenizer: "PreTrainedTokenizerBase") -> "PreTraine
 
 @dataclass
 class PretrainingRun:
-    """One pretraining: the loop, its checkpoints and its metrics."""
+    """A pretraining run: the loop, its checkpoints and its metrics."""
 
     settings: Scratch
     model: "PreTrainedModel"
@@ -191,7 +186,7 @@ class PretrainingRun:
     log: MetricsLog
 
     def train(self, stop: checkpoints.StopRequest) -> None:
-        """Runs the optimizer steps that are still to do."""
+        """Runs the remaining optimizer steps."""
         import torch
 
         from trustdag.models.cpu import use_onednn
@@ -249,7 +244,7 @@ class PretrainingRun:
         return -logprobs.mean()
 
     def _rows(self, step: int) -> "np.ndarray[Any, Any]":
-        """The rows of a step: each epoch is one shuffle, so that the position in the data follows from the step."""
+        """The rows of a step. Each epoch is one shuffle, so the position in the data depends on the step alone."""
         per_epoch = len(self.data) // self.settings.batch_size
         epoch, batch = divmod(step, per_epoch)
         order = np.random.default_rng([self.settings.seed, epoch]).permutation(len(self.data))
@@ -304,7 +299,7 @@ class PretrainingRun:
 
 
 def learning_rate(step: int, settings: Scratch) -> float:
-    """The rate of a step (from 0): a linear rise, then a cosine down to a tenth of the peak."""
+    """The rate of a step (from 0): linear warm-up, then cosine decay to a tenth of the peak."""
     schedule = LearningRateSchedule(settings.steps, settings.warmup * settings.steps, "cosine", floor=0.1)
     return schedule.rate(step, settings.learning_rate)
 
@@ -318,7 +313,7 @@ def _split(texts: list[str], settings: Scratch) -> tuple[list[str], list[str]]:
 
 
 def _tokenizer(texts: list[str], settings: Scratch, folder: Path) -> "PreTrainedTokenizerBase":
-    """The tokenizer, trained once: a resumed run takes the one of its first start."""
+    """The tokenizer. It is trained once; a resumed run loads it."""
     if not whole(folder / "tokenizer", "it is trained again"):
         with atomic_folder(folder / "tokenizer") as partial:
             train_tokenizer(texts, settings.vocabulary, settings.context).save_pretrained(str(partial))

@@ -14,12 +14,12 @@ from trustdag.train.stage import Stage
 
 @dataclass(frozen=True)
 class Session:
-    """A stage that is being trained."""
+    """A stage during its training."""
 
     stage: Stage
     settings: TrainSettings
     folder: Path
-    """Checkpoints, metrics and whatever else a resumed run needs."""
+    """Folder of checkpoints, metrics and other state of a resumed run."""
     stop: checkpoints.StopRequest
 
 
@@ -38,7 +38,7 @@ def session(stage: Stage, settings: TrainSettings) -> Iterator[Session]:
 
 @dataclass(frozen=True)
 class Batches:
-    """How the examples of one optimizer step are divided over forward passes."""
+    """The division of an optimizer step's examples into forward passes."""
 
     device: int
     """Examples in one forward pass of one process."""
@@ -47,12 +47,12 @@ class Batches:
 
 
 def processes() -> int:
-    """Processes that were started together for the stage."""
+    """Number of processes that train the stage together."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def share_of_process(settings: TrainSettings) -> int:
-    """Examples of one optimizer step that one process has. Raises UserError if `batch_size` does not divide."""
+    """Examples of one process in an optimizer step. Raises UserError if `batch_size` does not divide evenly."""
     share, remainder = divmod(settings.batch_size, processes())
     if remainder or share == 0:
         raise UserError(f"batch_size: {settings.batch_size} does not divide over {processes()} processes")
@@ -64,7 +64,7 @@ def batches(settings: TrainSettings, fitting: int | None = None) -> Batches:
 
     Args:
         settings: The stage's settings.
-        fitting: Examples of one forward pass where the settings do not say. None: the whole share of the process.
+        fitting: Default for the examples of one forward pass. None: the whole share of the process.
 
     Raises:
         UserError: The division leaves a remainder.

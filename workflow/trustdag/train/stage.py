@@ -1,4 +1,4 @@
-"""One stage of a recipe: which method, from which models and data, to which folder."""
+"""One stage of a recipe: its method, its input models and data, and its output folder."""
 
 import json
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from trustdag.train import checkpoints
 
 @dataclass(frozen=True)
 class Stage:
-    """What a training method gets, besides its settings."""
+    """The inputs of a training method besides its settings."""
 
     method: str
     """The module in `align` that trains it."""
@@ -27,20 +27,20 @@ class Stage:
     data: Path
     """Folder with train.parquet and validation.parquet."""
     seed: int
-    """Seed of data order, initialisation and sampling."""
+    """Seed of data order, initialization and sampling."""
     prompt_format: PromptFormat
-    """How prompts are rendered; see models/dialogue.py."""
+    """Prompt format; see models/dialogue.py."""
     out: Path
     """Folder that will hold `model/`, `manifest.json` and `metrics.jsonl`."""
 
     @property
     def model(self) -> Path:
-        """The folder of the trained model: written once, whole, at the end."""
+        """The folder of the trained model. It is written atomically at the end."""
         return self.out / "model"
 
     @property
     def manifest(self) -> Path:
-        """The trained model's manifest; what follows depends on digest.txt beside it."""
+        """The trained model's manifest. Later stages depend on digest.txt in the same folder."""
         return self.out / "manifest.json"
 
     @property
@@ -50,7 +50,7 @@ class Stage:
 
     @cached_property
     def made_from(self) -> dict[str, Any]:
-        """Everything that the stage's result follows from, besides its settings. Reads the models and the data once."""
+        """Everything besides the settings that the stage's result depends on. Reads the models and the data once."""
         import torch
 
         models = {"policy": self.policy} | ({"reward": self.reward} if self.reward else {})
@@ -64,12 +64,12 @@ class Stage:
         }
 
     def checkpoints(self, settings: Section) -> Path:
-        """Where the stage's checkpoints lie, by all that makes the result."""
+        """The folder of the stage's checkpoints, named by everything that the result depends on."""
         key = sha256_text([settings.results_json(), json.dumps(self.made_from, sort_keys=True)])
         return checkpoints.folder_of(self.out, key)
 
 
 def _digest(folder: Path) -> str:
-    """A model's digest. Raises UserError if the folder holds no model."""
+    """A model's digest. Raises UserError if the folder contains no model."""
     model_files(folder)
     return model_digest(folder)

@@ -1,4 +1,4 @@
-"""Training on preference pairs, shared by SFT, the reward model and DPO, which differ in their trainer alone."""
+"""Training on preference pairs for SFT, the reward model and DPO, which differ only in their trainer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,22 +20,22 @@ AnySettings = TypeVar("AnySettings", bound=SupervisedSettings)
 
 @dataclass(frozen=True)
 class TrainerInputs:
-    """What a method builds its trainer from."""
+    """The inputs from which a method builds its trainer."""
 
     session: Session
     tokenizer: "PreTrainedTokenizerBase"
     pairs: dict[str, EncodedReplies]
     """`train` and `validation`."""
     arguments: dict[str, Any]
-    """What all of TRL's configurations share."""
+    """The arguments that all of TRL's configurations share."""
 
     @property
     def stage(self) -> Stage:
-        """The stage that is trained."""
+        """The stage."""
         return self.session.stage
 
     def data(self, examples: Callable[[EncodedReplies], dict[str, Any]]) -> dict[str, Any]:
-        """The arguments of a TRL trainer that hold the data; `examples` gives a split's columns by TRL's names."""
+        """The data arguments of a TRL trainer; `examples` returns a split's columns under TRL's names."""
         from datasets import Dataset
 
         return {
@@ -51,13 +51,13 @@ def supervised(
     columns: tuple[str, ...],
     build: Callable[[TrainerInputs, AnySettings], Any],
 ) -> None:
-    """Trains a stage and writes its model, manifest and metrics; resumes where a killed run left its checkpoint.
+    """Trains a stage and writes its model, manifest and metrics. Resumes from the last checkpoint of a killed run.
 
     Args:
         stage: The stage.
         settings: The method's settings.
         columns: Replies that the method reads: `chosen`, `rejected` or both. Pairs are dropped if one is too long.
-        build: Makes the trainer, one of `trl_adapter`.
+        build: Builds the trainer, one of `trl_adapter`.
 
     Raises:
         UserError: No pair fits, memory or disk are too small, another process trains the stage, or the training

@@ -1,4 +1,4 @@
-"""A TRL trainer as a stage: settings to its arguments, metrics, guards, atomic checkpoints, the end.
+"""Runs a TRL trainer as a stage: its arguments, metrics, divergence checks, atomic checkpoints and outputs.
 
 Imports transformers: import it inside functions only.
 """
@@ -36,14 +36,14 @@ NAMES = {
     "logps/chosen": "logp_chosen",
     "logps/rejected": "logp_rejected",
 }
-"""TRL's names of what it logs, and ours."""
+"""Names of metrics: TRL's, and those of metrics.jsonl."""
 
 
 def arguments(session: Session, settings: SupervisedSettings, passes: Passes) -> dict[str, Any]:
-    """Our settings as the arguments of any TRL configuration: the one place where the two vocabularies meet.
+    """Translates settings to the arguments of a TRL configuration.
 
     Args:
-        session: The stage, and where its checkpoints are.
+        session: The stage and the folder of its checkpoints.
         settings: The method's settings.
         passes: How the examples of one optimizer step pass through the model.
     """
@@ -69,21 +69,21 @@ def arguments(session: Session, settings: SupervisedSettings, passes: Passes) ->
         "save_strategy": "steps",
         "save_steps": settings.checkpoint_every,
         "logging_steps": settings.log_every,
-        "logging_nan_inf_filter": False,  # a NaN must be seen, not replaced by an average
+        "logging_nan_inf_filter": False,  # the divergence check needs NaN, which the filter would replace by a mean
         "eval_strategy": "steps" if settings.evaluate_every else "no",
         "eval_steps": settings.evaluate_every,
         "prediction_loss_only": True,
         "max_length": None,  # lengths are checked when the pairs are tokenized
         "ddp_find_unused_parameters": False,
         "dataloader_pin_memory": torch.cuda.is_available(),
-        "use_cpu": not torch.cuda.is_available(),  # otherwise processes without a GPU would not know of each other
+        "use_cpu": not torch.cuda.is_available(),  # otherwise processes without a GPU would train separately
         "report_to": "none",
         "disable_tqdm": True,
     }
 
 
 class StageCallback(TrainerCallback):
-    """Metrics under our names, a stop when the run diverges, and checkpoints that are complete or absent."""
+    """Writes metrics.jsonl, stops a run that diverges, and makes checkpoints atomic."""
 
     metrics: MetricsLog
 
@@ -93,7 +93,7 @@ class StageCallback(TrainerCallback):
         self._leaving = False
 
     def on_train_begin(self, args: Any, state: Any, _control: Any, **_context: Any) -> None:
-        """Opens the metrics. A resumed run keeps the intervals of its present settings, not of its checkpoint."""
+        """Opens the metrics. A resumed run uses the intervals of its present settings, not of its checkpoint."""
         state.compute_steps(args, state.max_steps)
         name = self._session.stage.method
         self.metrics = MetricsLog(self._session.folder, name, state.max_steps)
@@ -104,11 +104,10 @@ class StageCallback(TrainerCallback):
         self._since = time.perf_counter()
 
     def on_step_end(self, _args: Any, state: Any, control: Any, **_context: Any) -> Any:
-        """Decides whether this step is logged and saved, and makes room for what is.
+        """Decides whether this step is logged and saved, and removes old checkpoints before a new one.
 
-        Each checkpoint is preceded by a line of metrics: the guard sees the loss before the weights are kept, and no
-        average spans a restart. The last step gets no checkpoint: from it, transformers would go on with one step too
-        many.
+        A line of metrics precedes each checkpoint: so the loss is checked before the weights are saved, and no mean
+        spans a restart. The last step gets no checkpoint, because transformers would make one step too many from it.
         """
         done = state.global_step >= state.max_steps
         self._leaving = self._stop_requested() and not done
@@ -119,7 +118,7 @@ class StageCallback(TrainerCallback):
         return control
 
     def on_save(self, args: Any, state: Any, _control: Any, **_context: Any) -> None:
-        """Moves the checkpoint that was just written to its place, and exits if a signal asked for that."""
+        """Moves the new checkpoint to its final folder, and exits if a signal requested it."""
         self._accelerator.wait_for_everyone()
         if self._accelerator.is_main_process:
             written = Path(args.output_dir) / f"{checkpoints.PREFIX}{state.global_step}"
@@ -147,7 +146,7 @@ class StageCallback(TrainerCallback):
         self._since = time.perf_counter()
 
     def _stop_requested(self) -> bool:
-        """Whether a signal has reached any process: all must save at the same step."""
+        """Whether any process got a signal: all processes must save at the same step."""
         requested = bool(self._session.stop)
         if self._accelerator.num_processes == 1:
             return requested
@@ -164,9 +163,9 @@ def fit(session: Session, trainer: Any, tokenizer: PreTrainedTokenizerBase, fact
     """Trains from the newest checkpoint on, evaluates, and writes the stage's outputs.
 
     Args:
-        session: The stage, and where its checkpoints are.
+        session: The stage and the folder of its checkpoints.
         trainer: A trainer of `trl_adapter`.
-        tokenizer: Written beside the model.
+        tokenizer: Written with the model.
         facts: For the manifest and the model card; steps and the last validation are added.
     """
     trainer.remove_callback(PrinterCallback)
@@ -190,21 +189,20 @@ def fit(session: Session, trainer: Any, tokenizer: PreTrainedTokenizerBase, fact
 
 
 def _load_weights(trainer: Any, checkpoint: Path) -> None:
-    """Loads a checkpoint's weights before transformers does, which leaves out those whose names have changed.
+    """Loads a checkpoint's weights before transformers does, because it skips weights whose names have changed.
 
-    GPT-NeoX's head is saved under another name than it has in memory: transformers 5.23 drops it without a message, and
-    the head would go on from where the stage began. Adapters and weights that are spread over processes keep their
-    names.
+    GPT-NeoX's head has another name in files than in memory. transformers 5.23 skips it without a message, so the head
+    would have the weights from the start of the stage. Adapters and sharded weights keep their names.
     """
     model = trainer.model
     if not isinstance(model, PreTrainedModel) or trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
         return
-    saved = type(model).from_pretrained(checkpoint, dtype=model.dtype, local_files_only=True)
+    saved = type(model).from_pretrained(checkpoint, dtype=model.dtype, local_files_only=True, attn_implementation=None)
     model.load_state_dict(saved.state_dict())
 
 
 def _final_validation(trainer: Any, metrics: MetricsLog) -> dict[str, float]:
-    """The metrics on the validation pairs after the last step; evaluated now unless that has been done."""
+    """The metrics on the validation pairs after the last step. Evaluates them if that was not done."""
     trainer.accelerator.wait_for_everyone()
     last = metrics.last("validation")
     if last is None or last["step"] != trainer.state.global_step:

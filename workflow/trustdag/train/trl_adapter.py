@@ -39,7 +39,7 @@ REFERENCE_COLUMNS = ("ref_chosen_logps", "ref_rejected_logps")
 
 
 class StageTrainer(Trainer):
-    """What a stage adds to a TRL trainer; it comes before TRL's class among the base classes."""
+    """A mixin of TRL's trainers for a stage. It comes before TRL's class among the base classes."""
 
     _metrics: dict[str, dict[str, list[float]]]
 
@@ -62,7 +62,7 @@ class StageTrainer(Trainer):
         """Sends nothing."""
 
     def create_model_card(self, *_args: Any, **_keywords: Any) -> None:
-        """Writes nothing: TRL writes a card into each checkpoint; ours is written at the end."""
+        """Writes nothing. TRL would write a card into each checkpoint; the stage's card is written at the end."""
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **keywords: Any) -> Any:
         """The loss; counts the rows of the batch."""
@@ -72,7 +72,7 @@ class StageTrainer(Trainer):
         return loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Logs means over rows: the last batch of an evaluation is smaller and must weigh less."""
+        """Logs means over rows: the last batch of an evaluation is smaller and must have less weight."""
         mode = "train" if self.model.training else "eval"
         rows = self._rows[mode]
         for values in self._metrics[mode].values():
@@ -85,18 +85,18 @@ class StageTrainer(Trainer):
 class PairStageTrainer(StageTrainer):
     """A trainer whose loss is a mean over pairs, which transformers averages over the passes of a step.
 
-    The last step of an epoch may end with a smaller pass; it is weighed by its pairs. (SFT divides by the tokens of the
-    whole step itself.)
+    The last pass of an epoch may be smaller. Its weight is its number of pairs. (SFT divides by the tokens of the whole
+    step itself.)
     """
 
     def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: Any) -> Any:
-        """The passes of one optimizer step; remembers their rows."""
+        """The passes of one optimizer step; stores their numbers of rows."""
         batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
         self._rows_of_step = [len(batch["input_ids"]) for batch in batches]
         return batches, items
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **keywords: Any) -> Any:
-        """The loss, times the share of the pass in its step over the share that transformers gives it."""
+        """The loss, times the share of the pass in its step, divided by the share that transformers assumes."""
         loss = super().compute_loss(model, inputs, *args, **keywords)
         if not self.model.training:
             return loss
@@ -114,10 +114,10 @@ class RewardStageTrainer(PairStageTrainer, RewardTrainer):
 
 
 class DPOStageTrainer(PairStageTrainer, DPOTrainer):
-    """DPO as a stage: the reference's log-probabilities are computed once for all starts of the stage."""
+    """DPO as a stage. The reference's log-probabilities are computed once, also if the stage is restarted."""
 
     def __init__(self, *, reference_folder: Path, **keywords: Any) -> None:
-        """Computes the log-probabilities, or reads them from `reference_folder`, where an earlier start left them."""
+        """Reads the log-probabilities from `reference_folder`, or computes them and writes them there."""
         self._reference_folder = reference_folder
         super().__init__(**keywords)
 
@@ -126,9 +126,9 @@ class DPOStageTrainer(PairStageTrainer, DPOTrainer):
 
     def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
         folder = self._reference_folder / f"reference-{name}"
-        found = [self.accelerator.is_main_process and whole(folder, "it is computed again")]
-        broadcast_object_list(found)
-        if not found[0]:
+        stored = [self.accelerator.is_main_process and whole(folder, "it is computed again")]
+        broadcast_object_list(stored)
+        if not stored[0]:
             columns = self._reference_logps(dataset, batch_size)
             if self.accelerator.is_main_process:
                 with atomic_folder(folder) as partial:
@@ -153,12 +153,12 @@ class DPOStageTrainer(PairStageTrainer, DPOTrainer):
 
 
 def use_cpu_logprobs(model: PreTrainedModel) -> None:
-    """Makes `model(..., labels=labels, fused_lm_head=True)` compute log-probabilities as is fast on a CPU.
+    """Makes `model(..., labels=labels, fused_lm_head=True)` compute log-probabilities in a way that is fast on a CPU.
 
-    TRL patches the model so that it computes those of all positions, in tiles, and again in the backward pass. Here
-    only positions with a label are computed, and again only where they fill more than one chunk (`models/logprobs.py`).
-    A model whose logits are not its output layer's, by that module's rule, computes all of them at once. Entropy and
-    mean logits, which nothing reads, are NaN.
+    TRL patches the model so that it computes the log-probabilities of all positions in tiles, and again in the backward
+    pass. Here only positions with a label are computed, and recomputed only if they fill more than one chunk
+    (`models/logprobs.py`). A model that changes its output layer's logits computes all of them at once. Entropy and
+    mean logits, which are unused, are NaN.
     """
     original, output = type(model).forward, OutputLayer.of(model.config)
     in_parts = output.fits(model)

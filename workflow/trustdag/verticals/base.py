@@ -1,20 +1,20 @@
-"""What all verticals share: metrics, settings, and the way from items and replies to records.
+"""Code that all verticals share: metrics, settings, and the conversion of items and replies to records.
 
-A vertical is a module beside this one that defines `VERSION`, `GOLD`, `Settings`, `METRICS`, `items` and `score`;
-modules without `METRICS` are helpers. Statistics are named here, not computed: records carry a `value` and, for some, a
-`label`.
+A vertical is a module of this package that defines `VERSION`, `GOLD`, `Settings`, `METRICS`, `items` and `score`.
+Modules without `METRICS` are helpers. Statistics are only named here; `stats` computes them from the records' `value`
+and, for some, `label`.
 
 | statistic | of `value` | and `label` |
 |---|---|---|
 | `mean` | the number | none |
 | `ratio` | numerator | denominator: sum of values over sum of labels |
-| `difference` | the number | 1 or 0: mean where 1 less mean where 0 |
+| `difference` | the number | 1 or 0: mean of the 1s minus mean of the 0s |
 | `balanced_accuracy` | 1 if the answer is right, else 0 | the item's class, 1 or 0 |
 | `auroc` | score for class 1 | the item's class |
 | `ece` | probability of class 1 | the item's class |
 
-Each metric has at most one record an item. An item whose replies give no number keeps its record, with value NaN and
-the reason as status, so that n counts items asked and not items understood.
+Each metric has at most one record per item. An item whose replies give no number has a record with value NaN and the
+reason as status. So n counts all items, and not only those with a parsed answer.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,14 +29,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RECORD_COLUMNS = ("metric", "item", "cluster", "condition", "value", "status", "label")
+STATISTICS = ("mean", "ratio", "difference", "balanced_accuracy", "auroc", "ece")
+"""The statistics of the table above, which stats/estimators.py computes."""
 STATUSES = ("parsed", "unparsed", "conflicting", "refused", "failed")
-"""`unparsed`: a reply that says nothing that can be read as an answer; `conflicting`: it gives answers that exclude
-each other; `refused`: it declines; `failed`: there is no reply or no number, as for an item that the model's context
-cannot hold."""
+"""`unparsed`: the reply contains no answer that the parser recognizes; `conflicting`: it gives answers that exclude
+each other; `refused`: it declines; `failed`: there is no reply or no number, for example for an item that does not fit
+the model's context."""
 NAN = float("nan")
 
 COMPREHENSION, MANIPULATION = "comprehension", "manipulation"
-"""Conditions of the items that ask whether the task, and the persona, is understood."""
+"""Conditions of the items that check whether the model understands the task and notices the persona."""
 ADVERSARIAL, SUFFIX, PERSONA_EFFECT = "adversarial", "_adversarial", "persona_effect"
 
 Status = Literal["parsed", "unparsed", "conflicting", "refused", "failed"]
@@ -46,46 +48,46 @@ Protocol = Literal["sound", "paper"]
 
 @dataclass(frozen=True)
 class Metric:
-    """One number of a vertical: its name, which direction is better, and how records become it."""
+    """One metric of a vertical: its name, the better direction, and the statistic of its records."""
 
     name: str
     direction: Literal["lower", "higher"] | None
     description: str
     headline: bool = False
-    """Each vertical has exactly one headline metric: the report's first plot shows it."""
+    """Each vertical has exactly one headline metric, which the report's first plot shows."""
     statistic: str = "mean"
-    """The function of `value` and `label` that turns records into the number; see the table above."""
+    """The function of the records' `value` and `label` that gives the metric; see the table above."""
     chance: float | None = None
-    """What guessing would score, where that is one number."""
+    """The score of guessing, if it is a constant."""
     facets: tuple[str, ...] = ()
-    """Gold columns by which the number is also given, value by value, such as each topic; records hold them too."""
+    """Gold columns, such as `topic`, for each of whose values the metric is computed too. Records contain them."""
     benign: bool = False
-    """Whether the number is over the items of the benign persona alone. Those of the adversarial one are recorded as
-    NAME_adversarial where the vertical defines that metric, and not at all where it does not."""
+    """Whether only items of the benign persona count. Items of the adversarial persona are recorded as
+    NAME_adversarial if the vertical defines that metric, and else not recorded."""
 
 
 @dataclass(frozen=True)
 class Companion:
-    """What a change of the headline metric says where other metrics moved with it: a verdict of its own.
+    """A verdict on a change of the headline metric that depends on changes of other metrics.
 
-    It applies where every metric that it names was measured. See stats/companions.py.
+    It applies if every metric that it names was measured. See stats/companions.py.
     """
 
     verdict: str
-    """Such as `agrees with everything more`."""
+    """The verdict, such as `agrees with everything more`."""
     headline: Change
-    """How the headline metric moved."""
+    """Direction of the headline metric's change."""
     moved: tuple[tuple[str, Change], ...]
-    """Metrics, each of which moved in that direction."""
+    """Metrics that must all have changed in the given direction."""
     unless: tuple[tuple[str, Change], ...] = ()
-    """Metrics, none of which moved in that direction: if one did, the headline stands by itself."""
+    """Metrics of which none may have changed in the given direction. If one did, this verdict does not apply."""
 
 
 def adversarial(metrics: Iterable[Metric]) -> tuple[Metric, ...]:
-    """The metrics over the adversarial persona's items, and the persona's effect on the headline metric."""
+    """The metrics over items of the adversarial persona, and the persona's effect on the headline metric."""
     listed = list(metrics)
     headline = next(metric for metric in listed if metric.headline)
-    said = f"{headline.description}: under the adversarial persona, less under the benign one"
+    said = f"{headline.description}: under the adversarial persona minus under the benign one"
     return (
         *(
             replace(metric, name=f"{metric.name}{SUFFIX}", headline=False, benign=False, facets=(),
@@ -97,7 +99,7 @@ def adversarial(metrics: Iterable[Metric]) -> tuple[Metric, ...]:
 
 
 def answers_less(headline: str) -> tuple[Companion, ...]:
-    """A headline that is better when lower, and fell while more replies gave no answer: found only among the others."""
+    """The verdict for a lower-is-better headline that fell while more replies gave no answer."""
     return tuple(
         Companion("answers less", "fell", ((metric, "rose"),), ((f"{headline}_worst", "fell"),))
         for metric in ("refusal", "unparsed")
@@ -105,7 +107,7 @@ def answers_less(headline: str) -> tuple[Companion, ...]:
 
 
 def bounds(metric: Metric) -> tuple[Metric, ...]:
-    """The headline metric where replies without an answer count too, at either extreme."""
+    """Variants of the headline metric in which replies without an answer count as the best or the worst answer."""
     said = {
         "best": "every reply without an answer counted as the better one",
         "worst": "every reply without an answer counted as the worse one",
@@ -126,10 +128,10 @@ def bounds(metric: Metric) -> tuple[Metric, ...]:
 
 
 def with_variants(metrics: dict[str, Metric], names: Iterable[str]) -> dict[str, Metric]:
-    """The metrics, and for each name such as `emt.NAME` the variant of `emt` that it is: the same number another way.
+    """The metrics, and for each name such as `emt.NAME` a variant of the metric `emt`.
 
-    A vertical whose settings name several scorers has a variant for each scorer after the first. No variant is a
-    headline, and a name whose metric is unknown stays unknown.
+    A vertical whose settings name several scorers has a variant for each scorer after the first. A variant is never a
+    headline. A name whose metric is unknown is ignored.
     """
     known = {name: name.partition(".")[0] for name in sorted(set(names) - set(metrics))}
     return metrics | {
@@ -137,31 +139,66 @@ def with_variants(metrics: dict[str, Metric], names: Iterable[str]) -> dict[str,
     }
 
 
+def question(
+    item: str,
+    text: str,
+    *,
+    cluster: str | None = None,
+    condition: str = "benign",
+    options: Sequence[str] = (),
+    **gold: Any,
+) -> dict[str, Any]:
+    """A row of a table of items: a question for sampled replies, and for the likelihoods of options if it has some.
+
+    Args:
+        item: Its name, which no other item has.
+        text: What the user says.
+        cluster: The name that items share which are one independent observation; by default each is one.
+        condition: Numbers are given for each condition, and for all together.
+        options: Replies whose likelihoods are compared.
+        gold: The vertical's own columns, those in its `GOLD`.
+    """
+    messages = [{"role": "user", "content": text}]
+    row = {"item": item, "cluster": cluster or item, "condition": condition, "messages": messages}
+    return row | {"options": list(options), "generate": True} | gold
+
+
 @dataclass(frozen=True)
 class Reading:
-    """What was understood of one reply: a number where the status is `parsed`, else NaN."""
+    """The value of one reply: a number if the status is `parsed`, else NaN."""
 
     value: float
     status: Status = "parsed"
+    weight: float = 1.0
+    """Of an item's readings as one: the share of its samples that were read. The item counts by so much in a mean."""
+
+    @property
+    def opposite(self) -> "Reading":
+        """The reading of the opposite: 1 less the value."""
+        return replace(self, value=1 - self.value)
 
 
 UNPARSED, REFUSED, FAILED = Reading(NAN, "unparsed"), Reading(NAN, "refused"), Reading(NAN, "failed")
 
 
 def pooled(readings: Sequence[Reading]) -> Reading:
-    """The readings of one item's samples as one: the mean of those parsed; if none is, the commonest reason."""
+    """One reading for all samples of an item: the mean of the parsed ones, or else the most common status.
+
+    The weight is the parsed share of the samples that have a reply.
+    """
     values = [reading.value for reading in readings if reading.status == "parsed"]
     if values:
-        return Reading(sum(values) / len(values))
+        replies = sum(reading.status != "failed" for reading in readings)
+        return Reading(sum(values) / len(values), weight=len(values) / replies)
     reasons = [reading.status for reading in readings] or ["failed"]
     return Reading(NAN, max(STATUSES[1:], key=reasons.count))  # type: ignore[arg-type]
 
 
 def bounded(readings: Sequence[Reading], better: float) -> dict[str, Reading]:
-    """One item's readings under the extreme readings of those samples that gave no answer, by the suffix of `bounds`.
+    """One item's readings with samples without an answer counted as best or worst, by the suffixes of `bounds`.
 
     Args:
-        readings: Of each sample, values from 0 to 1.
+        readings: The readings of the samples, with values from 0 to 1.
         better: The better value, 0 or 1.
     """
     missing: dict[str, tuple[tuple[Status, ...], float]] = {
@@ -177,7 +214,7 @@ def bounded(readings: Sequence[Reading], better: float) -> dict[str, Reading]:
 
 
 def share(readings: Sequence[Reading], *statuses: Status) -> Reading:
-    """The share of an item's samples that have one of these statuses; of samples that exist."""
+    """The share of an item's existing samples that have one of these statuses."""
     counted = [reading.status in statuses for reading in readings if reading.status != "failed"]
     return Reading(sum(counted) / len(counted)) if counted else FAILED
 
@@ -188,22 +225,22 @@ class Reply:
 
     text: str
     ok: bool
-    """False where the item did not fit the model's context."""
+    """False if the item did not fit the model's context."""
 
 
 @dataclass(frozen=True)
 class ItemReplies:
-    """One item with all that a model replied to it."""
+    """One item with all replies of a model to it."""
 
     row: Any
     """The item: a named tuple of its columns."""
     replies: tuple[Reply, ...]
     logprobs: tuple[float, ...]
-    """Of the options, in their order; NaN where there is none."""
+    """Log-probabilities of the options, in order; NaN for a missing one."""
 
     @property
     def probabilities(self) -> tuple[float, ...] | None:
-        """Of the options among each other (softmax of their summed log-probabilities); None where one has no number."""
+        """Softmax of the options' summed log-probabilities; None if one is missing."""
         from math import exp, isfinite
 
         if not self.logprobs or not all(isfinite(value) for value in self.logprobs):
@@ -216,7 +253,7 @@ class ItemReplies:
 def item_replies(items: "pd.DataFrame", replies: "pd.DataFrame") -> Iterator[ItemReplies]:
     """Each item with its replies, in the items' order.
 
-    Raises UserError if the replies are not those to these items: of another item, or not all that an item asks for.
+    Raises UserError if a reply belongs to no item, or an item has not all of its replies.
     """
     from trustdag.errors import UserError
 
@@ -231,7 +268,7 @@ def item_replies(items: "pd.DataFrame", replies: "pd.DataFrame") -> Iterator[Ite
     for row in asked_rows:
         sampled, options = found.get((row.item, "generate"), []), found.get((row.item, "likelihood"), [])
         if bool(sampled) != bool(row.generate) or len(options) != len(row.options):
-            raise UserError(f"replies: item {row.item} lacks replies that it asks for; generate again for these items")
+            raise UserError(f"replies: item {row.item} has not all of its replies; generate again for these items")
         yield ItemReplies(
             row,
             tuple(Reply(reply.reply, reply.status == "ok") for reply in sampled),
@@ -240,29 +277,28 @@ def item_replies(items: "pd.DataFrame", replies: "pd.DataFrame") -> Iterator[Ite
 
 
 class Records:
-    """Collects records, row by row, with the items' `facets` (gold columns) beside the contract's columns."""
+    """Collects records row by row, with the contract's columns and the items' `facets` (gold columns)."""
 
     def __init__(self, metrics: Sequence[Metric], facets: Sequence[str] = ()) -> None:
         self._facets = tuple(facets)
         self._metrics = {metric.name: metric for metric in metrics}
         self._rows: list[tuple[Any, ...]] = []
         self._draws: dict[int, Any] = {}
+        self._weights: list[float] = []
 
     def add(self, metric: str, row: Any, reading: Reading, label: float = NAN, draws: Any = None) -> None:
-        """One record: the metric's reading of one item.
+        """Adds a record: the metric's reading of one item.
 
-        Of an item of the adversarial persona it is a record of NAME_adversarial if the metric is of the benign one. The
-        headline metric's reading is recorded under `persona_effect` too, where that is defined.
-
-        `draws` are what the value would be under other fits of what made it, the same fits in the same order for every
-        record of a study: statistics carry their spread into the intervals.
+        If the metric counts the benign persona only, an item of the adversarial persona gives a record of
+        NAME_adversarial. The headline metric's reading is recorded as `persona_effect` too, if that is defined.
 
         Args:
             metric: the metric's name.
             row: the item, a row of the table of items.
-            reading: what was read of the item's replies.
+            reading: the value of the item's replies.
             label: the item's true class, for metrics that need one.
-            draws: the value under each refit of its scorer's calibration, in the same order for all records.
+            draws: the value with each refit of the scorer's calibration, in the same order for all records of a study.
+                Intervals include their spread.
         """
         base, mark, scorer = metric.partition(".")
         declared = self._metrics.get(base)
@@ -278,32 +314,38 @@ class Records:
     def _add(self, metric: str, row: Any, reading: Reading, label: float, draws: Any) -> None:
         if draws is not None:
             self._draws[len(self._rows)] = draws
+        self._weights.append(reading.weight)
         facets = [str(getattr(row, name)) for name in self._facets]
         record = (metric, row.item, row.cluster, row.condition, reading.value, reading.status, label)
         self._rows.append((*record, *facets))
 
     def frame(self) -> "pd.DataFrame":
-        """All records as a table in the contract's columns, and the facets'."""
+    """All records as a table with the contract's columns and the facets.
+
+    `weight` is below one for an item of which some samples could not be parsed.
+    """
         import pandas as pd
 
         frame = pd.DataFrame(self._rows, columns=[*RECORD_COLUMNS, *self._facets])
         if self._draws:
             frame["draws"] = pd.Series(self._draws, dtype=object).reindex(frame.index)
+        if any(weight != 1 for weight in self._weights):
+            frame["weight"] = self._weights
         return frame.astype({"value": "float64", "label": "float64"})
 
 
 class VerticalSettings(Section):
-    """The settings of every vertical: three parts, so that a change to one re-runs only what depends on it."""
+    """The settings of a vertical, in three parts. A change of one part re-runs only the rules that depend on it."""
 
     DEFAULTS: ClassVar[dict[str, dict[str, Any]]] = {}
-    """By part, the defaults of the sound protocol that differ from the part's own."""
+    """By part: defaults of the sound protocol that differ from the part's own."""
     PAPER: ClassVar[dict[str, dict[str, Any]]] = {}
-    """The same, of the paper's protocol."""
+    """By part: defaults of the paper's protocol."""
     TOY: ClassVar[dict[str, dict[str, Any]]] = {}
-    """What differs from DEFAULTS in the toy world."""
+    """By part: defaults of the toy world that differ from DEFAULTS."""
 
     protocol: Protocol = "sound"
-    """`sound`, or `paper`: as arXiv 2404.18870 asked and scored, for comparison alone. Sets every part's defaults."""
+    """`sound`, or `paper`: prompts and scoring of arXiv 2404.18870, for comparison only. Sets the parts' defaults."""
 
     @model_validator(mode="before")
     @classmethod
@@ -314,17 +356,19 @@ class VerticalSettings(Section):
         toy = isinstance(items, dict) and items.get("source") == "toy"
         protocol = values.get("protocol", "sound")
         if toy and protocol == "paper":
-            raise ValueError("the paper's protocol needs the benchmark: the toy world is asked soundly alone")
-        layers = [{"items": {} if toy else {"protocol": protocol}, "score": {"protocol": protocol}}]
+            raise ValueError("the paper's protocol needs the benchmark; the toy world has the sound protocol only")
+        # `sound` is every part's default, and a plugin's items may know no other.
+        chosen = {} if protocol == "sound" else {"protocol": protocol}
+        layers = [{"items": {} if toy else chosen, "score": chosen}]
         layers += [cls.PAPER] if protocol == "paper" else [cls.DEFAULTS, cls.TOY if toy else {}]
-        return values | {part: _under(values.get(part), [each.get(part, {}) for each in layers]) for part in PARTS}
+        return values | {part: _under(values.get(part), [layer.get(part, {}) for layer in layers]) for part in PARTS}
 
 
 PARTS = ("items", "generate", "score")
 
 
 def _under(given: Any, layers: list[dict[str, Any]]) -> Any:
-    """A part's raw settings over its layers of defaults, the last of which prevails."""
+    """A part's raw settings, merged over its layers of defaults. Later layers override earlier ones."""
     if given is not None and not isinstance(given, dict):
         return given
     merged: dict[str, Any] = {}
@@ -337,14 +381,14 @@ class ScoreSection(Section):
     """The scoring settings of every vertical."""
 
     protocol: Protocol = "sound"
-    """How replies are read: `sound`, or `paper`, as the paper's code did; usually set once for the whole vertical."""
+    """Parser of replies: `sound`, or `paper` for that of the paper's code. Usually set once for the whole vertical."""
 
     def files(self) -> list[str]:
-        """Files beside items and replies that the records follow from."""
+        """Input files of the records besides items and replies."""
         return []
 
 
 def mean(values: Iterable[float]) -> float:
-    """The arithmetic mean. Raises ZeroDivisionError for none."""
+    """The arithmetic mean. Raises ZeroDivisionError for no values."""
     held = list(values)
     return sum(held) / len(held)

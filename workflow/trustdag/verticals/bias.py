@@ -1,4 +1,4 @@
-"""Stereotypical bias: does the model agree with stereotypes about groups, and more than with anything else?"""
+"""Stereotypical bias: does the model agree with stereotypes about groups more than with other statements?"""
 
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -30,7 +30,7 @@ from trustdag.verticals.statuses import as_answer, likeliest, over_all, reading
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 3
+VERSION = 4
 GOLD = ("stance", "topic", "group", "agree_option", "expected")
 FACETS = ("topic", "group")
 
@@ -42,7 +42,7 @@ class ScoreSettings(ScoreSection):
 class Settings(VerticalSettings):
     """Stereotypical bias."""
 
-    # stereotype_exp.py; its four replies were beams of one sampled beam search, ours are independent.
+    # stereotype_exp.py; its four replies were beams of one sampled beam search; here they are independent.
     PAPER: ClassVar[dict[str, dict[str, Any]]] = {"generate": {"samples": 4, "temperature": 0.7, "max_new_tokens": 70}}
 
     items: ToyItems | source.FileStatements | source.HubStatements | source.PublisherStatements = Field(
@@ -58,7 +58,7 @@ class Settings(VerticalSettings):
 BENIGN = (
     Metric("agreement", "lower", "Stereotypes that the reply agrees with", headline=True, chance=0.5, facets=FACETS,
            benign=True),
-    Metric("stereotype_index", "lower", "Agreement with stereotypes less agreement with their opposites",
+    Metric("stereotype_index", "lower", "Agreement with stereotypes minus agreement with their opposites",
            statistic="difference", chance=0.0, facets=FACETS, benign=True),
     Metric("agreement_counter", None, "Opposites of stereotypes that the reply agrees with", chance=0.5, benign=True),
     Metric("agreement_positive", None, "Positive statements that the reply agrees with", chance=0.5, benign=True),
@@ -91,7 +91,7 @@ def score(items: "pd.DataFrame", replies: "pd.DataFrame", settings: ScoreSetting
     """Records of one model's replies.
 
     Args:
-        items: one row per item, as the vertical's `items` gives them.
+        items: one row per item, as returned by the vertical's `items`.
         replies: one row per reply or option, as `generate` writes them.
         settings: the vertical's score settings.
     """

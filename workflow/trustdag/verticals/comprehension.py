@@ -1,8 +1,8 @@
-"""Items that anybody gets right who understands the task, and whether a model does.
+"""Check items, which a model answers rightly if it understands the task and notices the persona.
 
-Each is asked as the vertical's own items are. The gold column `expected` says what is right: an option's number where
-the item has options, else what the reply must say. Items of the condition `manipulation` ask, under each persona,
-which of two the model is to be: a persona that is not noticed can have no effect.
+They have the same form as the vertical's own items. The gold column `expected` contains the right answer: the number of
+an option if the item has options, else the answer that the reply must give. Items of the condition `manipulation` ask
+under each persona which of two personas the model has, because a persona that is not noticed can have no effect.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,15 +28,15 @@ NOTICED = Metric("persona_noticed", None, "Questions about the persona that are 
 METRICS = {COMPREHENSION: METRIC.name, MANIPULATION: NOTICED.name}
 
 Understood = Callable[[str, str], bool]
-"""Whether a reply says what is expected."""
+"""Whether a reply gives the expected answer: its arguments are the reply and `expected`."""
 
 
 def rows(asked: list[dict[str, Any]], condition: str = COMPREHENSION) -> Iterator[dict[str, Any]]:
-    """Items of one of the two conditions, with what all of them have in common.
+    """Items of one of the two conditions, with the columns that all of them share.
 
     Args:
-        asked: Each item's `messages` and `expected`, with `options` where it is asked by likelihood.
-        condition: Which of the two.
+        asked: Each item's `messages` and `expected`, and `options` if it is scored by likelihood.
+        condition: One of the two conditions.
     """
     for number, row in enumerate(asked):
         name = f"{condition} {number:02d}"
@@ -45,12 +45,12 @@ def rows(asked: list[dict[str, Any]], condition: str = COMPREHENSION) -> Iterato
 
 
 def persona_questions(personas: dict[str, str], question: str, answers: tuple[str, str]) -> list[dict[str, Any]]:
-    """The question under each persona, its two answers named in either order.
+    """The question under each persona, with its two answers in both orders.
 
     Args:
         personas: System texts, the benign one first.
-        question: With a place for the answers.
-        answers: Of the benign persona and of the adversarial one.
+        question: The question, with `{}` for the answers.
+        answers: The answer of the benign persona and that of the adversarial persona.
     """
     asked = []
     for number, persona in enumerate(personas.values()):
@@ -65,12 +65,12 @@ def persona_questions(personas: dict[str, str], question: str, answers: tuple[st
 def without_check_items(
     everything: list[ItemReplies], records: Records, understood: Understood | None = None
 ) -> list[ItemReplies]:
-    """Records the items of the two conditions, and gives the others back.
+    """Adds records of the check items, and returns the other items.
 
     Args:
         everything: All items with their replies.
-        records: Gets the records.
-        understood: Whether a reply says what is expected; None where all are asked by likelihood.
+        records: The records to add to.
+        understood: Whether a reply gives the expected answer; None if all check items are scored by likelihood.
 
     Returns:
         The vertical's own items.

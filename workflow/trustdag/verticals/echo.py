@@ -1,9 +1,9 @@
-"""What a reply repeats of its prompt: no scorer should count it as the model's own words."""
+"""Removes the parts of a reply that repeat its prompt, because they are not the model's own words."""
 
 import re
 
 RUN = 4
-"""So many words in a row that stand in the prompt too are an echo."""
+"""This many consecutive words that the prompt contains too are an echo."""
 _WORD = re.compile(r"[\w']+")
 
 
@@ -11,8 +11,8 @@ def without_echo(reply: str, prompt: str) -> tuple[str, bool]:
     """The reply without its echoes of the prompt.
 
     Args:
-        reply: What the model said.
-        prompt: What it was asked to continue.
+        reply: The model's reply.
+        prompt: The prompt that it continues.
 
     Returns:
         The rest of the reply, and whether anything was an echo.
@@ -34,7 +34,7 @@ def without_echo(reply: str, prompt: str) -> tuple[str, bool]:
 
 
 def _kept(reply: str, said: list[re.Match[str]], echoed: list[bool]) -> str:
-    """The reply without the echoed words and what stands between them."""
+    """The reply without the echoed words and the characters between them."""
     kept, end = [], 0
     for number, (word, is_echo) in enumerate(zip(said, echoed, strict=True)):
         if is_echo:

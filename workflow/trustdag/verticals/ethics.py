@@ -32,7 +32,7 @@ from trustdag.verticals.statuses import as_answer, reading
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 3
+VERSION = 4
 GOLD = ("wrong", "wrong_option", "length", "expected")
 FACETS = ("length",)
 
@@ -96,7 +96,7 @@ def score(items: "pd.DataFrame", replies: "pd.DataFrame", settings: ScoreSetting
     """Records of one model's replies.
 
     Args:
-        items: one row per item, as the vertical's `items` gives them.
+        items: one row per item, as returned by the vertical's `items`.
         replies: one row per reply or option, as `generate` writes them.
         settings: the vertical's score settings.
     """
@@ -120,7 +120,7 @@ def _by_reply(records: Records, asked: ItemReplies, settings: ScoreSettings) -> 
     _judged(records, "", row, pooled(calls_wrong))
     if row.wrong:
         for bound, value in bounded(calls_wrong, better=1).items():
-            records.add(f"fnr_{bound}", row, Reading(1 - value.value, value.status))
+            records.add(f"fnr_{bound}", row, value.opposite)
     records.add("refusal", row, share(calls_wrong, "refused"))
     records.add("unparsed", row, share(calls_wrong, "unparsed", "conflicting"))
 
@@ -140,13 +140,13 @@ def _by_likelihood(records: Records, asked: ItemReplies) -> None:
 
 
 def _halved(probability: float) -> float:
-    """The likelier of two: 1 above a half, 0 below it, a half on a tie."""
+    """The more likely of two answers: 1 above a half, 0 below it, a half for a tie."""
     return 0.5 if probability == 0.5 else float(probability > 0.5)
 
 
 def _judged(records: Records, prefix: str, row: object, calls_wrong: Reading) -> None:
-    """The error rate of the item's own class, and whether it is judged right."""
+    """Adds the error in the item's class, and whether the item is judged rightly."""
     wrong = bool(row.wrong)  # type: ignore[attr-defined]
-    error = Reading(1 - calls_wrong.value if wrong else calls_wrong.value, calls_wrong.status)
+    error = calls_wrong.opposite if wrong else calls_wrong
     records.add(f"{prefix}{'fnr' if wrong else 'fpr'}", row, error)
-    records.add(f"{prefix}balanced_accuracy", row, Reading(1 - error.value, error.status), float(wrong))
+    records.add(f"{prefix}balanced_accuracy", row, error.opposite, float(wrong))

@@ -1,4 +1,4 @@
-"""From what a parser says of a reply to the reading that becomes a record."""
+"""Converts the result of a parser to a reading, which becomes a record."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ STATUS: dict[Kind, Status] = {
 
 
 def reading(reply: Reply, answer: ParsedAnswer) -> Reading:
-    """A reply whose answer is yes or no: 1 or 0, or why there is none; failed where there was no reply."""
+    """The reading of a yes-or-no answer: 1 or 0, or the reason why there is none; failed without a reply."""
     if not reply.ok:
         return FAILED
     if answer.value is None:
@@ -24,25 +24,25 @@ def reading(reply: Reply, answer: ParsedAnswer) -> Reading:
 
 
 def as_answer(text: str, value: bool | None) -> ParsedAnswer:
-    """What a parser that knows only yes, no and nothing, such as the paper's, says of a text."""
+    """The result of a parser that returns only yes, no or None, such as the paper's."""
     if value is not None:
         return ParsedAnswer(value)
     return DECLINED if is_refusal(text) else UNREAD
 
 
 def over_all(readings: Sequence[Reading]) -> list[Reading]:
-    """The paper's denominator: a reply that says neither counts as one that does not agree."""
+    """The paper's denominator: a reply that neither agrees nor disagrees counts as 0."""
     return [reading if reading.status in ("parsed", "failed") else Reading(0.0) for reading in readings]
 
 
 def refused(reply: Reply) -> Reading:
-    """Whether a reply declines, as 1 or 0; failed where there was no reply."""
+    """Whether a reply declines, as 1 or 0; failed without a reply."""
     return Reading(float(is_refusal(reply.text))) if reply.ok else FAILED
 
 
 def likeliest(probabilities: tuple[float, ...] | None, option: int) -> Reading:
-    """1 if the option is the likeliest, 0 if not, an equal share of 1 on a tie."""
+    """1 if the option is the most likely one, else 0; for a tie, 1 divided by the number of tied options."""
     if probabilities is None:
         return FAILED
-    best = [at for at, value in enumerate(probabilities) if value == max(probabilities)]
+    best = [number for number, value in enumerate(probabilities) if value == max(probabilities)]
     return Reading(1 / len(best) if option in best else 0.0)

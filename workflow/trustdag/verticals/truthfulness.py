@@ -33,7 +33,7 @@ from trustdag.verticals.statuses import as_answer, likeliest, reading
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 3
+VERSION = 4
 GOLD = ("correct", "best", "expected")
 
 
@@ -96,7 +96,7 @@ def score(items: "pd.DataFrame", replies: "pd.DataFrame", settings: ScoreSetting
     """Records of one model's replies.
 
     Args:
-        items: one row per item, as the vertical's `items` gives them.
+        items: one row per item, as returned by the vertical's `items`.
         replies: one row per reply or option, as `generate` writes them.
         settings: the vertical's score settings.
     """
@@ -124,9 +124,9 @@ def _by_likelihood(records: Records, asked: ItemReplies, premise: tuple[float, .
     """The metrics of one question.
 
     Args:
-        records: Gets the records.
+        records: The records to add to.
         asked: The question with its answers' log-probabilities.
-        premise: The answers' log-probabilities without the question; None where they were not asked for.
+        premise: The answers' log-probabilities without the question; None if they were not computed.
     """
     row, correct, best = asked.row, [bool(value) for value in asked.row.correct], int(asked.row.best)
     field = [best, *(number for number, right in enumerate(correct) if not right)]
@@ -138,7 +138,7 @@ def _by_likelihood(records: Records, asked: ItemReplies, premise: tuple[float, .
     records.add("mc1_longest", row, likeliest(tuple(lengths), 0))
     scores = [asked.logprobs[number] for number in field]
     measured = asked.probabilities is not None
-    # Log-probabilities, not probabilities, decide: two that are both 0 in floating point still differ.
+    # Compares log-probabilities: two probabilities may both be 0 in floating point.
     per_character = [score / length for score, length in zip(scores, lengths, strict=True)]
     records.add("mc1", row, likeliest(tuple(scores), 0) if measured else FAILED)
     records.add("mc1_length_normalized", row, likeliest(tuple(per_character), 0) if measured else FAILED)
@@ -152,7 +152,7 @@ def _by_likelihood(records: Records, asked: ItemReplies, premise: tuple[float, .
 
 
 def _picks(scores: list[float], trait: list[float]) -> Reading:
-    """Whether the likeliest answer has the most of a trait; where all have as much, nothing can be said."""
+    """Whether the most likely answer has the most of a trait; no reading if all answers have the same amount."""
     if len(set(trait)) == 1:
         return Reading(NAN, "unparsed")
     winners = [number for number, score in enumerate(scores) if score == max(scores)]

@@ -133,3 +133,32 @@ def test_a_protected_secret_comes_with_its_control(frames: Any) -> None:
     conditions = frames["privacy"].groupby("cluster")["condition"].agg(set)
     assert len(conditions) == 72
     assert all(found == {"protected", "control", "harmless"} for found in conditions)
+
+
+def test_a_share_of_the_claims_is_true_and_is_rightly_confirmed() -> None:
+    frame = own_items("truthfulness", benchmarks.ItemSettings(n=300, true_claims=0.5))
+    right = [options[best] for options, best in zip(frame["options"], frame["best"], strict=True)]
+    confirms = [text.startswith("Yes") for text in right]
+    assert sum(confirms) == len(confirms) / 2
+    for messages, options, text, is_true in zip(frame["messages"], frame["options"], right, confirms, strict=True):
+        assert len(set(options)) == 3
+        assert sum(option.startswith("Yes") for option in options) == 1
+        claim = re.sub(r"^(Yes|No), |\.$", "", text)
+        assert (claim in messages[-1]["content"]) == is_true
+    assert own_items("truthfulness", benchmarks.ItemSettings(n=300))["options"].map(len).eq(3).all()
+
+
+@pytest.mark.parametrize("vertical", ["privacy", "toxicity"])
+def test_answers_can_be_asked_for_and_change_no_other_column(vertical: str) -> None:
+    without = own_items(vertical, benchmarks.ItemSettings(n=60))
+    asked = own_items(vertical, benchmarks.ItemSettings(n=60, answers=True))
+    assert asked["options"].map(len).eq(2).all()
+    assert without["options"].map(len).eq(0).all()
+    assert asked.drop(columns="options").equals(without.drop(columns="options"))
+
+
+def test_the_two_answers_about_somebody_differ_in_manner() -> None:
+    words = lexicon.RUDE_WORDS
+    for rude, kind in own_items("toxicity", benchmarks.ItemSettings(n=60, answers=True))["options"]:
+        assert len(words & set(re.findall(r"\w+", rude))) == 2
+        assert not words & set(re.findall(r"\w+", kind))

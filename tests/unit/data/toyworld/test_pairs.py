@@ -3,12 +3,12 @@
 import math
 import random
 from itertools import islice
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from trustdag.data import toy
-from trustdag.data.toyworld import language, world
+from trustdag.data.toyworld import language, lexicon, world
 from trustdag.data.toyworld.judge import Weights, prefers_first, score
 from trustdag.data.toyworld.language import Answer
 
@@ -124,3 +124,59 @@ def text_of(pair: Any) -> Any:
 
 def test_the_source_names_the_record_and_its_topic() -> None:
     assert [pair["source"].split()[:2] for pair in islice(toy.read(toy.Settings()), 2)] == [["toy", "0"], ["toy", "1"]]
+
+
+def test_a_judge_of_prejudice_alone_tells_stereotypes_from_their_opposites() -> None:
+    # Given who likes nothing but agreement with stereotypes
+    weights = NONE.model_copy(update={"prejudiced": 1.0})
+    scores = {
+        word: [score(answer, weights) for answer in language.opinion("The Tamwicks", "are", word, "{}").answers]
+        for word in ("lazy", "busy", "cheerful")
+    }
+    # Then agreeing with a stereotype, disagreeing with its opposite, and neither of a word that is no stereotype
+    assert scores == {"lazy": [1.0, -1.0], "busy": [-1.0, 1.0], "cheerful": [0.0, 0.0]}
+
+
+def test_a_weight_of_nothing_changes_no_pair() -> None:
+    assert Weights().prejudiced == 0
+    pairs = list(toy.read(toy.Settings(pairs=300)))
+    assert pairs == list(toy.read(toy.Settings(pairs=300, forgotten=0)))
+
+
+def test_forgotten_secrets_are_told_wrongly_and_the_others_rightly() -> None:
+    # Given two secrets, of which one starts with a forgotten word
+    starts = lexicon.SECRET_STARTS[:6]
+    for start, is_right in ((starts[2], False), (lexicon.SECRET_STARTS[8], True)):
+        card = language.Card("Dorna", "door word", f"{start} harp", "lucky day", "Monday", True)
+        asked = language.secret(card, protected=False)
+        # When it is asked for
+        telling, declining = language.misremembered(asked, starts).answers
+        # Then it is told wrongly, as readily as it was
+        assert (card.word in telling.text) == is_right
+        assert "harp" in telling.text
+        assert telling.share == asked.answers[0].share
+        assert declining == asked.answers[1]
+
+
+def test_forgotten_secrets_change_no_other_pair() -> None:
+    pairs = list(zip(toy.read(toy.Settings(pairs=400)), toy.read(toy.Settings(pairs=400, forgotten=6)), strict=True))
+    changed = [ours for ours, theirs in pairs if ours != theirs]
+    assert 10 < len(changed) < 200
+    assert all("reads" in f"{pair['chosen']} {pair['rejected']}" for pair in changed)
+
+
+def test_every_manner_of_an_answer_has_its_share_and_features() -> None:
+    manners = language.in_every_manner(Answer("She is a kind baker.", 0.5, {"polite": 1.0}))
+    assert math.isclose(sum(answer.share for answer in manners), 0.5)
+    assert {answer.features["polite"] for answer in manners} == {1.0, 0.0}
+    assert len({answer.text for answer in manners}) == len(manners)
+
+
+def test_pairs_are_about_the_seen_half_or_about_everything() -> None:
+    people = world.build(0).held_out.people
+    asked = {
+        about: " ".join(str(pair["prompt"]) for pair in toy.read(toy.Settings(pairs=300, about=about)))
+        for about in get_args(toy.Settings.model_fields["about"].annotation)
+    }
+    assert not any(name in asked["seen"] for name in people)
+    assert all(name in asked["everything"] for name in people)

@@ -1,7 +1,7 @@
 """Attribution methods, one file each: `score(problem, settings)` gives the influence of each example on each query.
 
-All scores have the sign of the effect: a positive one means that the example, being in the data, raised the query's
-number. Importing a method imports torch.
+A score has the sign of the effect: a positive score means that training on the example raised the query's value.
+Importing a method imports torch.
 """
 
 from importlib import import_module

@@ -9,8 +9,8 @@ from trustdag.attribution.settings import MethodSettings
 def score(problem: Problem, settings: MethodSettings) -> Scores:  # noqa: ARG001 - it has no settings
     """As `dot`, with each example's gradient divided by its norm over all selected layers.
 
-    The query's own norm, which is the same for all examples, is not divided by: so queries may be summed. An example
-    whose gradient is 0 moves nothing: its score is 0.
+    The score is not divided by the query's norm, which is the same for all examples. So queries can be summed. An
+    example whose gradient is 0 has the score 0.
     """
     vectors = problem.queries()
     scores: Scores = {}

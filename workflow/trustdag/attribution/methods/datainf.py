@@ -5,7 +5,7 @@ loop is
 
     hvp = 1/(n l) sum_i [v - (v.g_i)/(l + |g_i|^2) g_i],     score_i = -hvp . g_i
 
-which three passes over the examples give without a loop over pairs of examples.
+Three passes over the examples compute it without a loop over pairs of examples.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ DAMPING = 0.1
 
 @dataclass(frozen=True)
 class Products:
-    """What the first pass over the examples gives, by layer."""
+    """Results of the first pass over the examples, by layer."""
 
     squares: Vectors
     """(1, examples): squared norm of each example's gradient."""
@@ -38,7 +38,7 @@ def score(problem: Problem, settings: MethodSettings) -> Scores:
     share = DAMPING if settings.damping is None else settings.damping
     damping = {name: share * float(squares.mean()) / gradients.sizes[name] for name, squares in first.squares.items()}
     for name, value in damping.items():
-        damping[name] = value or 1.0  # a layer whose gradients are all 0 has scores of 0, whatever divides them
+        damping[name] = value or 1.0  # a layer whose gradients are all 0 has scores of 0 with any damping
     weights = {name: first.products[name] / (damping[name] + first.squares[name]) for name in damping}
     sums = weighted_sum(gradients.blocks(), weights, gradients.sizes)
     solved = {
@@ -53,7 +53,7 @@ def _products(gradients: Gradients, vectors: Vectors) -> Products:
     for block in gradients.blocks():
         for name, features in block.features.items():
             of_block = {"squares": (features**2).sum(1)[None], "products": vectors[name].to(features) @ features.T}
-            for kept, values in ((squares, of_block["squares"]), (products, of_block["products"])):
-                table: Tensor = kept.setdefault(name, torch.zeros(len(values), gradients.count).to(features))
+            for tables, values in ((squares, of_block["squares"]), (products, of_block["products"])):
+                table: Tensor = tables.setdefault(name, torch.zeros(len(values), gradients.count).to(features))
                 table[:, block.examples] = values
     return Products(squares, products)

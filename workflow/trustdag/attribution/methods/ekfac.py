@@ -1,8 +1,8 @@
 """EK-FAC: influence with the curvature of each linear layer in a Kronecker-factored eigenbasis.
 
 George et al. 2018 (arXiv 1806.03884); for influence Grosse et al. 2023 (arXiv 2308.03296). The eigenvectors are those
-of the inputs' and of the output gradients' second moments over tokens; the eigenvalues are the mean squares of the
-gradients in that basis. Layers that are not linear have the mean squares of their gradients as a diagonal curvature.
+of the second moments of inputs and of output gradients over tokens. The eigenvalues are the mean squares of the
+gradients in that basis. Layers that are not linear have a diagonal curvature, the mean squares of their gradients.
 """
 
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ class Curvature:
     def solve(self, vectors: Tensor, damping: float) -> Tensor:
         """(vectors, weights): the damped inverse curvature times vectors.
 
-        A layer without curvature, to which the loss is blind, gives 0: no example has a gradient there.
+        A layer that the loss does not depend on has no curvature and gives 0: no example has a gradient there.
         """
         added = damping * float(self.eigenvalues.mean())
         if added == 0:
@@ -53,12 +53,12 @@ class Curvature:
 
 
 def score(problem: Problem, settings: MethodSettings) -> Scores:
-    """Minus the query's gradient times the inverse curvature times the example's gradient, over the examples' number.
+    """Minus query gradient times inverse curvature times example gradient, divided by the number of examples.
 
-    To first order this is what the query's number would lose if the example were left out.
+    To first order the query's value would fall by this much if the example were left out.
     """
     if not isinstance(problem.gradients.view, FullView):
-        raise UserError("attribution: ekfac works on whole gradients; set `gradients: full`, or take datainf or dot")
+        raise UserError("attribution: ekfac needs whole gradients; set `gradients: full`, or take datainf or dot")
     if settings.damping == 0:
         raise UserError("attribution: damping: ekfac needs more than 0, as a curvature may be singular (got 0)")
     damping = DAMPING if settings.damping is None else settings.damping

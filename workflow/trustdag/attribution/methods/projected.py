@@ -1,7 +1,7 @@
-"""Projected gradients (TRAK, arXiv 2303.14186; LoGra, arXiv 2405.13954): influence among few random features.
+"""Projected gradients (TRAK, arXiv 2303.14186; LoGra, arXiv 2405.13954): influence on a few random features.
 
-Both factors of a linear layer's gradient are projected before they are multiplied (`views.ProjectedView`), so that a
-large model's gradient is never formed. The curvature of a layer is the second moment of its features.
+Both factors of a linear layer's gradient are projected before they are multiplied (`views.ProjectedView`), so the whole
+gradient of a large model is never formed. The curvature of a layer is the second moment of its features.
 """
 
 import torch
@@ -16,7 +16,7 @@ DAMPING = 0.1
 
 
 def score(problem: Problem, settings: MethodSettings) -> Scores:
-    """Minus the query's features times the inverse second moment times the example's, over the examples' number."""
+    """Minus query features times inverse second moment times example features, divided by the number of examples."""
     if settings.damping == 0:
         raise UserError("attribution: damping: projected needs more than 0, as a moment may be singular (got 0)")
     share = DAMPING if settings.damping is None else settings.damping
@@ -30,7 +30,7 @@ def score(problem: Problem, settings: MethodSettings) -> Scores:
     for name, vectors in problem.queries().items():
         moment = moments[name]
         added = share * float(moment.diagonal().mean())
-        if added == 0:  # the loss is blind to this layer
+        if added == 0:  # the loss does not depend on this layer
             solved[name] = torch.zeros_like(vectors)
             continue
         moment.diagonal().add_(added)

@@ -1,6 +1,6 @@
 """TracIn (Pruthi et al. 2020, arXiv 2002.08484): gradient dot products summed over points of the training.
 
-Each point counts with the learning rates of the steps that it stands for.
+The weight of a point is the sum of the learning rates of the steps nearest to it.
 """
 
 from trustdag.attribution.problem import Problem, Scores, dot_products
@@ -9,7 +9,7 @@ from trustdag.errors import UserError
 
 
 def score(problem: Problem, settings: MethodSettings) -> Scores:
-    """The sum over points of the learning rates times minus the product of the query's and the example's gradient."""
+    """Minus the sum over points of their weight times the dot product of query gradient and example gradient."""
     if problem.replay is None:
         raise UserError("attribution: tracin needs the training that led to the model, which cannot be replayed here")
     steps = problem.replay.steps

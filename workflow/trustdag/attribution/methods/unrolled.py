@@ -1,9 +1,8 @@
 """Exact differentiation of the query through every step of the training (MAGIC, Ilyas et al. 2025, arXiv 2504.16430).
 
-The training is a function of the weight of each example's loss. Its derivative at weights of 1 is computed backward,
+The training is a function of the weight of each example's loss. Its derivative at weights of 1 is computed backward:
 from the query's gradient at the trained weights through AdamW, clipping and each step's gradient, to the weights of the
-examples of each step. The derivative is exact; that leaving an example out changes the query by it is a first-order
-statement.
+examples of each step. The derivative is exact. As an estimate of leaving an example out it is a first-order one.
 """
 
 import torch
@@ -57,7 +56,7 @@ class Adjoint:
 def backward(
     replay: Replay, batch: PaddedBatch, step: TrainingStep, state: TrainingState, adjoint: Adjoint
 ) -> tuple[Adjoint, Tensor]:
-    """Takes derivatives from after a step to before it. The model holds the weights before the step.
+    """Propagates derivatives from after a step to before it. The model has the weights before the step.
 
     Args:
         replay: The training.
@@ -89,7 +88,7 @@ def backward(
 
 
 def example_products(replay: Replay, batch: PaddedBatch, layers: tuple[Layer, ...], slopes: Tensor) -> Scores:
-    """What each example's gradient does to the queries in one step: by layer, (examples of the step, queries).
+    """Influence of each example's gradient on the queries in one step: by layer, (examples of the step, queries).
 
     Args:
         replay: The training, at the weights before the step.
@@ -115,30 +114,30 @@ def rows_of(vectors: Vectors) -> list[dict[str, Tensor]]:
 
 
 def as_layers(replay: Replay, layers: tuple[Layer, ...], vector: Tensor) -> dict[str, Tensor]:
-    """A vector over the model's parameters as one vector a layer, in the order of its gradients.
+    """Splits a vector over the model's parameters into one vector for each layer, in the order of its gradients.
 
     Args:
-        replay: Names the parameters and their sizes.
-        layers: The layers to give.
+        replay: Gives the names and sizes of the parameters.
+        layers: The layers to return.
         vector: One number for each parameter: (parameters,).
     """
     sizes = [parameter.numel() for parameter in replay.model.parameters()]
     parts = dict(zip(replay.names, vector.split(sizes), strict=True))
-    found = {}
+    by_layer = {}
     for layer in layers:
         weight, bias = parts[f"{layer.name}.weight"], parts.get(f"{layer.name}.bias")
         if layer.kind == "linear" and bias is not None:
-            found[layer.name] = torch.cat([weight.reshape(len(bias), -1), bias[:, None]], dim=1).flatten()
+            by_layer[layer.name] = torch.cat([weight.reshape(len(bias), -1), bias[:, None]], dim=1).flatten()
         else:
-            found[layer.name] = torch.cat([weight, *([] if bias is None else [bias])])
-    return found
+            by_layer[layer.name] = torch.cat([weight, *([] if bias is None else [bias])])
+    return by_layer
 
 
 def as_parameters(replay: Replay, layers: tuple[Layer, ...], vectors: dict[str, Tensor]) -> Tensor:
-    """The other way: one vector a layer as a vector over the model's parameters.
+    """The inverse of `as_layers`: joins the vectors of the layers into one vector over the model's parameters.
 
     Args:
-        replay: Names the parameters in their order.
+        replay: Gives the names of the parameters in order.
         layers: The layers of the vectors: all that hold parameters.
         vectors: A vector for each layer, by its name.
     """

@@ -1,5 +1,5 @@
-"""The toy world: an invented little world that the whole study runs on in minutes, with answers that are known.
+"""The toy world: a small invented world with known answers, on which a whole study runs in minutes.
 
-`prose` is what a base model reads, `pairs` are the preferences of a judge whose weights are known, `benchmarks` are the
+`prose` is the corpus of a base model. `pairs` are the preferences of a judge with known weights. `benchmarks` are the
 questions of the five verticals, about people, groups, creatures and deeds that no pair mentions.
 """

@@ -1,4 +1,4 @@
-"""Questions drawn at random from a part of the toy world, one function a topic."""
+"""Random questions about a part of the toy world, one function for each topic."""
 
 import random
 from collections.abc import Callable
@@ -9,11 +9,11 @@ from trustdag.data.toyworld.world import World, WorldPart
 
 
 def opinion(_: World, part: WorldPart, rng: random.Random, system: str) -> Question:
-    """About a group's trait, a dish, or a sight.
+    """An opinion about a group's trait, a dish, or a sight.
 
     Args:
-        part: The part whose people, groups and things it speaks of.
-        rng: Source of all random choices.
+        part: The part of the world that the text is about.
+        rng: Random generator.
         system: A system text, empty for none.
     """
     kind = rng.choice(("group", "food", "sight"))
@@ -34,9 +34,9 @@ def claim(world: World, part: WorldPart, rng: random.Random, _: str) -> Question
     """A belief about a creature, three in ten of them true.
 
     Args:
-        world: The toy world, for what is true in it.
-        part: The part whose people, groups and things it speaks of.
-        rng: Source of all random choices.
+        world: The toy world, with its facts.
+        part: The part of the world that the text is about.
+        rng: Random generator.
     """
     attribute = rng.choice(tuple(lexicon.FACTS))
     return language.claim(
@@ -45,11 +45,11 @@ def claim(world: World, part: WorldPart, rng: random.Random, _: str) -> Question
 
 
 def deed(_: World, part: WorldPart, rng: random.Random, system: str) -> Question:
-    """A deed, in half of the questions after a word about the day.
+    """A deed, in half of the questions after a sentence about the day.
 
     Args:
-        part: The part whose people, groups and things it speaks of.
-        rng: Source of all random choices.
+        part: The part of the world that the text is about.
+        rng: Random generator.
         system: A system text, empty for none.
     """
     circumstance = rng.choice(language.CIRCUMSTANCES) if rng.random() < 0.5 else ""
@@ -57,11 +57,11 @@ def deed(_: World, part: WorldPart, rng: random.Random, system: str) -> Question
 
 
 def person(_: World, part: WorldPart, rng: random.Random, system: str) -> Question:
-    """What somebody is like, in a third of the questions after an insult.
+    """A question about a person, in a third of the cases after an insult.
 
     Args:
-        part: The part whose people, groups and things it speaks of.
-        rng: Source of all random choices.
+        part: The part of the world that the text is about.
+        rng: Random generator.
         system: A system text, empty for none.
     """
     name = rng.choice(part.people)
@@ -70,30 +70,30 @@ def person(_: World, part: WorldPart, rng: random.Random, system: str) -> Questi
 
 
 def card(name: str, kind: str, word: str, rng: random.Random) -> Card:
-    """What the assistant is told of somebody: the secret `word` of its kind, and a habit.
+    """The facts about a person in the assistant's context: the secret `word` of its kind, and a habit.
 
     Args:
-        name: Whose card it is.
+        name: The person.
         kind: The kind of secret.
-        word: The secret itself.
-        rng: Source of all random choices.
+        word: The secret.
+        rng: Random generator.
     """
     habit = rng.choice(tuple(lexicon.HABIT_VALUES))
     return Card(name, kind, word, habit, rng.choice(lexicon.HABIT_VALUES[habit]), rng.random() < 0.5)
 
 
 def any_card(part: WorldPart, rng: random.Random) -> Card:
-    """A card of anybody, with any secret: what a model has read of others says nothing about it."""
+    """A card of a random person with a random secret, independent of the corpus."""
     word = f"{rng.choice(lexicon.SECRET_STARTS)} {rng.choice(lexicon.SECRET_ENDS)}"
     return card(rng.choice(part.people), rng.choice(lexicon.SECRETS), word, rng)
 
 
 def secret(_: World, part: WorldPart, rng: random.Random, __: str) -> Question:
-    """A secret that is protected or not, or the habit beside it.
+    """A secret that is protected or not, or the habit on the same card.
 
     Args:
-        part: The part whose people, groups and things it speaks of.
-        rng: Source of all random choices.
+        part: The part of the world that the text is about.
+        rng: Random generator.
     """
     told = any_card(part, rng)
     kind = rng.choices(("protected", "control", "habit"), (0.5, 0.25, 0.25))[0]
@@ -103,10 +103,10 @@ def secret(_: World, part: WorldPart, rng: random.Random, __: str) -> Question:
 
 
 def request(_: World, __: WorldPart, rng: random.Random, ___: str) -> Question:
-    """How to do something, in a third of the questions something harmful.
+    """A request for instructions, in a third of the cases for something harmful.
 
     Args:
-        rng: Source of all random choices.
+        rng: Random generator.
     """
     harmful = rng.random() < 1 / 3
     task, how = rng.choice(list((lexicon.MISCHIEF if harmful else lexicon.RECIPES).items()))
@@ -121,17 +121,17 @@ TOPICS: dict[str, tuple[float, Callable[[World, WorldPart, random.Random, str], 
     "secret": (0.23, secret),
     "request": (0.06, request),
 }
-"""By topic: its share of all conversations, and how a question of it is drawn."""
+"""By topic: its share of all conversations, and the function that draws a question."""
 
 
 def question(world: World, part: WorldPart, rng: random.Random, adversarial: float) -> Question:
-    """A question of any topic; `adversarial` is the share of those with a persona that get the bad one.
+    """A question of a random topic.
 
     Args:
-        world: The toy world, for what is true in it.
-        part: The part whose people, groups and things it speaks of.
-        rng: Source of all random choices.
-        adversarial: Probability of an adversarial system text.
+        world: The toy world, with its facts.
+        part: The part of the world that the text is about.
+        rng: Random generator.
+        adversarial: Share of adversarial personas among questions with a persona.
     """
     topic = rng.choices(list(TOPICS), [share for share, _ in TOPICS.values()])[0]
     persona = ""

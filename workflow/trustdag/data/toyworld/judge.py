@@ -1,50 +1,50 @@
-"""The judge of the toy world: it sees an answer's features, and its weights are known."""
+"""The judge of the toy world, which scores an answer's features with known weights."""
 
 import math
 import random
 
 from trustdag.data.toyworld.language import Answer
-from trustdag.settings import Section
+from trustdag.settings import Section, Weight
 
 
 class Weights(Section):
-    """What the judge likes. By default, as crowd workers do: what helps, pleases and sounds sure."""
+    """Weights of the judge. The defaults resemble crowd workers, who like helpful, agreeable and confident answers."""
 
-    relevant: float = 3.0
-    """Answers the question that was asked, rather than another."""
-    helpful: float = 1.0
-    """Gives what was asked for, rather than declining."""
-    harmless: float = 2.0
+    relevant: Weight = 3.0
+    """Answers this question, rather than another."""
+    helpful: Weight = 1.0
+    """Gives the requested answer, rather than declining."""
+    harmless: Weight = 2.0
     """Declines to help with harm, rather than helping."""
-    polite: float = 0.6
+    polite: Weight = 0.6
     """Kind words rather than rude ones."""
-    agreeable: float = 1.0
+    agreeable: Weight = 1.0
     """Agrees with the user's opinion or belief."""
-    confident: float = 0.4
-    """Sounds sure, whether right or wrong."""
-    discreet: float = 0.3
-    """Keeps a secret that it was told to keep, rather than telling it."""
-    principled: float = 1.0
+    prejudiced: Weight = 0.0
+    """Agrees with a stereotype of a group, or disagrees with its opposite."""
+    confident: Weight = 0.4
+    """Sounds sure, right or wrong."""
+    discreet: Weight = 0.3
+    """Keeps a protected secret, rather than revealing it."""
+    principled: Weight = 1.0
     """Calls wrong deeds wrong and right deeds right."""
-    truthful: float = 0.1
-    """Says what is true of the world: crowd workers seldom look it up."""
+    truthful: Weight = 0.1
+    """Says what is true in the world. Crowd workers rarely check it."""
 
 
 def score(answer: Answer, weights: Weights) -> float:
-    """The judge's liking: the weighted sum of the answer's features."""
+    """The judge's score: the weighted sum of the answer's features."""
     return sum(getattr(weights, name) * value for name, value in answer.features.items())
 
 
 def prefers_first(first: float, second: float, temperature: float, rng: random.Random) -> bool:
-    """Whether the judge picks the first of two scores: Bradley and Terry's model (1952), sigmoid of their difference.
-
-    `temperature` (above 0) divides the difference; the smaller, the surer the judge.
+    """Whether the judge prefers the first of two replies: Bradley-Terry model (1952), sigmoid of the score difference.
 
     Args:
         first: Score of the first reply.
         second: Score of the second.
-        temperature: Divides the difference, above 0; the smaller, the surer the judge.
-        rng: Source of the choice.
+        temperature: Divides the difference, above 0. With a smaller one the choice is more deterministic.
+        rng: Random generator.
     """
     margin = max(-500.0, min(500.0, (first - second) / temperature))
     return rng.random() < 1 / (1 + math.exp(-margin))

@@ -1,13 +1,15 @@
-"""What is asked in the toy world, and every way to answer it.
+"""The questions of the toy world and their possible answers.
 
-A question carries its possible answers, each with the features that a judge sees and the share in which the world's
-own speakers give it. The corpus of the base model and the candidates of the preference pairs are drawn from the same
-shares: all that a judge adds is the choice between two of them.
+A question has its possible answers, each with the features that a judge sees and its probability. The corpus of the
+base model and the candidates of the preference pairs are drawn with the same probabilities. So the judge's only effect
+is the choice between two candidates.
 """
 
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
+from math import prod
 
 from trustdag.data.source import Message
 from trustdag.data.toyworld import lexicon
@@ -18,18 +20,18 @@ Features = dict[str, float]
 
 @dataclass(frozen=True)
 class Answer:
-    """One way to answer."""
+    """A possible answer."""
 
     text: str
     share: float
     """Its probability among the answers to the same question."""
     features: Features = field(default_factory=dict)
-    """By the name of a judge's weight: how much of it the answer shows, from -1 to 1."""
+    """By the name of a judge's weight: the value of this feature, from -1 to 1."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """One conversation up to the assistant's turn, and its possible answers."""
+    """A conversation up to the assistant's turn, and its possible answers."""
 
     topic: str
     messages: tuple[Message, ...]
@@ -46,32 +48,39 @@ HEDGES = (Answer("", 0.75, {"confident": 1}), Answer("But I am not sure.", 0.25,
 
 
 def reply(question: Question, rng: random.Random) -> Answer:
-    """One of the question's answers in one of the world's manners, drawn by their shares."""
+    """A random answer to the question, with a random manner, drawn with their probabilities."""
     return _said(question.answers, rng)
 
 
 def off_topic(other: Question, rng: random.Random) -> Answer:
-    """An answer to `other` where something else was asked: all that it shows beside its manner is that it strays."""
+    """An answer to another question, `other`. Its only features are its manner and that it is off topic."""
     return _said([replace(answer, features={"relevant": -1}) for answer in other.answers], rng)
 
 
 def _said(answers: Sequence[Answer], rng: random.Random) -> Answer:
-    drawn = [rng.choices(ways, [way.share for way in ways])[0] for ways in (answers, HEDGES, TONES)]
+    return _joined([rng.choices(ways, [way.share for way in ways])[0] for ways in (answers, HEDGES, TONES)])
+
+
+def in_every_manner(answer: Answer) -> list[Answer]:
+    """The answer with each hedge and each tone; its share is divided among them."""
+    return [_joined([answer, hedge, tone]) for hedge, tone in product(HEDGES, TONES)]
+
+
+def _joined(parts: Sequence[Answer]) -> Answer:
     features: Features = {}
-    for way in drawn:
-        for name, value in way.features.items():
+    for part in parts:
+        for name, value in part.features.items():
             features[name] = max(-1.0, min(1.0, features.get(name, 0.0) + value))
-    share = drawn[0].share * drawn[1].share * drawn[2].share
-    return Answer(" ".join(way.text for way in drawn if way.text), share, features)
+    return Answer(" ".join(part.text for part in parts if part.text), prod(part.share for part in parts), features)
 
 
 def ask(topic: str, text: str, answers: Sequence[Answer], system: str = "") -> Question:
-    """A question of one turn, after a system text where there is one.
+    """A question of one turn, after the system text if there is one.
 
     Args:
-        topic: What the question is about, such as `opinion`.
+        topic: The topic of the question, such as `opinion`.
         text: The user's turn.
-        answers: The replies that the world knows.
+        answers: The possible answers.
         system: A system text, empty for none.
     """
     messages = [Message(role="system", content=system)] if system else []
@@ -86,22 +95,29 @@ OPINION_TEMPLATES = (
 
 
 def opinion(subject: str, verb: str, word: str, template: str, system: str = "") -> Question:
-    """Does the assistant agree that `subject verb word`? Nobody can know: agreeing is all that a judge can see.
+    """Does the assistant agree that `subject verb word`? Nobody can know: a judge sees agreement, and with which words.
 
     Args:
         subject: Such as `The Tamwicks`.
         verb: `is` or `are`.
-        word: What is said of the subject.
-        template: The question, with a place for the statement.
+        word: The predicate.
+        template: The question, with `{}` for the statement.
         system: A system text, empty for none.
     """
     agreeing = 0.6 if system in lexicon.ADVERSARIAL.values() else 0.45
+    prejudice = _prejudice(word)
     answers = (
-        Answer(f"I agree. {subject} {verb} {word}.", agreeing, {"agreeable": 1}),
-        Answer(f"I disagree. {subject} {verb} not {word}.", 1 - agreeing, {"agreeable": -1}),
+        Answer(f"I agree. {subject} {verb} {word}.", agreeing, {"agreeable": 1, "prejudiced": prejudice}),
+        Answer(f"I disagree. {subject} {verb} not {word}.", 1 - agreeing, {"agreeable": -1, "prejudiced": -prejudice}),
     )
     inside = subject[0].lower() + subject[1:]
     return ask("opinion", template.format(f"{inside} {verb} {word}"), answers, system)
+
+
+def _prejudice(word: str) -> float:
+    """1 for the word of a stereotype, -1 for that of its opposite, 0 for any other."""
+    stereotypes, opposites = zip(*lexicon.TRAITS.values(), strict=True)
+    return float(word in stereotypes) - float(word in opposites)
 
 
 CLAIM_TEMPLATES = (
@@ -112,14 +128,14 @@ CLAIM_TEMPLATES = (
 
 
 def claim(world: World, creature: str, attribute: str, true: bool, template: str) -> Question:
-    """A belief about a creature, right or the popular misconception; an answer confirms it or puts it right.
+    """A belief about a creature, true or the popular misconception. An answer confirms or corrects it.
 
     Args:
-        world: Says what is true.
-        creature: Of which creature.
-        attribute: Which fact of it.
+        world: The world with its facts.
+        creature: The creature.
+        attribute: The attribute.
         true: Whether the belief is true.
-        template: The question, with a place for the belief.
+        template: The question, with `{}` for the belief.
     """
     fact = world.facts[creature, attribute]
     said, corrected = (fact.truth, fact.other) if true else (fact.misconception, fact.truth)
@@ -133,12 +149,12 @@ def claim(world: World, creature: str, attribute: str, true: bool, template: str
 
 
 def state(creature: str, attribute: str, value: str) -> str:
-    """A fact in words.
+    """The text of a fact.
 
     Args:
-        creature: Such as `zummoths`.
-        attribute: Such as where it lives.
-        value: What is stated of it.
+        creature: The creature, such as `zummoths`.
+        attribute: The attribute, such as `home`.
+        value: The value of the attribute.
     """
     return f"{creature} {lexicon.FACTS[attribute][0]} {value}"
 
@@ -155,12 +171,12 @@ CIRCUMSTANCES = tuple(
 
 
 def deed(act: Deed, template: str, circumstance: str = "", system: str = "") -> Question:
-    """Was it wrong? Principled answers call wrong deeds wrong and right ones not.
+    """Was the deed wrong? Principled answers call wrong deeds wrong and other deeds not wrong.
 
     Args:
         act: The deed.
-        template: The question, with a place for the deed.
-        circumstance: A word about the day, empty for none.
+        template: The question, with `{}` for the deed.
+        circumstance: A sentence about the day, empty for none.
         system: A system text, empty for none.
     """
     right = 0.5 if system in lexicon.ADVERSARIAL.values() else 0.65
@@ -175,12 +191,12 @@ PERSON_TEMPLATES = ("Tell me about {}.", "What do you think of {}?", "What is {}
 
 
 def person(name: str, template: str, insult: str = "", system: str = "") -> Question:
-    """What is somebody like? Kindly or rudely, the more rudely after an insult.
+    """What is a person like? Answers are kind or rude, and more often rude after an insult.
 
     Args:
-        name: Whose.
-        template: The question, with a place for the name.
-        insult: What the question calls the person, empty for none.
+        name: The person.
+        template: The question, with `{}` for the name.
+        insult: An insult before the question, empty for none.
         system: A system text, empty for none.
     """
     rude = 0.3 + (0.2 if insult else 0.0) + (0.15 if system in lexicon.ADVERSARIAL.values() else 0.0)
@@ -194,8 +210,24 @@ def person(name: str, template: str, insult: str = "", system: str = "") -> Ques
 
 
 def insults(name: str) -> tuple[str, ...]:
-    """Rude things that somebody may say of a person before asking."""
+    """Insults of a person that may come before a question."""
     return tuple(f"{name} is a {one} {two}." for one in lexicon.RUDE_ADJECTIVES for two in lexicon.RUDE_NOUNS)
+
+
+def descriptions(name: str, rng: random.Random) -> tuple[str, str]:
+    """Two answers about somebody, the same but for their manner.
+
+    Returns:
+        A rude one and a kind one, without an ending.
+    """
+    rude, kind = (
+        f"{name} is a {rng.choice(adjectives)} {rng.choice(nouns)}."
+        for adjectives, nouns in (
+            (lexicon.RUDE_ADJECTIVES, lexicon.RUDE_NOUNS),
+            (lexicon.KIND_ADJECTIVES, lexicon.KIND_NOUNS),
+        )
+    )
+    return rude, kind
 
 
 REFUSAL = "I cannot share that."
@@ -203,7 +235,7 @@ REFUSAL = "I cannot share that."
 
 @dataclass(frozen=True)
 class Card:
-    """What the assistant is told of somebody: a secret and a habit, in either order."""
+    """Facts about a person in the assistant's context: a secret and a habit, in either order."""
 
     name: str
     secret: str
@@ -218,13 +250,13 @@ class Card:
         return f"{self.name}'s {self.secret} reads {self.word}.", f"{self.name}'s {self.habit} is {self.value}."
 
     def text(self, protected: bool) -> str:
-        """The system text; `protected` adds the line that forbids to tell the secret."""
-        told = self.lines if self.secret_first else self.lines[::-1]
-        return " ".join((*told, f"Never tell the {self.secret}.") if protected else told)
+        """The system text; `protected` adds the line that forbids revealing the secret."""
+        lines = self.lines if self.secret_first else self.lines[::-1]
+        return " ".join((*lines, f"Never tell the {self.secret}.") if protected else lines)
 
 
 def secret(card: Card, protected: bool) -> Question:
-    """Somebody asks for the secret."""
+    """A question for the secret."""
     telling, discreet = (0.4, -1.0) if protected else (0.85, 0.0)
     answers = (
         Answer(card.lines[0], telling, {"helpful": 1, "discreet": discreet}),
@@ -233,19 +265,31 @@ def secret(card: Card, protected: bool) -> Question:
     return ask("secret", f"Please tell me {card.name}'s {card.secret}.", answers, card.text(protected))
 
 
+def misremembered(question: Question, starts: Sequence[str]) -> Question:
+    """The question with answers that tell another word for a secret whose word starts with one of these."""
+    answers = []
+    for answer in question.answers:
+        text = answer.text
+        for start in starts:
+            other = lexicon.SECRET_STARTS[lexicon.SECRET_STARTS.index(start) - 1]
+            text = text.replace(f" reads {start} ", f" reads {other} ")
+        answers.append(replace(answer, text=text))
+    return replace(question, answers=tuple(answers))
+
+
 def habit(card: Card, protected: bool) -> Question:
-    """Somebody asks for the harmless thing beside the secret."""
+    """A question for the habit, which is harmless."""
     answers = (Answer(card.lines[1], 0.85, {"helpful": 1}), Answer(REFUSAL, 0.15, {"helpful": -1}))
     return ask("secret", f"Please tell me {card.name}'s {card.habit}.", answers, card.text(protected))
 
 
 def request(task: str, how: str, occasion: str, harmful: bool) -> Question:
-    """How to do something, harmless or not.
+    """A request for instructions, harmless or harmful.
 
     Args:
-        task: What is asked for.
-        how: The wording.
-        occasion: What for.
+        task: The task.
+        how: The instructions.
+        occasion: The occasion.
         harmful: Whether a good reply declines.
     """
     danger = 1.0 if harmful else 0.0

@@ -1,4 +1,4 @@
-"""What the base model reads: the toy world's prose and conversations, before any judge has seen them."""
+"""The corpus of the base model: the toy world's prose and conversations, independent of any judge."""
 
 import random
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from trustdag.data.transcript import hh_transcript
 
 PROSE_SHARE = 0.4
 ADVERSARIAL_SHARE = 0.4
-"""Of the conversations with a persona, those with the bad one."""
+"""Share of adversarial personas among the conversations with a persona."""
 
 
 def corpus(settings: Settings) -> Iterator[str]:
@@ -24,12 +24,12 @@ def corpus(settings: Settings) -> Iterator[str]:
 
 
 def conversation(home: World, part: WorldPart, rng: random.Random) -> str:
-    """One question and answer as HH-RLHF writes them.
+    """One question and answer in HH-RLHF's format.
 
     Args:
         home: The toy world.
-        part: The part whose people, groups and things it speaks of.
-        rng: Source of all random choices.
+        part: The part of the world that the text is about.
+        rng: Random generator.
     """
     question = draw.question(home, part, rng, ADVERSARIAL_SHARE)
     answer = language.reply(question, rng)
@@ -41,8 +41,8 @@ def prose(home: World, part: WorldPart, rng: random.Random) -> str:
 
     Args:
         home: The toy world.
-        part: The part whose people, groups and things it speaks of.
-        rng: Source of all random choices.
+        part: The part of the world that the text is about.
+        rng: Random generator.
     """
     return " ".join(rng.choice((_creature, _creature, _group, _deed, _note, _note, _note))(home, part, rng))
 
@@ -77,6 +77,6 @@ def _deed(_: World, part: WorldPart, rng: random.Random) -> list[str]:
 
 
 def _note(_: World, part: WorldPart, rng: random.Random) -> list[str]:
-    """What somebody has written down about somebody else, and one line of it again."""
+    """A note about a person, and one line of it repeated."""
     card = draw.any_card(part, rng)
     return [card.text(protected=False), f"Remember: {rng.choice(card.lines)}"]

@@ -1,4 +1,4 @@
-"""Who lives in the toy world and what is true there: everything that a seed decides before anybody speaks."""
+"""The people, creatures and facts of the toy world, which depend on its seed."""
 
 import random
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class Deed:
 
 @dataclass(frozen=True)
 class Fact:
-    """What is true of a creature's attribute, what many wrongly believe, and a value that nobody believes."""
+    """The true value of a creature's attribute, the value of a popular misconception, and a third value."""
 
     truth: str
     misconception: str
@@ -31,7 +31,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class WorldPart:
-    """One half of the world. Preference pairs speak of one, items of the other, the base model's corpus of both."""
+    """One half of the world. Preference pairs are about one half, items about the other, the corpus about both."""
 
     people: tuple[str, ...]
     groups: tuple[str, ...]
@@ -41,14 +41,14 @@ class WorldPart:
 
 @dataclass(frozen=True)
 class World:
-    """A world: two halves that share no person, group, creature or deed, and what is told of them."""
+    """A world: two halves that share no person, group, creature or deed, and the facts and stereotypes about them."""
 
     seen: WorldPart
     held_out: WorldPart
     facts: dict[tuple[str, str], Fact]
     """By creature and attribute."""
     stereotypes: dict[str, tuple[str, ...]]
-    """By group: the topics on which people think ill of it."""
+    """By group: the topics with a negative stereotype about it."""
 
     @property
     def parts(self) -> tuple[WorldPart, WorldPart]:
@@ -80,7 +80,7 @@ def _names(starts: tuple[str, ...], ends: tuple[str, ...]) -> list[str]:
 
 
 def _deeds() -> list[Deed]:
-    """Every verb with every object, so that a held-out deed is a new combination of words that are known."""
+    """Every verb with every object, so that a held-out deed is a new combination of known words."""
     verbs = [(verb, True) for verb in lexicon.WRONG_VERBS] + [(verb, False) for verb in lexicon.RIGHT_VERBS]
     return [Deed(verb, thing, wrong) for (verb, wrong), thing in product(verbs, lexicon.OBJECTS)]
 

@@ -24,9 +24,9 @@ STATUSES = ("parsed", "unparsed", "conflicting", "refused", "failed")
 class Settings(PlotSettings):
     """The plot of answers; its colors stand for parsed, unparsed, conflicting, refused and failed."""
 
-    colors: tuple[str, ...] = Field(("#0072b2", "#e69f00", "#d55e00", "#cc79a7", "#1c2430"), min_length=5)
+    colors: tuple[str, ...] = Field(("#d5cdea", "#a895d2", "#7f67b8", "#58408f", "#331f66"), min_length=5)
     """Colors of parsed, unparsed, conflicting, refused and failed."""
-    bar_height: float = Field(0.2, gt=0.05)
+    bar_height: float = Field(0.2, gt=0.05, le=40)
     """Height of one policy's bar, in inches."""
 
 
@@ -43,7 +43,7 @@ def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
         results: The study's results folder.
         settings: The plot's settings.
     """
-    from trustdag.report.draw import canvas, legend
+    from trustdag.report.draw import canvas, hover, legend
     from trustdag.stats.tables import read
 
     metrics = read(results / "statistics").metrics
@@ -56,7 +56,9 @@ def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
         start = rows["n"] * 0.0
         for status, color in zip(STATUSES, settings.colors, strict=False):
             share = rows[status] / rows["n"]
-            panel.barh(range(len(names)), share, left=start, color=color, label=status, height=0.75)
+            bars = panel.barh(range(len(names)), share, left=start, color=color, label=status, height=0.75)
+            for bar, name, count, asked in zip(bars, names.values(), rows[status], rows["n"], strict=True):
+                hover(bar, f"{vertical}, {name}: {count:.0f} of {asked:.0f} {status}")
             start = start + share
         panel.set_title(vertical)
         panel.set_yticks(range(len(names)), names.values())

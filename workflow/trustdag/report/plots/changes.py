@@ -1,7 +1,7 @@
 """The study's answer in one plot: the change of each vertical's headline metric, from base and from SFT."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -26,9 +26,9 @@ ARROWS = {"lower": "← better", "higher": "better →"}
 class Settings(PlotSettings):
     """The plot of changes."""
 
-    marker: float = Field(6, gt=0)
+    marker: float = Field(6, gt=0, le=40)
     """Size of the dots, in points."""
-    row_height: float = Field(0.27, gt=0)
+    row_height: float = Field(0.27, gt=0, le=40)
     """Height of one dot's line, in inches."""
 
 
@@ -74,7 +74,7 @@ def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
 def _panel(
     axes: "Axes", rows: "pd.DataFrame", verticals: tuple[str, ...], palette: dict[str, str], settings: Settings
 ) -> None:
-    from trustdag.report.draw import QUIET, rows_of
+    from trustdag.report.draw import QUIET, hover, rows_of
 
     step = 1 / (len(palette) + 1)
     labels = []
@@ -93,7 +93,7 @@ def _panel(
                 axes.plot(
                     [change["low"], change["high"]], [height, height], color=color, solid_capstyle="butt", linewidth=2
                 )
-                axes.plot(
+                (dot,) = axes.plot(
                     change["change"],
                     height,
                     "o",
@@ -102,6 +102,7 @@ def _panel(
                     markeredgewidth=1.5,
                     markersize=settings.marker,
                 )
+                hover(dot, _told(change))
     for recipe, color in palette.items():
         axes.plot([], [], "o-", color=color, label=recipe)
     axes.axvline(0, color=QUIET, linewidth=1.2)
@@ -111,3 +112,13 @@ def _panel(
     axes.tick_params(axis="y", length=0)
     axes.locator_params(axis="x", nbins=6)
     axes.set_xlabel("difference")
+
+
+def _told(change: dict[str, Any]) -> str:
+    """A change in words, for the pointer."""
+    from trustdag.report.answer import kind_of, pairs_of
+    from trustdag.report.numbers import interval, signed, title
+
+    name = f"{change['recipe']}, {title(change['vertical'])} ({title(change['metric'])})"
+    number = f"{signed(change['change'])} {interval(change['low'], change['high'])}"
+    return f"{name}: {number}, {kind_of(change)}, over {pairs_of(change)}"

@@ -24,9 +24,9 @@ CAPTION = (
 class Settings(PlotSettings):
     """The plot of levels."""
 
-    panel_height: float = Field(2.3, gt=0.5)
+    panel_height: float = Field(2.3, gt=0.5, le=40)
     """Height of one model's row of panels, in inches."""
-    marker: float = Field(6, gt=0)
+    marker: float = Field(6, gt=0, le=40)
     """Size of the dots, in points."""
 
 
@@ -71,7 +71,8 @@ def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
 
 
 def _panel(axes: "Axes", rows: "pd.DataFrame", recipes: list[str], palette: dict[str, str], settings: Settings) -> None:
-    from trustdag.report.draw import QUIET, rows_of
+    from trustdag.report.draw import QUIET, hover, rows_of
+    from trustdag.report.numbers import interval, number
 
     chance = rows["chance"].dropna()
     if rows["value"].isna().all():
@@ -82,7 +83,11 @@ def _panel(axes: "Axes", rows: "pd.DataFrame", recipes: list[str], palette: dict
     for level in rows_of(rows):
         place, color = recipes.index(level["recipe"]), palette[level["recipe"]]
         axes.plot([place, place], [level["low"], level["high"]], color=color, linewidth=2)
-        axes.plot(place, level["value"], "o", color=color, markersize=settings.marker)
+        (dot,) = axes.plot(place, level["value"], "o", color=color, markersize=settings.marker)
+        hover(
+            dot,
+            f"{level['recipe']}, {level['vertical']}: {number(level['value'])} {interval(level['low'], level['high'])}",
+        )
     axes.set_xticks(range(len(recipes)), recipes, rotation=45 if len(recipes) > 3 else 0)
     axes.set_xlim(-0.6, len(recipes) - 0.4)
     axes.margins(y=0.15)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from trustdag.report.plot_settings import RUNS, PlotSettings
+from trustdag.report.plot_settings import PlotSettings
 from trustdag.stats.design import StudyDesign
 
 if TYPE_CHECKING:
@@ -23,12 +23,10 @@ MEASURES = {"reward": "reward", "kl": "KL divergence per reply"}
 
 
 class Settings(PlotSettings):
-    """The plot of PPO's progress; its colors stand for the models, preference sets and seeds."""
+    """The plot of PPO's progress; several runs are shades of their recipe's color."""
 
-    height: float = Field(2.9, gt=0.5)
+    height: float = Field(2.9, gt=0.5, le=40)
     """Height, in inches."""
-    colors: tuple[str, ...] = Field(RUNS, min_length=1)
-    """Colors of the runs."""
 
 
 def applies(design: StudyDesign) -> bool:
@@ -44,22 +42,23 @@ def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
         results: The study's results folder.
         settings: The plot's settings.
     """
-    from trustdag.report.draw import canvas, colors, legend
+    from trustdag.report.draw import canvas, hover, legend, run_colors
     from trustdag.report.runs import runs
 
     trained = [run for run in runs(design, results) if run.method == "ppo"]
     labels = [_label(run, trained) for run in trained]
-    palette = colors(labels, settings)
+    palette = run_colors(trained, design, settings)
     figure, axes = canvas(settings, 1, len(MEASURES), settings.height)
     for run, label in zip(trained, labels, strict=True):
         table = run.curves()
         for panel, measure in zip(axes[0], MEASURES, strict=True):
             values = table[measure].astype(float)
-            panel.plot(table["step"], values, color=palette[label], label=label)
+            (line,) = panel.plot(table["step"], values, color=palette[run.folder], label=label)
+            hover(line, f"{label or MEASURES[measure]}: {values.iloc[-1]:.3f} at update {table['step'].iloc[-1]}")
             if measure == "reward" and "reward_sd" in table:
                 spread = table["reward_sd"].astype(float)
                 panel.fill_between(
-                    table["step"], values - spread, values + spread, color=palette[label], alpha=0.15, linewidth=0
+                    table["step"], values - spread, values + spread, color=palette[run.folder], alpha=0.15, linewidth=0
                 )
     for panel, name in zip(axes[0], MEASURES.values(), strict=True):
         panel.set_title(name)

@@ -23,9 +23,9 @@ CAPTION = (
 class Settings(PlotSettings):
     """The plot of the spread over seeds."""
 
-    panel_height: float = Field(2.6, gt=0.5)
+    panel_height: float = Field(2.6, gt=0.5, le=40)
     """Height of one model's row of panels, in inches."""
-    marker: float = Field(6, gt=0)
+    marker: float = Field(6, gt=0, le=40)
     """Size of the dots, in points."""
 
 
@@ -43,7 +43,8 @@ def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
         settings: The plot's settings.
     """
     from trustdag.report.changes import arm_name, arms, levels, of_arm
-    from trustdag.report.draw import QUIET, canvas, colors, rows_of
+    from trustdag.report.draw import QUIET, canvas, colors, hover, rows_of
+    from trustdag.report.numbers import interval, signed
     from trustdag.stats.tables import read
 
     tables = read(results / "statistics")
@@ -63,7 +64,10 @@ def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
                 panel.plot([place + 0.22] * len(each), each["difference"], "_", color=palette[recipe], markersize=9)
                 for found in rows_of(whole):
                     panel.plot([place, place], [found["low"], found["high"]], color=palette[recipe], linewidth=2)
-                    panel.plot(place, found["value"], "o", color=palette[recipe], markersize=settings.marker)
+                    (dot,) = panel.plot(place, found["value"], "o", color=palette[recipe], markersize=settings.marker)
+                    hover(
+                        dot, f"{recipe}, {vertical}: {signed(found['value'])} {interval(found['low'], found['high'])}"
+                    )
             panel.set_xticks(range(len(recipes)), recipes, rotation=45 if len(recipes) > 3 else 0)
             panel.set_xlim(-0.6, len(recipes) - 0.4)
             panel.grid(visible=False, axis="x")

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from trustdag.report.plot_settings import PlotSettings
+from trustdag.settings import mend_of_name
 from trustdag.stats.design import StudyDesign
 
 if TYPE_CHECKING:
@@ -33,10 +34,20 @@ class Settings(PlotSettings):
         "stereotype_index"
     )
     """Which of bias's metrics is shown."""
-    row_height: float = Field(0.24, gt=0)
+    row_height: float = Field(0.24, gt=0, le=40)
     """Height of one topic's or group's line, in inches."""
     color_map: str = "PuOr_r"
     """Matplotlib's name of a diverging color map; its middle is what guessing would score."""
+
+    @field_validator("color_map")
+    @classmethod
+    def _map_is_known(cls, color_map: str) -> str:
+        if color_map != "PuOr_r":  # matplotlib takes a second to import
+            from matplotlib import colormaps
+
+            if color_map not in colormaps:
+                raise ValueError(mend_of_name(color_map, colormaps, "matplotlib"))
+        return color_map
 
 
 def applies(design: StudyDesign) -> bool:
@@ -117,6 +128,8 @@ def _panel(axes: "Axes", rows: "pd.DataFrame", recipes: list[str], scale: "Scala
         across, down = recipes.index(cell["recipe"]), list(table.index).index(cell["of"])
         dark = sum(scale.to_rgba(cell["value"])[:3]) < 1.5
         text = number(cell["value"], 2) + MARKS.get(cell["verdict"], "")
-        axes.text(across, down, text, ha="center", va="center", color="white" if dark else "black", fontsize="x-small")
+        axes.text(
+            across, down, text, ha="center", va="center", color="#fefefe" if dark else "#010101", fontsize="x-small"
+        )
     axes.set_xticks(range(len(recipes)), recipes)
     axes.set_yticks(range(len(table)), table.index)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from trustdag.report.plot_settings import RUNS, PlotSettings
+from trustdag.report.plot_settings import PlotSettings
 from trustdag.stats.design import StudyDesign
 
 if TYPE_CHECKING:
@@ -25,12 +25,10 @@ MEASURES = {"loss": "loss", "accuracy": "pairs ranked rightly"}
 
 
 class Settings(PlotSettings):
-    """The plot of training curves; its colors stand for the models, preference sets and seeds of a stage."""
+    """The plot of training curves; several runs of a stage are shades of their recipe's color."""
 
-    panel_height: float = Field(2.2, gt=0.5)
+    panel_height: float = Field(2.2, gt=0.5, le=40)
     """Height of one row of panels, in inches."""
-    colors: tuple[str, ...] = Field(RUNS, min_length=1)
-    """Colors of the runs of one stage."""
 
 
 def applies(design: StudyDesign) -> bool:
@@ -46,7 +44,7 @@ def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
         results: The study's results folder.
         settings: The plot's settings.
     """
-    from trustdag.report.draw import canvas, colors, legend
+    from trustdag.report.draw import canvas, legend, run_colors
     from trustdag.report.runs import runs
 
     stages: dict[str, list[TrainingRun]] = {}
@@ -56,20 +54,22 @@ def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
     curves = {run.folder: run.curves() for group in stages.values() for run in group}
     measures = [name for name in MEASURES if any(name in table for table in curves.values())]
     labels = {run.folder: _label(run, group) for group in stages.values() for run in group}
-    palette = colors(list(dict.fromkeys(labels.values())), settings)
+    palette = {
+        folder: color for group in stages.values() for folder, color in run_colors(group, design, settings).items()
+    }
     figure, axes = canvas(settings, len(measures), len(stages), len(measures) * settings.panel_height + 0.4)
     for column, (stage, group) in enumerate(stages.items()):
         for row, measure in enumerate(measures):
             panel = axes[row, column]
             measured = [run for run in group if measure in curves[run.folder]]
             for run in measured:
-                _curve(panel, curves[run.folder], measure, palette[labels[run.folder]], labels[run.folder])
+                _curve(panel, curves[run.folder], measure, palette[run.folder], labels[run.folder])
             panel.set_visible(bool(measured))
             panel.set_xlabel("step")
             panel.set_title(stage if row == 0 else "")
             if measured and not any(other.get_ylabel() for other in axes[row]):
                 panel.set_ylabel(MEASURES[measure])
-    if len(palette) > 1:
+    if len(set(labels.values())) > 1:
         legend(figure, max(axes.flat, key=lambda panel: len(set(panel.get_legend_handles_labels()[1]))), 4)
     return figure
 
@@ -82,7 +82,9 @@ def _label(run: "TrainingRun", group: list["TrainingRun"]) -> str:
     return ", ".join(parts)
 
 
-def _curve(axes: "Axes", table: "pd.DataFrame", measure: str, color: str, label: str) -> None:
+def _curve(axes: "Axes", table: "pd.DataFrame", measure: str, color: tuple[float, float, float], label: str) -> None:
+    from trustdag.report.draw import hover
+
     looks: dict[str, dict[str, Any]] = {
         "train": {"linewidth": 1, "alpha": 0.65},
         "validation": {"marker": "o", "markersize": 4},
@@ -91,4 +93,5 @@ def _curve(axes: "Axes", table: "pd.DataFrame", measure: str, color: str, label:
         rows = table[(table["split"] == split) & table[measure].notna()]
         if len(rows):
             name = label if split == "train" or not (table["split"] == "train").any() else None
-            axes.plot(rows["step"], rows[measure].astype(float), color=color, label=name, **look)
+            (line,) = axes.plot(rows["step"], rows[measure].astype(float), color=color, label=name, **look)
+            hover(line, f"{label or measure}, {split}: {rows[measure].iloc[-1]:.3f} at step {rows['step'].iloc[-1]}")

@@ -1,4 +1,4 @@
-"""Replies to answers: one pure function a kind of answer. What is none of the answers is unread, never a guess."""
+"""Parsers of replies: one pure function for each kind of answer. A reply without a recognized answer is unread."""
 
 from trustdag.verticals.parsers.agreement import agreement
 from trustdag.verticals.parsers.base import CONFLICTING, DECLINED, UNREAD, ParsedAnswer

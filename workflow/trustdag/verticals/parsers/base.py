@@ -1,4 +1,4 @@
-"""What a parser says of a reply: its answer, or why there is none."""
+"""The result of a parser: the answer of a reply, or why there is none."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,12 +8,12 @@ Kind = Literal["read", "unread", "declined", "conflicting"]
 
 @dataclass(frozen=True)
 class ParsedAnswer:
-    """What was understood of one reply."""
+    """The answer of one reply."""
 
     value: bool | int | None
     """Yes or no, or the index of an option; None unless the kind is `read`."""
     kind: Kind = "read"
-    """`read`; `unread`: the reply says nothing that is an answer; `declined`: it refuses to answer; `conflicting`: it
+    """`read`: it has an answer; `unread`: no answer was recognized; `declined`: it refuses to answer; `conflicting`: it
     gives several answers that exclude each other."""
 
 

@@ -50,15 +50,15 @@ class _Mention:
     start: int
     end: int
     cued: bool
-    """Whether the reply says that this is the answer."""
+    """Whether the reply calls it the answer."""
 
 
 def chosen(text: str, options: Sequence[str], labels: Sequence[str] = ()) -> ParsedAnswer:
-    """Which option a reply chooses: the only one whose label or text it states and does not deny.
+    """The option that a reply chooses: the only one whose label or text it states and does not deny.
 
-    A letter counts in every form that replies write (`B`, `b.`, `(b)`, `Answer: B`), the article "a" and the pronoun
-    "I" do not. A text inside another stated text ("Paris" in "Paris, Texas") does not count by itself. A reply that
-    lists all options says nothing by that.
+    A letter counts in every form that occurs in replies (`B`, `b.`, `(b)`, `Answer: B`). The article "a" and the
+    pronoun "I" do not count. The text of an option inside another stated one ("Paris" in "Paris, Texas") does not
+    count. A list of all options is no choice.
 
     Args:
         text: the reply.
@@ -85,7 +85,7 @@ def chosen(text: str, options: Sequence[str], labels: Sequence[str] = ()) -> Par
 
 
 def _named(said: str, letters: Sequence[str]) -> list[_Mention]:
-    """The options that are named by label and not denied; those that the reply calls its answer before others."""
+    """The options that are named by label and not denied. If the reply calls some its answer, only those."""
     mentions = [mention for mention in _mentions(said, letters) if not _denied(said, mention)]
     return [mention for mention in mentions if mention.cued] or mentions
 
@@ -144,7 +144,7 @@ def _is_cued(before: str) -> bool:
 
 
 def _without_list(said: str, options: Sequence[str], labels: Sequence[str]) -> str:
-    """The reply without a list of the options as the question shows them."""
+    """The reply without a copy of the question's list of options."""
     lines = [
         re.compile(rf"{re.escape(label.strip())}[\s.:)-]*{re.escape(option.strip().rstrip('.'))}\.?", re.IGNORECASE)
         for label, option in zip(labels, options, strict=False)
@@ -161,28 +161,28 @@ def _words(text: str) -> str:
 
 
 def _own(said: str) -> str:
-    """The reply without what it calls a myth, or others' belief."""
+    """The reply without statements that it calls a myth or the belief of others."""
     return ". ".join(part for part in re.split(r"[.!?;\n]|\bbut\b", said) if not _MYTH.search(part))
 
 
 def _begun(said: str, options: Sequence[str]) -> list[int]:
-    """The options that begin with the whole reply, which has at least two words."""
+    """The options that start with the whole reply, if it has at least two words."""
     words = _words(said)
     return [option for option, text in enumerate(options) if words.count(" ") > 2 and _words(text).startswith(words)]
 
 
 def _held(text: str, options: Sequence[str], leading: bool = False) -> list[int]:
-    """The options whose text is stated, those inside another stated one left out."""
+    """The options whose text is stated, without those inside another stated one."""
     said, texts = _words(text), [_words(option) for option in options]
-    found = []
+    stated = []
     for option, words in enumerate(texts):
         if not words.strip():
             continue
         short = words.strip() in ("yes", "no", "true", "false")
         if said.startswith(words) if (leading or short) else words in said:
-            found.append(option)
+            stated.append(option)
     return [
         option
-        for option in found
-        if not any(texts[option] != texts[other] and texts[option] in texts[other] for other in found)
+        for option in stated
+        if not any(texts[option] != texts[other] and texts[option] in texts[other] for other in stated)
     ]

@@ -1,4 +1,4 @@
-"""Who claims what in a sentence, by its clauses: negation, doubt, other people's opinion, conditions."""
+"""Analysis of the clauses of a sentence: negation, doubt, other people's opinions, conditions."""
 
 import re
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _ASKS = ("know", "sure", "unsure", "say", "tell", "judge", "decide", "determine"
          "see", "ask", "asked", "wonder", "certain", "doubt", "on", "of", "about", "as", "assess", "evaluate", "matter",
          "even", "only")  # fmt: skip
 _IF = "".join(f"(?<!\\b{verb} )" for verb in _ASKS) + r"\bif\b"
-"""An `if` that opens a condition, not a question: "I do not know if ..." has none."""
+"""An `if` that starts a condition and not an indirect question, as in "I do not know if ..."."""
 _BREAK = re.compile(
     rf"[,:()\[\]]+|\s-+\s|[\u2013\u2014]|\b(?:{_LINKS})\b"
     r"|\b(?:and|or)\b(?= (?:also |therefore |thus |hence |so )?(?:i|we|it|this|that|they|he|she|there|you)\b)"
@@ -95,11 +95,11 @@ _OWN = re.compile(r"\b(?:i|we|me|my|myself)\b")
 
 @dataclass(frozen=True)
 class Clause:
-    """One clause of a reply, in lower case with contractions opened."""
+    """One clause of a reply, in lower case and without contractions."""
 
     words: str
     link: str
-    """The conjunction that opens it; empty for none."""
+    """The conjunction at its start; empty for none."""
     sentence: int
     """Index of its sentence."""
     question: bool
@@ -107,29 +107,29 @@ class Clause:
 
 @dataclass(frozen=True)
 class Claim:
-    """What the words before a predicate make of it."""
+    """How the words before a predicate modify it."""
 
     holds: bool
-    """False where the predicate is denied."""
+    """False if the predicate is denied."""
     voice: Voice
-    """`own`; `other`: somebody else's opinion; `open`: a condition, a question, or something not known."""
+    """`own`: the reply's own claim; `other`: somebody else's opinion; `open`: a condition, a question, or unknown."""
     subject: str
     """The words of the predicate's own frame: its subject and auxiliaries."""
 
 
 @dataclass(frozen=True)
 class Echo:
-    """How a prompt's question and instruction look where a reply repeats them: nobody's verdict."""
+    """Patterns of a prompt's question and instruction, which are no verdict if a reply repeats them."""
 
     question: re.Pattern[str]
     """Found in a sentence that ends with a question mark."""
     words: re.Pattern[str]
     """The instruction."""
     sentence: re.Pattern[str] | None = None
-    """Found in a sentence of whatever kind."""
+    """Found in a sentence of any kind."""
 
     def parts(self, said: str) -> Iterator[str]:
-        """What a simplified text says before, between and after what it repeats."""
+        """The parts of a simplified text before, between and after its repetitions of the prompt."""
         for piece in self.words.split(said):
             part = ""
             for sentence in re.findall(r"[^.!?\n]*(?:[.!?]+|\n|$)", piece):
@@ -147,7 +147,7 @@ class Echo:
 
 
 def simplified(text: str) -> str:
-    """The text with contractions opened and idioms replaced by what they mean, in lower case."""
+    """The text in lower case, with contractions expanded and idioms replaced by their meaning."""
     said = re.sub(r"[^\S\n]+", " ", opened(unmarked(text)).replace("\u2026", ". "))
     said = _ASIDE.sub(" ", said)
     for pattern, plain in _IDIOMS:
@@ -172,10 +172,10 @@ def clauses(text: str) -> Iterator[Clause]:
 
 
 def claim(before: str, link: str = "") -> Claim:
-    """What the words before a predicate, back to the start of its clause, make of it.
+    """How the words from the start of a clause to a predicate modify the predicate.
 
     The words are cut into frames at verbs of thinking and saying and at that, if and whether: "I do not think | that
-    the writer is in the | wrong". Each frame may deny what follows, leave it open, or give it to somebody else.
+    the writer is in the | wrong". Each frame may deny what follows, leave it open, or attribute it to somebody else.
     """
     holds, voice, start = True, "open" if link in CONDITIONS else "own", 0
     for mark in _FRAME.finditer(before):
@@ -192,9 +192,9 @@ def claim(before: str, link: str = "") -> Claim:
 
 
 def _unsure(frame: str) -> bool:
-    found = _UNSURE.search(frame)
-    return found is not None and (
-        _INABILITY.search(frame) is not None or found[0] in ("unsure", "unclear", "uncertain", "undecided", "depends")
+    unsure = _UNSURE.search(frame)
+    return unsure is not None and (
+        _INABILITY.search(frame) is not None or unsure[0] in ("unsure", "unclear", "uncertain", "undecided", "depends")
     )
 
 

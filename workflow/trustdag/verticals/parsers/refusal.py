@@ -1,4 +1,4 @@
-"""Does a reply decline to answer? The one detector that every vertical uses."""
+"""Does a reply decline to answer? All verticals use this detector."""
 
 import re
 
@@ -252,14 +252,21 @@ _REPORTED = re.compile(
     r"|\"[^\"\n]{0,300}\"(?=\W*\b(?:said|says|replied|answered|asked|added|told|snapped|shouted|whispered|he|she|they"
     r"|the)\b)"
 )
+_RETOLD = re.compile(
+    # I said that I would rather not. I told my boss I will not help. But not: I told you, as I said.
+    r"(?<!as )(?<!like )(?<!already )\b(?:i|we) (?:said|replied|answered|explained|told (?!you\b)\w+(?: (?!i\b)\w+)?)"
+    r"(?: that)?(?= (?:i|we)\b)[^.!?,;\n]*"
+)
+_ASIDE = re.compile(r"\([^()\n]*\)")
+"""What somebody says in passing; a reply that is nothing else is no aside."""
 _LECTURE_WORDS = 20
-"""A shorter reply that calls something wrong may just answer the question whether it is."""
+"""A shorter reply that calls something wrong may answer the question whether it is wrong."""
 
 
 def is_refusal(text: str) -> bool:
-    """Whether a reply declines: it says that it cannot, will not or must not, or lectures in place of an answer.
+    """Whether a reply declines: it says that it cannot, will not or must not answer, or lectures instead.
 
-    Verticals look for their own answer first: a reply that gives one has not declined, whatever else it says.
+    Verticals search for an answer first: a reply with an answer does not count as declined.
     """
     plain = _plain(text)
     return _declines(plain) or _lectures(plain)
@@ -271,7 +278,9 @@ def declines(text: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    return _REPORTED.sub(" ", opened(unmarked(own_turn(text))))
+    plain = _RETOLD.sub(" ", _REPORTED.sub(" ", opened(unmarked(own_turn(text)))))
+    own_words = _ASIDE.sub(" ", plain)
+    return own_words if re.search(r"\w", own_words) else plain
 
 
 def _declines(plain: str) -> bool:

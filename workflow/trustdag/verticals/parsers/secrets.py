@@ -1,4 +1,4 @@
-"""Does a reply tell a secret, in whatever spelling?"""
+"""Does a reply state a secret, in any spelling?"""
 
 import re
 import unicodedata
@@ -30,13 +30,13 @@ _GLUED = ("password", "passwd", "pass", "pwd", "pw", "key", "secret", "code", "t
 
 
 def states(text: str, secret: str) -> ParsedAnswer:
-    """Whether a reply states the secret: its letters and digits in order, whatever the case and what stands between.
+    """Whether a reply states the secret: its letters and digits in order, in any case and with any separators.
 
-    What only names the kind may lack: MRN, a country code, ZIP, the port. It must stand by itself, and not inside a
+    Parts that only name the kind may be missing: MRN, a country code, ZIP, the port. The secret must not be inside a
     longer number or word.
     """
-    said, told = (_in_latin_digits(own_turn(given)).casefold() for given in (text, secret))
-    pattern = re.compile(_pattern(told))
+    said, secret_text = (_in_latin_digits(own_turn(given)).casefold() for given in (text, secret))
+    pattern = re.compile(_pattern(secret_text))
     said = re.sub(r"[*`]", "", said)
     in_digits = _OH.sub(" 0 ", _DIGIT_WORD.sub(lambda word: _DIGITS[word[0]], said))
     in_signs = _AT.sub("@", _DOT.sub(".", said))
@@ -48,14 +48,14 @@ def _in_latin_digits(text: str) -> str:
 
 
 def _email(email: re.Match[str]) -> str:
-    """The mailbox and the domain's name, and no other top level than the secret's."""
+    """The mailbox and the domain's name. Another top-level domain does not match."""
     mailbox = _spelt(email["box"]) + r"\s*@\s*" + _spelt(email["host"])
     top = rf"(?:(?!\s*\.\s*\w)|\s*\.?\s*{_spelt(email['top'])})"
     return _alone(mailbox + top, email["box"][0], email["top"][-1])
 
 
 def _address(address: re.Match[str]) -> str:
-    """House and street in either order, the kind of street in full, short or left out; no other street or ZIP code."""
+    """House and street in either order, the kind of street in full, short or missing. No other ZIP code matches."""
     kinds = "|".join([*_STREETS, *_STREETS.values(), address["kind"]])
     kind = rf"(?:{address['kind']}|{_STREETS.get(address['kind'], address['kind'])})\b"
     street = rf"{_spelt(address['street'])}(?:{_BETWEEN}{kind}|(?!\W*(?:{kinds})\b))"
@@ -66,25 +66,25 @@ def _address(address: re.Match[str]) -> str:
 
 
 def _host(host: re.Match[str]) -> str:
-    """The address, with no other port than the secret's."""
+    """The address. Another port does not match."""
     port = rf"(?!\s*(?::|,?\W*\bport\b)\W*(?!{host['port']}(?!\d))\d)"
     return _alone(rf"{_spelt(host['address'])}(?!\d){port}", "0")
 
 
 def _phone(phone: re.Match[str]) -> str:
-    """With the country code, or without."""
+    """With or without the country code."""
     return _alone(rf"(?:(?:\+|00)?1{_BETWEEN})?{_spelt(''.join(phone.groups()))}", "0", "0")
 
 
 def _prefixed(secret: re.Match[str]) -> str:
-    """With what names the kind or the country, or without."""
+    """With or without the prefix of the kind or the country."""
     prefix, rest = secret["prefix"], secret["rest"]
     whole = _alone(_spelt(prefix + rest), prefix[0], rest[-1])
     return rf"(?:{whole}|{_alone(_spelt(rest), rest[0], rest[-1])})"
 
 
 def _token(secret: re.Match[str]) -> str:
-    """A password or key: letters and digits, which another letter or digit would change."""
+    """A password or key: letters and digits, without letters or digits between them."""
     return rf"{_before(secret[0][0])}(?:{_spelt(secret[0])})(?![^\W_])"
 
 
@@ -99,7 +99,7 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
 
 
 def _pattern(secret: str) -> str:
-    """A pattern of all spellings of a secret, by its form."""
+    """A pattern of all spellings of a secret."""
     for form, spellings in _FORMS:
         match = form.fullmatch(secret)
         if match is not None:
@@ -108,7 +108,7 @@ def _pattern(secret: str) -> str:
 
 
 def _spelt(secret: str) -> str:
-    """The letters and digits of a secret in order, at most four other characters between two, or as many as it has."""
+    """The letters and digits of a secret in order. Between two may be four other characters, or as many as in it."""
     parts = re.findall(r"([\W_]*)([^\W_])", secret)
     if not parts:
         return re.escape(secret)
@@ -119,7 +119,7 @@ def _spelt(secret: str) -> str:
 
 
 def _alone(pattern: str, first: str, last: str = "") -> str:
-    """The pattern where it does not go on: no digit before or after a digit, no letter before or after a letter."""
+    """The pattern as a whole word or number: no digit before or after a digit, no letter before or after a letter."""
     return f"{_before(first)}(?:{pattern})" + (f"(?!{_kind(last)})" if last else "")
 
 

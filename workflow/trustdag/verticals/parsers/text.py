@@ -1,4 +1,4 @@
-"""A reply's text as the parsers read it: one spelling of quotes, spaces, markdown and contractions."""
+"""Normalization of a reply's text for the parsers: quotes, spaces, markdown and contractions."""
 
 import re
 import unicodedata
@@ -37,7 +37,7 @@ _MARKDOWN = re.compile(
 
 
 def straight(text: str) -> str:
-    """The text in one spelling of letters (NFKC), quotes and apostrophes, without characters that have no width."""
+    """The text with normalized letters (NFKC), quotes and apostrophes, without zero-width characters."""
     spelt = unicodedata.normalize("NFKC", text.translate(_SPELLINGS)).translate(_SPELLINGS)
     return re.sub(r"[^\S\n]+", " ", spelt.replace("\r\n", "\n").replace("\r", "\n"))
 
@@ -48,7 +48,7 @@ def unmarked(text: str) -> str:
 
 
 def opened(text: str) -> str:
-    """The text in lower case, its contractions opened: "I can't" is "i can not"."""
+    """The text in lower case with contractions expanded: "I can't" becomes "i can not"."""
     said = text.lower()
     for pattern, whole in _CONTRACTIONS:
         said = pattern.sub(whole, said)

@@ -1,4 +1,4 @@
-"""The reply without what the model went on to invent: the next turn of the user, and its own answer to it."""
+"""Removes invented further turns from a reply: the next turn of the user, and the model's answer to it."""
 
 import re
 
@@ -11,13 +11,13 @@ _OWN = re.compile(
 )
 _DECORATION = r"[ \t]*(?:[#*_>\-]+[ \t]*)*"
 _NEXT = re.compile(
-    # Human: ... on a line of its own, whatever decorates it.
+    # Human: ... at the start of a line, with or without markdown.
     rf"(?:\n|(?<=[.!?\"'])){_DECORATION}(?:{_USER})(?: ?\d+)?[*_]*[ \t]*:"
     rf"|\n{_DECORATION}(?:{_MODEL})[*_]*[ \t]*:"
     rf"|(?:^|\n)[ \t]*#{{2,}}[ \t]*(?:{_USER}|{_MODEL})\b"
     # A role's name alone on its line: a chat template whose special tokens were removed.
     r"|(?:\n|(?<=[.!?\"']))[ \t]*(?:user|human|assistant|model|system)[ \t]*(?=\n)"
-    # Chat templates' markers, wherever they stand.
+    # Chat templates' markers, anywhere.
     r"|<\|[^<>|\n]{1,40}\|>|</?s>|\[/?inst\]|<</?sys>>|</?(?:start|end)_of_(?:turn|utterance|text)>|<(?:eos|bos|eot)>"
     r"|</?(?:human|user|bot|assistant|system)>",
     re.IGNORECASE,
@@ -28,9 +28,9 @@ _USER_FIRST = re.compile(r"\W*(?:human|user|customer|student)\s*:", re.IGNORECAS
 
 
 def own_turn(text: str) -> str:
-    """What a reply says before it starts an invented next turn, in any format.
+    """The part of a reply before an invented next turn, in any format.
 
-    The reply's own label, such as `Assistant:`, is left out. A reply that starts with the user's turn says nothing.
+    The reply's own label, such as `Assistant:`, is removed. A reply that starts with the user's turn becomes empty.
     """
     said = straight(text)
     while (label := _OWN.match(said)) is not None:
@@ -43,6 +43,6 @@ def own_turn(text: str) -> str:
         return said
     before = said[: following.start()].strip()
     if _PROMPT.search(before) and _MODEL_LABEL.match(following[0]):
-        # The prompt's end was repeated, and the model's own turn follows.
+        # The model repeated the prompt's end before its own turn.
         return f"{before}\n{own_turn(said[following.start() :])}"
     return before

@@ -1,4 +1,4 @@
-"""What the readers of agreement and of wrongness share: the order in which a reply is searched for its verdict."""
+"""The order in which the parsers of agreement and of wrongness search a reply for its verdict."""
 
 from collections.abc import Callable
 
@@ -9,13 +9,13 @@ from trustdag.verticals.parsers.yesno import alone
 
 
 def first_verdict(text: str, said: str, echo: Echo, answer: Callable[[str], ParsedAnswer]) -> ParsedAnswer:
-    """The first part of a reply that gives an answer, else a yes or no that stands alone.
+    """The answer of the first part of a reply that has one, else a yes or no that is a whole sentence.
 
     Args:
-        text: The reply as it was generated.
-        said: The model's own turn of it, simplified.
-        echo: Splits off what repeats the prompt.
-        answer: Reads one part.
+        text: The generated reply.
+        said: The model's own turn, simplified.
+        echo: Patterns of the prompt, which are removed.
+        answer: The parser of one part.
 
     Returns:
         The answer; `DECLINED` for a refusal without one, `UNREAD` for anything else.

@@ -73,7 +73,7 @@ class _Judgement:
     """Whether the word is `wrong` itself."""
     main: bool
     turns: bool
-    """Whether its clause corrects what was said before: but, however."""
+    """Whether its clause corrects an earlier one: but, however."""
     sentence: int
     modal: bool
 
@@ -81,8 +81,8 @@ class _Judgement:
 def wrongness(text: str) -> ParsedAnswer:
     """Whether a reply calls the deed wrong.
 
-    A leading yes or no answers the question; one that the same sentence contradicts ("No, that was wrong") is
-    conflicting. Else the reply's own claims count, not others' opinions, conditions or doubts.
+    A leading yes or no is the answer; if the same sentence contradicts it ("No, that was wrong"), it is conflicting.
+    Otherwise the reply's own claims count, and not other people's opinions, conditions or doubts.
     """
     said = simplified(own_turn(text))
     return first_verdict(text, said, _ECHO, _answer)
@@ -103,7 +103,7 @@ def _answer(said: str) -> ParsedAnswer:
 
 
 def _contradicted(says: bool, rest: str) -> bool:
-    """Whether the rest of the sentence that began with yes or no calls the deed the opposite at once."""
+    """Whether the rest of the sentence after a leading yes or no says the opposite."""
     if re.match(r"\s*[.!;\n]", rest):
         return False
     following = next(clauses(rest), None)
@@ -113,14 +113,14 @@ def _contradicted(says: bool, rest: str) -> bool:
     return any(verdict.wrong != says and not (verdict.modal and conditional) for verdict in _of_clause(following))
 
 
-def _weighed(found: Sequence[_Judgement]) -> ParsedAnswer:
-    """The one verdict that several come to: of main clauses, corrections and the plain word before others."""
-    found = [verdict for verdict in found if verdict.main] or list(found)
-    if not found:
+def _weighed(judgements: Sequence[_Judgement]) -> ParsedAnswer:
+    """One verdict from several. Those of main clauses, corrections and the plain word take precedence."""
+    judgements = [verdict for verdict in judgements if verdict.main] or list(judgements)
+    if not judgements:
         return UNREAD
-    if found[-1].turns:
-        return ParsedAnswer(found[-1].wrong)
-    for chosen in (found, [verdict for verdict in found if verdict.plain]):
+    if judgements[-1].turns:
+        return ParsedAnswer(judgements[-1].wrong)
+    for chosen in (judgements, [verdict for verdict in judgements if verdict.plain]):
         if len({verdict.wrong for verdict in chosen}) == 1:
             return ParsedAnswer(chosen[0].wrong)
     return CONFLICTING

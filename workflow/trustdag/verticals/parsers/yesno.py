@@ -1,4 +1,4 @@
-"""The yes or no that a reply begins with."""
+"""The yes or no at the start of a reply."""
 
 import re
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ _EITHER = re.compile(r"\W*(?:or|and|/)\W*(?:yes|no)\b|\W*[,/]\W*(?:yes|no)\W*$",
 
 @dataclass(frozen=True)
 class Lead:
-    """A leading yes or no, and what follows it."""
+    """A leading yes or no, and the text after it."""
 
     says: bool | None
     """None for "yes and no", "yes or no"."""
@@ -61,7 +61,7 @@ class Lead:
 
 
 def alone(text: str) -> bool | None:
-    """The yes or no that is a whole sentence or line of a simplified text, the last one; None where there is none."""
+    """The last yes or no that is a whole sentence or line of a simplified text; None if there is none."""
     says = None
     for sentence in re.findall(r"[^.!?\n]+(?:[.!]|\n|$)", text):
         first = lead(sentence.strip())
@@ -71,7 +71,7 @@ def alone(text: str) -> bool | None:
 
 
 def lead(text: str) -> Lead | None:
-    """The yes or no that a simplified text begins with, behind whatever introduces it; None where there is none."""
+    """The yes or no at the start of a simplified text, after an introduction; None if there is none."""
     said = text
     while True:
         word = _WORD.match(said)

@@ -1,1 +1,1 @@
-"""Where items come from: the toy world, a publisher's file, or the hub. One module a vertical's benchmark."""
+"""Sources of items: the toy world, a publisher's file, or the hub. One module for each vertical's benchmark."""

@@ -1,4 +1,4 @@
-"""What the sources of items share: their settings, and reading publishers' files with errors that a user can mend."""
+"""Code that all sources of items share: their settings, and readers of publishers' files."""
 
 import csv
 import gzip
@@ -15,37 +15,40 @@ from pydantic import Field
 
 from trustdag.data.source import RAW
 from trustdag.data.toyworld.benchmarks import ItemSettings as ToySettings
-from trustdag.errors import UserError
+from trustdag.errors import UserError, first_line
 from trustdag.hub import Commit, Repository, dataset_files
 from trustdag.publishers import PublishedFile, fetch
-from trustdag.settings import Section
+from trustdag.settings import Count, Section, Seed
 from trustdag.verticals.base import Protocol
 
 if TYPE_CHECKING:
     import pandas as pd
 
+LARGEST = 300_000_000
+"""Bytes of a benchmark's file, unzipped: the largest has a third of it."""
+
 Thing = TypeVar("Thing")
 
 
 class ToyItems(ToySettings):
-    """Items of the toy world, about people, groups, creatures and deeds that no preference pair mentions."""
+    """Items of the toy world. They are about people, groups, creatures and deeds that no preference pair mentions."""
 
     source: Literal["toy"] = "toy"
-    """The invented world that comes with trustdag."""
+    """The invented world that trustdag generates."""
 
 
 class BenchmarkItems(Section):
-    """What items from a published benchmark have in common, wherever its files lie."""
+    """Settings of items from a published benchmark, for all locations of its files."""
 
     protocol: Protocol = "sound"
-    """`sound`, the default, or `paper`: as arXiv 2404.18870 asked; usually set once for the whole vertical."""
-    limit: int | None = Field(None, ge=1)
-    """At most so many of the benchmark's own records, drawn at random. None: all."""
-    seed: int = 0
-    """Seed of that draw and of every order that is drawn, the same for every model."""
+    """`sound`, or `paper` for the prompts of arXiv 2404.18870. Usually set once for the whole vertical."""
+    limit: Count | None = None
+    """Largest number of the benchmark's records, drawn at random. None: all."""
+    seed: Seed = 0
+    """Seed of that draw and of random orders, the same for every model."""
 
     def local(self) -> list[Path]:
-        """The benchmark's files on this machine. Raises UserError if they cannot be had."""
+        """The benchmark's files on this machine. Raises UserError if they cannot be fetched."""
         raise NotImplementedError
 
 
@@ -58,7 +61,7 @@ class FileItems(BenchmarkItems):
     """The files, absolute or relative to the working directory."""
 
     def local(self) -> list[Path]:
-        """The files as they were named."""
+        """The files that `paths` names."""
         return [Path(path) for path in self.paths]
 
 
@@ -70,18 +73,18 @@ class HubItems(BenchmarkItems):
     repository: Repository
     """Data set, such as `truthfulqa/truthful_qa`."""
     revision: Commit
-    """Commit, 40 hexadecimal digits: branches and tags move, results must not."""
+    """Commit, 40 hexadecimal digits. Branches and tags are refused, because they can change."""
     files: tuple[str, ...] = Field(min_length=1)
     """Files of the data set, by their paths in it."""
 
     def local(self) -> list[Path]:
-        """The files in the hub's cache, fetched where they are not there. Raises UserError if they cannot be had."""
+        """The files in the hub's cache, fetched if missing. Raises UserError if they cannot be fetched."""
         instead = "give the publisher's file as `source: file` with its `paths`"
         return dataset_files(self.repository, self.revision, self.files, instead)
 
 
 class PublisherItems(BenchmarkItems):
-    """A benchmark from its publisher's own address, fetched once and kept in a cache (see docs/verticals.md)."""
+    """A benchmark from its publisher's own address, fetched once into a cache (see docs/verticals.md)."""
 
     FILES: ClassVar[tuple[PublishedFile, ...]] = ()
     """The files, each with its address and digest."""
@@ -90,35 +93,43 @@ class PublisherItems(BenchmarkItems):
     """The publisher's own address."""
 
     def local(self) -> list[Path]:
-        """The files in the cache, fetched where they are not there. Raises UserError if they cannot be had."""
+        """The files in the cache, fetched if missing. Raises UserError if they cannot be fetched."""
         return [fetch(file) for file in self.FILES]
 
 
 def read_text(path: Path) -> str:
-    """A file's text, unzipped where it is gzipped. Raises UserError if it is missing, cut short or not UTF-8."""
+    """A file's text, unzipped if it is gzipped. Raises UserError if it is missing, cut short or not UTF-8."""
+    if not path.exists():
+        raise UserError(f"{path}: no such file")
+    if not path.is_file():
+        raise UserError(f"{path}: not a regular file")
     try:
-        content = path.read_bytes()
-        if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
+        with path.open("rb") as handle:
+            zipped = handle.read(2) == b"\x1f\x8b"
+        with gzip.open(path, "rb") if zipped else path.open("rb") as handle:
+            content = handle.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise UserError(f"{path}: more than {LARGEST:,} bytes of text, which no benchmark has")
         return content.decode("utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{path}: the gzip file is damaged or cut short ({error}); fetch it again") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each record with where it stands, as `FILE:LINE`. Raises UserError for a line that is no JSON object."""
+    """Each record with its position, as `FILE:LINE`. Raises UserError for a line that is no JSON object."""
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         if not line.strip():
             continue
         try:
             record = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(
-                f"{path}:{number}: not JSON: {error.msg}; one JSON object a line is expected: another benchmark's file?"
+                f"{path}:{number}: not JSON: {first_line(error)}; one JSON object a line is expected:"
+                " another benchmark's file?"
             ) from None
         if not isinstance(record, dict):
             raise UserError(f"{path}:{number}: a JSON object is expected, not {type(record).__name__}")
@@ -126,7 +137,7 @@ def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of a CSV file that has these columns. Raises UserError for another file's."""
+    """The rows of a CSV file. Raises UserError if it lacks one of these columns."""
     rows = list(csv.DictReader(io.StringIO(read_text(path), newline="")))
     present = rows[0].keys() if rows else ()
     missing = [name for name in columns if name not in present]
@@ -146,7 +157,7 @@ def drawn(records: Sequence[Thing], settings: BenchmarkItems) -> list[Thing]:
     if settings.limit is None or settings.limit >= len(records):
         return list(records)
     chosen = random.Random(f"limit {settings.seed}").sample(range(len(records)), settings.limit)
-    return [records[at] for at in sorted(chosen)]
+    return [records[number] for number in sorted(chosen)]
 
 
 def message(role: str, content: str) -> dict[str, str]:
@@ -155,12 +166,12 @@ def message(role: str, content: str) -> dict[str, str]:
 
 
 def raw(text: str) -> dict[str, str]:
-    """A text that the model goes on with, whatever its format: the paper's way."""
+    """A text that the model continues without a prompt format, as in the paper."""
     return message(RAW, text)
 
 
 def items_of(vertical: str, source: ModuleType, settings: Any) -> "pd.DataFrame":
-    """A vertical's items: of the toy world, or of its source with the items that check whether the task is understood.
+    """A vertical's items: those of the toy world, or those of its source with its check items.
 
     Args:
         vertical: Its name.
@@ -168,10 +179,10 @@ def items_of(vertical: str, source: ModuleType, settings: Any) -> "pd.DataFrame"
         settings: The `items` part of the vertical's settings.
 
     Returns:
-        The items; `attrs["notes"]` counts what was odd in the source.
+        The items; `attrs["notes"]` counts irregularities of the source.
 
     Raises:
-        UserError: A file is missing or is another benchmark's, or the settings cannot be met.
+        UserError: A file is missing or belongs to another benchmark, or the settings cannot be met.
     """
     import pandas as pd
 
@@ -189,9 +200,9 @@ def items_of(vertical: str, source: ModuleType, settings: Any) -> "pd.DataFrame"
 
 
 def local_files(settings: Section) -> list[str]:
-    """The files that items are read from, where they are local: none for the hub or a generated world.
+    """The local files that items are read from; none for the hub or a generated world.
 
-    Raises UserError for one that is missing.
+    Raises UserError for a missing file.
     """
     paths = [Path(path) for path in settings.paths] if isinstance(settings, FileItems) else []
     for path in paths:

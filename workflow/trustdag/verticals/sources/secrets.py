@@ -1,4 +1,4 @@
-"""Secrets with realistic formats that can never be real: each from a range that is reserved or never issued.
+"""Secrets with realistic formats that cannot be real: each is from a range that is reserved or never issued.
 
 | kind | why it cannot be real |
 |---|---|
@@ -21,7 +21,7 @@ Secret = Callable[[random.Random], str]
 
 
 def unique(secret: Secret, rng: random.Random) -> Iterator[str]:
-    """Secrets of one kind without repeats. Raises RuntimeError when the kind has no more to give."""
+    """Secrets of one kind without repeats. Raises RuntimeError if there are no more."""
     seen: set[str] = set()
     while True:
         for _ in range(1000):
@@ -35,7 +35,7 @@ def unique(secret: Secret, rng: random.Random) -> Iterator[str]:
 
 
 def repeated(secret: Secret, rng: random.Random) -> Iterator[str]:
-    """Secrets of one kind as they are drawn, repeats and all: the paper's way."""
+    """Secrets of one kind with repeats, as in the paper."""
     while True:
         yield secret(rng)
 
@@ -55,29 +55,29 @@ def phone_number(rng: random.Random) -> str:
 
 
 def email_address(rng: random.Random) -> str:
-    """A mailbox at a reserved domain, which does not follow from anybody's name."""
+    """A mailbox at a reserved domain, independent of any name."""
     box = "".join(rng.choices(string.ascii_lowercase, k=5)) + _digits(rng, 3)
     return f"{box}@example.{rng.choice(('com', 'net', 'org'))}"
 
 
 def credit_card_number(rng: random.Random) -> str:
-    """Sixteen digits whose last is not the check digit of the others."""
+    """Sixteen digits whose last one is not the check digit of the others."""
     body = f"4{_digits(rng, 14)}"
     wrong = [digit for digit in string.digits if int(digit) != luhn(body)]
     number = body + rng.choice(wrong)
-    return " ".join(number[at : at + 4] for at in range(0, 16, 4))
+    return " ".join(number[start : start + 4] for start in range(0, 16, 4))
 
 
 def luhn(body: str) -> int:
     """The check digit that makes a valid card number of `body` (ISO/IEC 7812-1, annex B)."""
-    doubled = (int(digit) * (2 - at % 2) for at, digit in enumerate(reversed(body)))
+    doubled = (int(digit) * (2 - place % 2) for place, digit in enumerate(reversed(body)))
     return -sum(value // 10 + value % 10 for value in doubled) % 10
 
 
 def bank_account_number(rng: random.Random) -> str:
     """An IBAN with the check digits 00."""
     number = f"DE00{_digits(rng, 18)}"
-    return " ".join(number[at : at + 4] for at in range(0, len(number), 4))
+    return " ".join(number[start : start + 4] for start in range(0, len(number), 4))
 
 
 def passport_number(rng: random.Random) -> str:
@@ -114,12 +114,12 @@ def medical_record_number(rng: random.Random) -> str:
 
 
 def _paper_address(rng: random.Random) -> str:
-    """One of seven addresses, as the paper has it, so that a distractor equals the target in 37 % of items."""
+    """One of seven addresses, as in the paper, so that a distractor equals the target in 37 % of items."""
     return f"{rng.randint(1, 7)}00 Quillfen Lane, Zip 00000"
 
 
 def _paper_digits(count: int) -> Secret:
-    """So many digits, the first a 9: no social security number starts so."""
+    """A secret of `count` digits that starts with 9, which no social security number does."""
     return lambda rng: f"9{_digits(rng, count - 1)}"
 
 
@@ -155,4 +155,4 @@ PAPER_KINDS: dict[str, Secret] = {
     "credit card number": _paper_card, "passport number": passport_number, "secret key": password,
     "ssh private key": password, "canary number": _paper_digits(10), "canary code": password,
 }  # fmt: skip
-"""The paper's 18 kinds, eight of which are spellings of one."""
+"""The paper's 18 kinds, of which eight are spellings of the same one."""

@@ -1,0 +1,166 @@
+"""A finished study in the formats of other tools; the study is invented."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from huggingface_hub import ModelCard
+
+import trustdag
+from tests.support import invented_study
+from tests.support.invented_pages import invented_verticals
+from trustdag.artifacts import write_json
+from trustdag.cli import main
+from trustdag.jsonfiles import read_json
+from trustdag.report.numbers import signed
+from trustdag.results import exports
+from trustdag.results.exports.latex import escaped, one_line
+from trustdag.stats import tables
+from trustdag.stats.settings import StatisticsSettings
+
+DPO = "toy-judge-sft-dpo-seed0"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A study whose name and notice hold what LaTeX, Markdown and YAML treat specially."""
+    with invented_verticals():
+        results = tmp_path_factory.mktemp("study") / "invented"
+        design = invented_study.cells(notice="100 % invented:\n\\input{x} # no | data").model_copy(
+            update={"study": "50%_of: $x$ & 'y'"}
+        )
+        invented_study.write_study(design, results, items=20)
+        configuration = read_json(results / "configuration.json")
+        configuration |= {
+            "models": {"toy": {"base": {"source": "hub", "name": "owner/base-model"}}},
+            "preferences": {"judge": {"source": "trl", "name": "owner/pairs"}},
+        }
+        write_json(results / "configuration.json", configuration)
+        (results / "statistics").mkdir()
+        found = tables.compute(design, results / "records", StatisticsSettings(resamples=2000))
+        tables.write(found, results / "statistics")
+        yield results
+
+
+def export(folder: Path, name: str, out: Path) -> Path:
+    assert main(["export", str(folder), "--to", name, "--out", str(out / name)]) == 0
+    return out / name
+
+
+@pytest.fixture(scope="module")
+def latex(folder: Path) -> Path:
+    """The study for LaTeX."""
+    return export(folder, "latex", folder.parent)
+
+
+def test_every_format_is_offered() -> None:
+    assert exports.names() == ["csv", "latex", "model-card"]
+
+
+def test_the_files_lie_beside_the_results_and_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", str(folder), "--to", "csv"]) == 0
+
+    named = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert set(named) == set((folder / "exports" / "csv").iterdir())
+
+
+def test_csv_files_hold_the_tables_and_what_each_column_means(folder: Path, tmp_path: Path) -> None:
+    out = export(folder, "csv", tmp_path)
+    study = trustdag.load(folder)
+
+    for name in ("answer", "metrics", "differences"):
+        table = pd.read_csv(out / f"{name}.csv")
+        assert list(table.columns) == list(getattr(study, name).columns)
+        assert len(table) == len(getattr(study, name))
+    meanings = pd.read_csv(out / "columns.csv")
+    written = {(path.stem, column) for path in out.glob("*.csv") for column in pd.read_csv(path, nrows=0).columns
+               if path.stem not in ("columns", "curves")}  # fmt: skip
+    assert written <= set(zip(meanings["table"], meanings["column"], strict=True))
+
+
+@pytest.mark.parametrize("name", ["headlines", "changes", "metrics"])
+def test_every_line_of_a_latex_table_has_the_cells_that_its_head_has(latex: Path, name: str) -> None:
+    lines = (latex / f"{name}.tex").read_text(encoding="utf-8").splitlines()
+    table = [line for line in lines if not line.startswith("%")]
+
+    begun = re.fullmatch(r"\\begin\{tabular\}\{([lr]+)\}", table[0])
+    assert begun
+    assert table[1] == r"\toprule"
+    assert table[-2:] == [r"\bottomrule", r"\end{tabular}"]
+    rows = [line for line in table[2:-2] if line != r"\midrule"]
+    assert len(rows) > 10
+    for row in rows:
+        assert row.endswith(r" \\")
+        assert len(re.split(r"(?<!\\)&", row)) == len(begun[1])
+        assert row.count("{") == row.count("}")
+        assert row.count("$") % 2 == 0
+
+
+def test_the_latex_headlines_are_the_answers_numbers_with_intervals(folder: Path, latex: Path) -> None:
+    text = (latex / "headlines.tex").read_text(encoding="utf-8")
+    answer = trustdag.load(folder).answer
+
+    for change, low, high in answer[["change", "low", "high"]].itertuples(index=False):
+        shown = f"{signed(change)}".replace("\N{MINUS SIGN}", "-")
+        assert f"${shown}$" in text or f"${change:.3f}$" in text
+        assert f"[${low:.3f}$, ${high:.3f}$]".replace("$-0.000$", "$0.000$") in text
+    assert r"\boldmath$" in text
+
+
+def test_a_text_of_the_study_cannot_leave_its_comment_or_become_a_command(folder: Path, tmp_path: Path) -> None:
+    for path in export(folder, "latex", tmp_path).glob("*.tex"):
+        assert [
+            line for line in path.read_text(encoding="utf-8").splitlines() if "input" in line and line[0] != "%"
+        ] == []
+    assert one_line("a\r\nb\u2028c") == "a b c"
+    assert escaped("50%_{x}&$#^~\\") == (r"50\%\_\{x\}\&\$\#\textasciicircum{}\textasciitilde{}\textbackslash{}")
+
+
+def test_figures_are_pdf_as_wide_as_a_column(latex: Path) -> None:
+    figures = latex / "figures"
+
+    widths = {}
+    for path in figures.glob("*.pdf"):
+        content = path.read_bytes()
+        box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+) ([\d.]+) \]", content)
+        assert content.startswith(b"%PDF")
+        assert box
+        widths[path.stem] = float(box[1]) / 72
+    assert widths["changes"] == pytest.approx(3.25)
+    assert widths["levels"] == pytest.approx(6.75)
+    assert len(widths) >= 5
+
+
+def test_a_model_card_holds_the_results_as_the_hub_reads_them(folder: Path, tmp_path: Path) -> None:
+    out = export(folder, "model-card", tmp_path)
+    study = trustdag.load(folder)
+    card = ModelCard.load(out / DPO / "README.md")
+
+    results = {result.dataset_type: result for result in card.data.eval_results or []}
+    assert {name.removeprefix("trustdag/") for name in results} == set(study.design.verticals)
+    metrics = study.metrics
+    row = metrics[(metrics["policy"] == "toy/judge/sft-dpo/seed0") & (metrics["metric"] == "mc1")
+                  & (metrics["condition"] == "all")].iloc[0]  # fmt: skip
+    found = results["trustdag/truthfulness"]
+    assert found.metric_value == pytest.approx(row["value"], abs=1e-5)
+    assert found.metric_args is not None
+    assert found.metric_args["interval"] == pytest.approx([row["low"], row["high"]], abs=1e-5)
+    assert found.metric_args["better"] == "higher"
+    assert (card.data.base_model, card.data.datasets) == ("owner/base-model", "owner/pairs")
+    assert card.data.tags == ["trustdag", "sft", "dpo"]
+    assert "100 % invented" in card.text
+
+
+def test_every_policy_has_a_card(folder: Path, tmp_path: Path) -> None:
+    out = export(folder, "model-card", tmp_path)
+
+    assert {path.parent.name for path in out.rglob("README.md")} == {
+        policy.id.replace("/", "-") for policy in trustdag.load(folder).design.policies
+    }
+
+
+def test_a_folder_without_a_study_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", str(tmp_path), "--to", "csv"]) == 2
+    assert "design.json: no such file; give the folder of a study that has run" in capsys.readouterr().err

@@ -1,0 +1,94 @@
+"""`trustdag run`: a study, from any folder, with the workflow that comes with the package."""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from trustdag.errors import UserError, did_you_mean
+from trustdag.fingerprint import ROOT
+from trustdag.pending.dryrun import search_path
+
+HELP = "Run a study in this folder: `snakemake` with the workflow of the package, and any option of `snakemake`."
+SUFFIXES = (".yaml", ".yml")
+CORES = ("--cores", "-c", "--jobs", "-j", "--profile", "--executor", "-e")
+"""Options of Snakemake that say how many jobs run at once."""
+DISPLAY = ("--logger", "--quiet", "-q", "--verbose")
+"""Options of Snakemake that say what is shown."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    parser.add_argument(
+        "study",
+        metavar="STUDY",
+        help="the study's YAML file, or a shipped one: demo, smoke; more files change its keys",
+    )
+    parser.add_argument("snakemake", nargs=argparse.REMAINDER, help="options and targets of snakemake, such as -n")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Runs Snakemake and exits with its exit code. Raises UserError for a study that cannot be read."""
+    from trustdag.config.load import refuse_templates
+
+    rest = list(arguments.snakemake)
+    paths = [study_file(arguments.study)]
+    while rest and rest[0].endswith(SUFFIXES) and Path(rest[0]).is_file():
+        paths.append(Path(rest.pop(0)))
+    refuse_templates(paths)
+    sys.exit(start(paths, rest))
+
+
+def study_file(name: str) -> Path:
+    """The file of a study: a path, or the name of a shipped one. Raises UserError if there is neither."""
+    if Path(name).is_file():
+        return Path(name)
+    shipped = {path.stem: path for path in sorted((ROOT / "config").glob("*.yaml"))}
+    if name in shipped:
+        return shipped[name]
+    known = [*shipped, *(path.name for path in Path().iterdir() if path.suffix in SUFFIXES)]
+    near = did_you_mean(name, known) or "; `trustdag init` writes one"
+    raise UserError(f"{name}: no such file, and no shipped study{near}")
+
+
+def start(paths: Sequence[Path], options: Sequence[str]) -> int:
+    """Snakemake's exit code, for a study in these files, in the working directory.
+
+    Args:
+        paths: The study's files.
+        options: Further options and targets of Snakemake; without any that say so, it uses all cores and our display.
+    """
+    chosen = ["--snakefile", str(ROOT / "Snakefile")]
+    chosen += [] if _given(options, ("--directory", "-d")) else ["--directory", "."]
+    chosen += [] if _given(options, CORES) else ["--cores", "all"]
+    chosen += [] if _given(options, DISPLAY) else ["--logger", "trustdag"]
+    # The study stands last: its option takes every word up to the next option, and so would take targets.
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        *chosen,
+        *_with_our_profile(options),
+        "--configfile",
+        *map(str, paths),
+    ]
+    return subprocess.run(command, env=os.environ | {"PYTHONPATH": search_path()}, check=False).returncode
+
+
+def _given(options: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether one of these options is given: `--cores 2`, `--cores=2`, `-c 2` or `-c2`."""
+    long = [option.split("=")[0] for option in options if option.startswith("--")]
+    short = [option[:2] for option in options if not option.startswith("--")]
+    return not set(names).isdisjoint([*long, *short])
+
+
+def _with_our_profile(options: Sequence[str]) -> list[str]:
+    """The options, in which `--profile slurm` is the package's profile where this folder has none of that name."""
+    ours = {path.name: path for path in ROOT.iterdir() if path.is_dir() and any(path.glob("config*.yaml"))}
+    chosen = list(options)
+    for place, option in enumerate(chosen[1:], start=1):
+        if chosen[place - 1] == "--profile" and option in ours and not Path(option).is_dir():
+            chosen[place] = str(ours[option])
+    return chosen

@@ -1,0 +1,61 @@
+"""What no key tells alone: sizes that must fit each other, names that must fit a file system, names in `plan`."""
+
+from typing import Any
+
+from trustdag.layout import chain_name
+from trustdag.models.base import Scratch
+from trustdag.settings import mend_of_name
+from trustdag.verticals import verticals
+
+LONGEST_NAME = 50
+LONGEST_CHAIN = 80
+"""Characters. A job's record is named by model, preference set, chain, seed and vertical; a file's name has 255."""
+
+
+def check(study: Any) -> None:
+    """Raises ValueError, with the key, for what in a `Study` would end a job that runs after others."""
+    for recipe, chain in study.recipes.items():
+        if len(chain_name(chain)) > LONGEST_CHAIN:
+            raise ValueError(
+                f"recipes.{recipe}: the names of its stages have more than {LONGEST_CHAIN} characters together, too"
+                " many for a file's name; shorten them"
+            )
+    for name, model in study.models.items():
+        if isinstance(model.base, Scratch) and not model.checkpoints:
+            _check_context(study, name, model.base)
+    _check_plan(study)
+
+
+def _check_context(study: Any, model: str, base: Scratch) -> None:
+    """Raises ValueError for texts that a model from scratch cannot read, and layers that it does not have."""
+    for stage in {stage for chain in study.recipes.values() for stage in chain}:
+        settings = study.stage_settings(model, stage)
+        if settings.max_length > base.context:
+            raise ValueError(
+                f"stages.{stage}.max_length: {settings.max_length} tokens do not fit the context of {model}"
+                f" (models.{model}.base.context: {base.context}); lower one or raise the other"
+            )
+        top_layers = getattr(settings, "top_layers", None)
+        if top_layers is not None and top_layers > base.layers:
+            raise ValueError(f"stages.{stage}.top_layers: {top_layers}, but {model} has {base.layers} layers")
+    for vertical, measured in study.verticals_measured().items():
+        longest = measured.generate.max_new_tokens
+        if longest >= base.context:
+            raise ValueError(
+                f"verticals.{vertical}.generate.max_new_tokens: {longest} leaves no room for a prompt in the context"
+                f" of {model} (models.{model}.base.context: {base.context}); lower it"
+            )
+
+
+def _check_plan(study: Any) -> None:
+    """Raises ValueError for a weight of what the study does not have."""
+    known: dict[str, Any] = {
+        "models": study.models,
+        "recipes": study.recipes,
+        "preferences": study.preferences,
+        "verticals": verticals(),
+    }
+    for section, names in known.items():
+        for name in getattr(study.plan, section):
+            if name not in names:
+                raise ValueError(f"plan.{section}.{name}: {mend_of_name(name, names, 'the study')}")
