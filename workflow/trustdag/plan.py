@@ -96,22 +96,22 @@ def choose(tasks: Sequence[Task], comparisons: Sequence[PlannedComparison], budg
     if budget < 0:
         raise UserError(f"--gpu-hours: {budget:g} is negative")
     known = {task.id for task in tasks}
-    for need in [*(task.needs for task in tasks), *(each.needs for each in comparisons)]:
+    for need in [*(task.needs for task in tasks), *(comparison.needs for comparison in comparisons)]:
         if not need <= known:
             raise ValueError(f"unknown tasks: {sorted(need - known)}")
     wanted = tasks_needed(tasks, comparisons)
     if not wanted:
-        value = sum(each.weight for each in comparisons)
+        value = sum(comparison.weight for comparison in comparisons)
         return Plan(tuple(comparisons), frozenset(), 0.0, value, value)
     best = _Program([task for task in tasks if task.id in wanted], comparisons, budget)
     bound = best.relaxed_bound()
     proven = best.solve(seconds)
     covered = best.covered()
-    value = sum(each.weight for each in covered)
+    value = sum(comparison.weight for comparison in covered)
     # Among plans of the same worth: the cheapest. It is found at once, since the first answer is one of them.
     best.cheapen(value)
     best.solve(seconds)
-    covered = best.covered() if sum(each.weight for each in best.covered()) >= value - SLACK else covered
+    covered = best.covered() if sum(comparison.weight for comparison in best.covered()) >= value - SLACK else covered
     run = tasks_needed(tasks, covered)
     hours = sum(task.hours for task in tasks if task.id in run)
     return Plan(tuple(covered), run, hours, value, value if proven else bound)
@@ -121,7 +121,7 @@ def tasks_needed(tasks: Sequence[Task], comparisons: Sequence[PlannedComparison]
     """All tasks that the comparisons need, directly or not."""
     by_id = {task.id: task for task in tasks}
     found: set[int] = set()
-    waiting = [need for each in comparisons for need in each.needs]
+    waiting = [need for comparison in comparisons for need in comparison.needs]
     while waiting:
         task = waiting.pop()
         if task not in found:
@@ -141,15 +141,15 @@ class _Program:
         self.run = {task.id: pulp.LpVariable(f"run_{task.id}", cat="Binary") for task in tasks}
         self.cover = [pulp.LpVariable(f"covered_{index}", cat="Binary") for index in range(len(comparisons))]
         self.hours = pulp.lpSum(task.hours * self.run[task.id] for task in tasks)
-        self.value = pulp.lpSum(each.weight * self.cover[index] for index, each in enumerate(comparisons))
+        self.value = pulp.lpSum(comparison.weight * self.cover[index] for index, comparison in enumerate(comparisons))
         self.problem += self.value
         if any(task.hours for task in tasks):
             self.problem += self.hours <= budget
         for task in tasks:
             for need in task.needs:
                 self.problem += self.run[task.id] <= self.run[need]
-        for index, each in enumerate(comparisons):
-            for need in each.needs:
+        for index, comparison in enumerate(comparisons):
+            for need in comparison.needs:
                 self.problem += self.cover[index] <= self.run[need]
 
     def relaxed_bound(self) -> float:
@@ -179,7 +179,7 @@ class _Program:
     def covered(self) -> list[PlannedComparison]:
         """The comparisons of the last solution."""
         values = [variable.value() or 0.0 for variable in self.cover]
-        return [each for each, value in zip(self.comparisons, values, strict=True) if value > 0.5]
+        return [comparison for comparison, value in zip(self.comparisons, values, strict=True) if value > 0.5]
 
 
 # --- From a study ---

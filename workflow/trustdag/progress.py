@@ -50,10 +50,10 @@ class Progress:
     @classmethod
     def parse(cls, line: str) -> Self | None:
         """The progress that the line tells, or None for any other line."""
-        found = LINE.match(line)
-        if found is None:
+        match = LINE.match(line)
+        if match is None:
             return None
-        name, done, total, unit, details, left = found.groups(default="")
+        name, done, total, unit, details, left = match.groups(default="")
         return cls(name, int(done), int(total), unit, details, left)
 
 
