@@ -91,7 +91,7 @@ def unwrapped(name: str) -> str:
 
 
 def _link_without_adapter(source: Path, target: Path) -> None:
-    """Links the files of a base model into an empty folder, without an adapter that lies beside them."""
+    """Links the files of a base model into an empty folder, without an adapter in the same folder."""
     if not source.is_dir():
         raise UserError(f"{source}: no such model folder; correct `--base`")
     for path in source.iterdir():

@@ -149,7 +149,7 @@ def require_complete(folder: Path, differences: Differences) -> None:
 
 
 def check_weight_files(folder: Path) -> None:
-    """Raises UserError unless the folder holds whole safetensors files, and all that its index names."""
+    """Raises UserError unless the folder contains all safetensors files that its index names, undamaged."""
     from safetensors import SafetensorError, safe_open
 
     weights = [path for path in model_files(folder) if path.suffix == ".safetensors"]
