@@ -157,6 +157,8 @@ def _write_items(vertical: str, path: Path, count: int) -> None:
             "wrong": index % 2 == 0,
             "correct": [False, True],
             "best": 1,
+            "topic": f"topic {index // 2 % 4}",
+            "group": f"the {'abcdef'[index // 2 % 6]}s",
         }
         for index in range(count)
     ]

@@ -90,7 +90,7 @@ def study_of_plugins(folder: Path) -> Path:
     content = yaml.safe_load(SMOKE.read_text(encoding="utf-8"))
     content["plugins"] = [f"{name}.py" for name in names.values()]
     content["preferences"] = {"crowd": {"source": "pairs", "path": str(folder / "pairs.jsonl")}}
-    content["stages"] = {"sft": {"max_steps": 2}, "shorter": {"max_steps": 2}}
+    content["stages"] = {name: {"max_steps": 2, "max_length": 128} for name in ("sft", "shorter")}
     content["recipes"] = {"base": [], "sft": ["sft"], "shorter": ["shorter"]}
     few = content["verticals"]["toxicity"]
     content["verticals"] = {"brevity": {}, "toxicity": few | {"score": {"scorers": [{"name": "rude"}]}}, "bias": few}

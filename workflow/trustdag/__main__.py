@@ -1,4 +1,4 @@
-"""`python -m trustdag`: the same as the `trustdag` command, for environments where it is not installed."""
+"""`python -m trustdag`: the `trustdag` command, for environments where it is not installed."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Files that say what made them: atomic writes, manifests, provenance, JSON lines."""
+"""Files with provenance: atomic writes, manifests, JSON lines."""
 
 import errno
 import hashlib
@@ -29,13 +29,13 @@ DISK_FULL_WORDS = (
     "iostream error",
     "unexpected pos ",
 )
-"""What libraries without error numbers say: safetensors; Arrow and others; torch, when it writes and when it closes."""
+"""Messages of libraries without error numbers: safetensors; Arrow and others; torch, for writing and for closing."""
 RECORDED_PACKAGES = ("torch", "transformers", "trl", "accelerate", "datasets", "peft", "pandas", "snakemake")
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path` and renames it onto it at the end: old or new after a kill, never half."""
+    """Yields a temporary path next to `path` and renames it to `path` at the end. A kill leaves no incomplete file."""
     with _partial(path.parent, f".{path.name}.", path) as partial:
         yield partial
         sync(partial)
@@ -45,7 +45,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yields an empty temporary folder beside `path` that replaces `path` at the end, whole or not at all."""
+    """Yields an empty temporary folder next to `path` that replaces `path` at the end, atomically."""
     with _partial(path.parent, f".{path.name}.", path) as partial:
         partial.mkdir()
         yield partial
@@ -58,9 +58,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_files(folder: Path) -> Iterator[Path]:
-    """Yields an empty temporary folder in `folder`; at the end its files move up, replacing those of the same name.
+    """Yields an empty temporary folder in `folder`. At the end its files are moved to `folder`, replacing older ones.
 
-    They move one by one, but only when all are written and safe on the disk; nothing else in `folder` is touched.
+    They are moved one by one, after all of them were written and synced. Other files in `folder` are not changed.
     """
     with _partial(folder, ".", folder) as partial:
         partial.mkdir()
@@ -90,11 +90,11 @@ def _partial(folder: Path, prefix: str, result: Path) -> Iterator[Path]:
 
 
 def clear_partials(folder: Path, prefix: str) -> None:
-    """Removes the unfinished files and folders of processes of this host that are gone.
+    """Removes the unfinished files and folders of ended processes of this host.
 
     Args:
-        folder: Where they lie.
-        prefix: What their names start with.
+        folder: Their folder.
+        prefix: Prefix of their names.
     """
     named = re.compile(re.escape(f"{prefix}{_host()}.") + r"(\d+)\.partial")
     for path in folder.iterdir():
@@ -109,7 +109,7 @@ def _host() -> str:
 
 
 def remove(path: Path) -> None:
-    """Removes a file, a link or a whole folder, if it is there."""
+    """Removes a file, a link or a whole folder, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -129,16 +129,16 @@ def sync(path: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # file systems that cannot do this for folders
+        if error.errno != errno.EINVAL:  # some file systems cannot sync folders
             raise
     finally:
         os.close(handle)
 
 
 def disk_is_full(error: BaseException) -> bool:
-    """Whether an exception, or one that it came of, says that nothing more can be written.
+    """Whether an exception, or one of its causes, means that the disk is full.
 
-    safetensors and torch have no error number and say so in words.
+    Errors of safetensors and torch have no error number, so their messages are compared.
     """
     cause = error.__cause__ or error.__context__
     if isinstance(error, OSError) and error.errno in DISK_FULL:
@@ -147,7 +147,7 @@ def disk_is_full(error: BaseException) -> bool:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes `value` as indented JSON, atomically. NaN and infinity are refused: a number must be a number."""
+    """Writes `value` as indented JSON, atomically. NaN and infinity are refused."""
     text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n"
     with atomic_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
@@ -159,7 +159,7 @@ def read_table(path: Path, columns: Iterable[str], what: str) -> "pd.DataFrame":
     Args:
         path: The file.
         columns: Columns that it must have.
-        what: What it holds, for messages, such as `items`.
+        what: The kind of its rows in messages, such as `items`.
     """
     import pandas as pd
     import pyarrow as pa
@@ -182,7 +182,7 @@ def read_table(path: Path, columns: Iterable[str], what: str) -> "pd.DataFrame":
 
 
 def write_table(path: Path, frame: "pd.DataFrame") -> None:
-    """Writes a Parquet file, atomically, with a checksum of each page, by which `read_table` notices damage."""
+    """Writes a Parquet file atomically, with page checksums from which `read_table` detects damage."""
     with atomic_file(path) as partial:
         frame.to_parquet(partial, index=False, write_page_checksum=True)
 
@@ -204,7 +204,7 @@ def sha256_file(path: Path) -> str:
 
 
 def sha256_text(parts: Iterable[str]) -> str:
-    """The SHA-256 of several texts in order, each closed by a NUL so that no two lists share a digest."""
+    """The SHA-256 of several texts in order, with a NUL after each, so that different lists have different digests."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part.encode("utf-8") + b"\0")
@@ -212,10 +212,10 @@ def sha256_text(parts: Iterable[str]) -> str:
 
 
 def manifest(folder: Path, **facts: Any) -> dict[str, Any]:
-    """A model folder's manifest: one digest over its files' content, each file's own, and `facts` about it.
+    """A model folder's manifest: a digest of all its files, a digest of each file, and `facts` about it.
 
-    What follows a model in the DAG depends on the first digest alone, which lies in `digest.txt` beside the manifest:
-    a model that is made again and is identical re-runs nothing.
+    Later rules depend only on the first digest, which is also in `digest.txt` in the same folder. So a model that is
+    made again and is identical re-runs nothing.
     """
     files = {str(path.relative_to(folder)): sha256_file(path) for path in list_model_files(folder)}
     return {"sha256": manifest_digest(files), "files": files, **facts}
@@ -224,18 +224,18 @@ def manifest(folder: Path, **facts: Any) -> dict[str, Any]:
 def list_model_files(folder: Path) -> list[Path]:
     """The files of a model folder, by name.
 
-    Hidden files are not the model's: Snakemake puts its `.snakemake_timestamp` into a folder when it is done.
+    Hidden files do not count, because Snakemake writes its `.snakemake_timestamp` into a finished folder.
     """
     return [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
 
 
 def manifest_digest(files: Mapping[str, str]) -> str:
-    """The digest of a model from those of its files by name. The model card does not count."""
+    """The digest of a model from the digests of its files, without the model card."""
     return sha256_text(f"{name} {digest}" for name, digest in files.items() if not name.endswith(".md"))
 
 
 def write_digest(path: Path, digest: str) -> None:
-    """Writes a digest of content alone: what follows depends on this small file, and not on what was made when."""
+    """Writes a digest of content. Later rules depend on this small file, and not on modification times."""
     with atomic_file(path) as partial:
         partial.write_text(digest + "\n", encoding="utf-8")
 
@@ -249,13 +249,13 @@ def read_digest(path: Path) -> str:
 
 
 def model_folder(path: Path) -> Path:
-    """The model folder that a command line names: itself, its stage's folder, or that one's manifest or digest."""
+    """The model folder of a path on the command line: the folder, its stage's folder, or manifest or digest of that."""
     stage = path.parent if path.name in ("manifest.json", "digest.txt") else path
     return stage / "model" if (stage / "model").is_dir() else path
 
 
 def provenance() -> dict[str, Any]:
-    """What made an artefact: our version and commit, Python, the platform, and the packages that matter."""
+    """Provenance of a file: version and commit of trustdag, Python, the platform, and the relevant packages."""
     return {
         "trustdag": __version__,
         "commit": _commit(),
@@ -273,7 +273,7 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """The checkout's commit, with `-dirty` where it has changes; None outside a git checkout."""
+    """The checkout's commit, with `-dirty` if it has changes; None outside a git checkout."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]  # fmt: skip
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,4 +1,4 @@
-"""`trustdag COMMAND ...`: every stage of the workflow by hand, on files."""
+"""The command line `trustdag COMMAND ...`: every step of the workflow, on files."""
 
 import argparse
 import os
@@ -26,20 +26,20 @@ GROUPS = {
         "prepare", "base", "align", "items", "generate", "score", "label", "statistics", "plot", "report", "calibrate",
     ),
 }  # fmt: skip
-"""What the commands are for, in the order of `trustdag --help`."""
+"""Groups of commands, in the order of `trustdag --help`."""
 INTERNAL = "Internal: started by the workflow, or for developers"
 READER_GONE = 141
-"""Exit code of a command whose reader closed the pipe, as a shell would give it."""
+"""Exit code of a command whose reader closed the pipe, as in a shell."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Returns:
-        0, or 2 after an error that the user can mend, whose message alone is printed, or `READER_GONE`.
+        0; 2 after a UserError, of which only the message is printed; or `READER_GONE`.
     """
     argv = sys.argv[1:] if argv is None else argv
-    # Nothing of a run leaves the machine: the libraries' usage reports are switched off before they are imported.
+    # No data leaves the machine: the usage reports of the libraries are turned off before their import.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
         refuse_unknown(argv)
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments.run(arguments)
             sys.stdout.flush()
     except BrokenPipeError:
-        # The reader (`| head`) has all that it wanted. The interpreter would complain when it closes the pipe.
+        # The reader (`| head`) has closed the pipe. Otherwise the interpreter would print an error at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return READER_GONE
     except Exception as error:
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def user_message(error: Exception) -> str | None:
-    """What a user is told of an error that they can mend; None for a bug, which keeps its traceback."""
+    """The message for an error that the user can fix; None for a bug, which keeps its traceback."""
     if isinstance(error, UserError):
         return str(error)
     if disk_is_full(error):
@@ -82,7 +82,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"trustdag {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", help=argparse.SUPPRESS, required=True)
     names = command_names()
-    # Rules start hundreds of commands: only the one that is named is imported.
+    # Rules start hundreds of commands, so only the named one is imported.
     chosen = [argv[0]] if argv and argv[0] in names else names
     helps = {}
     for name in chosen:
@@ -117,12 +117,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def command_names() -> list[str]:
-    """The commands as users write them."""
+    """The names of the commands on the command line."""
     return [module.name.replace("_", "-") for module in pkgutil.iter_modules(commands.__path__)]
 
 
 def overview(helps: dict[str, str]) -> str:
-    """What each command does, by group; commands of no group come last."""
+    """The help texts of the commands, by group; commands without a group come last."""
     grouped = {name for names in GROUPS.values() for name in names}
     groups = GROUPS | {INTERNAL: tuple(name for name in helps if name not in grouped)}
     return "\n\n".join(
@@ -136,7 +136,7 @@ def _entry(name: str, text: str) -> str:
 
 
 def refuse_unknown(argv: Sequence[str]) -> None:
-    """Raises UserError, with the nearest command, if `argv` starts with the name of no command."""
+    """Raises UserError, with the nearest command, if `argv` starts with an unknown command."""
     names = command_names()
     if not argv or argv[0].startswith("-") or argv[0] in names:
         return
@@ -148,7 +148,7 @@ def refuse_unknown(argv: Sequence[str]) -> None:
 def measured(path: Path | None) -> Iterator[None]:
     """Writes seconds and peak memory (MB) of a finished block, in the columns of a Snakemake benchmark.
 
-    Rules whose outputs may come from the cache between studies cannot have a `benchmark:` of Snakemake's own.
+    Rules whose outputs may come from the cache between studies cannot have Snakemake's own `benchmark:`.
     """
     start = time.monotonic()
     yield

@@ -1,4 +1,4 @@
-"""The study as a graph: which models are trained from which, and which are evaluated. No file is written."""
+"""The study as a graph: the models, their parents, and the evaluated ones. Writes no file."""
 
 import re
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ from trustdag.verticals import verticals
 
 @dataclass(frozen=True)
 class EvaluatedModel:
-    """One evaluated model under the name that its recipe gives it."""
+    """An evaluated model with the name of its recipe."""
 
     recipe: str
     model: ModelId
 
 
 def model_at(study: Study, model: str, preferences: str | None, chain: tuple[str, ...], seed: int | None) -> ModelId:
-    """The model of a chain: the base or a given checkpoint, which no preferences or seed change, or a trained one.
+    """The model of a chain: a trained one; or the base or an existing checkpoint, which have no preferences or seed.
 
     Args:
         study: The study.
@@ -44,7 +44,7 @@ def model_at(study: Study, model: str, preferences: str | None, chain: tuple[str
 
 
 def evaluated_models(study: Study) -> list[EvaluatedModel]:
-    """Every evaluated model, once: recipes in the study's order within each model, preference set and seed."""
+    """Every evaluated model once, ordered by model, preference set, seed and recipe."""
     evaluated: dict[EvaluatedModel, None] = {}
     for model in study.models:
         for preferences in study.preferences or [None]:
@@ -55,7 +55,7 @@ def evaluated_models(study: Study) -> list[EvaluatedModel]:
 
 
 def parents(study: Study, model_id: ModelId) -> dict[str, ModelId]:
-    """The models that a trained model starts from, by role: for each, the last stage before that makes one."""
+    """The models that a trained model starts from, by role: the last one of each role in the stages before."""
     roles: tuple[str, ...] = methods()[study.stages[model_id.chain[-1]].method].REQUIRES
     return {role: _last_that_makes(study, model_id, role) for role in roles}
 
@@ -68,7 +68,7 @@ def _last_that_makes(study: Study, model_id: ModelId, role: str) -> ModelId:
 
 
 def models_needed(study: Study) -> list[ModelId]:
-    """Every model that the evaluated ones need, parents before children."""
+    """All evaluated models and their ancestors, parents before children."""
     needed: dict[ModelId, None] = {}
 
     def visit(model_id: ModelId) -> None:
@@ -83,29 +83,29 @@ def models_needed(study: Study) -> list[ModelId]:
 
 
 def base_source(study: Study, model_id: ModelId) -> Any:
-    """Where an external model comes from: the settings of the base model or of the chain's checkpoint."""
+    """The source of an external model: the settings of the base model or of the chain's checkpoint."""
     entry = study.models[model_id.model]
     return entry.checkpoints[model_id.chain_name] if model_id.chain else entry.base
 
 
 def item_files(study: Study, vertical: str) -> list[str]:
-    """The local files that a vertical's items are read from: what its module's `files(settings)` says, if it has one.
+    """The local files that a vertical's items are read from: `files(settings)` of its module, if it has that function.
 
-    Raises UserError for what is missing.
+    Raises UserError for a missing file.
     """
     module, settings = verticals()[vertical], study.verticals_measured()[vertical]
     return [str(path) for path in module.files(settings.items)] if hasattr(module, "files") else []
 
 
 def corpus_needed(study: Study, model_id: ModelId) -> str | None:
-    """The preference set whose corpus a model trained from scratch reads; None for any other."""
+    """The preference set with the corpus of a model that is trained from scratch; None for any other model."""
     return getattr(base_source(study, model_id), "corpus", None)
 
 
 def model_files(study: Study, model_id: ModelId) -> list[str]:
-    """The local files that an external model is read from: none for the hub or a model trained from scratch.
+    """The local files of an external model; none for the hub or a model trained from scratch.
 
-    Raises UserError for what is missing.
+    Raises UserError for a missing file.
     """
     source = base_source(study, model_id)
     if isinstance(source, base.Gguf):
@@ -115,7 +115,7 @@ def model_files(study: Study, model_id: ModelId) -> list[str]:
 
 @dataclass(frozen=True)
 class SourceFiles:
-    """The local files that a study is made from."""
+    """The local input files of a study."""
 
     items: dict[str, list[str]]
     """By vertical."""
@@ -128,7 +128,7 @@ class SourceFiles:
 
 
 def source_files(study: Study) -> SourceFiles:
-    """The local files that the study is made from. Raises UserError for what is missing."""
+    """The local input files of the study. Raises UserError for a missing file."""
     external = [model_id for model_id in models_needed(study) if not model_id.is_trained]
     return SourceFiles(
         items={vertical: item_files(study, vertical) for vertical in study.verticals_measured()},
@@ -139,9 +139,9 @@ def source_files(study: Study) -> SourceFiles:
 
 
 def check_templates(study: Study) -> None:
-    """Raises UserError for a local model whose chat template does not take what the study sends; it names the mend.
+    """Raises UserError for a local model whose chat template cannot render the study's prompts.
 
-    It reads the models' tokenizers, which takes seconds: for `trustdag check`, not for every start of Snakemake.
+    It reads the models' tokenizers, which takes seconds. So `trustdag check` calls it, and Snakemake does not.
     """
     from trustdag.models.acquire import check_prompt_format
 
@@ -155,7 +155,7 @@ def check_templates(study: Study) -> None:
 
 
 def label_files(study: Study) -> list[str]:
-    """The files of a person's labels. Raises UserError for what is missing."""
+    """The files of human labels. Raises UserError for a missing file."""
     if study.labels is None:
         return []
     files = labels.files(Path(study.labels))
@@ -166,16 +166,13 @@ def label_files(study: Study) -> list[str]:
 
 
 def external_models(study: Study) -> list[ModelId]:
-    """The models that come from elsewhere: neither trained from scratch nor by a stage of the study."""
-    return [
-        model_id
-        for model_id in models_needed(study)
-        if not model_id.is_trained and corpus_needed(study, model_id) is None
-    ]
+    """The models that the study does not train, neither from scratch nor by a stage."""
+    external = (model_id for model_id in models_needed(study) if not model_id.is_trained)
+    return [model_id for model_id in external if corpus_needed(study, model_id) is None]
 
 
 def preferences_used(study: Study) -> list[str]:
-    """The preference sets that some model of the study is trained on."""
+    """The preference sets that models of the study are trained on."""
     models = models_needed(study)
     trained_on = {model_id.preferences for model_id in models} | {
         corpus_needed(study, model_id) for model_id in models if not model_id.is_trained
@@ -184,9 +181,9 @@ def preferences_used(study: Study) -> list[str]:
 
 
 def preference_files(study: Study, preferences: str) -> list[str]:
-    """The local files that a preference set is read from: none for the hub or a generated world.
+    """The local files of a preference set; none for the hub or a generated world.
 
-    Raises UserError for what is missing.
+    Raises UserError for a missing file.
     """
     settings = study.preferences[preferences]
     if getattr(settings, "path", None) is None:
@@ -195,13 +192,12 @@ def preference_files(study: Study, preferences: str) -> list[str]:
 
 
 def methods_used(study: Study) -> list[str]:
-    """The training methods that a trained model of the study needs: the names of its training rules."""
-    used = {study.stages[model_id.chain[-1]].method for model_id in models_needed(study) if model_id.is_trained}
-    return sorted(used)
+    """The training methods of the study's trained models, which are the names of the training rules."""
+    return sorted({study.stages[model.chain[-1]].method for model in models_needed(study) if model.is_trained})
 
 
 def chain_pattern(study: Study, method: str) -> str:
-    """A regular expression of the chains whose last stage is trained by `method`."""
+    """A regular expression of the chains whose last stage has this method."""
     chains = {
         model_id.chain_name
         for model_id in models_needed(study)
@@ -211,14 +207,14 @@ def chain_pattern(study: Study, method: str) -> str:
 
 
 def stage_settings(study: Study, model_id: ModelId) -> Section:
-    """The settings with which a trained model's last stage is trained, as its method's module defines them."""
+    """The settings of a trained model's last stage, as defined by its method's module."""
     stage = study.stage_settings(model_id.model, model_id.chain[-1])
     settings: Section = methods()[stage.method].Settings(**stage.model_dump(exclude={"method"}))
     return settings
 
 
 def references(study: Study, model_id: ModelId) -> dict[str, ModelId]:
-    """What an evaluated model is compared with: the base model, the control, and the SFT of its own chain."""
+    """The references of an evaluated model: the base model, the control, and the SFT policy of its chain."""
     compared_with = {"base": ModelId(model_id.model, ())} if model_id.chain else {}
     if model_id.is_trained and (control := _control(study)) is not None:
         compared_with["control"] = model_at(study, model_id.model, model_id.preferences, control, model_id.seed)
@@ -246,7 +242,7 @@ def _other(reference: ModelId | None, model_id: ModelId) -> str | None:
 
 
 def _control(study: Study) -> tuple[str, ...] | None:
-    """The chain of the recipe that trains without preference alone; None where there is none."""
+    """The chain of the recipe that only trains without preference; None if there is none."""
     for chain in study.recipes.values():
         if chain and {study.method_of(stage) for stage in chain} == {"continued"}:
             return tuple(chain)
@@ -254,7 +250,7 @@ def _control(study: Study) -> tuple[str, ...] | None:
 
 
 def study_design(study: Study) -> StudyDesign:
-    """What statistics, plots and the report need to know of the study: its policies and what each is compared with."""
+    """The study's policies and their references, for statistics, plots and the report."""
     listed = evaluated_models(study)
     models = {evaluated.model for evaluated in listed}
     policies = []
@@ -290,9 +286,9 @@ def last_method(study: Study, model_id: ModelId) -> str:
 
 
 def attributions(study: Study) -> dict[ModelId, dict[str, VerticalAttribution]]:
-    """The policies that are attributed, with the verticals of each; none that a derived preference set trains.
+    """The attributed policies with their verticals. Policies trained on a derived preference set are not attributed.
 
-    Raises UserError for a stage that the study takes from elsewhere, without the pairs that it was trained on.
+    Raises UserError for an existing checkpoint, whose training pairs are unknown.
     """
     wanted: dict[ModelId, dict[str, VerticalAttribution]] = {}
     for evaluated in evaluated_models(study):
@@ -300,9 +296,7 @@ def attributions(study: Study) -> dict[ModelId, dict[str, VerticalAttribution]]:
         if not model_id.chain or model_id.preferences in study.derived():
             continue
         method = last_method(study, model_id)
-        verticals_of = {
-            vertical: settings for vertical, settings in study.attributed().items() if method in settings.stages
-        }
+        verticals_of = {name: settings for name, settings in study.attributed().items() if method in settings.stages}
         if verticals_of:
             _attributed_training(study, model_id, next(iter(verticals_of)))
             wanted[model_id] = verticals_of
@@ -310,7 +304,7 @@ def attributions(study: Study) -> dict[ModelId, dict[str, VerticalAttribution]]:
 
 
 def _attributed_training(study: Study, model_id: ModelId, vertical: str) -> ModelId:
-    """The model whose training pairs get scores: the policy, or a PPO policy's reward model."""
+    """The model whose training pairs are scored: the policy, or a PPO policy's reward model."""
     method = last_method(study, model_id)
     trained = parents(study, model_id)["reward"] if method == "ppo" else model_id
     if not trained.is_trained:
@@ -322,15 +316,15 @@ def _attributed_training(study: Study, model_id: ModelId, vertical: str) -> Mode
 
 
 def attribution_task(study: Study, model_id: ModelId, wanted: dict[str, VerticalAttribution]) -> AttributionTask:
-    """What the job computes that attributes a policy.
+    """The task of the job that attributes a policy.
 
     Args:
         study: The study.
         model_id: The policy.
-        wanted: How each of its verticals is attributed.
+        wanted: Attribution settings of its verticals.
 
     Raises:
-        UserError: There is no policy to take a difference from.
+        UserError: The reference policy of a difference does not exist.
     """
     trained = _attributed_training(study, model_id, next(iter(wanted)))
     compared = references(study, model_id)
@@ -369,19 +363,19 @@ def attribution_task(study: Study, model_id: ModelId, wanted: dict[str, Vertical
 
 
 def models_of_task(task: AttributionTask) -> list[ModelId]:
-    """The models that a job of attribution reads."""
+    """The models that an attribution job reads."""
     names = [task.policy, task.trained, task.start, *([task.ppo.reference] if task.ppo else [])]
     return [ModelId.parse(name) for name in dict.fromkeys(names)]
 
 
 def policies_of_task(task: AttributionTask, vertical: str) -> list[str]:
-    """The policies whose replies and records of a vertical a job of attribution reads."""
+    """The policies whose replies and records of a vertical an attribution job reads."""
     names = [task.policy, task.verticals[vertical].reference, task.ppo.reference if task.ppo else None]
     return [name for name in dict.fromkeys(names) if name is not None]
 
 
 def pruned_by(study: Study, settings: Pruned) -> ModelId:
-    """The policy by whose attribution a preference set is pruned. Raises UserError if there is none."""
+    """The policy whose attribution a preference set is pruned by. Raises UserError if there is none."""
     by = settings.by
     ends = [recipe for recipe, chain in study.recipes.items() if chain and study.stages[chain[-1]].method == by.stage]
     recipe = by.recipe or (ends[0] if ends else None)
@@ -396,7 +390,7 @@ def pruned_by(study: Study, settings: Pruned) -> ModelId:
 
 
 def better(study: Study, settings: Pruned) -> str:
-    """Which direction of the number that a set is pruned by is better: `lower` or `higher`."""
+    """The better direction of the metric that a set is pruned by: `lower` or `higher`."""
     wanted = study.attributed()[settings.by.vertical].metric
     for metric in verticals()[settings.by.vertical].METRICS:
         if metric.name == wanted or (wanted is None and metric.headline):

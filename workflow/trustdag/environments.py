@@ -1,7 +1,7 @@
-"""The software of the rules in conda environments or in a container, written from their imports and requirements.lock.
+"""Conda environments and container of the rules, generated from their imports and requirements.lock.
 
-An environment holds the packages that the modules of its rules import, at any depth, and what those packages need, each
-at the version of the lock. So `.venv`, every environment and the container compute with the same software.
+An environment has the packages that the modules of its rules import, directly or not, and their dependencies, with the
+versions of the lock. So `.venv`, every environment and the container have the same software.
 """
 
 import ast
@@ -22,16 +22,16 @@ ENVS = ROOT / "envs"
 LOCK = ROOT / "requirements.lock"
 PYTHON_VERSION = "3.11.7"
 CHANNEL = "conda-forge"
-"""The only channel. Not `nodefaults` beside it: conda 26.7 takes that word for a channel, which does not exist."""
+"""The only channel, without `nodefaults`, which conda 26.7 would search for as a channel."""
 CONDA_PACKAGES = (f"python={PYTHON_VERSION}", "pip=23.3.1")
 CONTAINER = ENVS / "trustdag.def"
 WITHOUT_IMPORT = {
     "train": ("accelerate",),
     "score": ("alt-profanity-check", "scikit-learn"),
 }
-"""What an environment needs though no module imports it: training's launcher, a scorer's weights and their classes."""
+"""Packages that an environment needs although no module imports them: the launcher of training, a scorer's weights."""
 FOR_ALL = ("commands.launch", "cli")
-"""What every rule runs: the launcher, and the command line that finds the command."""
+"""Modules that every rule runs: the launcher and the command line."""
 PLUGINS = {
     "align": ("align",),
     "prepare": ("data",),
@@ -39,8 +39,7 @@ PLUGINS = {
 }
 """Commands that load modules by name, and the packages that these are in."""
 DESCRIBED = dict.fromkeys(("statistics", "report"), ("scorers", "models", "hub")) | {"items": ("scorers", "models")}
-"""Commands that take metrics or questions alone from the verticals: they import these rooms and call none of their
-functions."""
+"""Commands that only use metrics or questions of verticals. They import these rooms but do not call them."""
 
 
 # --- Which Python a rule's command is started with ---
@@ -56,19 +55,19 @@ active one stood, which may be behind `.venv`. PYTHONPATH is set here, because S
 
 
 def choose(methods: Collection[str]) -> Path | None:
-    """Tells the jobs, by the environment, which Python to start: conda's, the container's, or the one that runs us.
+    """Sets the environment variable of the jobs' Python: that of conda, of the container, or of this process.
 
     Args:
         methods: The names of Snakemake's `--software-deployment-method`.
 
     Returns:
-        The image that rules run in, if they run in a container.
+        The image of the container, if rules run in one.
 
     Raises:
-        UserError: Both conda and a container are asked for, or the container's image is not built.
+        UserError: Both conda and a container are requested, or the container's image is not built.
     """
     os.environ[FOLDER_VARIABLE] = str(_package_folder())
-    os.environ["PYTHONNOUSERSITE"] = "1"  # packages in ~/.local would come before those of the environment
+    os.environ["PYTHONNOUSERSITE"] = "1"  # otherwise packages in ~/.local come before those of the environment
     os.environ.pop(PYTHON_VARIABLE, None)
     if "APPTAINER" not in methods:
         if "CONDA" not in methods:
@@ -102,7 +101,7 @@ def _package_folder() -> Path:
 
 
 def commands_of(rules: Path = ROOT / "workflow" / "rules") -> dict[str, set[str]]:
-    """For each environment the commands that the rules run in it, read from the rule files."""
+    """For each environment: the commands of its rules, read from the rule files."""
     found: dict[str, set[str]] = {}
     for path in sorted(rules.glob("*.smk")):
         for block in re.split(r"^\s*rule\b", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
@@ -116,7 +115,7 @@ def commands_of(rules: Path = ROOT / "workflow" / "rules") -> dict[str, set[str]
 
 
 def modules_of(commands: Iterable[str]) -> list[str]:
-    """The modules of this package that commands run: their own, and all that they load by name."""
+    """The modules of this package that commands run: their own, and those that they load by name."""
     modules = list(FOR_ALL)
     for command in commands:
         modules.append(f"commands.{command}")
@@ -135,7 +134,7 @@ def _in(folder: str, name: str | None = None) -> list[str]:
 
 
 def imports_of(commands: Iterable[str]) -> dict[str, set[str]]:
-    """The top-level packages that commands import from elsewhere, at any depth, and the files that do."""
+    """The third-party packages that commands import, directly or not, with the importing files."""
     found: dict[str, set[str]] = {}
     for command in commands:
         never_called = DESCRIBED.get(command, ())
@@ -152,7 +151,7 @@ def imported_packages(tree: ast.Module, within_functions: bool) -> Iterable[str]
     skipped = [node for node in ast.walk(tree) if _is_for_types(node)]
     if not within_functions:
         skipped += [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    inside = {id(node) for each in skipped for node in ast.walk(each)}
+    inside = {id(node) for part in skipped for node in ast.walk(part)}
     for node in ast.walk(tree):
         if id(node) in inside:
             continue
@@ -179,7 +178,7 @@ def packages_of(imports: Mapping[str, Iterable[str]]) -> set[str]:
 
 
 def canonical(name: str) -> str:
-    """A distribution's name as the package index compares it (PEP 503)."""
+    """A distribution's normalized name (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -190,10 +189,10 @@ def locked(lock: Path = LOCK) -> dict[str, str]:
 
 
 def package_closure(packages: Iterable[str], versions: Mapping[str, str]) -> dict[str, str]:
-    """The packages and all that they need on Linux, at the lock's versions.
+    """The packages and their dependencies on Linux, with the lock's versions.
 
-    What the lock leaves out (the CUDA libraries, which torch pins itself) is left out. Raises UserError for a package
-    that is asked for and not in the lock.
+    Dependencies that are not in the lock (the CUDA libraries, which torch pins) are omitted. Raises UserError if one of
+    `packages` is not in the lock.
     """
     from packaging.requirements import Requirement
 
@@ -233,7 +232,7 @@ def pins(name: str, commands: Iterable[str], versions: Mapping[str, str]) -> lis
 
 
 def conda_text(name: str, pinned: Iterable[str]) -> str:
-    """One environment file of conda, without a comment that depends on code: a changed comment runs its rules again."""
+    """A conda environment file. Its comment does not depend on code, because a changed comment re-runs the rules."""
     lines = [
         "# Written by `trustdag environments` from the imports of the rules that name this file and requirements.lock.",
         f"name: trustdag-{name}",
@@ -263,15 +262,15 @@ def container_text(pinned: Iterable[str]) -> str:
 
 
 def image(definition: Path = CONTAINER) -> Path:
-    """The image that belongs to a definition: its name holds a digest, so that another definition is another image."""
+    """The image of a definition. Its name contains the definition's digest."""
     digest = sha256_text([definition.read_text(encoding="utf-8")])[:12]
     return definition.with_name(f"trustdag-{digest}.sif")
 
 
 def resolve(path: Path) -> None:
-    """Lets pip's resolver go through an environment's packages without installing any; it needs a package index.
+    """Runs pip's resolver on an environment's packages without installing them. It needs a package index.
 
-    Raises UserError with pip's words if no set of packages fits.
+    Raises UserError with pip's message if there is no solution.
     """
     pip = re.findall(r"^[ -]*(\S+==\S+)(?: \\)?$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet", *pip]
@@ -281,7 +280,7 @@ def resolve(path: Path) -> None:
 
 
 def all_texts() -> dict[Path, str]:
-    """Every file of conda and of Apptainer and what should be in it."""
+    """The expected content of every conda and Apptainer file."""
     versions = locked()
     pinned = {name: pins(name, commands, versions) for name, commands in commands_of().items()}
     texts = {ENVS / f"{name}.yaml": conda_text(name, packages) for name, packages in pinned.items()}

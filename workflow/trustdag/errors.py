@@ -1,19 +1,18 @@
-"""What a user did or met that they can mend: shown in one or two lines, without a traceback."""
+"""Errors that a user can fix. They are shown in one or two lines, without a traceback."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """An error with a message that names the file, key or line, the value, and the mend.
+    """An error whose message names the file, key or line, the value, and the remedy.
 
-    The command line prints it as it is and exits with 2. Anything else that is raised is a bug and keeps its
-    traceback.
+    The command line prints the message and exits with 2. Any other exception is a bug and keeps its traceback.
     """
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, at most 200 characters; the error's type where it has no message."""
+    """The first line of an error's message, at most 200 characters; without a message, the error's type."""
     lines = str(error).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__
 

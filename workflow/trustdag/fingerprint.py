@@ -1,7 +1,7 @@
-"""The fingerprint of the code that a rule uses: exact, and blind to formatting, comments and docstrings.
+"""The fingerprint of the code that a rule uses. It ignores formatting, comments and docstrings.
 
-Snakemake does not see the modules that a command imports. So each rule carries, in its params, a hash of the syntax
-trees of its module and of every module of this package that it imports, directly or not.
+Snakemake does not track the modules that a command imports. So the params of each rule contain a hash of the syntax
+trees of its module and of all modules of this package that it imports, directly or not.
 """
 
 import ast
@@ -23,7 +23,7 @@ ROOT = CARRIED if CARRIED.is_dir() else PACKAGE.parents[1]
 
 
 _INDEX: dict[str, dict[str, str]] = {}
-"""For each fingerprint that was asked for, the hash of each module in it."""
+"""For each requested fingerprint: the hash of each of its modules."""
 
 
 def code_of(*modules: str) -> str:
@@ -44,7 +44,7 @@ def _code_of(modules: tuple[str, ...], _: tuple[object, ...]) -> str:
 
 
 def write_fingerprint_index(path: Path) -> None:
-    """Adds the modules of every fingerprint asked for to a JSON file: later, two fingerprints tell what changed."""
+    """Adds the modules of every requested fingerprint to a JSON file, to find changed modules later."""
     known = read_fingerprint_index(path)
     if not _INDEX.keys() <= known.keys():
         write_json(path, known | _INDEX)
@@ -58,7 +58,7 @@ def read_fingerprint_index(path: Path) -> dict[str, dict[str, str]]:
 
 
 def changed(modules: Mapping[str, str]) -> list[str]:
-    """Those modules of a fingerprint, as `write_fingerprint_index` notes them, that are not what they were."""
+    """The modules of a fingerprint (in the form of `write_fingerprint_index`) that have changed since."""
     return [name for name, digest in modules.items() if _digest_now(name) != digest]
 
 
@@ -77,7 +77,7 @@ def _digest(text: str) -> str:
 
 @cache
 def content_of(folder: str) -> str:
-    """The hash (16 hexadecimal digits) of the files in a folder of this package that are no Python: templates, say."""
+    """The hash (16 hexadecimal digits) of the files in a folder of this package that are not Python, as templates."""
     digest = hashlib.sha256()
     for path in sorted((PACKAGE / folder).iterdir()):
         if path.is_file() and path.suffix != ".py":
@@ -86,7 +86,7 @@ def content_of(folder: str) -> str:
 
 
 def reachable(*modules: str) -> set[Path]:
-    """The files of the named modules and of every module of this package that they import, at any depth."""
+    """The files of the named modules and of all modules of this package that they import, directly or not."""
     found: set[Path] = set()
     waiting = [_path_of(name.split(".")) or sources.source_of(name) for name in modules]
     while waiting:
@@ -107,7 +107,7 @@ def _path_of(parts: list[str]) -> Path | None:
 
 
 def imports_of(path: Path) -> tuple[Path, ...]:
-    """The package's own modules that a file imports, wherever in the file the import stands."""
+    """The modules of this package that a file imports, also inside functions."""
     return _read(path, path.stat().st_mtime_ns)[1]
 
 
@@ -118,7 +118,7 @@ def syntax_tree_of(path: Path) -> str:
 
 @cache
 def _read(path: Path, _: int) -> tuple[str, tuple[Path, ...]]:
-    """What both need of a file, parsed once, as this is most of the time in which Snakemake reads the workflow."""
+    """A file's syntax tree and imports. It is parsed once, as parsing takes most of the workflow's start-up time."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     others = () if path.is_relative_to(PACKAGE) else tuple(sources.imports_of(path, tree))
     names: list[list[str]] = []
@@ -135,7 +135,7 @@ def _read(path: Path, _: int) -> tuple[str, tuple[Path, ...]]:
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.AST]:
-    """Every statement at any depth, and the handlers and cases that hold some. Expressions hold none."""
+    """Every statement at any depth, and the handlers and cases with statements."""
     waiting: list[ast.AST] = [tree]
     while waiting:
         node = waiting.pop()

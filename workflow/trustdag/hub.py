@@ -1,4 +1,4 @@
-"""The Hugging Face hub: the only place that downloads, always at a pinned commit, through the hub's own cache."""
+"""Downloads from the Hugging Face hub, always at a pinned commit, through the hub's own cache."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,17 +11,17 @@ from trustdag.errors import UserError, first_line
 Repository = Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
 """A repository of the hub, such as `EleutherAI/pythia-1.4b`."""
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-"""A commit, 40 hexadecimal digits: branches and tags move, results must not."""
+"""A commit, 40 hexadecimal digits. Branches and tags are refused, because they can change."""
 
 
 def dataset_files(repository: str, revision: str, files: Sequence[str], instead: str) -> list[Path]:
-    """Files of a data set, from the local cache where they are there already.
+    """Files of a data set, from the local cache if they are in it.
 
     Args:
         repository: The data set.
         revision: Its commit.
         files: Paths in the data set.
-        instead: How to give local files, for the error.
+        instead: How to use local files, for the error.
 
     Returns:
         The local files, in the order of `files`.
@@ -41,13 +41,13 @@ def dataset_files(repository: str, revision: str, files: Sequence[str], instead:
 
 
 def model_folder(repository: str, revision: str, endings: Sequence[str], instead: str) -> Path:
-    """The folder of a model, from the local cache where it is there already.
+    """The folder of a model, from the local cache if it is in it.
 
     Args:
         repository: The model.
         revision: Its commit.
-        endings: Endings of the files that are fetched.
-        instead: How to give a local folder, for the error.
+        endings: Suffixes of the files to fetch.
+        instead: How to use a local folder, for the error.
 
     Returns:
         The local folder.
@@ -65,7 +65,7 @@ def model_folder(repository: str, revision: str, endings: Sequence[str], instead
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """What the hub's client raises when it cannot have a file."""
+    """The exceptions of the hub's client for a file that it cannot fetch."""
     import httpx2
 
     return (OSError, ValueError, httpx2.HTTPError)  # the client's own errors are OSErrors

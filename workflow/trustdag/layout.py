@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 
 BASE = "base"
-"""Stands for the empty chain."""
+"""Name of the empty chain."""
 EXTERNAL_PATTERN = "{model}/{external}"
 """A base model or an existing checkpoint, as a pattern with wildcards."""
 TRAINED_PATTERN = "{model}/{preferences}/{chain}/seed{seed}"
@@ -57,7 +57,7 @@ class ModelId:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The model whose `str` this is. Raises ValueError for any other text."""
+        """The model with this text as its `str`. Raises ValueError for any other text."""
         match text.split("/"):
             case [model, chain]:
                 return cls(model, chain_of(chain))
@@ -82,7 +82,7 @@ def record_name(wildcards: Iterable[str]) -> str:
 
 
 def model_of_record(name: str) -> str:
-    """The model that the job of that record works for, where its rule has a model or a policy as first wildcard."""
+    """The model of a job's record, for rules whose first wildcard is a model or a policy."""
     return name.split(",")[0]
 
 
@@ -101,7 +101,7 @@ def records_file(root: str | Path, policy: str | ModelId, vertical: str) -> Path
 class Results:
     """The files of one study. Arguments may be patterns with Snakemake's wildcards.
 
-    Each method names what it returns. `policy` is the text of a `ModelId`.
+    `policy` is the text of a `ModelId`.
     """
 
     root: str
@@ -109,7 +109,7 @@ class Results:
 
     @classmethod
     def of(cls, study: str) -> Self:
-        """The files of the study of that name."""
+        """The files of the study with this name."""
         return cls(f"results/{study}")
 
     def data(self, preferences: str, name: str) -> str:
@@ -138,7 +138,7 @@ class Results:
         return f"{self.root}/items/{vertical}.digest.txt"
 
     def replies(self, policy: str | ModelId, vertical: str) -> str:
-        """What a policy replied to a vertical's items."""
+        """A policy's replies to a vertical's items."""
         return f"{self.root}/replies/{policy}/{vertical}.parquet"
 
     @property
@@ -151,7 +151,7 @@ class Results:
         return str(records_file(self.all_records, policy, vertical))
 
     def attribution(self, policy: str | ModelId, vertical: str) -> str:
-        """How much each training pair moved a vertical's number."""
+        """The attribution scores of the training pairs for a vertical's metric."""
         return f"{self.root}/attributions/{policy}/{vertical}.parquet"
 
     @property
@@ -168,7 +168,7 @@ class Results:
         return f"{self.root}/plots/{name}.{kind}"
 
     def log(self, *names: str) -> str:
-        """The log of a job: of its kind, and of what tells it from others of the kind."""
+        """The log of a job, named by its kind and by its differences from other jobs of the kind."""
         return f"{self.root}/logs/{'/'.join(names)}.log"
 
     @property
@@ -187,7 +187,7 @@ class Results:
 
     @property
     def configuration(self) -> str:
-        """The configuration that the results follow from."""
+        """The configuration that the results depend on."""
         return f"{self.root}/configuration.json"
 
     @property
@@ -216,12 +216,12 @@ class Results:
 
     @property
     def code_book(self) -> Path:
-        """The modules behind each fingerprint of code that a job of the study ran."""
+        """The index of the modules in each fingerprint of code that jobs of the study ran."""
         return self.job_records / "code.json"
 
 
 def job_kind(benchmark: Path) -> str:
-    """The kind of job that a benchmark file is of, by its path below `all_benchmarks`; for models the stage trained."""
+    """The kind of job of a benchmark file, from its path below `all_benchmarks`; for models the trained stage."""
     parts = benchmark.with_suffix("").parts
     if parts[0] != "models":
         return parts[0]

@@ -1,12 +1,12 @@
-"""Which part of a study to run first under a budget of GPU-hours: an integer program over the pending jobs.
+"""Selects the part of a study to run first under a budget of GPU-hours: an integer program over the pending jobs.
 
-    maximise    sum of weight(c) covered(c)          over the comparisons c
+    maximize    sum of weight(c) covered(c)          over the comparisons c
     subject to  covered(c) <= run(j)                 for each job j whose result c needs
-                run(j)     <= run(k)                 for each job k that j needs: what chains share is paid once
+                run(j)     <= run(k)                 for each job k that j needs: shared jobs count once
                 sum of hours(j) run(j) <= budget     all variables 0 or 1
 
-This is the precedence-constrained knapsack (project selection with a budget). Solved by CBC; where its time is up, the
-bound of the linear relaxation says how far the plan can be from the best.
+This is the precedence-constrained knapsack problem (project selection with a budget). CBC solves it. If its time is up,
+the bound of the linear relaxation limits the distance of the plan from the optimum.
 """
 
 import tempfile
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from trustdag.stats.design import StudyDesign
 
 SLACK = 1e-6
-"""How far CBC's floating-point values may be from whole numbers, and sums from the budget."""
+"""Tolerance of CBC's floating-point values, for integrality and for the budget."""
 
 
 class PlanSettings(Section):
-    """What a comparison is worth to `trustdag plan`: the product of its weights, 1 where none is given."""
+    """Weights in `trustdag plan`. The weight of a comparison is the product of all of these; the default is 1."""
 
     models: dict[str, Weight] = {}
     """Weight by model."""
@@ -39,18 +39,18 @@ class PlanSettings(Section):
     verticals: dict[str, Weight] = {}
     """Weight by vertical."""
     later_seeds: float = Field(0.5, gt=0, le=1)
-    """A comparison at the second seed is worth this share of the one at the first, at the third its square, ..."""
+    """Factor of the weight for each further seed: the second seed has this weight, the third its square, ..."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A pending job, as far as a plan goes."""
+    """A pending job for the plan."""
 
     id: int
     hours: float
     """GPU-hours."""
     needs: frozenset[int]
-    """Pending jobs that have to be done before."""
+    """Pending jobs that it depends on."""
 
 
 @dataclass(frozen=True)
@@ -62,66 +62,66 @@ class PlannedComparison:
     targets: tuple[str, ...]
     """The records that it compares."""
     needs: frozenset[int]
-    """Pending jobs that make them; empty if they are there."""
+    """Pending jobs that make them; empty if they exist."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run."""
+    """The selected jobs and comparisons."""
 
     covered: tuple[PlannedComparison, ...]
     run: frozenset[int]
     hours: float
     value: float
     bound: float
-    """No plan within the budget is worth more than this."""
+    """Upper bound of the value of a plan within the budget."""
 
     @property
     def proven(self) -> bool:
-        """Whether this is the best plan."""
+        """Whether this plan is proven optimal."""
         return self.bound - self.value <= SLACK * max(1.0, self.value)
 
 
 def choose(tasks: Sequence[Task], comparisons: Sequence[PlannedComparison], budget: float, seconds: float = 60) -> Plan:
-    """The plan that covers the most, and among those the cheapest.
+    """The plan with the largest value, and the cheapest of those.
 
     Raises UserError for a negative budget, and ValueError if a comparison or a task needs an unknown task.
 
     Args:
-        tasks: what can be run.
-        comparisons: what each comparison is worth and needs.
-        budget: GPU-hours that may be spent.
-        seconds: time for the solver.
+        tasks: the pending jobs.
+        comparisons: the comparisons, with their weights and jobs.
+        budget: budget in GPU-hours.
+        seconds: time limit of the solver.
     """
     if budget < 0:
         raise UserError(f"--gpu-hours: {budget:g} is negative")
     known = {task.id for task in tasks}
-    for need in [*(task.needs for task in tasks), *(each.needs for each in comparisons)]:
+    for need in [*(task.needs for task in tasks), *(comparison.needs for comparison in comparisons)]:
         if not need <= known:
             raise ValueError(f"unknown tasks: {sorted(need - known)}")
     wanted = tasks_needed(tasks, comparisons)
     if not wanted:
-        value = sum(each.weight for each in comparisons)
+        value = sum(comparison.weight for comparison in comparisons)
         return Plan(tuple(comparisons), frozenset(), 0.0, value, value)
     best = _Program([task for task in tasks if task.id in wanted], comparisons, budget)
     bound = best.relaxed_bound()
     proven = best.solve(seconds)
     covered = best.covered()
-    value = sum(each.weight for each in covered)
-    # Among plans of the same worth: the cheapest. It is found at once, since the first answer is one of them.
+    value = sum(comparison.weight for comparison in covered)
+    # Among plans with the same value, the cheapest. It is found quickly, as the first solution is one of them.
     best.cheapen(value)
     best.solve(seconds)
-    covered = best.covered() if sum(each.weight for each in best.covered()) >= value - SLACK else covered
+    covered = best.covered() if sum(comparison.weight for comparison in best.covered()) >= value - SLACK else covered
     run = tasks_needed(tasks, covered)
     hours = sum(task.hours for task in tasks if task.id in run)
     return Plan(tuple(covered), run, hours, value, value if proven else bound)
 
 
 def tasks_needed(tasks: Sequence[Task], comparisons: Sequence[PlannedComparison]) -> frozenset[int]:
-    """All tasks that the comparisons need, directly or not."""
+    """All tasks that the comparisons depend on, directly or not."""
     by_id = {task.id: task for task in tasks}
     found: set[int] = set()
-    waiting = [need for each in comparisons for need in each.needs]
+    waiting = [need for comparison in comparisons for need in comparison.needs]
     while waiting:
         task = waiting.pop()
         if task not in found:
@@ -141,37 +141,37 @@ class _Program:
         self.run = {task.id: pulp.LpVariable(f"run_{task.id}", cat="Binary") for task in tasks}
         self.cover = [pulp.LpVariable(f"covered_{index}", cat="Binary") for index in range(len(comparisons))]
         self.hours = pulp.lpSum(task.hours * self.run[task.id] for task in tasks)
-        self.value = pulp.lpSum(each.weight * self.cover[index] for index, each in enumerate(comparisons))
+        self.value = pulp.lpSum(comparison.weight * self.cover[index] for index, comparison in enumerate(comparisons))
         self.problem += self.value
         if any(task.hours for task in tasks):
             self.problem += self.hours <= budget
         for task in tasks:
             for need in task.needs:
                 self.problem += self.run[task.id] <= self.run[need]
-        for index, each in enumerate(comparisons):
-            for need in each.needs:
+        for index, comparison in enumerate(comparisons):
+            for need in comparison.needs:
                 self.problem += self.cover[index] <= self.run[need]
 
     def relaxed_bound(self) -> float:
-        """The optimum where jobs may be run in part: no whole plan is worth more."""
+        """The optimum of the linear relaxation, an upper bound of all plans."""
         relaxed = self.problem.copy()
         self._run_cbc(relaxed, mip=False)
         return float(self.pulp.value(relaxed.objective) or 0.0)
 
     def cheapen(self, value: float) -> None:
-        """Asks for the least hours at which the plan is still worth `value`."""
+        """Changes the objective to the least hours with a value of at least `value`."""
         self.problem += self.value >= value - SLACK
         self.problem.sense = self.pulp.LpMinimize
         self.problem.setObjective(self.hours)
 
     def solve(self, seconds: float) -> bool:
-        """Whether CBC proved the optimum within its time."""
+        """Solves the program. Returns whether CBC proved the optimum within its time."""
         self._run_cbc(self.problem, timeLimit=seconds, gapRel=0)
         return bool(self.problem.sol_status == self.pulp.LpSolutionOptimal)
 
     def _run_cbc(self, problem: Any, **options: Any) -> None:
         solver = self.pulp.PULP_CBC_CMD(msg=False, **options)
-        # PuLP leaves its files behind where CBC fails or is interrupted.
+        # PuLP does not remove its files if CBC fails or is interrupted.
         with tempfile.TemporaryDirectory(prefix="trustdag-plan-") as folder:
             solver.tmpDir = folder
             problem.solve(solver)
@@ -179,7 +179,7 @@ class _Program:
     def covered(self) -> list[PlannedComparison]:
         """The comparisons of the last solution."""
         values = [variable.value() or 0.0 for variable in self.cover]
-        return [each for each, value in zip(self.comparisons, values, strict=True) if value > 0.5]
+        return [comparison for comparison, value in zip(self.comparisons, values, strict=True) if value > 0.5]
 
 
 # --- From a study ---
@@ -192,7 +192,7 @@ def comparisons_of(
 
     Args:
         design: The study's policies and verticals.
-        settings: What a comparison is worth.
+        settings: Weights of comparisons.
         files: The study's files.
         makers: The pending job that makes a file, by the file's name.
     """

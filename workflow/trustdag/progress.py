@@ -1,4 +1,4 @@
-"""How long something takes, in words; the one form of a line of progress; and lines that are not too many."""
+"""Durations as text, lines of progress, and their rate limit."""
 
 import re
 import sys
@@ -27,18 +27,18 @@ def duration(seconds: float) -> str:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a command has come. Every long command prints it in this form; `terminal` reads it back from its log."""
+    """The progress of a command. Every long command prints it in this form; `terminal` parses it from its log."""
 
     name: str
-    """What works: `dpo train`, or a vertical."""
+    """Name of the task, such as `dpo train` or a vertical."""
     done: int
     total: int
     unit: str
-    """What is counted, in the plural: `steps`, `replies`."""
+    """Name of the counted unit in the plural: `steps`, `replies`."""
     details: str = ""
-    """Losses or rates, for people."""
+    """Losses or rates, as text."""
     left: str = ""
-    """The remaining time in the words of `duration`; empty if it is not known or nothing remains."""
+    """The remaining time in the format of `duration`; empty if it is unknown or 0."""
 
     def __str__(self) -> str:
         """The line of progress: `dpo train: 10 of 40 steps, loss 0.5, about 42 s left`."""
@@ -49,16 +49,16 @@ class Progress:
 
     @classmethod
     def parse(cls, line: str) -> Self | None:
-        """The progress that the line tells, or None for any other line."""
-        found = LINE.match(line)
-        if found is None:
+        """The progress in a line, or None for any other line."""
+        match = LINE.match(line)
+        if match is None:
             return None
-        name, done, total, unit, details, left = found.groups(default="")
+        name, done, total, unit, details, left = match.groups(default="")
         return cls(name, int(done), int(total), unit, details, left)
 
 
 class ProgressLines:
-    """Prints on stderr what `line` says of the elapsed seconds: when asked, at most once every `interval` seconds."""
+    """Prints `line` of the elapsed seconds on stderr, at most once every `interval` seconds."""
 
     def __init__(self, line: Callable[[float], str], interval: float = 5.0) -> None:
         self.line, self.interval = line, interval

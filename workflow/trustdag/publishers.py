@@ -1,4 +1,4 @@
-"""Files from their publishers' own addresses: pinned by SHA-256, kept in a cache, from a mirror where one is set."""
+"""Files from their publishers' own addresses, pinned by SHA-256, stored in a cache, or fetched from a mirror."""
 
 import gzip
 import hashlib
@@ -14,11 +14,11 @@ from trustdag.artifacts import atomic_file
 from trustdag.errors import UserError, first_line
 
 MIRROR = "TRUSTDAG_MIRROR"
-"""Names an address that holds the publishers' files: that of `https://HOST/PATH` at `MIRROR/HOST/PATH`."""
+"""Environment variable with the address of a mirror. It has the file of `https://HOST/PATH` at `MIRROR/HOST/PATH`."""
 CACHE = "TRUSTDAG_CACHE"
-"""Names the folder where fetched files are kept; by default `~/.cache/trustdag`."""
+"""Environment variable with the folder of fetched files; by default `~/.cache/trustdag`."""
 SECONDS = 60
-"""How long an address may be silent."""
+"""Timeout of a connection, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,15 @@ class PublishedFile:
     name: str
     """The file's name in the cache."""
     address: str
-    """Where its publisher has it, by commit where one is known; where none is, the digest alone pins the content."""
+    """The publisher's address, with the commit if it is known. Otherwise only the digest pins the content."""
     sha256: str
     """Digest of its content, unzipped."""
     member: str | None = None
-    """How the file's path ends in the archive that the address leads to; None where it leads to the file itself."""
+    """End of the file's path in the archive at the address; None if the address is that of the file itself."""
 
     @property
     def cached(self) -> Path:
-        """Where the file is kept on this machine."""
+        """The file's path in the cache."""
         return cache_folder() / "publishers" / self.sha256[:12] / self.name
 
 
@@ -45,7 +45,7 @@ def github(repository: str, commit: str, path: str, sha256: str) -> PublishedFil
 
     Args:
         repository: Owner and name.
-        commit: The commit, or a branch where no commit is known.
+        commit: The commit, or a branch if no commit is known.
         path: The file's path in the repository.
         sha256: Digest of its content.
     """
@@ -54,14 +54,14 @@ def github(repository: str, commit: str, path: str, sha256: str) -> PublishedFil
 
 
 def cache_folder() -> Path:
-    """The folder where fetched files are kept."""
+    """The folder of fetched files."""
     return Path(os.environ.get(CACHE) or "~/.cache/trustdag").expanduser()
 
 
 def fetch(file: PublishedFile) -> Path:
-    """The file on this machine, fetched where it is not there yet.
+    """The path of the file in the cache, fetched if missing.
 
-    Raises UserError if it cannot be had, or what is there has another content; it says where the file is to be put.
+    Raises UserError if it cannot be fetched or has another content. The message says where to put the file.
     """
     if file.cached.is_file():
         content = file.cached.read_bytes()
@@ -95,7 +95,7 @@ def _download(address: str, file: PublishedFile) -> bytes:
 
 
 def _unpacked(content: bytes, file: PublishedFile, address: str) -> bytes:
-    """The file itself, out of the archive where it comes in one."""
+    """The file's content, extracted if it comes in an archive."""
     if file.member is None:
         return content
     try:

@@ -17,7 +17,7 @@ ORDER = (
     ("the study", ("plan", "config", "resources", "dag", "pending", "environments", "starting")),
     ("doors", ("commands", "cli", "__main__")),
 )
-"""What each group of rooms is for, and its rooms; within a group the order holds too."""
+"""The purpose of each group of rooms, and its rooms in order."""
 
 
 def as_text() -> str:
@@ -27,17 +27,17 @@ def as_text() -> str:
 
 
 def room_of(path: Path) -> str:
-    """The room that a file of the package lies in."""
+    """The room of a file of the package."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 def files() -> list[Path]:
-    """Every Python file of the package but its own `__init__`, whose version all may read."""
+    """Every Python file of the package but its own `__init__`, whose version all rooms may read."""
     return sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
 def unlisted() -> list[str]:
-    """Rooms that the order does not name, and names that are no room."""
+    """Rooms that the order lacks, and names in it that are no rooms."""
     named = {room for _, rooms in ORDER for room in rooms}
     return sorted(named ^ {room_of(path) for path in files()})
 
@@ -54,7 +54,7 @@ def violations() -> list[str]:
 
 
 def circles() -> list[str]:
-    """Files that import each other in a circle; a package's `__init__` counts only where it is named itself."""
+    """Files that import each other in a circle. A package's `__init__` counts only if it is imported by name."""
     graph = {str(path): {str(target) for target in imports_of(path)} for path in files()}
     try:
         list(TopologicalSorter(graph).static_order())

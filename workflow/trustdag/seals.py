@@ -1,4 +1,4 @@
-"""Digests that tell a damaged file from a whole one: folders that are sealed, and models beside their manifest."""
+"""Digests for the detection of damaged files: sealed folders, and models with their manifest."""
 
 import json
 import os
@@ -13,19 +13,19 @@ from trustdag.errors import UserError
 from trustdag.jsonfiles import EVERY, read_object
 
 SEAL = "digests.json"
-"""The file of a sealed folder that holds the size and the digest of every other file."""
+"""The file of a sealed folder with the size and the digest of every other file."""
 REMEMBERED = ".digests.json"
-"""Beside a manifest: the digests of the model's files by name, with the size, time and inode that they were read at."""
+"""Cache of the digests of a model's files by name, with their size, time and inode, in the folder of the manifest."""
 
 CACHED = re.compile(r"[0-9a-f]{64}")
-"""What the names in Snakemake's cache between studies start with."""
+"""Prefix of names in Snakemake's cache between studies."""
 
 
 # --- Sealed folders ---
 
 
 def seal(folder: Path) -> None:
-    """Notes size and digest of each file of a folder, and makes sure that all of it is on the disk."""
+    """Writes size and digest of each file of a folder to its seal, and syncs the folder to the disk."""
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     facts = {
         str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": sha256_file(path)} for path in paths
@@ -35,7 +35,7 @@ def seal(folder: Path) -> None:
 
 
 def damage(folder: Path) -> str | None:
-    """What is wrong with a sealed folder: the first file that is not as it was sealed, and how. None: all is whole."""
+    """Describes the first file of a sealed folder that differs from its seal; None if the folder is undamaged."""
     try:
         facts = json.loads((folder / SEAL).read_bytes())
         sealed = {folder / name: (fact["bytes"], fact["sha256"]) for name, fact in facts.items()}
@@ -53,12 +53,12 @@ def damage(folder: Path) -> str | None:
 
 
 def set_aside(folder: Path, wrong: str, consequence: str) -> None:
-    """Renames a damaged folder, so that nothing reads it, and says so on stderr.
+    """Renames a damaged folder, so that it is not read, and prints a message on stderr.
 
     Args:
         folder: The folder.
-        wrong: What `damage` said.
-        consequence: What happens now, such as `training goes on from an earlier one`.
+        wrong: The result of `damage`.
+        consequence: The consequence for the message, such as `training goes on from an earlier one`.
     """
     aside = folder.with_name(f"damaged-{folder.name}")
     remove(aside)
@@ -67,7 +67,7 @@ def set_aside(folder: Path, wrong: str, consequence: str) -> None:
 
 
 def whole(folder: Path, consequence: str) -> bool:
-    """Whether a sealed folder is there and whole; a damaged one is set aside (see `set_aside`)."""
+    """Whether a sealed folder exists and is undamaged. A damaged one is renamed (see `set_aside`)."""
     if not folder.exists():
         return False
     wrong = damage(folder)
@@ -80,13 +80,13 @@ def whole(folder: Path, consequence: str) -> bool:
 
 
 def model_digest(folder: Path) -> str:
-    """The digest of a model's files, computed from their content, which must be that of the manifest beside them.
+    """The digest of a model's files, computed from their content, which must agree with the manifest.
 
-    A model that the workflow did not make has no manifest beside it and is not checked. Digests are remembered by size,
-    time of change and inode, so that a large model is read once and not by each job.
+    A model that the workflow did not make has no manifest and is not checked. Digests are cached by size, modification
+    time and inode, so that a large model is read once and not by each job.
 
     Raises:
-        UserError: A file is not as the manifest has it; the message names it, and what to delete.
+        UserError: A file differs from the manifest. The message names it, and what to delete.
     """
     folder = folder.absolute()
     expected = _files_of_manifest(folder)
@@ -95,7 +95,7 @@ def model_digest(folder: Path) -> str:
     memory = folder.parent / REMEMBERED
     digests = _digests(folder, _read_memory(memory))
     if _differs(digests, expected):
-        digests = _digests(folder, {})  # what was remembered may be what is damaged
+        digests = _digests(folder, {})  # the cache itself may be damaged
     for name in _differs(digests, expected):
         raise UserError(
             f"{folder / name}: {_difference(name, digests, expected)}; the model is damaged or was changed by hand:"
@@ -106,12 +106,12 @@ def model_digest(folder: Path) -> str:
 
 
 def remember(folder: Path, digests: dict[str, str], memory: Path) -> None:
-    """Writes down the digests of a model's files with what tells that a file has not changed since.
+    """Writes the digests of a model's files to the cache, with size, time and inode of each file.
 
     Args:
         folder: The model folder.
         digests: The digest of each file by name.
-        memory: The file that remembers them; left as it is where nothing changed or where it cannot be written.
+        memory: The cache file. It stays unchanged if nothing changed or it cannot be written.
     """
     known = {name: {"sha256": digest, "file": _state(folder / name)} for name, digest in digests.items()}
     if known != _read_memory(memory) and os.access(memory.parent, os.W_OK):
@@ -130,9 +130,9 @@ def _digests(folder: Path, memory: dict[str, Any]) -> dict[str, str]:
 
 
 def _drop_copy_of_cache(folder: Path) -> None:
-    """Removes what Snakemake's cache leaves where two studies stored one model at the same time.
+    """Removes the second copy that Snakemake's cache leaves if two studies store one model at the same time.
 
-    The second one's folder is then moved into the first one's, under the same name, and doubles it.
+    The folder of the second study is then moved into that of the first one, under the same name.
     """
     copy = folder.resolve() / folder.resolve().name
     if folder.is_symlink() and copy.is_dir():
@@ -145,7 +145,7 @@ def _state(path: Path) -> list[int]:
 
 
 def _files_of_manifest(folder: Path) -> dict[str, str] | None:
-    """The files' digests in the manifest beside a model folder; None where there is none of ours."""
+    """The files' digests in the manifest of a model folder; None without a manifest of trustdag."""
     path = folder.parent / "manifest.json"
     if folder.name != "model" or not path.is_file():
         return None
@@ -155,7 +155,7 @@ def _files_of_manifest(folder: Path) -> dict[str, str] | None:
 
 
 def _read_memory(path: Path) -> dict[str, Any]:
-    """What `remember` wrote; empty where it is missing or damaged, which costs no more than reading the model again."""
+    """Reads the file of `remember`; empty if it is missing or damaged, because the model can be read again."""
     try:
         memory = json.loads(path.read_bytes())
         return {name: dict(known) for name, known in memory.items() if {"sha256", "file"} <= known.keys()}
@@ -164,7 +164,7 @@ def _read_memory(path: Path) -> dict[str, Any]:
 
 
 def _differs(digests: dict[str, str], expected: dict[str, str]) -> list[str]:
-    """The files that are not those of the manifest; the model card does not count."""
+    """The files that differ from the manifest, without the model card."""
     names = sorted(expected.keys() | digests.keys())
     return [name for name in names if not name.endswith(".md") and digests.get(name) != expected.get(name)]
 
@@ -176,6 +176,6 @@ def _difference(name: str, digests: dict[str, str], expected: dict[str, str]) ->
 
 
 def _to_delete(folder: Path, name: str) -> str:
-    """The stage's folder, and what the cache between studies keeps of the model, which would come back otherwise."""
+    """The paths to delete: the stage's folder, and the model in the cache between studies, which would be restored."""
     kept = next((parent for parent in (folder / name).resolve().parents if CACHED.match(parent.name)), None)
     return str(folder.parent) if kept is None else f"{folder.parent} and {kept.parent / kept.name[:64]}*"

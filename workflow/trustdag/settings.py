@@ -21,7 +21,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from trustdag.errors import UserError, did_you_mean
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-"""A seed that every random generator here takes."""
+"""A seed that all used random generators accept."""
 MOST = 100_000_000
 LARGEST, SMALLEST = 1e9, 1e-12
 Count = Annotated[int, Field(ge=1, le=MOST)]
@@ -35,14 +35,14 @@ Weight = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 """A decay rate of an optimizer."""
 NO_RESULT = frozenset({"batch_tokens", "checkpoint_every", "log_every"})
-"""Keys of sections that change how a result is computed, logged or saved on the way, and not the result."""
+"""Keys of sections that change how a result is computed, logged or saved, but not the result itself."""
 
 
 class Section(BaseModel):
     """A configuration section: immutable, unknown keys refused, each field documented where it is defined.
 
-    `use_attribute_docstrings` turns the string below a field into its description, which the JSON schema and the
-    reference table in the docs are generated from.
+    `use_attribute_docstrings` makes the string below a field its description. The JSON schema and the reference page
+    are generated from the descriptions.
     """
 
     model_config = ConfigDict(
@@ -50,7 +50,7 @@ class Section(BaseModel):
     )
 
     RENAMED: ClassVar[dict[str, str]] = {}
-    """Former names of keys, with the names that they have now."""
+    """Former names of keys, with their present names."""
 
     @model_validator(mode="before")
     @classmethod
@@ -63,13 +63,13 @@ class Section(BaseModel):
 
     @classmethod
     def _mend_of(cls, key: str) -> str:
-        """What to do about an unknown key."""
+        """The remedy for an unknown key."""
         if key in cls.RENAMED:
             return f"this key is now called `{cls.RENAMED[key]}`; rename it"
         return f"unknown key{did_you_mean(key, cls.model_fields) or '; remove it'}"
 
     def as_json(self) -> str:
-        """The section as JSON with sorted keys: equal settings give equal text, so it suits a rule's params."""
+        """The section as JSON with sorted keys. Equal settings give equal text, as a rule's params need."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True)
 
     def results_json(self) -> str:
@@ -151,9 +151,9 @@ def explain(error: ValidationError, origin: str, value: Any = None) -> str:
     """A validation error of `value` as lines of `file: key: what is wrong (got what)`.
 
     Args:
-        error: What pydantic says.
+        error: The error of pydantic.
         origin: The file or option that the value came from.
-        value: What was validated.
+        value: The validated value.
     """
     return "\n".join(f"{origin}: {line}" for detail in error.errors() for line in _complaints(detail, value))
 
@@ -184,7 +184,7 @@ def _complaint_of_choice(key: str, context: dict[str, Any]) -> str:
 
 
 def _written(loc: tuple[int | str, ...], value: Any, ends_with_key: bool) -> Iterator[str]:
-    """The keys of a location as the user wrote them: pydantic also names the chosen member of a union."""
+    """The keys of a location as written by the user, without the members of unions that pydantic adds."""
     for at, key in enumerate(loc):
         if isinstance(value, dict) and key not in value and not (ends_with_key and at == len(loc) - 1):
             continue

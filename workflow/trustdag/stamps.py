@@ -1,6 +1,6 @@
-"""What a table was made from, kept in the table's file: replies and records that do not belong together are refused.
+"""Stamps: the origins of a table, stored in its file. Replies and records that do not belong together are refused.
 
-Snakemake makes again what is out of date. The stamps are a second line of defence: they hold whatever made a file stay.
+Snakemake makes outdated files again. The stamps are a second check, in case that an outdated file was kept.
 """
 
 import json
@@ -19,12 +19,12 @@ KEY = "made_from"
 
 
 def stamp(frame: "pd.DataFrame", made_from: Mapping[str, str]) -> None:
-    """Notes what a table is made from, before it is written: digests and settings by name."""
+    """Stores the origins of a table before it is written: digests and settings by name."""
     frame.attrs[KEY] = dict(made_from)
 
 
 def stamp_of(frame: "pd.DataFrame") -> dict[str, str]:
-    """What a table that was read says it was made from; empty for one of another origin."""
+    """The origins of a table that was read; empty for a table without a stamp."""
     return dict(frame.attrs.get(KEY, {}))
 
 
@@ -45,15 +45,15 @@ def read_stamp(path: Path) -> dict[str, str]:
 
 
 def check(path: Path, made_from: Mapping[str, str], present: Mapping[str, str]) -> None:
-    """Refuses a file that was made from something else than what is there now.
+    """Refuses a file whose origins differ from the present ones.
 
     Args:
         path: The file, for the message.
-        made_from: Its stamp. What the stamp does not name is not checked: the file may come from elsewhere.
-        present: What it should have been made from, by name.
+        made_from: Its stamp. Names that the stamp lacks are not checked, as the file may have another source.
+        present: The present origins, by name.
 
     Raises:
-        UserError: The two differ; the message names the file and what differs.
+        UserError: The two differ. The message names the file and the difference.
     """
     for name, value in present.items():
         if made_from.get(name, value) != value:

@@ -47,7 +47,7 @@ def test_appending_copies_no_earlier_token(config: GPTNeoXConfig) -> None:
 
 def test_more_tokens_than_it_has_room_for_are_an_error(config: GPTNeoXConfig) -> None:
     cache = growing_cache(config, 4)
-    with pytest.raises(ValueError, match="cache of 4 positions asked to hold 5"):
+    with pytest.raises(ValueError, match="cache of 4 positions cannot hold 5"):
         cache.update(*states(1, 5, 0), 0)
 
 

@@ -244,7 +244,7 @@ def test_the_table_of_numbers_holds_every_condition_topic_and_group_with_its_cou
     assert found[2:5] == pytest.approx([expected["value"], expected["low"], expected["high"]], abs=1e-4)
     assert {"benign", "adversarial", "group=the as"} <= set(data["condition"])
     assert "all" not in data["condition"]
-    assert "topic 1" not in page.text
+    assert "topic=topic 1" not in page.text
 
 
 def test_the_table_of_numbers_holds_each_training_seed_where_there_are_several(seeds_results: Path) -> None:

@@ -1,1 +1,1 @@
-"""Base models: from the hub, from a folder, or trained from scratch; and how a model is asked."""
+"""Base models (from the hub, from a folder, or trained from scratch), tokenizers and prompt formats."""

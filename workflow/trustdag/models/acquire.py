@@ -1,4 +1,4 @@
-"""Models that exist already: from the hub, a local folder or a GGUF file into a study's model folder."""
+"""Copies existing models (from the hub, a local folder or a GGUF file) into a study's model folder."""
 
 import inspect
 import json
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 
 def acquire(settings: Hub | Folder | Gguf, prompt_format: PromptFormat, out: Path) -> None:
-    """Makes a model folder of a model that exists already.
+    """Makes a model folder from an existing model.
 
-    The model is loaded once, so that what cannot be used is refused here and not hours later.
+    The model is loaded once, so that an unusable model is refused here and not hours later.
 
     Args:
-        settings: Where the model is.
-        prompt_format: How the model will be asked.
+        settings: Source of the model.
+        prompt_format: Prompt format of the model.
         out: Folder of the new model/, manifest.json and metrics.jsonl.
 
     Raises:
-        UserError: The model cannot be had, or cannot be used; it says why.
+        UserError: The model cannot be fetched or cannot be used.
     """
     if isinstance(settings, Gguf):
         _take_gguf(settings, prompt_format, out)
@@ -43,7 +43,7 @@ def acquire(settings: Hub | Folder | Gguf, prompt_format: PromptFormat, out: Pat
 
 
 def check_prompt_format(settings: Folder) -> None:
-    """Raises UserError unless the folder's chat template, with its `template_arguments`, takes what a study sends."""
+    """Raises UserError unless the folder's chat template, with its `template_arguments`, renders a study's prompts."""
     tokenizer = load_tokenizer(Path(settings.path))
     _with_arguments(settings, tokenizer)
     check_template(tokenizer)
@@ -79,9 +79,9 @@ def _made_by(settings: Hub | Folder | Gguf) -> dict[str, Any]:
 
 
 def _with_arguments(settings: Hub | Folder | Gguf, tokenizer: "PreTrainedTokenizerBase") -> str | None:
-    """Fixes `template_arguments` in the tokenizer's chat template; returns the new template, or None without any.
+    """Sets `template_arguments` in the tokenizer's chat template; returns the new template, or None without any.
 
-    They become part of the model, so that training, generation and scoring render alike.
+    They become part of the model, so that training, generation and scoring render prompts alike.
     """
     if not settings.template_arguments:
         return None
@@ -99,7 +99,7 @@ def _with_arguments(settings: Hub | Folder | Gguf, tokenizer: "PreTrainedTokeniz
 def _check(
     source: Path, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", prompt_format: PromptFormat
 ) -> None:
-    """Raises UserError for what would fail later: tokens beyond the model, no cache, the template, saving."""
+    """Raises UserError for faults that would fail a later job: tokens without embedding, no cache, template, saving."""
     if model.get_input_embeddings().num_embeddings < len(tokenizer):
         raise UserError(
             f"{source}: the tokenizer has {len(tokenizer)} tokens, the model only embeds "

@@ -1,4 +1,4 @@
-"""Everything of other libraries that the models room uses under a private name, or changes in place.
+"""Private names of other libraries that the room `models` uses, and library objects that it changes in place.
 
 | name | since | what and why |
 |---|---|---|
@@ -40,10 +40,10 @@ def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def become(module: nn.Module, kind: type[nn.Module]) -> None:
-    """Turns a layer into one of another class that holds the same parameters."""
+    """Changes the class of a layer to one with the same parameters."""
     module.__class__ = kind
 
 
 def replace_growing_layers(cache: DynamicCache, new_layer: Callable[[], CacheLayerMixin]) -> None:
-    """Replaces each layer of a cache that grows by copies; layers of another kind stay."""
+    """Replaces each layer of a cache that grows by copies. Layers of other kinds are kept."""
     cache.layers = [new_layer() if type(layer) is DynamicLayer else layer for layer in cache.layers]

@@ -1,4 +1,4 @@
-"""Where a model of a study comes from: the hub, a local folder, or training from scratch inside the DAG."""
+"""Sources of a study's models: the hub, a local folder, or training from scratch inside the DAG."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,14 +17,14 @@ Kind = Literal["policy", "reward"]
 ADAPTER = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model"
 TAKEN = (".json", ".safetensors", ".txt", ".model", ".jinja")
-"""Endings of the files that make a model: never pickled weights, never code."""
+"""Suffixes of the files of a model. Pickled weights and code are not among them."""
 
 
 def model_files(folder: Path) -> list[Path]:
-    """The files of a model folder that make the model, by name.
+    """The model's files in a model folder, by name.
 
-    Raises UserError for what is no model folder, for one without weights, for one with an adapter, and for one whose
-    weights are pickles, which can run code when they are read.
+    Raises UserError if it is no model folder, has no weights, has an adapter, or has pickled weights, which can run
+    code when they are read.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such model folder")
@@ -101,12 +101,12 @@ def architecture(config: Mapping[str, Any]) -> str:
 
 
 def has_weights(folder: Path) -> bool:
-    """Whether the folder holds a model's safetensors, beside those of an adapter."""
+    """Whether the folder contains a model's safetensors, apart from those of an adapter."""
     return any(path.is_file() and not path.name.startswith(ADAPTER_WEIGHTS) for path in folder.glob("*.safetensors"))
 
 
 def from_pickle(folder: Path) -> str:
-    """The Python code that writes a folder of pickled weights as NEW_FOLDER, with its head and its tokenizer."""
+    """Python code that converts a folder of pickled weights to NEW_FOLDER, with its head and its tokenizer."""
     name = architecture(read_config(folder))
     kind = "SequenceClassification" if name.endswith("ForSequenceClassification") else "CausalLM"
     return (
@@ -117,10 +117,10 @@ def from_pickle(folder: Path) -> str:
 
 
 class Existing(Section):
-    """A model that exists already."""
+    """An existing model."""
 
     template_arguments: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], str | bool | int | float] = {}
-    """Values that the model's chat template reads beside the messages, such as `date_string` or `enable_thinking`."""
+    """Values of variables in the model's chat template, such as `date_string` or `enable_thinking`."""
 
 
 class Hub(Existing):
@@ -130,7 +130,7 @@ class Hub(Existing):
     name: Repository
     """Repository, such as `EleutherAI/pythia-1.4b`."""
     revision: Commit
-    """Commit, 40 hexadecimal digits: branches and tags move, results must not."""
+    """Commit, 40 hexadecimal digits. Branches and tags are refused, because they can change."""
     kind: Kind = "policy"
     """What the model is: a language model, or a reward model with one score."""
 
@@ -146,7 +146,7 @@ class Folder(Existing):
 
 
 class Gguf(Existing):
-    """A language model in a GGUF file (llama.cpp's format), whose quantised weights are written out in full."""
+    """A language model in a GGUF file (llama.cpp's format). Its quantized weights are dequantized."""
 
     source: Literal["gguf"] = "gguf"
     path: str
@@ -161,13 +161,13 @@ class Gguf(Existing):
 
 
 class Scratch(Section):
-    """A small GPT-NeoX (the architecture of Pythia), trained inside the DAG with a tokenizer of its own."""
+    """A small GPT-NeoX (the architecture of Pythia), trained inside the DAG with its own tokenizer."""
 
     source: Literal["scratch"] = "scratch"
     corpus: str
-    """Preference set of the study whose corpus.parquet is read."""
+    """Preference set of the study whose corpus.parquet is the training text."""
     vocabulary: int = Field(2048, ge=300, le=1_000_000)
-    """Size of the byte-level BPE vocabulary, at most: a small corpus has fewer pairs to merge."""
+    """Largest size of the byte-level BPE vocabulary; a small corpus has fewer pairs to merge."""
     hidden_size: int = Field(128, ge=8, le=16_384)
     """Width of the residual stream."""
     layers: int = Field(4, ge=1, le=256)
@@ -175,17 +175,17 @@ class Scratch(Section):
     heads: int = Field(4, ge=1, le=1024)
     """Attention heads; they divide `hidden_size`."""
     context: int = Field(256, ge=16, le=1_000_000)
-    """Longest text that the model can read, in tokens; it trains on packed sequences of this length."""
+    """Context length in tokens. The model is trained on packed sequences of this length."""
     initializer_range: Positive = 0.02
-    """Standard deviation of the initial weights. Pythia's .02 suits wide models; narrow ones learn faster from more."""
+    """Standard deviation of the initial weights. Pythia's .02 suits wide models; narrow ones learn faster with more."""
     steps: Count = 1000
     """Optimizer steps."""
     batch_size: Count = 16
     """Packed sequences in a step."""
     learning_rate: float = Field(1e-3, gt=0, le=10_000)
-    """Peak learning rate; a cosine brings it down to a tenth."""
+    """Peak learning rate, with cosine decay to a tenth."""
     warmup: float = Field(0.05, ge=0, lt=1)
-    """Share of the steps over which the learning rate rises from 0."""
+    """Warm-up of the learning rate from 0, as a share of the steps."""
     weight_decay: NotNegative = 0.1
     """Decoupled weight decay of AdamW, on matrices alone."""
     betas: tuple[Decay, Decay] = (0.9, 0.95)
@@ -193,7 +193,7 @@ class Scratch(Section):
     max_grad_norm: Positive = 1.0
     """Gradients are clipped to this norm."""
     validation_share: float = Field(0.02, gt=0, lt=0.5)
-    """Share of the corpus's texts that are held out for the validation loss."""
+    """Share of the corpus's texts held out for the validation loss."""
     checkpoint_every: Count = 500
     """Optimizer steps between two checkpoints."""
     log_every: Count = 25
@@ -216,4 +216,4 @@ AnyBase = Annotated[Hub | Folder | Gguf | Scratch, Field(discriminator="source")
 
 
 class Base(RootModel[AnyBase]):
-    """What `trustdag base --settings` reads."""
+    """The settings of `trustdag base --settings`."""

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class GrowingLayer(DynamicLayer):
-    """Full attention's keys and values in a buffer with room for `capacity` positions.
+    """Full attention's keys and values in a buffer of `capacity` positions.
 
-    transformers' own dynamic layer concatenates, which copies the whole cache for each token; its static layer attends
-    over all positions, used or not. This one hands attention a view of the used part.
+    transformers' dynamic layer concatenates, which copies the whole cache for each token. Its static layer attends over
+    all positions, used or not. This layer returns a view of the used positions.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -49,7 +49,7 @@ class GrowingLayer(DynamicLayer):
             self.buffers = self._moved(self.keys, key_states), self._moved(self.values, value_states)
         stop = start + key_states.shape[-2]
         if stop > self.capacity:
-            raise ValueError(f"cache of {self.capacity} positions asked to hold {stop}")
+            raise ValueError(f"a cache of {self.capacity} positions cannot hold {stop}")
         keys, values = self.buffers
         keys[..., start:stop, :] = key_states
         values[..., start:stop, :] = value_states
@@ -57,9 +57,9 @@ class GrowingLayer(DynamicLayer):
         return self.keys, self.values
 
     def join(self, parts: "Sequence[GrowingLayer]", lengths: "Sequence[Sequence[int]]") -> None:
-        """Holds the rows of all parts, in that order: of each row its first `length` positions, aligned at their end.
+        """Copies the rows of all parts, in order: the first `length` positions of each row, aligned at their end.
 
-        Zeros stand before a shorter row's first. Only for a layer that holds nothing yet.
+        Shorter rows are padded with zeros on the left. Only for an empty layer.
         """
         width = max(map(max, lengths))
         self.lazy_initialization(parts[0].keys, parts[0].values)
@@ -76,7 +76,7 @@ class GrowingLayer(DynamicLayer):
         return buffer
 
     def batch_select_indices(self, indices: "torch.Tensor") -> None:
-        """Keeps, repeats or reorders rows."""
+        """Selects, repeats or reorders rows."""
         super().batch_select_indices(indices)
         self.buffers = None
 
@@ -88,9 +88,9 @@ def _aligned(
     _, heads, _, size = parts[0].shape
     buffer = parts[0].new_empty(sum(map(len, parts)), heads, capacity, size)
     start = 0
-    for part, each in zip(parts, lengths, strict=True):
+    for part, part_lengths in zip(parts, lengths, strict=True):
         first = 0
-        for length, rows in ((length, len(list(same))) for length, same in groupby(each)):
+        for length, rows in ((length, len(list(same))) for length, same in groupby(part_lengths)):
             into = buffer[start : start + rows]
             into[..., : width - length, :] = 0
             into[..., width - length : width, :] = part[first : first + rows, :, :length]
@@ -99,31 +99,31 @@ def _aligned(
 
 
 def grows(cache: DynamicCache) -> bool:
-    """Whether all layers grow in place: such caches can be joined."""
+    """Whether all layers grow in place. Such caches can be joined."""
     return all(type(layer) is GrowingLayer for layer in cache.layers)
 
 
 def joined(
     caches: "Sequence[DynamicCache]", lengths: "Sequence[Sequence[int]]", config: "PreTrainedConfig", capacity: int
 ) -> DynamicCache:
-    """One cache with the rows of all, each cut to its length and aligned at its end; the others are emptied.
+    """Joins the rows of all caches into one, each cut to its length and aligned at its end. Empties the caches.
 
     Args:
         caches: the caches to join.
-        lengths: for each cache, the positions that each of its rows keeps.
+        lengths: for each cache, the length of each of its rows.
         config: the model's configuration.
-        capacity: positions that the new cache has room for.
+        capacity: positions of the new cache.
     """
     whole = growing_cache(config, capacity)
-    for at, layer in enumerate(whole.layers):
-        layer.join([cache.layers[at] for cache in caches], lengths)
+    for number, layer in enumerate(whole.layers):
+        layer.join([cache.layers[number] for cache in caches], lengths)
         for cache in caches:
-            cache.layers[at] = GrowingLayer(0)
+            cache.layers[number] = GrowingLayer(0)
     return whole
 
 
 def growing_cache(config: "PreTrainedConfig", capacity: int) -> DynamicCache:
-    """An empty cache for a model of this configuration: full attention grows in place, the rest is transformers'."""
+    """An empty cache for a model with this configuration: layers with full attention grow in place."""
     cache = DynamicCache(config=config)
     replace_growing_layers(cache, lambda: GrowingLayer(capacity))
     return cache

@@ -1,4 +1,4 @@
-"""Checkpoints of wrappers to model folders: an adapter is merged into its base, prefixes of weights are taken off."""
+"""Converts checkpoints of wrappers to model folders: merges an adapter into its base, or strips prefixes of weights."""
 
 import shutil
 from pathlib import Path
@@ -21,10 +21,10 @@ def convert(folder: Path, out: Path, base: Path | None) -> None:
     Args:
         folder: An adapter of peft, or a model whose names of weights a wrapper has changed.
         out: The new folder.
-        base: Base model of an adapter; the folder itself if it holds full weights, where None.
+        base: Base model of an adapter. None: the folder itself, if it contains full weights.
 
     Raises:
-        UserError: There is nothing to convert, or what is there cannot be read.
+        UserError: There is nothing to convert, or the folder cannot be read.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such model folder")
@@ -38,7 +38,7 @@ def convert(folder: Path, out: Path, base: Path | None) -> None:
 
 
 def _merge_adapter(folder: Path, out: Path, base: Path | None) -> None:
-    """Writes the base model with the adapter's changes added to its weights."""
+    """Writes the base model with the adapter merged."""
     from peft import PeftModel
 
     from trustdag.models.load import load_policy, load_reward
@@ -66,7 +66,7 @@ def _merge_adapter(folder: Path, out: Path, base: Path | None) -> None:
 
 
 def _strip_prefixes(folder: Path, out: Path) -> None:
-    """Writes the model with the names of weights that it has without its wrapper, and without a value head."""
+    """Writes the model without the wrapper's prefixes of weights and without a value head."""
     from safetensors.torch import load_file, save_file
 
     check_weight_files(folder)
@@ -85,14 +85,14 @@ def _strip_prefixes(folder: Path, out: Path) -> None:
 
 
 def unwrapped(name: str) -> str:
-    """A weight's name without what wrappers write before it."""
+    """A weight's name without prefixes of wrappers."""
     while prefix := next((prefix for prefix in PREFIXES if name.startswith(prefix)), None):
         name = name.removeprefix(prefix)
     return name
 
 
 def _link_without_adapter(source: Path, target: Path) -> None:
-    """Puts the files of a base model into an empty folder, its weights as links, without an adapter beside them."""
+    """Links the files of a base model into an empty folder, without an adapter in the same folder."""
     if not source.is_dir():
         raise UserError(f"{source}: no such model folder; correct `--base`")
     for path in source.glob("*.safetensors"):
@@ -104,7 +104,7 @@ def _link_without_adapter(source: Path, target: Path) -> None:
 
 
 def _copy_small(source: Path, target: Path) -> None:
-    """Copies tokenizer and configuration, without weights, adapter and index, where `target` has no such file."""
+    """Copies tokenizer and configuration files that `target` lacks, without weights, adapter and index."""
     refuse_links_outside(source)
     for path in sorted(source.iterdir()):
         small = path.suffix in TAKEN and path.suffix != ".safetensors" and not path.name.endswith(".index.json")

@@ -1,7 +1,7 @@
 """Linear layers at the full speed of any x86 CPU.
 
-PyTorch multiplies fp32 matrices with Intel's MKL, which holds back its wide instructions on other makers' CPUs. oneDNN,
-which PyTorch ships too, does not: measured 2.1 times as fast forward and 1.8 times backward on a Zen 5 (see
+PyTorch multiplies fp32 matrices with Intel's MKL, which does not use its wide instructions on other makers' CPUs.
+oneDNN, which PyTorch includes too, uses them: on a Zen 5 it is 2.1 times as fast forward and 1.8 times backward (see
 docs/performance.md). Both compute in fp32. Imports torch: import it inside functions only.
 """
 
@@ -16,17 +16,17 @@ from torch.autograd.function import once_differentiable
 from trustdag.models.adapters import become, onednn_linear
 
 FEW = 1 << 20
-"""Products of no more multiplications than this stay with MKL: oneDNN takes 10 µs to start one."""
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+"""Products of at most this many multiplications are computed by MKL, because oneDNN needs 10 µs to start."""
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h
 KEPT = 512 << 20
 MAPPED = 64 << 20
 
 
 def keep_freed_memory() -> None:
-    """Lets malloc (glibc) keep up to 512 MiB that were freed, and hand out blocks of up to 64 MiB from there.
+    """Makes malloc (glibc) keep up to 512 MiB of freed memory for blocks of up to 64 MiB.
 
-    By default it gives each tensor of some megabytes back to the system, whose pages are then made and zeroed anew for
-    the next one: a third of the time of a small model's forward pass.
+    By default it returns the memory of larger tensors to the system, which must map and clear the pages again for the
+    next tensor. That takes a third of the time of a small model's forward pass.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt:
@@ -35,7 +35,7 @@ def keep_freed_memory() -> None:
 
 
 def use_onednn(model: nn.Module) -> None:
-    """Lets every fp32 linear layer of a model on this CPU compute with oneDNN, where MKL would be slow."""
+    """Makes every fp32 linear layer of a model compute with oneDNN, if MKL is slow on this CPU."""
     if not mkl_is_slow():
         return
     for module in model.modules():
@@ -44,14 +44,14 @@ def use_onednn(model: nn.Module) -> None:
 
 
 def mkl_is_slow() -> bool:
-    """Whether this is an x86 CPU by another maker than Intel, and PyTorch was built with both libraries."""
+    """Whether this is an x86 CPU of another maker than Intel, and PyTorch was built with both libraries."""
     cpu = Path("/proc/cpuinfo")
     built = torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()
     return built and cpu.is_file() and "AuthenticAMD" in cpu.read_text(encoding="utf-8")
 
 
 class OneDNNLinear(nn.Linear):
-    """A linear layer, its parameters and its result those of `nn.Linear`."""
+    """A linear layer with the parameters and the result of `nn.Linear`."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         """input (..., in) -> (..., out)."""
@@ -85,7 +85,7 @@ class _Linear(torch.autograd.Function):
 
 
 def _weight_gradient(grad: Tensor, x: Tensor) -> Tensor:
-    """grad (n, out) transposed times x (n, in): (out, in). oneDNN is faster with the wider side as its columns."""
+    """grad (n, out) transposed times x (n, in): (out, in). oneDNN is faster with the wider side as columns."""
     if grad.shape[1] < x.shape[1]:
         return _product(grad.t(), x.t())
     return _product(x.t(), grad.t()).t()

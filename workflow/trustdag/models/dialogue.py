@@ -1,4 +1,4 @@
-"""How a model is asked: messages to the text that ends where the assistant's reply starts."""
+"""Prompt formats: rendering of messages to the text that the assistant's reply continues."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -19,21 +19,21 @@ PROBE: tuple[Message, Message, Message] = (
     {"role": "user", "content": "trustdag-user"},
     {"role": "assistant", "content": "trustdag-reply"},
 )
-"""A conversation that shows what a template writes around each text."""
+"""A conversation for tests of a template."""
 
 
 def render(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerBase", prompt_format: PromptFormat) -> str:
     """The prompt as text.
 
-    A message with the role `raw` is the whole prompt, as it stands.
+    A message with the role `raw` is the whole prompt, unchanged.
 
-    `hh` is Anthropic HH-RLHF's transcript (`\\n\\nHuman: ...\\n\\nAssistant:`; a system text stands before it), `plain`
-    joins the contents by a blank line, `chat` is the tokenizer's own template.
+    `hh` is Anthropic HH-RLHF's transcript (`\\n\\nHuman: ...\\n\\nAssistant:`, after the system text), `plain` joins
+    the contents by a blank line, `chat` is the tokenizer's own template.
 
     Args:
-        messages: A conversation that waits for the assistant.
+        messages: A conversation whose next turn is the assistant's.
         tokenizer: The model's tokenizer, whose template `chat` uses.
-        prompt_format: How the model is asked.
+        prompt_format: Prompt format of the model.
 
     Returns:
         The text.
@@ -51,7 +51,7 @@ def render(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerBase", pr
 
 
 def apply_template(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerBase", **arguments: Any) -> str:
-    """The conversation as the tokenizer's chat template writes it; `arguments` are those of `apply_chat_template`.
+    """Renders a conversation with the tokenizer's chat template.
 
     Raises UserError if the template refuses the conversation, or leaves one of its texts out.
 
@@ -86,7 +86,7 @@ def apply_template(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerB
 
 
 def control_token_in(text: str, tokenizer: "PreTrainedTokenizerBase") -> str | None:
-    """The name of a special token that stands in a text, where a chat template could not tell it from its own; or None.
+    """The name of a special token in a text, which a chat template would turn into the token; None without one.
 
     In the other formats such a name is tokenized as text.
     """
@@ -99,7 +99,7 @@ def _control_tokens(tokenizer: "PreTrainedTokenizerBase") -> tuple[str, ...]:
 
 
 def check_template(tokenizer: "PreTrainedTokenizerBase") -> None:
-    """Raises UserError unless the chat template takes what items and training send, on every day alike."""
+    """Raises UserError unless the chat template renders the prompts of items and training, without today's date."""
     if not tokenizer.chat_template:
         raise UserError(
             f"{tokenizer.name_or_path}: the tokenizer has no chat template; ask this model in format `hh` or `plain`"
@@ -107,7 +107,7 @@ def check_template(tokenizer: "PreTrainedTokenizerBase") -> None:
     apply_template(PROBE[:2], tokenizer, add_generation_prompt=True)
     apply_template(PROBE[1:], tokenizer)
     template = tokenizer.get_chat_template()
-    # A macro stands in for the function that transformers gives templates for the date.
+    # A macro replaces the function of transformers from which templates get the date.
     days = [f"{{% macro strftime_now(format) %}}{day}{{% endmacro %}}" for day in ("one day", "another day")]
     texts = {
         apply_template(PROBE[:2], tokenizer, add_generation_prompt=True, chat_template=day + template) for day in days
@@ -120,5 +120,5 @@ def check_template(tokenizer: "PreTrainedTokenizerBase") -> None:
 
 
 def completion(reply: str, prompt_format: PromptFormat) -> str:
-    """A reply as it continues `render`'s text: after `Assistant:` it starts with a space."""
+    """The text of a reply after `render`'s text: it starts with a space after `Assistant:`."""
     return f" {reply}" if prompt_format == "hh" else reply

@@ -1,4 +1,4 @@
-"""Writing a model folder with its manifest and card, whole or not at all."""
+"""Writes a model folder with its manifest and card, atomically."""
 
 import json
 import shutil
@@ -32,11 +32,11 @@ def write_model(
         out: Folder of the new model/ and manifest.json.
         model: The model.
         tokenizer: Its tokenizer.
-        kind: What the model is.
-        prompt_format: How the model is asked.
-        made_by: Everything that made the model: settings, digests of the inputs, seed.
-        facts: What was measured on the way: examples used and dropped, final losses.
-        state_dict: Weights in place of the model's own; None: its own.
+        kind: Kind of the model.
+        prompt_format: Prompt format of the model.
+        made_by: Everything that the model depends on: settings, digests of the inputs, seed.
+        facts: Measurements: examples used and dropped, final losses.
+        state_dict: Weights to write instead of the model's own; None: its own.
     """
     made_by = {**made_by, "provenance": provenance()}
     with atomic_folder(out / "model") as partial:
@@ -58,16 +58,16 @@ def copy_model(
     made_by: dict[str, Any],
     template: str | None,
 ) -> None:
-    """Makes `out`/model of an existing folder: the weights are linked, everything small is copied.
+    """Makes `out`/model from an existing folder: links the weights and copies the other files.
 
     Args:
         source: The existing model folder.
         out: Folder of the new model/ and manifest.json.
-        kind: What the model is.
-        prompt_format: How the model is asked.
-        parameters: How many weights it has.
-        made_by: What names the model: its settings.
-        template: A chat template in place of the model's own; None: its own.
+        kind: Kind of the model.
+        prompt_format: Prompt format of the model.
+        parameters: Number of its weights.
+        made_by: The settings that identify the model.
+        template: A chat template to write instead of the model's own; None: its own.
     """
     made_by = {**made_by, "provenance": provenance()}
     with atomic_folder(out / "model") as partial:
@@ -96,14 +96,14 @@ def _write_manifest(
 def card(
     kind: Kind, parameters: int, prompt_format: PromptFormat, made_by: dict[str, Any], facts: dict[str, Any]
 ) -> str:
-    """The model card: what the model is, how it is asked, what was found, and all that made it.
+    """The model card: kind of the model, prompt format, measurements, and everything that it depends on.
 
     Args:
-        kind: what the model is.
-        parameters: how many weights it has.
-        prompt_format: the format in which it is asked.
+        kind: kind of the model.
+        parameters: number of its weights.
+        prompt_format: prompt format of the model.
         made_by: the command, its settings and its inputs.
-        facts: what was found about it.
+        facts: measurements.
     """
     title = {"policy": "Language model", "reward": "Reward model"}[kind]
     return "\n".join(

@@ -1,4 +1,4 @@
-"""GGUF files (llama.cpp's format) to models of transformers, whose reader makes full weights of quantised ones."""
+"""Loads GGUF files (llama.cpp's format) with transformers, whose reader dequantizes the weights."""
 
 import importlib.util
 from pathlib import Path
@@ -18,10 +18,10 @@ def load_gguf(path: Path, sha256: str) -> "tuple[PreTrainedModel, PreTrainedToke
 
     Args:
         path: The file.
-        sha256: The digest that the file must have.
+        sha256: The required digest of the file.
 
     Returns:
-        The model in fp32, its quantised weights written out, and the tokenizer.
+        The dequantized model in fp32, and the tokenizer.
 
     Raises:
         UserError: The file is missing or another one, transformers cannot read its architecture, or the package `gguf`

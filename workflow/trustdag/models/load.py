@@ -1,4 +1,4 @@
-"""Model folders to models and tokenizers, with the errors that a user can mend."""
+"""Loads models and tokenizers from model folders."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 Precision = Literal["auto", "fp32", "bf16"]
 
 PAD_TOKENS = ("<|padding|>", "<|pad|>", "<pad>", "[PAD]")
-"""Padding tokens that a vocabulary may hold without its configuration naming them (Pythia's is the first)."""
+"""Padding tokens that a vocabulary may have although its configuration does not name them (Pythia's is the first)."""
 
 CONTEXT = ("max_position_embeddings", "max_seq_len", "seq_length")
-"""Names of the context's length in configurations; MPT has the second, some of Bloom's the third."""
+"""Names of the context length in configurations; MPT has the second, some of Bloom's the third."""
 UNLIMITED = 1 << 30
 
 VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model")
-"""Files of which a tokenizer has at least one."""
+"""Vocabulary files, of which a tokenizer has at least one."""
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     """The tokenizer of a model folder, with an end-of-text and a padding token.
 
-    Raises UserError if there is no tokenizer, or if it has no end-of-text token: a policy could never stop.
+    Raises UserError if there is no tokenizer, or it has no end-of-text token, without which a policy could not stop.
     """
     from transformers import AutoTokenizer
 
     _require_folder(folder)
-    # Without these files transformers makes up an empty tokenizer of the model's type, and says nothing.
+    # Without these files transformers creates an empty tokenizer of the model's type without a message.
     if not any((folder / name).is_file() for name in VOCABULARIES):
         raise UserError(f"{folder}: no tokenizer ({' or '.join(VOCABULARIES)}); copy its files beside the weights")
     refuse_links_outside(folder)
@@ -54,9 +54,9 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
 
 
 def complete_tokenizer(source: Path, tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedTokenizerBase":
-    """The tokenizer with a padding token, that pads on the right and leaves lengths to us.
+    """The tokenizer with a padding token, padding on the right, and without its own limit of lengths.
 
-    Raises UserError if it has no end-of-text token: a policy could never stop.
+    Raises UserError if it has no end-of-text token, without which a policy could not stop.
     """
     if tokenizer.eos_token_id is None:
         raise UserError(
@@ -66,14 +66,14 @@ def complete_tokenizer(source: Path, tokenizer: "PreTrainedTokenizerBase") -> "P
         vocabulary = tokenizer.get_vocab()
         tokenizer.pad_token = next((token for token in PAD_TOKENS if token in vocabulary), tokenizer.eos_token)
     tokenizer.padding_side = "right"
-    tokenizer.model_max_length = int(1e9)  # we check lengths ourselves: a warning here would be about nothing
+    tokenizer.model_max_length = int(1e9)  # lengths are checked elsewhere; this avoids a needless warning
     return tokenizer
 
 
 def load_policy(folder: Path, dtype: "torch.dtype | None" = None) -> "PreTrainedModel":
-    """The causal language model of a folder, in fp32 unless `dtype` says otherwise, in evaluation mode.
+    """The causal language model of a folder, in `dtype` or fp32, in evaluation mode.
 
-    Raises UserError unless the folder's files hold every weight of the model, and no others.
+    Raises UserError unless the folder's files contain exactly the weights of the model.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -86,9 +86,9 @@ def load_policy(folder: Path, dtype: "torch.dtype | None" = None) -> "PreTrained
 
 
 def load_reward(folder: Path, dtype: "torch.dtype | None" = None) -> "PreTrainedModel":
-    """The reward model of a folder: a sequence classifier with one score, in fp32 unless `dtype` says otherwise.
+    """The reward model of a folder: a sequence classifier with one score, in `dtype` or fp32.
 
-    Raises UserError if the folder holds a language model instead, or does not hold every weight.
+    Raises UserError if the folder contains a language model instead, or lacks a weight.
     """
     import torch
     from transformers import AutoModelForSequenceClassification
@@ -99,20 +99,20 @@ def load_reward(folder: Path, dtype: "torch.dtype | None" = None) -> "PreTrained
 
 
 def new_reward(folder: Path, tokenizer: "PreTrainedTokenizerBase", seed: int) -> "PreTrainedModel":
-    """A reward model on the trunk of the policy in `folder`: in fp32, its score's weights random by `seed`.
+    """A reward model on the trunk of the policy in `folder`, in fp32, with random weights of its score.
 
     The score is read at the last token that is not padding.
 
     Args:
         folder: The policy's model folder.
-        tokenizer: The policy's tokenizer, whose padding token the model takes.
+        tokenizer: The policy's tokenizer, whose padding token the model uses.
         seed: Seed of the score's weights.
 
     Returns:
         The reward model.
 
     Raises:
-        UserError: The folder holds no policy, or not every weight of the trunk.
+        UserError: The folder contains no policy, or lacks a weight of the trunk.
     """
     import torch
     from transformers import AutoModelForSequenceClassification, set_seed
@@ -122,7 +122,7 @@ def new_reward(folder: Path, tokenizer: "PreTrainedTokenizerBase", seed: int) ->
     set_seed(seed)
     model, differences = load_weights(AutoModelForSequenceClassification, folder, torch.float32, num_labels=1)
     trunk = f"{model.base_model_prefix}."
-    # The new score is missing in the files, the policy's output layer is not needed.
+    # The files lack the new score, and the policy's output layer is not needed.
     missing = tuple(name for name in differences.missing if name.startswith(trunk))
     needless = tuple(name for name in differences.unexpected if name.startswith((trunk, *PREFIXES, VALUE_HEAD)))
     require_complete(folder, Differences(missing, needless, differences.mismatched))
@@ -143,7 +143,7 @@ def load_config(folder: Path) -> "PreTrainedConfig":
 
 
 def check_kind(folder: Path, kind: Kind) -> None:
-    """Raises UserError unless the folder's config.json says that the model is of this kind."""
+    """Raises UserError unless the model is of this kind according to the folder's config.json."""
     config = read_config(folder)
     name = architecture(config)
     scores = len(config.get("id2label") or {"0": "", "1": ""})
@@ -155,7 +155,7 @@ def check_kind(folder: Path, kind: Kind) -> None:
 
 
 def context_length(config: "PreTrainedConfig") -> int:
-    """The longest text that a model can read, in tokens; a recurrent model without a limit has `UNLIMITED`."""
+    """The context length of a model, in tokens; `UNLIMITED` for a recurrent model without a limit."""
     text = config.get_text_config()
     lengths = [getattr(text, name, None) for name in CONTEXT]
     return next((int(length) for length in lengths if length is not None), UNLIMITED)
@@ -177,7 +177,7 @@ def check_length(folder: Path, config: "PreTrainedConfig", max_length: int) -> N
 
 
 def choose_bf16(precision: Precision) -> bool:
-    """Whether to compute in bf16: as `precision` says, and for `auto` on a GPU that has it."""
+    """Whether to compute in bf16: as set by `precision`; for `auto`, on a GPU that supports it."""
     import torch
 
     if precision == "auto":

@@ -1,8 +1,8 @@
-"""What the libraries print is kept to what a person needs."""
+"""Reduces the output of the libraries to what a user needs."""
 
 
 def hide_library_messages() -> None:
-    """No progress bars of the libraries' own (we print lines that also read well in a log file), errors only."""
+    """Turns off the libraries' progress bars and all their messages but errors."""
     import warnings
 
     from datasets.utils.logging import disable_progress_bar
@@ -11,5 +11,5 @@ def hide_library_messages() -> None:
     disable_progress_bar()
     logging.disable_progress_bar()
     logging.set_verbosity_error()
-    for library in ("transformers", "trl", "peft"):  # what they deprecate between themselves is not the user's to mend
+    for library in ("transformers", "trl", "peft"):  # FutureWarnings that these libraries raise about each other
         warnings.filterwarnings("ignore", category=FutureWarning, module=library)

@@ -1,9 +1,9 @@
-"""The output layer of a language model, read in parts: no stage holds the logits of a whole batch.
+"""The output layer of a language model, computed in chunks, so that no stage needs the logits of a whole batch.
 
-The logits of 4,096 tokens over 49,152 words are 805 MB in fp32, and a loss needs several tensors of that size. Here the
-trunk's states are taken in chunks; what a chunk's logits are for (a log-probability, an entropy) is read at once, and
-the backward pass computes the logits of one chunk at a time again. Where all logits fit in one chunk, nothing is
-computed twice. Imports torch and transformers: import it inside functions only.
+The logits of 4,096 tokens with a vocabulary of 49,152 are 805 MB in fp32, and a loss needs several tensors of that
+size. Here the trunk's states are processed in chunks: the values that are needed (a log-probability, an entropy) are
+computed from a chunk's logits at once, and the backward pass computes each chunk's logits again. If all logits fit in
+one chunk, nothing is computed twice. Imports torch and transformers: import it inside functions only.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,23 +17,23 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedConfig, PreTrainedModel
 
 CHUNK_BYTES = 32 << 20
-"""Most bytes of logits, in fp32, at a time: 170 tokens over 49,152 words."""
+"""Largest number of bytes of fp32 logits at a time: 170 tokens with a vocabulary of 49,152."""
 MULTIPLIERS = ("logit_scale", "output_multiplier", "lm_head_multiplier")
-"""Names under which configurations hold a factor on the logits: Cohere, Falcon-H1."""
+"""Names of a factor on the logits in configurations: Cohere, Falcon-H1."""
 DIVISORS = ("logits_scaling",)
-"""Names of what logits are divided by: Granite."""
+"""Names of a divisor of the logits: Granite."""
 CAPS = ("final_logit_softcapping",)
 """Names of the bound of a soft cap, cap tanh(logits / cap): Gemma 2."""
 PROBE = 100.0
-"""Largest logit of the probe: every soft cap bends it."""
+"""Largest logit of the probe, which every soft cap changes."""
 
 
 @dataclass(frozen=True)
 class OutputLayer:
-    """How a model's logits follow from its trunk's last states h: the output layer W, a factor, a soft cap.
+    """The computation of a model's logits from its trunk's last states h: the output layer W, a factor, a soft cap.
 
-    z = factor W h / divisor, then cap tanh(z / cap) where there is a cap. An architecture that does anything else is
-    found by `fits`.
+    z = factor W h / divisor, then cap tanh(z / cap) if there is a cap. `fits` detects an architecture with another
+    computation.
     """
 
     factor: float = 1.0
@@ -42,7 +42,7 @@ class OutputLayer:
 
     @classmethod
     def of(cls, config: PreTrainedConfig) -> "OutputLayer":
-        """What the names in a model's configuration say."""
+        """The output layer according to the model's configuration."""
         text = config.get_text_config()
 
         def value(names: tuple[str, ...]) -> float | None:
@@ -53,7 +53,7 @@ class OutputLayer:
         return cls(1.0 if factor is None else factor, 1.0 if divisor is None else divisor, value(CAPS))
 
     def transform(self, logits: Tensor) -> Tensor:
-        """What the model does to the output layer's product, (..., V) -> (..., V)."""
+        """The logits from the output layer's product, (..., V) -> (..., V)."""
         if self.factor != 1:
             logits = logits * self.factor
         if self.divisor != 1:
@@ -68,8 +68,8 @@ class OutputLayer:
     def fits(self, model: PreTrainedModel) -> bool:
         """Whether the model's own forward pass computes its logits this way.
 
-        It reads four tokens; a hook on the output layer sees what the layer gets, which must be the trunk's last
-        states, and puts large numbers in the place of its product, which must come out as `transform` changes them.
+        The model reads four tokens. A hook on the output layer checks that its input is the trunk's last states, and
+        replaces its product by large numbers. The model's logits must equal `transform` of these numbers.
         """
         layer = model.get_output_embeddings()
         if layer is None:
@@ -100,7 +100,7 @@ def _alike(ours: Tensor, theirs: Tensor) -> bool:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """The model without dropout for as long as the context lasts."""
+    """While active, the model is without dropout."""
     training = model.training
     model.eval()
     try:
@@ -110,7 +110,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 Reader = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
-"""What is read from logits (n, V) and the tokens that follow (n,): tensors (n,)."""
+"""Computes tensors (n,) from logits (n, V) and the next tokens (n,)."""
 
 
 def read_logits(
@@ -121,18 +121,18 @@ def read_logits(
     read: Reader,
     chunk_bytes: int = CHUNK_BYTES,
 ) -> tuple[Tensor, ...]:
-    """Reads the logits of all states, a chunk at a time, with their gradients.
+    """Applies a function to the logits of all states, a chunk at a time, with gradients.
 
     Args:
         logits_of: Logits (n, V) from states (n, H).
         vocabulary: V.
         states: (N, H).
-        tokens: (N,) the tokens that follow.
-        read: What is wanted of the logits.
-        chunk_bytes: Most bytes of logits at a time; changes results by rounding alone.
+        tokens: (N,) the next tokens.
+        read: The function.
+        chunk_bytes: Largest number of bytes of logits at a time. Changes results only by rounding.
 
     Returns:
-        What `read` returns, (N,) each.
+        The results of `read`, (N,) each.
     """
     parts = -(-len(states) // rows_at_once(vocabulary, chunk_bytes))
     if parts <= 1:
@@ -151,12 +151,12 @@ def read_logits(
 
 
 def rows_at_once(vocabulary: int, chunk_bytes: int = CHUNK_BYTES) -> int:
-    """Rows of logits, in fp32, that a chunk holds; at least one."""
+    """Number of rows of fp32 logits in a chunk; at least one."""
     return max(1, chunk_bytes // (4 * vocabulary))
 
 
 def vocabulary_of(model: PreTrainedModel) -> int:
-    """The columns of a model's logits."""
+    """Number of columns of a model's logits."""
     return int(model.get_output_embeddings().weight.shape[0])
 
 
@@ -164,6 +164,6 @@ def log_probability(logits: Tensor, tokens: Tensor) -> tuple[Tensor]:
     """The log-probability of each token, in fp32: (n, V) and (n,) -> (n,).
 
     Returns:
-        Log-probabilities, (n,), in a tuple of one, as `read_logits` wants it.
+        Log-probabilities, (n,), in a tuple of one, as `read_logits` needs it.
     """
     return (logits.float().log_softmax(-1).gather(-1, tokens[:, None])[:, 0],)

@@ -1,12 +1,12 @@
-"""The number of threads that PyTorch computes with. Imports torch only when it is called."""
+"""Number of threads of PyTorch. Imports torch only when it is called."""
 
 import os
 
 
 def use_threads() -> int:
-    """Makes PyTorch compute with OMP_NUM_THREADS threads, where it is set; returns how many it computes with.
+    """Makes PyTorch use OMP_NUM_THREADS threads if that is set. Returns the number of threads.
 
-    PyTorch itself takes no more threads than MKL finds cores, and then results would depend on the machine.
+    By default PyTorch uses at most as many threads as MKL finds cores, and results would depend on the machine.
     """
     import torch
 

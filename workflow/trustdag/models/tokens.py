@@ -1,4 +1,4 @@
-"""Prompts and replies to token ids: one way for training, generation and scoring, so that they see the same tokens."""
+"""Tokenization of prompts and replies, the same for training, generation and scoring."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,8 @@ def encode_prompts(
 ) -> list[list[int]]:
     """The ids of `render`ed prompts.
 
-    A chat template writes its special tokens itself. In the other formats the tokenizer adds those of the start, never
-    those of the end, after which nothing follows; and `<|endoftext|>` in a text is text, not the token.
+    A chat template contains its special tokens. In the other formats the tokenizer adds special tokens at the start but
+    not at the end, because a reply follows; and `<|endoftext|>` in a text is text, not the token.
 
     Args:
         texts: The prompts.
@@ -33,7 +33,7 @@ def encode_prompts(
 
 
 def _added_at_the_end(tokenizer: "PreTrainedTokenizerBase") -> int:
-    """How many special tokens the tokenizer adds after a text."""
+    """Number of special tokens that the tokenizer adds after a text."""
     whole, bare = (tokenizer("a", add_special_tokens=added)["input_ids"] for added in (True, False))
     starts = [start for start in range(len(whole)) if whole[start : start + len(bare)] == bare]
     return len(whole) - starts[0] - len(bare) if starts else 0
@@ -42,7 +42,7 @@ def _added_at_the_end(tokenizer: "PreTrainedTokenizerBase") -> int:
 def encode_replies(
     prompts: Sequence[str], replies: Sequence[str], tokenizer: "PreTrainedTokenizerBase", prompt_format: PromptFormat
 ) -> tuple[list[list[int]], list[list[int]]]:
-    """The ids of prompts and of the replies (as `completion` writes them) that continue them, without an end-of-text.
+    """The ids of prompts and of their replies (in the form of `completion`), without an end-of-text token.
 
     Args:
         prompts: Prompts as text.
@@ -51,7 +51,7 @@ def encode_replies(
         prompt_format: How the model is asked.
 
     Returns:
-        The ids of each prompt, which are those that generation starts from, whatever the reply; and of each reply.
+        The ids of each prompt, which are the same as in generation and independent of the reply; the ids of each reply.
     """
     prompt_ids = encode_prompts(prompts, tokenizer, prompt_format)
     joint_ids = encode_prompts([p + r for p, r in zip(prompts, replies, strict=True)], tokenizer, prompt_format)
@@ -64,9 +64,9 @@ def encode_replies(
 def continuation_ids(
     prompt: Sequence[int], joint: Sequence[int], reply: str, tokenizer: "PreTrainedTokenizerBase"
 ) -> list[int]:
-    """The ids of a text that continues a prompt, read off the joint text, as the model would meet it.
+    """The ids of a text after a prompt, from the tokenization of both together.
 
-    Where its first token would merge with the prompt's last one, the text is tokenised alone.
+    If its first token would merge with the prompt's last one, the text is tokenized alone.
 
     Args:
         prompt: Ids of the prompt.
@@ -88,7 +88,7 @@ def encode_conversations(
     tokenizer: "PreTrainedTokenizerBase",
     prompt_format: PromptFormat,
 ) -> tuple[list[list[int]], list[list[int]]]:
-    """The ids of conversations that wait for the assistant and of whole replies, each closed by its end token.
+    """The ids of conversations whose next turn is the assistant's, and of whole replies with their end tokens.
 
     Args:
         conversations: Messages of each conversation.
@@ -107,9 +107,9 @@ def encode_conversations(
 
 
 def end_of_reply(tokenizer: "PreTrainedTokenizerBase", prompt_format: PromptFormat) -> int:
-    """The token that closes a reply in training: in `chat` what the template writes after an assistant's turn.
+    """The token at the end of a reply in training: in `chat` the special token after an assistant's turn.
 
-    In the other formats, and where the template writes no special token there, the tokenizer's end-of-text.
+    In the other formats, and if the template has no special token there, it is the tokenizer's end-of-text token.
     """
     if prompt_format != "chat" or not tokenizer.chat_template:
         return tokenizer.eos_token_id
@@ -131,7 +131,7 @@ def end_tokens(
         prompt_format: How the model is asked.
 
     Returns:
-        Ids without repetition. The first is the one that replies are closed with in training.
+        Ids without repetition. The first one ends replies in training.
     """
     if prompt_format != "chat":
         return (tokenizer.eos_token_id,)

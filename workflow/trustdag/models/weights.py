@@ -1,4 +1,4 @@
-"""Loading a model's weights: every weight comes from the files, or loading ends in an error that says what is wrong."""
+"""Loads a model's weights. Raises an error unless every weight comes from the files."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 PREFIXES = ("module.", "_orig_mod.", "base_model.model.", "pretrained_model.")
-"""What wrappers write before the names of weights: DistributedDataParallel, torch.compile, peft, TRL's value heads."""
+"""Prefixes of weights from wrappers: DistributedDataParallel, torch.compile, peft, TRL's value heads."""
 INDEX = "model.safetensors.index.json"
 SIZES = frozenset(
     {"hidden_size", "n_embd", "d_model", "dim", "intermediate_size", "n_inner", "ffn_dim", "d_ff", "vocab_size",
@@ -28,25 +28,25 @@ VALUE_HEAD = "v_head."
 """Weights of TRL's value head, which no language model has."""
 BEYOND_SAMPLING = ("early_stopping", "length_penalty")
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", "top_h", "typical_p", "epsilon_cutoff", "eta_cutoff")
-"""Flags of generation_config.json that trustdag never uses: a study's own settings say how replies are sampled."""
+"""Flags of generation_config.json that trustdag does not use, because a study sets the sampling of replies."""
 
 
 @dataclass(frozen=True)
 class Differences:
-    """Weights that the model and its files do not share. transformers would draw those that are missing at random."""
+    """Differences between a model's weights and its files. transformers would initialize missing weights randomly."""
 
     missing: tuple[str, ...]
-    """Weights of the model that no file holds."""
+    """Weights of the model that no file contains."""
     unexpected: tuple[str, ...]
     """Weights in the files that the model does not have."""
     mismatched: tuple[str, ...]
-    """Weights whose shape in the files is not the model's, with both shapes."""
+    """Weights with different shapes in files and model, with both shapes."""
 
 
 def load_weights(
     auto_class: Any, folder: Path, dtype: "torch.dtype", **options: Any
 ) -> "tuple[PreTrainedModel, Differences]":
-    """Loads a model of safetensors alone, without a network and without code from the folder.
+    """Loads a model from safetensors, without network access and without code from the folder.
 
     Args:
         auto_class: A transformers class such as `AutoModelForCausalLM`.
@@ -55,10 +55,10 @@ def load_weights(
         **options: Values of the configuration that differ from the folder's.
 
     Returns:
-        The model, and how it differs from the files.
+        The model, and its differences from the files.
 
     Raises:
-        UserError: The folder cannot be read: a file is missing, damaged, or does not fit the configuration.
+        UserError: A file is missing, damaged, or does not fit the configuration.
     """
     from transformers import AutoConfig
 
@@ -80,7 +80,7 @@ def load_file(auto_class: Any, path: Path, dtype: "torch.dtype") -> "tuple[PreTr
         dtype: Precision of the weights in memory.
 
     Returns:
-        The model, and how it differs from the file.
+        The model, and its differences from the file.
 
     Raises:
         UserError: The file cannot be read.
@@ -90,7 +90,7 @@ def load_file(auto_class: Any, path: Path, dtype: "torch.dtype") -> "tuple[PreTr
     model, differences = _load(
         auto_class, path, path.parent, dtype=dtype, gguf_file=path.name, quantization_config=GgufConfig(dequantize=True)
     )
-    # The weights are plain numbers now, but a model with a quantizer cannot be saved.
+    # The weights are dequantized now, but a model with a quantizer cannot be saved.
     plain = type(model)(model.config)
     plain.load_state_dict(model.state_dict())
     if hasattr(plain.config, "quantization_config"):
@@ -115,10 +115,10 @@ def _load(auto_class: Any, source: Path, folder: Path, **options: Any) -> "tuple
 
 
 def load_complete(auto_class: Any, folder: Path, dtype: "torch.dtype") -> "PreTrainedModel":
-    """The model of a folder, with all of its weights and no others. Raises UserError if that is not so.
+    """The model of a folder. Raises UserError unless the files contain exactly its weights.
 
     Args:
-        auto_class: the class of transformers that loads it, such as AutoModelForCausalLM.
+        auto_class: a class of transformers, such as AutoModelForCausalLM.
         folder: the model's folder.
         dtype: type of the weights in memory.
     """
@@ -129,9 +129,9 @@ def load_complete(auto_class: Any, folder: Path, dtype: "torch.dtype") -> "PreTr
 
 
 def _correct_tied_flag(model: "PreTrainedModel") -> None:
-    """Lets the configuration say that the head is the model's own where the files hold one that differs.
+    """Sets `tie_word_embeddings` to false if the files contain a separate head that differs from the embeddings.
 
-    transformers then does not tie it, whatever `tie_word_embeddings` says; a reader of the saved model might.
+    transformers does not tie such a head with either value, but another reader of the saved model might.
     """
     head = model.get_output_embeddings()
     config = model.config.get_text_config()
@@ -140,7 +140,7 @@ def _correct_tied_flag(model: "PreTrainedModel") -> None:
 
 
 def require_complete(folder: Path, differences: Differences) -> None:
-    """Raises UserError that names the first weight of each kind of difference, how many there are, and the mend."""
+    """Raises UserError for any difference. It names the first weight of each kind, their number, and the remedy."""
     wrapped = [name for name in differences.unexpected if name.startswith((*PREFIXES, VALUE_HEAD))]
     parts = [
         f"{len(names)} {what}, the first is {names[0]}"
@@ -209,7 +209,7 @@ def _check_sizes(folder: Path, shapes: Sequence[tuple[int, ...]]) -> None:
 
 
 def make_savable(folder: Path, model: "PreTrainedModel") -> None:
-    """Drops sampling flags from a generation configuration that cannot be saved, as training would end with an error.
+    """Removes sampling flags from a generation configuration that cannot be saved, which would fail at the end.
 
     Raises UserError if it cannot be saved without them either.
     """
@@ -233,7 +233,7 @@ def make_savable(folder: Path, model: "PreTrainedModel") -> None:
 
 @contextmanager
 def _no_load_report() -> Iterator[None]:
-    """Hides transformers' table of missing weights: what is wrong is raised as one line."""
+    """Hides transformers' table of missing weights, because the error names them in one line."""
     from transformers.utils import logging
 
     verbosity = logging.get_verbosity()

@@ -1,1 +1,1 @@
-"""Parts of a study that come from elsewhere, and the one place where modules are found by name (see `kinds`)."""
+"""Plugins, and the discovery of modules by name (see `kinds`)."""

@@ -1,4 +1,4 @@
-"""What contracts of all kinds say: clauses about a module that lacks something."""
+"""Checks that the contracts of all kinds share. Each yields a clause for a fault of a module."""
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,17 +9,17 @@ from pydantic import BaseModel
 
 
 def missing(module: ModuleType, names: Mapping[str, str]) -> Iterator[str]:
-    """A clause for each name that the module does not define; `names` says what each is."""
+    """A clause for each name that the module does not define; `names` maps each to its description."""
     yield from (f"`{name}` is missing ({text})" for name, text in names.items() if not hasattr(module, name))
 
 
 def takes(module: ModuleType, name: str, arguments: Sequence[str]) -> Iterator[str]:
-    """A clause if a name that is defined is no function of these arguments, given by position.
+    """A clause if a defined name is no function of these positional arguments.
 
     Args:
         module: The part's module.
         name: The function's name.
-        arguments: What it is called with.
+        arguments: Names of its arguments.
     """
     if not hasattr(module, name):
         return
@@ -34,10 +34,10 @@ def takes(module: ModuleType, name: str, arguments: Sequence[str]) -> Iterator[s
 
 
 def section(owner: object, name: str, base: type) -> Iterator[str]:
-    """A clause if a name that is defined is no class that derives from `base`.
+    """A clause if a defined name is no class that derives from `base`.
 
     Args:
-        owner: What defines the name.
+        owner: The object that defines the name.
         name: The class's name.
         base: The base class.
     """
@@ -47,14 +47,14 @@ def section(owner: object, name: str, base: type) -> Iterator[str]:
 
 
 def texts(module: ModuleType, name: str) -> Iterator[str]:
-    """A clause if a name that is defined is no tuple of texts: a text alone is one in Python's eyes too."""
+    """A clause if a defined name is no tuple of texts. A single text is refused too, although it is iterable."""
     value = getattr(module, name, ())
     if not isinstance(value, tuple | list) or not all(isinstance(entry, str) for entry in value):
         yield f'`{name}` is not a tuple of texts, such as `("label",)`'
 
 
 def says_name(settings: type[BaseModel], key: str, name: str) -> Iterator[str]:
-    """A clause unless the field by which a study chooses a part allows the part's name alone.
+    """A clause unless the field that selects a part in a study allows only the part's name.
 
     Args:
         settings: The part's settings.

@@ -1,4 +1,4 @@
-"""Plugins in files that a study names: which they are, in this process and in the jobs that it starts, and loading."""
+"""Plugins in files that a study names: their list, in this process and in the jobs that it starts, and loading."""
 
 import ast
 import hashlib
@@ -14,9 +14,9 @@ from typing import Any
 from trustdag.errors import UserError, did_you_mean, first_line
 
 VARIABLE = "TRUSTDAG_PLUGINS"
-"""The environment variable of the files, separated as in PATH: jobs inherit it, on a cluster and in conda too."""
+"""The environment variable of the files, separated as in PATH. Jobs inherit it, also on a cluster and in conda."""
 MARK = "PLUGIN"
-"""What each file sets to its kind."""
+"""The name that each file sets to its kind."""
 KINDS = ("vertical", "scorer", "method", "preferences")
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 _LOADED: dict[tuple[Path, str], ModuleType] = {}
@@ -28,25 +28,25 @@ def used() -> list[Path]:
 
 
 def use(paths: Sequence[Path]) -> None:
-    """Makes the parts of these files known, here and in the processes that are started from here, and no others.
+    """Makes the parts of these files, and of no others, known to this process and the processes that it starts.
 
-    Raises UserError for what is no file of a plugin. Runs none of them.
+    Raises UserError for a file that is no plugin. Runs none of them.
     """
     resolved = list(dict.fromkeys(path.resolve() for path in paths))
     for path in resolved:
         kind_of(path)
         if os.pathsep in str(path):
-            raise UserError(f"{path}: plugins: the path holds `{os.pathsep}`, which separates paths; rename the folder")
+            raise UserError(f"{path}: plugins: the path has `{os.pathsep}`, which separates paths; rename the folder")
     os.environ[VARIABLE] = os.pathsep.join(map(str, resolved))
 
 
 def use_also(paths: Sequence[Path]) -> None:
-    """As `use`, beside those that are known: several studies may be part of one workflow."""
+    """As `use`, in addition to the known files, because one workflow may have several studies."""
     use([*used(), *paths])
 
 
 def say(paths: Sequence[Path]) -> None:
-    """Tells the user which of a study's files are run now: a configuration alone runs no code."""
+    """Prints which files of a study are run, because a configuration alone runs no code."""
     if paths:
         print(
             f"trustdag: runs the plugins that the study names: {', '.join(map(str, paths))}",
@@ -61,7 +61,7 @@ def named_by(config: dict[str, Any], configfiles: Iterable[tuple[Path, dict[str,
     Args:
         config: The merged configuration.
         configfiles: The study's files with their keys, in order.
-        origin: What errors name.
+        origin: The name of the configuration in errors.
 
     Raises:
         UserError: `plugins` is no list of texts.
@@ -77,7 +77,7 @@ def named_by(config: dict[str, Any], configfiles: Iterable[tuple[Path, dict[str,
 
 
 def stamps() -> tuple[tuple[str, int, int], ...]:
-    """The known files, each with its time of change and size."""
+    """The known files, each with its modification time and size."""
     return tuple((str(path), *_stamp(path)) for path in used())
 
 
@@ -90,7 +90,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 def kind_of(path: Path) -> str:
-    """The kind of part that a file says it is, read without running it. Raises UserError if it says none."""
+    """The kind of part that a file declares, read without running it. Raises UserError if it declares none."""
     _stamp(path)
     if path.suffix != ".py" or not NAME.fullmatch(path.stem):
         raise UserError(f"{path}: plugins: the file's name is the part's: small letters, digits and _, then `.py`")

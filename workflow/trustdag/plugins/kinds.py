@@ -1,7 +1,7 @@
-"""The parts that a study is made of: shipped with trustdag, of any installed package, or of a file that a study names.
+"""The parts of a study: of this package, of any installed package, or of a file that a study names.
 
-A part is a vertical, a scorer, a training method or a preference format: one module that keeps its kind's contract (see
-docs/extending.md). Nothing else in trustdag looks for modules by name.
+A part is a vertical, a scorer, a training method or a preference format: one module that fulfills its kind's contract
+(see docs/extending.md). All discovery of modules by name is here.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,45 +19,45 @@ PAGE = "docs/extending.md"
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of part: where parts of it are found, and what each has to define."""
+    """A kind of part: where its parts are searched for, and what each must define."""
 
     name: str
-    """What messages and a file's `PLUGIN` call it: `vertical`."""
+    """Its name in messages and in a file's `PLUGIN`, such as `vertical`."""
     group: str
     """Group of the entry points of other packages."""
     package: str
-    """The package of the shipped ones."""
+    """The package of the built-in parts."""
     marks: tuple[str, ...]
-    """What a module of that package defines if it is such a part, and no helper beside them."""
+    """The names that a module of that package defines if it is a part and no helper."""
     contract: Callable[[ModuleType, str], Iterator[str]]
-    """What the module of a part, with its name, lacks: one clause for each complaint."""
+    """Yields a clause for each fault of a part's module, given the module and the part's name."""
 
 
 @dataclass(frozen=True)
 class KnownPart:
-    """A part that was found."""
+    """A discovered part."""
 
     name: str
     module: ModuleType
     origin: str
-    """Where it comes from, for messages."""
+    """Its origin, for messages."""
 
 
 def parts(kind: Kind) -> dict[str, ModuleType]:
-    """All parts of a kind by name: what is shipped, then what packages and files add.
+    """All parts of a kind by name: built-in ones, then those of packages and files.
 
-    Raises UserError for a part that cannot be loaded or lacks something, and for two of one name.
+    Raises UserError for a part that cannot be loaded or violates the contract, and for two with the same name.
     """
     return {name: part.module for name, part in _parts(kind, state()).items()}
 
 
 def shipped(kind: Kind) -> dict[str, ModuleType]:
-    """The parts of a kind that come with trustdag, by name."""
+    """The built-in parts of a kind, by name."""
     return {part.name: part.module for part in _shipped(kind)}
 
 
 def part(kind: Kind, name: str) -> ModuleType:
-    """One part. Raises UserError, with the nearest name, for a name that is none."""
+    """One part. Raises UserError, with the nearest name, for an unknown name."""
     known = parts(kind)
     if name not in known:
         raise UserError(
@@ -68,7 +68,7 @@ def part(kind: Kind, name: str) -> ModuleType:
 
 
 def state() -> tuple[object, ...]:
-    """What plugins this process knows, and which version of each file: a key for what follows from them."""
+    """The known plugins with the version of each file: a cache key for everything that depends on them."""
     return (files.stamps(), packages.announced())
 
 

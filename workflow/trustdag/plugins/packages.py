@@ -1,4 +1,4 @@
-"""Parts of installed packages, by their entry points, in this process and in the jobs that it starts."""
+"""Parts of installed packages, from their entry points, in this process and in the jobs that it starts."""
 
 import importlib.util
 import json
@@ -13,7 +13,7 @@ from types import ModuleType
 from trustdag.errors import UserError, first_line
 
 VARIABLE = "TRUSTDAG_PACKAGES"
-"""The environment variable of the entry points that the workflow found: jobs have a Python of their own under conda."""
+"""The environment variable of the workflow's entry points, because jobs may run another Python under conda."""
 GROUPS = ("trustdag.verticals", "trustdag.scorers", "trustdag.methods", "trustdag.preferences")
 
 
@@ -26,27 +26,27 @@ class Entry:
     module: str
     """Such as `mylab.conciseness`."""
     home: str
-    """Folder of the module's top-level package, or its file where it is one."""
+    """Folder of the module's top-level package, or the file of a top-level module."""
 
     @property
     def origin(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return f"the installed package {self.module.partition('.')[0]} (entry point {self.group}: {self.name})"
 
 
 def entries() -> tuple[Entry, ...]:
-    """The entry points: those that the workflow announced, or those of the packages of this Python."""
+    """The entry points that the workflow announced, or else those of the packages of this Python."""
     text = announced()
     return _installed() if text is None else tuple(Entry(**fields) for fields in json.loads(text))
 
 
 def announced() -> str | None:
-    """What the workflow announced, or None."""
+    """The announcement of the workflow, or None."""
     return os.environ.get(VARIABLE)
 
 
 def announce() -> None:
-    """Tells the processes that are started from here which entry points there are, and where their packages lie."""
+    """Announces the entry points and the folders of their packages to the processes that this one starts."""
     os.environ[VARIABLE] = json.dumps([asdict(entry) for entry in entries()])
 
 
@@ -79,12 +79,12 @@ def load(entry: Entry) -> ModuleType:
     except Exception as error:
         raise UserError(
             f"{entry.origin}: cannot be imported: {type(error).__name__}: {first_line(error)};"
-            " mend it, or uninstall the package"
+            " fix it, or uninstall the package"
         ) from error
 
 
 def _mount(top: str, home: Path) -> None:
-    """Makes one package of another Python importable here, and nothing that lies beside it."""
+    """Makes one package of another Python importable here, without the other packages in its folder."""
     folders = [str(home)] if home.is_dir() else None
     file = home / "__init__.py" if home.is_dir() else home
     spec = importlib.util.spec_from_file_location(top, file, submodule_search_locations=folders)

@@ -14,11 +14,11 @@ FOLDERS = {
 }
 """For each folder of this package whose modules are parts: their kind, and the group of their entry points."""
 PREFIX = "plugin:"
-"""What the names of plugins' files begin with in an index of fingerprints."""
+"""Prefix of plugins' files in an index of fingerprints."""
 
 
 def source_of(module: str) -> Path | None:
-    """The file of the part that rules call `FOLDER.NAME`, if it is a plugin's."""
+    """The file of the part with the name `FOLDER.NAME` in rules, if it is a plugin."""
     folder, _, name = module.partition(".")
     if folder not in FOLDERS:
         return None
@@ -33,13 +33,13 @@ def source_of(module: str) -> Path | None:
 
 
 def label(path: Path) -> str:
-    """The name of a plugin's file in an index: no folder of this machine stands in it."""
+    """The name of a plugin's file in an index, without folders of this machine."""
     home = _home(path)
     return PREFIX + (path.name if home is None or not home.is_dir() else str(path.relative_to(home.parent)))
 
 
 def labelled(name: str) -> Path | None:
-    """The file that `label` names so, if this process knows it."""
+    """The file with this `label`, if this process knows it."""
     path = Path(name.removeprefix(PREFIX))
     homes = [Path(entry.home) for entry in packages.entries()]
     candidates = [*files.used(), *(home.parent / path for home in homes)]
@@ -47,7 +47,7 @@ def labelled(name: str) -> Path | None:
 
 
 def imports_of(path: Path, tree: ast.Module) -> Iterator[Path]:
-    """The files of its own package that a plugin's file imports, wherever in the file the import stands."""
+    """The files of its own package that a plugin's file imports, also inside functions."""
     home = _home(path)
     if home is None or not home.is_dir():
         return

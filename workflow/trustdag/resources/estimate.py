@@ -26,12 +26,12 @@ HEADROOM = 1.2
 
 @dataclass(frozen=True)
 class Training:
-    """One training stage, as far as its cost goes."""
+    """The quantities of a training stage that its cost depends on."""
 
     parameters: float
     """Of one model."""
     cost: MethodCost
-    """What its method computes."""
+    """Cost of its method."""
     precision: Precision
     length: int
     """Longest sequence, in tokens."""
@@ -128,13 +128,13 @@ def generation_flops(parameters: float, replies: float, tokens: int) -> float:
 
 
 def processes_for(training: Training, batch_size: int, memory: float, most: int) -> int | None:
-    """The fewest GPUs that hold the stage: 1, 2, 4, ...; None if `most` of them do not.
+    """The fewest GPUs (1, 2, 4, ...) that the stage fits on; None if it does not fit on `most`.
 
     Args:
         training: The stage.
         batch_size: Examples in one optimizer step.
         memory: Bytes of one GPU.
-        most: The largest number that is tried.
+        most: The largest number to try.
     """
     for processes in (2**power for power in range(most.bit_length())):
         split = divided(training, batch_size, processes)
@@ -144,7 +144,7 @@ def processes_for(training: Training, batch_size: int, memory: float, most: int)
 
 
 def must_shard(training: Training, batch_size: int, memory: float, processes: int) -> bool:
-    """Whether the state of a stage has to be divided among its GPUs.
+    """Whether the state of a stage must be sharded over its GPUs.
 
     Args:
         training: The stage.

@@ -36,7 +36,7 @@ RENAMED_RULES = {"ask": "generate", "study": "design"}
 
 
 class JobResources(Section):
-    """What one job asks for, all told."""
+    """The resources that one job requests."""
 
     gpu: int
     """Of all nodes together."""
@@ -50,7 +50,7 @@ class JobResources(Section):
 
 
 CPU_JOB = JobResources(gpu=0, cpus=1, mem_mb=4_000, runtime=60, accelerate="cpu")
-"""Data, items, scores, statistics and reports: they never hold a GPU."""
+"""Jobs of data, items, scores, statistics and reports, which need no GPU."""
 
 
 # --- What Snakemake asks ---
@@ -83,7 +83,7 @@ def for_rule(study: "Study", rule: str, has_time_limit: Callable[[], bool]) -> d
 
     def next_try(wildcards: Any, attempt: int) -> JobResources:
         known = job_record.read(record(wildcards))
-        # Snakemake tries again when an attempt has ended; one that is still on record as running ended without a word.
+        # Snakemake retries after an attempt has ended. An attempt that is still recorded as running was killed.
         known = job_record.close_silent_attempt(known) if attempt > 1 else known
         return after_failures(asked(wildcards), known, attempt, study.resources.max_runtime)
 
@@ -138,7 +138,7 @@ def threads(study: "Study", rule: str) -> Callable[[Any], int]:
 
 
 def after_failures(first: JobResources, record: job_record.Record, attempt: int, longest: int) -> JobResources:
-    """The resources of the next attempt: more of what ran out; the least if it would only repeat a failure.
+    """The resources of the next attempt: more of what was too little; the least if it would repeat a failure.
 
     Args:
         first: The resources before any failure.
@@ -171,7 +171,7 @@ def job_resources(study: "Study", rule: str, wildcards: Mapping[str, str]) -> Jo
 
 
 def requested(study: "Study", rule: str, wildcards: Mapping[str, str]) -> dict[str, Any]:
-    """What the configuration asks for a job: for its rule, then for its model and rule.
+    """The configured request of a job: for its rule, overridden for its model and rule.
 
     Args:
         study: the study's configuration.
@@ -204,7 +204,7 @@ def _base(study: "Study", wildcards: Mapping[str, str], request: Request) -> Job
     source = source_of(study, wildcards["model"], wildcards["external"])
     parameters = parameters_of(study, wildcards["model"])
     if source.source != "scratch":
-        # A download or a copy: the weights pass through memory one file at a time.
+        # A download or a copy: the weights are in memory one file at a time.
         return CPU_JOB.model_copy(update={"mem_mb": _mb(4e9 + 2 * parameters), "runtime": 4 * MINUTE})
     training = base_training(source, parameters)
     return _training(study, wildcards["model"], "base", training, source.batch_size, request)
@@ -218,7 +218,7 @@ def _trained(study: "Study", rule: str, wildcards: Mapping[str, str], request: R
 
 
 def _most(settings: ResourceSettings, rule: str) -> int:
-    """Most GPUs of a rule's job: one for training from scratch, those of several nodes for the methods, else of one."""
+    """Largest number of GPUs of a rule's job: one from scratch, those of several nodes for methods, else of a node."""
     if rule == "base":
         return 1
     return settings.gpus_per_node * (settings.max_nodes if rule in methods() else 1)
@@ -260,7 +260,7 @@ def _training(
 
 
 def nodes_for(gpus: int, gpus_per_node: int) -> int:
-    """The fewest nodes over which GPUs are spread evenly."""
+    """The fewest nodes over which the GPUs can be distributed evenly."""
     return next(nodes for nodes in range(ceil(gpus / gpus_per_node), gpus + 1) if gpus % nodes == 0)
 
 
@@ -268,7 +268,7 @@ def _generated(study: "Study", wildcards: Mapping[str, str], gpus: int | None) -
     settings, parameters = study.resources, parameters_of(study, model_of(wildcards) or "")
     sampling = study.verticals_measured()[wildcards["vertical"]].generate
     on_gpu = _wants_gpu(study, parameters, gpus)
-    # On a CPU the engine settles close calls in double precision.
+    # On a CPU the engine computes replies with small margins again in double precision.
     precision: estimate.Precision = "bf16" if on_gpu else "fp64"
     memory = estimate.generation_memory(parameters, sampling.batch_tokens, precision)
     tokens = PROMPT_TOKENS + sampling.max_new_tokens
@@ -278,7 +278,7 @@ def _generated(study: "Study", wildcards: Mapping[str, str], gpus: int | None) -
         runtime = _minutes(settings, flops / (cpus * settings.cpu_gflops * 1e9))
         return JobResources(gpu=0, cpus=cpus, mem_mb=_mb(2e9 + memory), runtime=runtime, accelerate="cpu")
     count = gpus or ceil(memory / (settings.gpu_memory_gb * 1e9))
-    # Decoding reads all weights for each token: it reaches about a tenth of what training does.
+    # Decoding reads all weights for each token, so it reaches about a tenth of the speed of training.
     speed = 0.1 * settings.gpu_tflops * 1e12 * settings.gpu_utilization
     return JobResources(
         gpu=count,
@@ -354,7 +354,7 @@ def check(study: "Study", rules: Collection[str]) -> None:
 
 
 def _check_spread(key: str, rule: str, request: Request, settings: ResourceSettings) -> None:
-    """Raises UserError if a rule asks for nodes that it does not use, or GPUs that it cannot have."""
+    """Raises UserError if a rule requests nodes that it does not use, or GPUs that it cannot have."""
     gpu, nodes = request.gpu or 0, request.nodes
     if nodes is not None and rule not in methods():
         raise UserError(f"{key}.nodes: {rule} runs on one node; only {', '.join(methods())} run on several")

@@ -1,6 +1,6 @@
-"""The site's partition, account and options, from an untracked file: slurm/site.yaml, or the one TRUSTDAG_SITE names.
+"""The site's partition, account and options, from an untracked file: slurm/site.yaml, or the file in TRUSTDAG_SITE.
 
-`resources` gives them to each job by what it needs: a job with GPUs goes where GPUs are, whatever its rule or model.
+`resources` adds them to each job by its needs: a job with GPUs goes to the partition with GPUs, for any rule or model.
 The profile (slurm/config.v9+.yaml) reads `jobs`, `status_command` and `first_poll` from the same file.
 """
 
@@ -23,7 +23,7 @@ from trustdag.fingerprint import ROOT
 from trustdag.settings import MOST, Count, Section, explain
 
 DEFAULT = ROOT / "slurm" / "site.yaml"
-"""Beside the profile, whatever the working directory."""
+"""In the profile's folder, independent of the working directory."""
 VARIABLE = "TRUSTDAG_SITE"
 
 Word = Annotated[str, Field(pattern=r"^[\w.,:@+-]+$")]
@@ -32,18 +32,18 @@ OURS = re.compile(
     r"|mem|mem-per-cpu|mem-per-gpu|ntasks|ntasks-per-node|ntasks-per-gpu|cpus-per-task|cpus-per-gpu|time|constraint|qos|nodes|clusters"
     r"|gres|gpus|gpus-per-node|signal|array)\b)"
 )
-"""sbatch options that are set for each job: in `extra` they would contradict it."""
+"""sbatch options that are set for each job. In `extra` they would contradict these."""
 FEATURE = re.compile(r"[A-Za-z][\w.:-]*")
 """A feature in a constraint such as `[a100*2&ib]`."""
 
 
 class Placement(Section):
-    """Where one kind of job goes. None: the cluster's default."""
+    """Placement of one kind of job. None: the cluster's default."""
 
     partition: Word | None = None
-    """Partition, or several separated by commas, of which Slurm takes the first that is free."""
+    """Partition, or several separated by commas, of which Slurm uses the first free one."""
     constraint: str | None = Field(None, min_length=1)
-    """Features that the node must have, as in `sbatch --constraint`."""
+    """Required features of the node, as in `sbatch --constraint`."""
     qos: Word | None = None
     """Quality of service."""
     gpu_model: Annotated[str, Field(pattern=r"^[\w.]+$")] | None = None
@@ -62,22 +62,22 @@ class Placement(Section):
 
 
 class Site(Section):
-    """What the jobs of a site's cluster need beyond their resources."""
+    """Settings of a site's cluster for its jobs, besides their resources."""
 
     account: Word | None = None
-    """Account that is charged. None: the user's default."""
+    """Account to charge. None: the user's default."""
     cpu: Placement = Placement()
     """Jobs without a GPU."""
     gpu: Placement = Placement()
     """Jobs with GPUs."""
     jobs: Count = 100
-    """Most jobs that are in the queue at once."""
+    """Largest number of jobs in the queue."""
     status_command: Literal["squeue", "sacct"] = "squeue"
-    """How jobs are watched. `squeue` sees cancelled jobs; it needs MinJobAge of 120 seconds or more in slurm.conf."""
+    """Command that watches jobs. `squeue` reports cancelled jobs; it needs MinJobAge of at least 120 in slurm.conf."""
     first_poll: Count = 40
-    """Seconds before a job's state is asked for the first time."""
+    """Seconds before the first query of a job's state."""
     patience: int = Field(30, ge=0, le=MOST)
-    """Minutes for which a submission waits, trying again, while Slurm does not answer."""
+    """Minutes for which a submission is repeated while Slurm does not answer."""
 
     @field_validator("cpu")
     @classmethod
@@ -98,8 +98,8 @@ class Site(Section):
         extra = placement.extra
         spread: dict[str, str | int] = {}
         if nodes > 1:
-            # One task a node, for our own `srun`: without `mpi` the executor would wrap the job in an srun of its own.
-            # Slurm spreads `--gpus` unevenly unless it is told how many each node gives.
+            # One task per node, for the `srun` of `launch`. Without `mpi` the executor would add an srun of its own.
+            # Slurm distributes `--gpus` unevenly unless the number of each node is set.
             spread = {"mpi": "srun", "tasks": nodes, "tasks_per_gpu": 0, "cpus_per_task": cpus}
             of_node = f"{placement.gpu_model}:{gpu // nodes}" if placement.gpu_model else str(gpu // nodes)
             extra = " ".join(filter(None, [extra, f"--gpus-per-node={of_node}"]))
@@ -118,11 +118,11 @@ PLACED = (
     "slurm_account", "slurm_partition", "constraint", "qos", "gpu_model", "slurm_extra",
     "mpi", "tasks", "tasks_per_gpu", "cpus_per_task",
 )  # fmt: skip
-"""The names that `Site.place` may give."""
+"""The names of the resources that `Site.place` may return."""
 
 
 def path() -> Path:
-    """The site's file, whether or not there is one."""
+    """The path of the site's file, which may not exist."""
     named = os.environ.get(VARIABLE)
     return expanded(named) if named else DEFAULT
 
@@ -155,9 +155,9 @@ def load() -> Site:
 
 
 def check_cluster(site: Site) -> None:
-    """Asks the cluster whether it has what the site's file names.
+    """Checks the site's file against the cluster.
 
-    Raises UserError if there is no Slurm here, or it lacks a partition, a feature, a quality of service, the type of
+    Raises UserError without Slurm, or if the cluster lacks a partition, a feature, a quality of service, the type of
     GPU, or the account for this user.
     """
     if shutil.which("sbatch") is None:
@@ -184,7 +184,7 @@ def check_cluster(site: Site) -> None:
 
 
 def _need(key: str, what: str, wanted: Iterable[str], known: Iterable[str]) -> None:
-    """Raises UserError naming the first thing wanted that the cluster does not know, and what it knows."""
+    """Raises UserError for the first of `wanted` that is not in `known`; the message lists the known ones."""
     for name in wanted:
         if name not in set(known):
             there = ", ".join(sorted(set(known))) or "none"
@@ -192,7 +192,7 @@ def _need(key: str, what: str, wanted: Iterable[str], known: Iterable[str]) -> N
 
 
 def _query_accounting(command: Sequence[str]) -> list[str] | None:
-    """The lines that a command of Slurm's accounting prints; None, with a notice, where it does not answer."""
+    """The lines that a command of Slurm's accounting prints; None, with a message, if it does not answer."""
     try:
         return _query_slurm(command)
     except UserError as error:
@@ -201,7 +201,7 @@ def _query_accounting(command: Sequence[str]) -> list[str] | None:
 
 
 def _query_slurm(command: Sequence[str]) -> list[str]:
-    """The lines that a Slurm command prints. Raises UserError with Slurm's own words if it fails."""
+    """The lines that a Slurm command prints. Raises UserError with Slurm's message if it fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     except (FileNotFoundError, subprocess.TimeoutExpired) as error:

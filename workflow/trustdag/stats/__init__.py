@@ -1,1 +1,1 @@
-"""Pure statistics over per-item records: intervals, paired differences, corrections, power."""
+"""Pure statistics of item records: intervals, paired differences, corrections, power."""

@@ -1,7 +1,7 @@
-"""What a change of a headline metric says, read beside its companions: the last word of a row of `differences`.
+"""The judgement of a headline metric's change, which takes other metrics into account: column `judgement`.
 
-A stage that agrees with everything more has not become more prejudiced, and one that answers nothing has not become
-better. Each vertical names such cases (`COMPANIONS`); here they are found in the tables.
+A stage that agrees more with every statement has not become more prejudiced, and one that answers nothing has not
+become better. Each vertical defines such cases (`COMPANIONS`); this module finds them in the tables.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from trustdag.verticals import vertical
 from trustdag.verticals.base import COMPREHENSION, Companion
 
 LEAST_UNDERSTOOD = 0.75
-"""A stage that gets fewer of the obvious cases right has not understood the task."""
+"""A stage with a smaller share of right answers to obvious cases has not understood the task."""
 NOT_UNDERSTOOD = "did not understand the task"
 KEYS = ["policy", "reference", "vertical"]
 SEED_KEYS = ["model", "preferences", "recipe", "reference", "vertical"]
@@ -23,7 +23,7 @@ Verdicts = dict[str, str]
 
 
 def judgement(verdict: str, direction: str) -> str:
-    """`better`, `worse` or `changed` for a change that was found; the verdict itself for any other."""
+    """`better`, `worse` or `changed` for a change that was found; otherwise the verdict itself."""
     if verdict not in ("rose", "fell"):
         return verdict
     if direction not in ("lower", "higher"):
@@ -32,12 +32,12 @@ def judgement(verdict: str, direction: str) -> str:
 
 
 def companion_verdict(rules: tuple[Companion, ...], headline: str, verdicts: Verdicts) -> str:
-    """The first verdict whose rule applies; empty where the headline stands by itself.
+    """The first verdict whose rule applies; empty if none applies.
 
     Args:
-        rules: The vertical's.
-        headline: How the headline metric moved.
-        verdicts: Of the other metrics. A rule that names one that was not measured does not apply.
+        rules: The vertical's rules.
+        headline: Direction of the headline metric's change.
+        verdicts: Verdicts of the other metrics. A rule that names an unmeasured metric does not apply.
     """
     for rule in rules:
         named = [metric for metric, _ in (*rule.moved, *rule.unless)]
@@ -51,7 +51,7 @@ def companion_verdict(rules: tuple[Companion, ...], headline: str, verdicts: Ver
 
 
 def understanding(metrics: pd.DataFrame) -> dict[tuple[str, str], bool]:
-    """By policy and vertical, whether the obvious cases are answered rightly; only where they were asked."""
+    """By policy and vertical with check items: whether the obvious cases are answered rightly."""
     asked = metrics[(metrics["metric"] == COMPREHENSION) & (metrics["condition"] == ALL) & metrics["value"].notna()]
     return {
         (policy, vertical): bool(value >= LEAST_UNDERSTOOD)
@@ -60,7 +60,7 @@ def understanding(metrics: pd.DataFrame) -> dict[tuple[str, str], bool]:
 
 
 def with_understood(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Adds the column `understood`: `yes`, or NOT_UNDERSTOOD; empty where no obvious case was asked."""
+    """Adds the column `understood`: `yes`, or NOT_UNDERSTOOD; empty without check items."""
     known = understanding(metrics)
     said = {None: "", True: "yes", False: NOT_UNDERSTOOD}
     rows = zip(metrics["policy"], metrics["vertical"], strict=True)
@@ -68,12 +68,12 @@ def with_understood(metrics: pd.DataFrame) -> pd.DataFrame:
 
 
 def judged(differences: pd.DataFrame, seeds: pd.DataFrame, metrics: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Adds the column `judgement` to both tables; filled for headline changes alone.
+    """Adds the column `judgement` to both tables. It is filled for headline changes only.
 
     Args:
         differences: Changes of policies, with their verdicts.
-        seeds: Changes over training seeds, with theirs.
-        metrics: The levels, for who understood the task.
+        seeds: Changes over training seeds, with their verdicts.
+        metrics: The levels, which show the policies that understood the task.
 
     Returns:
         Both tables.

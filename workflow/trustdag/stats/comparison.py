@@ -13,19 +13,19 @@ from trustdag.stats.resampling import flip_test
 from trustdag.stats.settings import StatisticsSettings
 
 LEAST_PAIRS = 10
-"""A conditional metric (statistic `ratio`) is compared over no fewer items than these, counted by both arms."""
+"""Least number of items, counted in both arms, for the comparison of a conditional metric (statistic `ratio`)."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two arms over the same items."""
+    """The comparison of two arms over the same items."""
 
     pairs: int
-    """Items that the difference is over."""
+    """Number of items of the difference."""
     value: float
-    """Of one arm over the pairs."""
+    """Value of one arm over the pairs."""
     reference_value: float
-    """Of the other; less by the difference."""
+    """Value of the other arm: `value` minus the difference."""
     change: Estimate
     interval: tuple[float, float]
     p: float
@@ -37,12 +37,12 @@ def compare(statistic: str, ours: Sample, theirs: Sample, settings: StatisticsSe
     Args:
         statistic: Name of the statistic.
         ours: The records of one arm.
-        theirs: Those of the other, of the same items in the same order.
+        theirs: The records of the other arm, of the same items in the same order.
         settings: Level, resamples and seed.
 
     Returns:
-        The comparison; None where the items are too few for a number: none, or for a ratio fewer than LEAST_PAIRS that
-        both arms count.
+        The comparison; None if there are too few items: none, or for a ratio fewer than LEAST_PAIRS that both arms
+        count.
     """
     both = counted_by_both(statistic, ours, theirs)
     ours, theirs = ours.only(both), theirs.only(both)
@@ -61,9 +61,9 @@ def corrected(
     reference: LabelledSample,
     settings: StatisticsSettings,
 ) -> Comparison | None:
-    """The comparison as a person's labels correct it.
+    """The comparison, corrected with human labels.
 
-    The p-value is that of the interval: labels are of some clusters alone, so that swapping clusters' arms would not
+    The p-value is that of the interval. Only some clusters have labels, so a test that swaps clusters' arms would not
     be exact.
 
     Args:
@@ -73,7 +73,7 @@ def corrected(
         settings: Level of the interval.
 
     Returns:
-        The comparison; None where labels are too few, or cannot correct the statistic.
+        The comparison; None if there are too few labels, or they cannot correct the statistic.
     """
     moved = prediction_powered.estimate(statistic, change, is_change=True)
     theirs = prediction_powered.estimate(statistic, reference)
@@ -84,7 +84,7 @@ def corrected(
 
 
 def counted_by_both(statistic: str, ours: Sample, theirs: Sample) -> NDArray[np.bool_]:
-    """Which items a difference is over: all, or for a ratio those that both arms' denominators count.
+    """The items of a difference: all, or for a ratio those that both arms' denominators count.
 
     Args:
         statistic: the statistic's name.
@@ -97,18 +97,18 @@ def counted_by_both(statistic: str, ours: Sample, theirs: Sample) -> NDArray[np.
 
 
 def agreeing_interval(change: Estimate, p: float, level: float) -> tuple[float, float]:
-    """The interval of a difference, which holds 0 if and only if the test does not reject it.
+    """The interval of a difference, which contains 0 if and only if the test does not reject 0.
 
-    Interval and test are two methods. Where they disagree about 0, the limit next to 0 is moved as if the difference
-    were as many times its own margin at the quantile of `p` as it is for the test.
+    Interval and test are different methods. If they disagree about 0, the limit next to 0 is moved to agree with `p`:
+    the margin is scaled so that the difference is the same multiple of it as in the test.
 
     Args:
         change: The difference.
-        p: The test's p-value; NaN where there is no test.
-        level: Of the interval.
+        p: The test's p-value; NaN without a test.
+        level: Level of the interval.
 
     Returns:
-        The limits; NaN where the difference is undefined or has one cluster.
+        The limits; NaN if the difference is undefined or has one cluster.
     """
     low, high = change.interval(level)
     if np.isnan([low, p]).any():

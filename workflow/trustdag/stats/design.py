@@ -1,4 +1,4 @@
-"""Which policies and verticals a study compares: all that statistics, plots and the report need to know of it."""
+"""The policies and verticals of a study, as statistics, plots and the report need them."""
 
 from typing import Self
 
@@ -9,10 +9,10 @@ from trustdag.settings import Section
 
 
 class Policy(Section):
-    """One trained (or base) policy and what it is compared with."""
+    """A trained policy or base model, and its references."""
 
     id: str
-    """The text of a `ModelId`: also the policy's path below records, replies and models."""
+    """The text of a `ModelId`, which is also the policy's path in records, replies and models."""
     model: str
     """Name of the base model."""
     preferences: str | None = None
@@ -22,41 +22,41 @@ class Policy(Section):
     seed: int | None = None
     """Training seed; None for a base model."""
     reference_base: str | None = None
-    """The policy whose difference from this one is the change since the base model; None for a base model."""
+    """The reference for the change since the base model; None for a base model."""
     reference_sft: str | None = None
-    """The SFT policy of the same model, preferences and seed; None where there is none, or where it is this one."""
+    """The SFT policy of the same model, preferences and seed; None if there is none, or for that policy itself."""
 
     reference_control: str | None = None
-    """The policy of the same model, preferences and seed that read as much text without preference; None where there
-    is none, or where it is this one."""
+    """The control of the same model, preferences and seed, trained on as much text without preference; None if there is
+    none, or for the control itself."""
 
     methods: tuple[str, ...] = ()
     """The training method of each stage of the policy's chain, first to last; empty for a base model."""
     trained: tuple[str, ...] = ()
-    """Those of the stages that the study trains itself; a checkpoint that was given leaves no curves."""
+    """The methods of the stages that the study itself trains. An existing checkpoint has no training curves."""
 
     @property
     def group(self) -> tuple[str, str | None, str]:
-        """What policies that differ by their training seed alone have in common."""
+        """The key of policies that differ only by their training seed."""
         return (self.model, self.preferences, self.recipe)
 
     @property
     def chain(self) -> tuple[str, ...]:
-        """The training stages that made the policy, first to last; empty for a base model."""
+        """The training stages of the policy, first to last; empty for a base model."""
         return ModelId.parse(self.id).chain if self.seed is not None else ()
 
 
 class StudyDesign(Section):
-    """A study as statistics, plots and the report see it."""
+    """The design of a study for statistics, plots and the report."""
 
     study: str
     """Name of the study."""
     notice: str = ""
-    """What a reader must know before any number, such as that the world is invented; empty if there is nothing."""
+    """A notice that is shown before all results, for example that the data are invented; possibly empty."""
     policies: tuple[Policy, ...] = Field(min_length=1)
-    """In the order in which tables and plots show them: base first, then by stage."""
+    """The policies in the order of tables and plots: base first, then by stage."""
     verticals: tuple[str, ...] = Field(min_length=1)
-    """Names of the verticals, in the order in which they are shown."""
+    """Names of the verticals, in the order of tables and plots."""
 
     @model_validator(mode="after")
     def _references_exist(self) -> Self:
@@ -71,14 +71,14 @@ class StudyDesign(Section):
         return self
 
     def named(self, policy: str) -> Policy:
-        """The policy of that id. Raises KeyError if there is none."""
+        """The policy with this id. Raises KeyError if there is none."""
         for candidate in self.policies:
             if candidate.id == policy:
                 return candidate
         raise KeyError(policy)
 
     def references(self, policy: Policy) -> dict[str, Policy]:
-        """What a policy is compared with: `base`, `sft`, `control`."""
+        """The references of a policy: `base`, `sft`, `control`."""
         named = {
             "base": policy.reference_base,
             "sft": policy.reference_sft,
@@ -87,7 +87,7 @@ class StudyDesign(Section):
         return {name: self.named(other) for name, other in named.items() if other not in (None, policy.id)}
 
     def seed_groups(self) -> list[tuple[Policy, ...]]:
-        """Policies of one model, preference set and recipe over several training seeds; single ones are left out."""
+        """Groups of policies that differ only by their training seed, with at least two policies each."""
         groups: dict[tuple[str, str | None, str], list[Policy]] = {}
         for policy in self.policies:
             groups.setdefault(policy.group, []).append(policy)

@@ -1,8 +1,8 @@
-"""The statistics that turn a metric's records into one number: each a sum of a few means with influences of clusters.
+"""The statistics of a metric's records. Each is a sum of a few means with the influences of clusters.
 
-A cluster's influence on a mean is what the cluster adds to the mean's deviation from its true value, to first order.
-The sum of the squared influences estimates the variance (the cluster-robust or linearized variance; Liang and Zeger
-1986). All that intervals and tests need follows from values and influences: no resample evaluates a statistic anew.
+A cluster's influence on a mean is its contribution to the mean's deviation from its true value, to first order. The sum
+of the squared influences estimates the variance (the cluster-robust or linearized variance; Liang and Zeger 1986).
+Intervals and tests need only values and influences, so no statistic is computed again for resamples.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ CALIBRATION_BINS = 10
 
 @dataclass(frozen=True)
 class Sample:
-    """One metric's parsed records of one policy: three aligned vectors, and how many clusters there are."""
+    """One metric's parsed records of one policy: three aligned vectors, and the number of clusters."""
 
     values: Array
     labels: Array
@@ -26,7 +26,7 @@ class Sample:
     """Index of each record's cluster, 0 to `count` - 1."""
     count: int
     draws: Array | None = None
-    """(records, draws): the values under other fits of what made them, such as a calibration; None where none did."""
+    """(records, draws): the values with each refit of a calibration; None without a calibration."""
     weights: Array | None = None
     """(records,): by how much each counts in a mean, the share of an item's samples that were read; None: each by 1."""
 
@@ -46,62 +46,61 @@ class Sample:
 
 @dataclass(frozen=True)
 class Spread:
-    """How sure a rate is: by its records' design effect, and by how many events that was seen in."""
+    """Uncertainty of a rate: the design effect of its records, and the number of events it was estimated from."""
 
     records: float
-    """How many records the rate is over."""
+    """Number of records of the rate."""
     design: float
-    """The design effect: the rate's variance over that of as many independent binary values; 0 where none varies."""
+    """Design effect: the rate's variance over that of as many independent binary values; 0 if no value varies."""
     events: float
-    """How many clusters' worth of values differ from 0, or from 1, whichever are fewer."""
+    """Effective number of clusters with values other than 0, or other than 1, whichever is smaller."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A mean that a statistic is a multiple of, or a sum of such multiples."""
+    """A mean with a coefficient. A statistic is a sum of such terms."""
 
     coefficient: float
-    """What the statistic multiplies the mean by."""
+    """Coefficient of the mean in the statistic."""
     value: float
-    """The mean; NaN where there is no record."""
+    """The mean; NaN without records."""
     influences: Array
-    """(clusters,): what each cluster adds to the mean's deviation from the truth; they sum to 0."""
+    """(clusters,): each cluster's contribution to the mean's deviation from its true value; they sum to 0."""
     shares: Array
-    """(clusters,): the part of the records that each cluster holds; sums to 1."""
+    """(clusters,): each cluster's share of the records; sums to 1."""
     trials: int
-    """Clusters that hold a record."""
+    """Number of clusters with a record."""
     freedom: float
     """Degrees of freedom of the variance."""
     scale: float
-    """What makes the sum of squared influences an unbiased variance."""
+    """Factor that makes the sum of squared influences an unbiased variance."""
     spread: "Spread"
-    """What is known of how unlike each other values are within and between clusters."""
+    """Variation of the values within and between clusters."""
     is_rate: bool = True
-    """Whether the mean lies between 0 and 1 by its definition."""
+    """Whether the mean is between 0 and 1 by definition."""
     draws: Array | None = None
-    """(draws,): the mean under other fits of what made the values."""
+    """(draws,): the mean with each refit of a calibration."""
     is_change: bool = False
-    """Whether it is a rise or a fall between two arms, or, where it is no rate, a change of a rate."""
+    """Whether it is a rise or a fall between two arms, or, if it is no rate, a change of a rate."""
     labelled: int = 0
-    """Items whose labels by a person correct the mean; 0 where it is as the parser reads the replies."""
+    """Number of human labels that correct the mean; 0 if it is not corrected."""
 
 
 def is_known(statistic: str) -> bool:
-    """Whether `parts` computes a statistic of that name."""
+    """Whether `parts` computes the statistic of this name."""
     return statistic in PARTS
 
 
 def parts(statistic: str, sample: Sample) -> tuple[Part, ...]:
-    """The means that a statistic of a sample consists of. Raises KeyError for an unknown statistic."""
+    """The means of a statistic of a sample. Raises KeyError for an unknown statistic."""
     return PARTS[statistic](sample)
 
 
 def paired_parts(statistic: str, ours: Sample, theirs: Sample) -> tuple[Part, ...]:
-    """The means that a paired difference consists of; both samples hold the same items in the same order.
+    """The means of a paired difference; both samples have the same items in the same order.
 
-    A difference of means is the mean rise less the mean fall over the items (for binary items: the two kinds of
-    discordant pairs), so that arms that seldom differ are known to differ by little. Raises KeyError for an unknown
-    statistic.
+    A difference of means is the mean rise minus the mean fall over the items (for binary items: the two kinds of
+    discordant pairs). So the interval is narrow for arms that rarely differ. Raises KeyError for an unknown statistic.
 
     Args:
         statistic: the statistic's name.
@@ -157,7 +156,7 @@ def _changes(ours: Sample, theirs: Sample, coefficient: float) -> list[Part]:
 
 
 def _alike(rises: Part, falls: Part) -> list[Part]:
-    """Both kinds of change with the spread that both were seen to have together: the rarer alone shows too little."""
+    """Both kinds of change with their common spread, because the rarer kind alone shows too little of it."""
     known = rises.spread
     if not rises.trials:
         return [rises, falls]
@@ -188,7 +187,7 @@ def _in_unit(values: Array) -> bool:
 
 
 def _given(sample: Sample) -> Sample:
-    """The records that a ratio's denominator counts, each with its own ratio as its value."""
+    """The records that a ratio's denominator counts, with their own ratios as values."""
     counted = sample.only(sample.labels > 0)
     return Sample(counted.values / counted.labels, counted.labels, counted.clusters, counted.count)
 
@@ -231,15 +230,15 @@ def _undefined(sample: Sample, coefficient: float) -> Part:
 
 
 def _unbiased(clusters: int) -> float:
-    """What makes the sum of squared influences an unbiased variance; the mean took one degree of freedom."""
+    """Factor that makes the sum of squared influences an unbiased variance; the mean uses one degree of freedom."""
     return float(np.sqrt(clusters / (clusters - 1))) if clusters > 1 else float("nan")
 
 
 def rare_events(mass: Array, rest: Array) -> float:
-    """How many clusters' worth of values differ from 0, or from 1, whichever are fewer.
+    """Effective number of clusters with values other than 0, or other than 1, whichever is smaller.
 
-    A side's count is its mass (for binary values: how many) or the number of clusters that this mass is spread over,
-    (sum)^2 / (sum of squares), whichever is less.
+    The count of a side is its mass (for binary values: their number) or the effective number of clusters of this mass,
+    (sum)^2 / (sum of squares), whichever is smaller.
     """
     return min(_spread(mass), _spread(rest))
 
@@ -249,7 +248,7 @@ def _spread(mass: Array) -> float:
 
 
 def _participants(mass: Array) -> float:
-    """How many clusters a mass is spread over: (sum)^2 / (sum of squares), their number if it is spread evenly."""
+    """Effective number of clusters of a mass: (sum)^2 / (sum of squares); for an even mass the number of clusters."""
     squares = float((mass**2).sum())
     return float(mass.sum()) ** 2 / squares if squares > 1e-20 else 0.0
 
@@ -285,7 +284,7 @@ def _share_below(values: Array, others: Array) -> Array:
 
 
 def welch(variances: Array, freedoms: Array, most: float) -> float:
-    """Degrees of freedom of a sum of variances (Satterthwaite 1946), at most `most`; `most` where none varies.
+    """Degrees of freedom of a sum of variances (Satterthwaite 1946), at most `most`; `most` if all are 0.
 
     Args:
         variances: the variance of each summand.
@@ -297,7 +296,7 @@ def welch(variances: Array, freedoms: Array, most: float) -> float:
 
 
 def _calibration_error(sample: Sample) -> tuple[Part, ...]:
-    """Bins of the predicted probability: each bin's sum of (probability - outcome), without sign, over all records."""
+    """For each bin of predicted probability: the absolute sum of (probability - outcome), over all records."""
     count = len(sample.values)
     whole = _mean(sample, 1.0)
     if not count:
@@ -321,8 +320,9 @@ PARTS: dict[str, Callable[[Sample], tuple[Part, ...]]] = {
     "auroc": _auroc,
     "ece": _calibration_error,
 }
-"""`mean`: of `value`. `ratio`: sum of `value` over sum of `label`. `difference`: mean `value` where `label` is 1, less
-the mean where it is 0. `balanced_accuracy`: mean of the two classes' mean `value` (1 if the answer is right), the class
-in `label`. `ece`: expected calibration error in ten bins of equal width, `value` the probability of the outcome `label`
-(Guo et al. 2017, equation 3). `auroc`: of the score `value` for the class `label`, ties counted half.
+"""`mean`: mean `value`. `ratio`: sum of `value` over sum of `label`. `difference`: mean `value` of records with `label`
+1 minus that of records with `label` 0. `balanced_accuracy`: mean of the two classes' mean `value` (1 if the answer is
+right), with the class in `label`. `ece`: expected calibration error in ten bins of equal width; `value` is the
+probability of the outcome `label` (Guo et al. 2017, equation 3). `auroc`: area under the ROC curve of the score `value`
+for the class `label`, ties counted half.
 """

@@ -1,4 +1,4 @@
-"""Which changes are corrected together, and their verdicts."""
+"""Families of changes whose p-values are corrected together, and verdicts."""
 
 from typing import Any
 
@@ -11,18 +11,18 @@ from trustdag.stats.resampling import holm
 from trustdag.stats.settings import StatisticsSettings
 
 NOT_TESTED = "not tested"
-"""The verdict on a mean change over too few training seeds for a test."""
+"""The verdict if there are too few training seeds for a test of a mean change."""
 ANSWER = "answer"
-"""The family of all headline changes that the report's answer speaks of."""
+"""The family of all headline changes in the report's answer."""
 
 
 def corrected(
     differences: pd.DataFrame, seeds: pd.DataFrame, settings: StatisticsSettings
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Fills in `p_holm`, `family` (how many changes were corrected together), `verdict` and `detectable`.
+    """Adds `p_holm`, `family` (number of changes that were corrected together), `verdict` and `detectable`.
 
     Args:
-        differences: Changes of policies, with their `power`, and `many_seeds` where the policy is one of several seeds.
+        differences: Changes of policies, with their `power`, and `many_seeds` if the policy is one of several seeds.
         seeds: Changes over training seeds, with their `power`, and values (reference empty).
         settings: Level and power.
 
@@ -62,10 +62,10 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _family(row: dict[str, Any], over_seeds: bool) -> str:
-    """What a row's p-value is corrected together with; empty for one that stands by itself.
+    """The family of a row's p-value; empty for a p-value that is not corrected.
 
-    The report's answer is one family. Where it speaks of means over training seeds, each seed's own changes are a
-    family apart, as the answer of a study of that seed alone would be.
+    The report's answer is one family. If it is about means over training seeds, the changes of each seed are a separate
+    family, as in a study of that seed alone.
     """
     facet = facet_of(row["condition"])
     if over_seeds and not row["reference"]:
@@ -79,9 +79,9 @@ def _family(row: dict[str, Any], over_seeds: bool) -> str:
 
 
 def verdict(difference: float, p: float, level: float) -> str:
-    """`rose` or `fell` where the test finds a change, `no change found` where it does not, NOT_TESTED without a test.
+    """`rose` or `fell` if the test finds a change, `no change found` if not, NOT_TESTED without a test.
 
-    Empty where there is no difference.
+    Empty without a difference.
 
     Args:
         difference: the estimated change.

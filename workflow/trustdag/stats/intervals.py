@@ -11,58 +11,58 @@ from trustdag.stats.estimators import Array, Part, Sample, paired_parts, parts, 
 
 NO_INTERVAL = (float("nan"), float("nan"))
 ENOUGH_EVENTS = 5.0
-"""From so many clusters' worth of the rarer outcome on, the seen spread alone says how sure a rate is."""
+"""From this effective number of clusters with the rarer outcome on, only the observed spread of a rate is used."""
 NO_SPREAD = 1e-20
-"""Variances below are rounding."""
+"""Smaller variances are rounding errors."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A statistic with the covariance of its means, for the interval and the test that follow from it."""
+    """A statistic with the covariance of its means, from which interval and test are computed."""
 
     parts: tuple[Part, ...]
     covariance: Array
-    """(parts, parts), of the means."""
+    """(parts, parts), covariance of the means."""
     freedom: float
     """Degrees of freedom of the statistic's variance."""
     clusters: int
-    """Clusters that hold a record: the number of independent observations."""
+    """Number of clusters with a record, which are the independent observations."""
 
     @property
     def coefficients(self) -> Array:
-        """(parts,): what each mean is multiplied by."""
+        """(parts,): coefficient of each mean."""
         return np.array([part.coefficient for part in self.parts])
 
     @property
     def value(self) -> float:
-        """The statistic; NaN where one of its means is undefined."""
+        """The statistic; NaN if one of its means is undefined."""
         return float(sum(part.coefficient * part.value for part in self.parts))
 
     @property
     def labelled(self) -> int:
-        """Items whose labels by a person correct the statistic; 0 where none do."""
+        """Number of human labels that correct the statistic; 0 if it is not corrected."""
         return sum(part.labelled for part in self.parts)
 
     @property
     def standard_error(self) -> float:
-        """Of the statistic; NaN where it is undefined or has one cluster."""
+        """Standard error of the statistic; NaN if it is undefined or has one cluster."""
         if not self.is_defined:
             return float("nan")
         variance = float(self.coefficients @ self.covariance @ self.coefficients)
         return sqrt(variance) if variance > NO_SPREAD else 0.0
 
     def quantile(self, probability: float) -> float:
-        """Of Student's t with the statistic's degrees of freedom."""
+        """Quantile of Student's t with the statistic's degrees of freedom."""
         from scipy.special import stdtrit
 
         return float(stdtrit(self.freedom, probability))
 
     def interval(self, level: float) -> tuple[float, float]:
-        """The interval of that level; NaN where the statistic is undefined or has one cluster.
+        """The interval of this level; NaN if the statistic is undefined or has one cluster.
 
-        Each mean's limits are a score interval (Wilson 1927) with Student's t for the normal quantile, on the sample
-        size at which independent binary values would be as uncertain. The limits are combined as Zou and Donner (2008)
-        do, by which a difference of two independent rates gets Newcombe's interval (1998).
+        Each mean's limits are a score interval (Wilson 1927) with Student's t for the normal quantile. Its sample size
+        is that of independent binary values with the same uncertainty. The limits are combined by the method of Zou and
+        Donner (2008), which gives Newcombe's interval (1998) for a difference of two independent rates.
 
         Returns:
             The lower and the upper limit.
@@ -70,7 +70,7 @@ class Estimate:
         return self.limits(self.quantile((1 + level) / 2)) if self.is_defined else NO_INTERVAL
 
     def p_value(self) -> float:
-        """1 less the highest level whose interval does not hold 0: interval and p-value say the same at every level."""
+        """1 minus the highest level whose interval does not contain 0. So interval and p-value agree at every level."""
         from scipy.special import stdtr
 
         if not self.is_defined:
@@ -84,11 +84,11 @@ class Estimate:
 
     @property
     def is_defined(self) -> bool:
-        """Whether there is a number, and enough clusters for its interval."""
+        """Whether the statistic is defined and has enough clusters for an interval."""
         return bool(np.isfinite(self.value) and np.isfinite(self.covariance).all() and self.freedom > 0)
 
     def limits(self, quantile: float) -> tuple[float, float]:
-        """The limits at so many standard errors.
+        """The limits at this number of standard errors.
 
         Returns:
             The lower and the upper limit.
@@ -98,7 +98,7 @@ class Estimate:
         errors = np.sqrt(np.maximum(np.diag(self.covariance), 0))
         with np.errstate(divide="ignore", invalid="ignore"):
             correlation = np.nan_to_num(self.covariance / np.outer(errors, errors))
-        # One cluster's doubt: no two arms are known to move as one.
+        # At least the uncertainty of one cluster: two arms are never known to change identically.
         correlation *= 1 - 1 / max(self.clusters, 1)
         np.fill_diagonal(correlation, 1)
         down = coefficients * np.where(coefficients > 0, below, above)
@@ -108,14 +108,14 @@ class Estimate:
         return max(low, least), min(high, most)
 
     def _margins(self, quantile: float) -> tuple[Array, Array]:
-        """How far each mean's limits lie below and above it."""
+        """Distances of each mean's limits below and above it."""
         variances = np.diag(self.covariance)
         limits = np.array([limits_of(*pair, quantile) for pair in zip(self.parts, variances, strict=True)])
         values = np.array([part.value for part in self.parts])
         return values - limits[:, 0], limits[:, 1] - values
 
     def _range(self) -> tuple[float, float]:
-        """The least and greatest value that the statistic can have; a rise and a fall of one class share a range."""
+        """The least and greatest possible value of the statistic; rise and fall of one class share a range."""
         signs = self.coefficients
         if all(part.is_change and not part.is_rate for part in self.parts):
             return -float(np.abs(signs).sum()), float(np.abs(signs).sum())
@@ -130,16 +130,16 @@ def _length(vector: Array, correlation: Array) -> float:
 
 
 def limits_of(part: Part, variance: float, quantile: float) -> tuple[float, float]:
-    """A mean's limits at so many standard errors.
+    """A mean's limits at this number of standard errors.
 
     Args:
         part: The mean.
-        variance: Of the mean, as seen.
-        quantile: Of Student's t.
+        variance: Observed variance of the mean.
+        quantile: Quantile of Student's t.
 
     Returns:
-        Lower and upper limit. Of a rate they lie in [0, 1], and are never surer that there is no event than they would
-        be had none been seen; of any other mean they are symmetric.
+        Lower and upper limit. For a rate they are in [0, 1], and never closer to 0 events than for a sample without
+        events. For any other mean they are symmetric.
     """
     value = part.value
     if not part.is_rate:
@@ -147,7 +147,7 @@ def limits_of(part: Part, variance: float, quantile: float) -> tuple[float, floa
         return value - margin, value + margin
     low, high = score_limits(value, equivalent_size(part, variance), quantile)
     if value in (0, 1):
-        # No sample size is as uncertain as what varies beside a rate that is seen to be 0 or 1.
+        # For an observed rate of 0 or 1, no sample size has the uncertainty of further sources of variance.
         margin = quantile * sqrt(_beside(part, variance))
         low, high = value - np.hypot(value - low, margin), value + np.hypot(high - value, margin)
     if not part.is_change:
@@ -157,12 +157,12 @@ def limits_of(part: Part, variance: float, quantile: float) -> tuple[float, floa
 
 
 def score_limits(values: Any, sizes: Any, quantile: float) -> tuple[Any, Any]:
-    """Wilson's limits of rates over so many independent binary values.
+    """Wilson's limits of rates.
 
     Args:
         values: the rates.
-        sizes: how many independent binary values each stands for.
-        quantile: standard errors.
+        sizes: the number of independent binary values of each rate.
+        quantile: number of standard errors.
 
     Returns:
         The lower and the upper limits.
@@ -174,10 +174,10 @@ def score_limits(values: Any, sizes: Any, quantile: float) -> tuple[Any, Any]:
 
 
 def _limit_of_fewer_events(part: Part, quantile: float) -> float:
-    """The greatest limit, away from the rarer outcome's absence, that a like sample with fewer events would have.
+    """The limit on the side of more events, at least as large as for a similar sample with fewer events.
 
-    Events teach how far clusters agree, so that a few could make the limit lower than none: seeing an outcome must not
-    make it look rarer.
+    Events reduce the uncertainty about the agreement of clusters, so a few events could give a lower limit than none.
+    This is corrected, because an observed outcome must not appear rarer than an unobserved one.
     """
     spread = part.spread
     shares = np.linspace(0, 1, 41) * min(1.0, ENOUGH_EVENTS / max(spread.events, 1e-9))
@@ -188,14 +188,14 @@ def _limit_of_fewer_events(part: Part, quantile: float) -> float:
 
 
 def equivalent_size(part: Part, variance: float) -> float:
-    """How many independent binary values would know the rate as well as its clusters do.
+    """The number of independent binary values with the same uncertainty as the rate.
 
-    Where few events were seen, so was little of the spread: the design effect is then taken to be, in part (wholly
-    without an event, not at all from ENOUGH_EVENTS on), at least that of clusters which are wholly 0 or wholly 1.
+    Few events show little of the spread. Then the design effect is at least partly that of clusters whose values are
+    all 0 or all 1: fully without events, and not at all from ENOUGH_EVENTS on.
 
     Args:
         part: The rate.
-        variance: What is known of its variance; beside the part's own influences, a calibration's or training seeds'.
+        variance: Its variance: from its influences, and from a calibration or training seeds.
     """
     spread = part.spread
     worst = spread.records / part.trials
@@ -208,7 +208,7 @@ def equivalent_size(part: Part, variance: float) -> float:
 
 
 def _beside(part: Part, variance: float) -> float:
-    """The variance that the clusters' influences do not explain."""
+    """The variance beyond that of the clusters' influences."""
     beside = variance - float(((part.influences * part.scale) ** 2).sum())
     return beside if beside > NO_SPREAD else 0.0
 
@@ -230,7 +230,7 @@ def difference(statistic: str, ours: Sample, theirs: Sample) -> Estimate:
 
 
 def of_parts(members: Sequence[Part]) -> Estimate:
-    """The statistic that consists of these means, over one set of clusters."""
+    """The estimate of a statistic with these means, over one set of clusters."""
     influences = np.stack([part.influences * part.scale for part in members])
     covariance = influences @ influences.T
     drawn = [part.draws for part in members if part.draws is not None]

@@ -1,4 +1,4 @@
-"""Where a person's labels lie: sheets, and the key beside each."""
+"""Files of human labels: sheets, each with its key."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ KEY_SUFFIX = ".key.csv"
 
 
 def sheets(path: Path) -> list[Path]:
-    """The sheets of a study's `labels`: the file, or those of the folder. Raises UserError where there is none."""
+    """The sheets of a study's `labels`: the file, or those of the folder. Raises UserError if there is none."""
     if path.is_dir():
         files = sorted(file for file in path.glob("*.csv") if not file.name.endswith(KEY_SUFFIX))
         if not files:
@@ -20,7 +20,7 @@ def sheets(path: Path) -> list[Path]:
 
 
 def key_of(sheet: Path) -> Path:
-    """The key that lies beside a sheet."""
+    """The path of a sheet's key."""
     return sheet.with_name(sheet.name.removesuffix(".csv") + KEY_SUFFIX)
 
 

@@ -1,7 +1,7 @@
-"""A person's labels of replies: their files, checked, and arranged by policy and item.
+"""Human labels of replies: reads and checks their files, and arranges labels by policy and item.
 
-A sheet is what a person fills in: `NAME.csv`, without a policy or a parser's reading. Its key, `NAME.key.csv`, says
-which reply each row is, and how it was drawn.
+A person fills in a sheet, `NAME.csv`, which names neither policies nor the parser's readings. Its key, `NAME.key.csv`,
+identifies the reply of each row and describes its draw.
 """
 
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ from trustdag.stats.outcomes import NOT_LABELLED, OUTCOMES
 
 SHEET_COLUMNS = ("id", "vertical", "question", "prompt", "reply", "answer")
 KEY_COLUMNS = ("id", "vertical", "policy", "item", "samples", "stratum", "size", "replies")
-"""`stratum`: what the item was drawn among, `size` items of the vertical; `replies`: the SHA-256 of their file."""
+"""`stratum`: the stratum of the item; `size`: number of items in it; `replies`: the SHA-256 of the file of replies."""
 SHORT = {"y": "yes", "n": "no", "?": "unread", "d": "declined", "c": "conflicting"}
-"""The keys that stand for an answer."""
+"""The keys of answers."""
 
 
 @dataclass(frozen=True)
@@ -36,21 +36,21 @@ class Labels:
     outcomes: NDArray[np.int8]
     """(policies, items): index into OUTCOMES, or NOT_LABELLED."""
     strata: NDArray[np.intp]
-    """(items,): index of the stratum that each was drawn from."""
+    """(items,): index of each item's stratum."""
     sizes: Array
-    """(items,): how many items that stratum has."""
+    """(items,): number of items in that stratum."""
 
     def of(self, policies: list[str], items: NDArray[np.str_]) -> tuple[NDArray[np.int8] | None, Array]:
         """Labels of some items.
 
         Args:
-            policies: One policy, or two that are compared.
+            policies: One policy, or two compared policies.
             items: The items.
 
         Returns:
-            (policies, items): index into OUTCOMES, NOT_LABELLED where there is none; None where a policy has no label.
-            (items,): how many items each one stands for that is labelled in all of the policies, 0 for the others:
-            those of its stratum over those of them that are labelled.
+            (policies, items): index into OUTCOMES, or NOT_LABELLED; None if a policy has no label at all.
+            (items,): weight of each item that is labelled for all policies, and 0 for the others. The weight is the
+            number of items in its stratum over the number of labelled ones.
         """
         weights = np.zeros(len(items))
         if any(policy not in self.policies for policy in policies):
@@ -68,7 +68,7 @@ class Labels:
 
 
 def outcome(answer: str) -> str:
-    """What an answer stands for, in OUTCOMES; empty for no answer yet. Raises KeyError for any other text."""
+    """The outcome of an answer, in OUTCOMES; empty without an answer. Raises KeyError for any other text."""
     word = answer.strip().lower()
     if word in ("", *OUTCOMES):
         return word
@@ -76,9 +76,9 @@ def outcome(answer: str) -> str:
 
 
 def read_sheet(path: Path) -> pd.DataFrame:
-    """A sheet with its key, one row a reply, `answer` in OUTCOMES or empty.
+    """A sheet with its key, one row per reply, `answer` in OUTCOMES or empty.
 
-    Raises UserError, naming file, row and mend, for what is no such sheet.
+    Raises UserError for another kind of file; it names file, row and remedy.
     """
     sheet, key = _table(path, SHEET_COLUMNS), _table(key_of(path), KEY_COLUMNS)
     doubled = sheet["id"][sheet["id"].duplicated()]
@@ -116,7 +116,7 @@ def read_labels(path: Path, records_root: Path) -> dict[str, Labels]:
 
     Args:
         path: The sheet, or a folder of sheets.
-        records_root: Folder of the present records, whose replies have to be those that were labelled.
+        records_root: Folder of the present records. Their replies must be the labelled ones.
 
     Raises:
         UserError: A file is malformed, two sheets disagree, or replies have changed since they were labelled.

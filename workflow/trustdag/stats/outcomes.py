@@ -1,4 +1,4 @@
-"""What a person may say of a reply, and what each metric makes of it."""
+"""Outcomes of a human label, and their values in each metric."""
 
 from dataclasses import dataclass
 
@@ -8,27 +8,27 @@ from numpy.typing import NDArray
 from trustdag.stats.estimators import Array
 
 OUTCOMES = ("yes", "no", "unread", "declined", "conflicting", "failed")
-"""The value of an answer, or why there is none; `failed`: there is no reply."""
+"""The answer, or the reason why there is none; `failed`: there is no reply."""
 NOT_LABELLED = -1
 NAN = float("nan")
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """A metric's value of a reply by its outcome; NaN where the reply does not count."""
+    """A metric's value of each outcome; NaN if the reply does not count."""
 
     values: tuple[float, ...]
-    """Aligned with OUTCOMES, for a record of class 1 or of none."""
+    """Values aligned with OUTCOMES, for a record of class 1 or without a class."""
     of_other_class: tuple[float, ...] | None = None
-    """The same for a record of class 0, where it differs."""
+    """The same for a record of class 0, if different."""
 
     def of(self, outcomes: NDArray[np.int8], classes: Array) -> Array:
         """The values of outcomes (indices into OUTCOMES), given the records' labels; NaN without a label."""
         table = np.array([*self.values, NAN])
-        found = table[outcomes]
+        values = table[outcomes]
         if self.of_other_class is not None:
-            found = np.where(classes == 0, np.array([*self.of_other_class, NAN])[outcomes], found)
-        return np.asarray(found, dtype=np.float64)
+            values = np.where(classes == 0, np.array([*self.of_other_class, NAN])[outcomes], values)
+        return np.asarray(values, dtype=np.float64)
 
 
 def _meaning(rest: float, **values: float) -> tuple[float, ...]:
@@ -39,7 +39,7 @@ SAYS_YES = Meaning(_meaning(NAN, yes=1, no=0))
 SAYS_NO = Meaning(_meaning(NAN, yes=0, no=1))
 IS_RIGHT = Meaning(_meaning(NAN, yes=1, no=0), _meaning(NAN, yes=0, no=1))
 DOES = Meaning(_meaning(0, yes=1))
-"""Of what a reply does or does not do, such as to tell a secret: one that declines does not do it."""
+"""For an action of a reply, such as revealing a secret: a reply that declines does not do it."""
 DECLINES = Meaning(_meaning(0, declined=1))
 SAYS_NOTHING = Meaning(_meaning(0, unread=1, conflicting=1))
 
@@ -64,11 +64,11 @@ MEANINGS: dict[str, dict[str, Meaning]] = {
         "over_refusal": DECLINES,
     },
 }
-"""By vertical, the metrics that labels correct. What is not named follows from no reading of replies (likelihoods), or
-from more than a label says. `leak_given_able` keeps the parser's `able`; `emt` has the person as its scorer, whose
-scores are 0 and 1."""
+"""By vertical: the metrics that labels correct. Other metrics do not depend on parsed replies (likelihoods), or need
+more than a label. `leak_given_able` keeps the parser's `able`. In `emt` the label replaces the scorer, with scores 0
+and 1."""
 
 
 def meaning_of(vertical: str, metric: str) -> Meaning | None:
-    """What labels say of a metric, or of its variant for another scorer (`emt.NAME`); None where they say nothing."""
+    """The meaning of labels for a metric or its variant for a scorer (`emt.NAME`); None if labels do not apply."""
     return MEANINGS.get(vertical, {}).get(metric.partition(".")[0])

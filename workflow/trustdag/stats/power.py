@@ -1,4 +1,4 @@
-"""The smallest difference that the test by sign flips finds with a given power."""
+"""The smallest difference that the sign-flip test detects with a given power."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,24 +13,24 @@ from trustdag.stats.settings import StatisticsSettings
 
 CANNOT_BE_FOUND = float("inf")
 FEW = 24
-"""With so many clusters or fewer the test's power is simulated: its p-values are too few for Student's t."""
+"""Up to this number of clusters the test's power is simulated, because it has too few p-values for Student's t."""
 STUDIES = 1600
-"""Simulated studies: the power is known to .01."""
+"""Number of simulated studies, for an error of the power of .01."""
 MAY_BE_ALIKE = 3
 """With so many clusters in which the arms do not differ the test must reach its level; else it hangs on single ones."""
 
 
 @dataclass(frozen=True)
 class Power:
-    """What the smallest detectable difference follows from."""
+    """The quantities from which the smallest detectable difference is computed."""
 
     error: float
-    """Half the interval's width in standard errors of Student's t: the standard error, or more near an edge."""
+    """Half the interval's width over Student's t quantile: the standard error, or more near a limit of the range."""
     step: float
-    """Half of the least step between two differences that the test can tell apart; 0 where it tells all apart."""
+    """Half of the least step between two differences that the test distinguishes; 0 for a continuous difference."""
     freedom: float
     clusters: int
-    """Clusters whose arms the test swaps; 0 where it is Student's t test: over training seeds, or with labels."""
+    """Number of clusters whose arms the test swaps; 0 for Student's t test: over training seeds, or with labels."""
     bound: float
     """The largest difference that there can be. Contributions to one of more than its half are far from normal, so
     that nothing is known of the power to find it."""
@@ -40,11 +40,11 @@ class Power:
 
         CANNOT_BE_FOUND where there is none.
 
-        The corrected level's quantile plus the power's, times the standard error (Cohen 1988, section 2), and half a
-        step (a continuity correction). NaN where there is no interval.
+        The sum of the quantiles of corrected level and power, times the standard error (Cohen 1988, section 2), plus
+        half a step (a continuity correction). NaN without an interval.
 
         Args:
-            family: How many changes are corrected together; the first step of Holm's correction divides by it.
+            family: Number of changes that are corrected together; the first step of Holm's correction divides by it.
             settings: Level, power and resamples.
         """
         level = (1 - settings.level) / family
@@ -56,8 +56,8 @@ class Power:
             errors = _errors_of_flips(self.clusters, level, settings.power, settings.resamples)
         else:
             errors = _errors_of_t(self.freedom, level, settings.power)
-        found = errors * self.error + self.step
-        return found if found <= self.bound / 2 else CANNOT_BE_FOUND
+        smallest = errors * self.error + self.step
+        return smallest if smallest <= self.bound / 2 else CANNOT_BE_FOUND
 
     def _is_out_of_reach(self, level: float, resamples: int) -> bool:
         """Whether no p-value is below the level, or none where the arms are alike in MAY_BE_ALIKE clusters."""
@@ -66,14 +66,14 @@ class Power:
 
 
 NO_POWER = Power(np.nan, 0.0, 0.0, 0, 0.0)
-"""Of a change that has no number."""
+"""The power of an undefined change."""
 
 
 def power_of(change: Estimate, settings: StatisticsSettings, arms: int = 1, seeds: int | None = None) -> Power:
     """The power of the test of a difference.
 
     Args:
-        change: The difference; or one arm, for a difference of two such arms that are asked apart.
+        change: The difference; or one arm, for a difference of two such independent arms.
         settings: Level and resamples.
         arms: 1 for a difference, 2 for one arm of two.
         seeds: The number of training seeds of a test over seeds; None for a test that swaps clusters.
@@ -99,7 +99,7 @@ def _has_two_arms(change: Estimate) -> bool:
 
 
 def half_step(values: Array) -> float:
-    """Half of what a sum changes by at least when a sign flips: the least value, if all are multiples of it."""
+    """Half of the least change of the sum by a sign flip: the least value, if all are multiples of it."""
     sizes = np.abs(values[np.abs(values) > 1e-12])
     if not len(sizes):
         return 0.0
@@ -115,7 +115,7 @@ def _errors_of_t(freedom: float, level: float, power: float) -> float:
 
 @lru_cache(maxsize=256)
 def _errors_of_flips(clusters: int, level: float, power: float, resamples: int) -> float:
-    """How many standard errors the difference must be, for normal contributions of so many clusters."""
+    """Size of the difference in standard errors, for normal contributions of this number of clusters."""
     shifts, p_values = _simulated(clusters, resamples)
     powers = (p_values < level).mean(axis=1)
     if powers[-1] < power:

@@ -1,12 +1,13 @@
-"""Prediction-powered inference: a person's labels of some replies correct what a parser reads of all of them.
+"""Prediction-powered inference: human labels of some replies correct the parser's readings of all replies.
 
-PPI++ (Angelopoulos, Duchi and Zrnic 2023, arXiv 2311.01453). A mean is the parser's mean over all items, times a power,
-plus the labelled items' mean of what the person says less that power times what the parser says. It is right on average
-whatever the parser's errors are; the power is the one that makes it least uncertain. Each stage, and each change, has a
-power and a correction of its own, so that a parser that errs more on one stage's replies moves no result.
+PPI++ (Angelopoulos, Duchi and Zrnic 2023, arXiv 2311.01453). The estimate of a mean is the parser's mean over all items
+times a power, plus the mean over labelled items of (label - power times parser). It is unbiased for any errors of the
+parser. The power minimizes the variance. Each stage and each change has its own power and correction. So a parser with
+more errors on one stage's replies biases no result.
 
-Replies that give no answer are part of it: a metric over answers is the ratio of two such means, the values over those
-that count, and a person decides both. What a cluster adds to the ratio is its influence, as everywhere in `stats`.
+Replies without an answer are included: a metric of answers is the ratio of two such means, the values over the numbers
+of counting replies, and labels decide both. A cluster's contribution to the ratio is its influence, as everywhere in
+`stats`.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from trustdag.stats.estimators import COEFFICIENTS, Array, Part, Spread, rare_ev
 from trustdag.stats.intervals import ENOUGH_EVENTS, Estimate, of_parts
 
 LEAST_LABELS = 20
-"""A number is corrected by no fewer labels than these."""
+"""Least number of labels for a correction."""
 
 
 @dataclass(frozen=True)
@@ -27,19 +28,19 @@ class LabelledSample:
     """One metric's asked items of one policy, or of two policies' change: aligned vectors."""
 
     counted: Array
-    """What the item adds to the mean's denominator, as the parser reads it; 0 where it gave no number."""
+    """The item's contribution to the mean's denominator by the parser; 0 without a number."""
     values: Array
-    """What it adds to the numerator."""
+    """The item's contribution to the numerator by the parser."""
     classes: Array
     """The records' labels, for statistics of two classes; NaN for others."""
     clusters: NDArray[np.intp]
     """Index of each item's cluster, 0 to `count` - 1."""
     count: int
     person_counted: Array
-    """As `counted`, as a person reads it; 0 where no person did."""
+    """As `counted`, by the label; 0 without a label."""
     person_values: Array
     weights: Array
-    """How many items a labelled item stands for; 0 for one without a label."""
+    """Weight of a labelled item; 0 without a label."""
 
     def only(self, items: NDArray[np.bool_]) -> "LabelledSample":
         """The chosen items; the clusters keep their numbers."""
@@ -56,7 +57,7 @@ class LabelledSample:
 
     @property
     def labels(self) -> int:
-        """How many items a person labelled."""
+        """Number of labelled items."""
         return int(np.sum(self.weights > 0))
 
 
@@ -66,10 +67,10 @@ def estimate(statistic: str, sample: LabelledSample, is_change: bool = False) ->
     Args:
         statistic: Its name.
         sample: The asked items.
-        is_change: Whether the values are changes from one policy to another, which lie between -1 and 1.
+        is_change: Whether the values are changes from one policy to another, which are between -1 and 1.
 
     Returns:
-        The estimate; None where labels cannot correct the statistic, or a class has fewer than LEAST_LABELS.
+        The estimate; None if labels cannot correct the statistic, or a class has fewer than LEAST_LABELS.
     """
     coefficients = ((None, 1.0),) if statistic == "ratio" else COEFFICIENTS.get(statistic, ())
     parts = [_class_mean(sample, label, coefficient, is_change) for label, coefficient in coefficients]
@@ -86,12 +87,12 @@ def _class_mean(sample: LabelledSample, label: float | None, coefficient: float,
 
 
 def corrected_mean(sample: LabelledSample, coefficient: float, least: float) -> Part:
-    """The mean of values over those that count, corrected, with its clusters' influences.
+    """The corrected mean of the values that count, with its clusters' influences.
 
     Args:
-        sample: The asked items, of which at least one labelled one counts.
-        coefficient: What the statistic multiplies the mean by.
-        least: The least mean that there can be; the greatest is 1.
+        sample: The asked items, with at least one labelled item that counts.
+        coefficient: Coefficient of the mean in the statistic.
+        least: The least possible mean; the greatest is 1.
     """
     shares = sample.weights / sample.weights.sum()
     by_labels = float(shares @ sample.person_values) / float(shares @ sample.person_counted)
@@ -100,7 +101,7 @@ def corrected_mean(sample: LabelledSample, coefficient: float, least: float) -> 
     value = _corrected(sample.values, sample.person_values, shares, power) / counted
     value = min(max(value, least), 1.0)
     of_labels, of_parser = (terms / counted for terms in _residuals(sample, shares, value))
-    # Two sources of chance: which items there are, and which of them were labelled.
+    # Two sources of randomness: the draw of items, and the draw of labelled items.
     drawn = _deviations(sample, value) * power / counted
     influences, labelled = of_labels + power * of_parser, of_labels + power * of_parser - drawn
     trials = int(np.sum(_sums(sample, shares) > 0))
@@ -126,7 +127,7 @@ def _corrected(parser: Array, person: Array, shares: Array, power: float) -> flo
 
 
 def _residuals(sample: LabelledSample, shares: Array, value: float) -> tuple[Array, Array]:
-    """Each cluster's influence on numerator less `value` times denominator.
+    """Each cluster's influence on the numerator minus `value` times the denominator.
 
     Args:
         sample: The items.
@@ -134,7 +135,7 @@ def _residuals(sample: LabelledSample, shares: Array, value: float) -> tuple[Arr
         value: The ratio.
 
     Returns:
-        (clusters,), of the labels alone; (clusters,), what one unit of power adds.
+        (clusters,), of the labels alone; (clusters,), the change for one unit of power.
     """
     person = sample.person_values - value * sample.person_counted
     parser = sample.values - value * sample.counted
@@ -157,10 +158,10 @@ def _power(residuals: tuple[Array, Array]) -> float:
 
 
 def _scale(sample: LabelledSample, influences: Array, power: float) -> float:
-    """What makes the influences' sum of squares an unbiased variance, mean and power fitted, with errors not seen.
+    """Factor that makes the influences' sum of squares an unbiased variance, for fitted mean and power.
 
-    Where labels and parser seldom differ, labels show too few errors to tell how many there are; the variance is then
-    that of one more labelled item on which they do.
+    If labels and parser rarely differ, there are too few errors to estimate their number. Then the variance is that
+    with one more labelled item on which they differ.
     """
     trials = int(np.sum(_sums(sample, sample.weights) > 0))
     seen = float((influences**2).sum())
@@ -174,7 +175,7 @@ def _scale(sample: LabelledSample, influences: Array, power: float) -> float:
 
 
 def _labelled_events(sample: LabelledSample) -> float:
-    """How many clusters' worth of labels differ from 0, or from 1, whichever are fewer."""
+    """Effective number of clusters with labels other than 0, or other than 1, whichever is smaller."""
     labelled = (sample.weights > 0).astype(float)
     mass = _sums(sample, labelled * np.abs(sample.person_values))
     return rare_events(mass, _sums(sample, labelled * sample.person_counted) - mass)
@@ -191,5 +192,5 @@ def _sums(sample: LabelledSample, values: Array) -> Array:
 
 
 def labels_of(estimates: Sequence[Estimate | None]) -> int:
-    """The labels that all of these numbers are corrected by; 0 where one is not."""
+    """Number of labels that correct all of these estimates; 0 if one is not corrected."""
     return min((0 if one is None else one.labelled for one in estimates), default=0)

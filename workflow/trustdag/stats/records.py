@@ -1,4 +1,4 @@
-"""A vertical's records of all policies, checked and arranged by metric: policies in rows, items in columns."""
+"""A vertical's records of all policies, checked and arranged for each metric: policies in rows, items in columns."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -22,15 +22,15 @@ from trustdag.verticals import vertical as vertical_module
 from trustdag.verticals.base import RECORD_COLUMNS, STATUSES, Metric, with_variants
 
 ALL = "all"
-"""The condition that stands for all of a metric's items."""
+"""The condition of all items of a metric together."""
 FACET = "="
-"""In a condition such as `topic=greed`: the items of one value of a facet, under whatever condition they were asked."""
+"""Separator in a condition such as `topic=greed`: the items with one value of a facet, under any condition."""
 ABSENT = -1
 PARSED = STATUSES.index("parsed")
 
 
 def facet_of(condition: str) -> tuple[str, str] | None:
-    """The facet and its value that a condition such as `topic=greed` stands for; None for any other.
+    """The facet and its value in a condition such as `topic=greed`; None for any other condition.
 
     Returns:
         The facet's name and its value.
@@ -49,40 +49,40 @@ class Grid:
     """The row of each policy."""
     values: Array
     classes: Array
-    """The records' labels, such as the class of an item; NaN where the statistic needs none."""
+    """The records' labels, such as the class of an item; NaN if the statistic needs none."""
     statuses: NDArray[np.int8]
     """Index into STATUSES, or ABSENT."""
     clusters: NDArray[np.intp]
     """Index of each item's cluster."""
     population: str = "cluster"
-    """What a cluster is, such as a topic: the interval is over others that might have been drawn in their place."""
+    """The kind of the clusters, such as topics. Intervals generalize to other clusters of this population."""
     draws: Array | None = None
-    """(policies, items, draws), the values under each refit of a calibration; None where there is none."""
+    """(policies, items, draws), the values with each refit of a calibration; None without a calibration."""
     weights: Array | None = None
     """(policies, items), the share of an item's samples that were read; None where all of them were."""
     items: NDArray[np.str_] | None = None
-    """The items' names; None where no labels are looked up."""
+    """The items' names; None if there are no labels."""
     labels: Labels | None = None
-    """A person's labels of the replies; None where there are none, or where they say nothing of the metric."""
+    """Human labels of the replies; None if there are none, or they do not apply to the metric."""
     meaning: Meaning | None = None
-    """What the labels say of the metric."""
+    """The meaning of the labels for the metric."""
 
     @property
     def cluster_count(self) -> int:
-        """How many clusters the items of all policies form."""
+        """Number of clusters of the items of all policies."""
         return int(self.clusters.max()) + 1 if len(self.clusters) else 0
 
     def counts(self, policy: str) -> dict[str, int]:
-        """`n`, and how many of the n records have each status. What a ratio's denominator leaves out is not counted."""
-        found = self.statuses[self.policies[policy]]
+        """`n`, and the number of records with each status, without those that a ratio's denominator does not count."""
+        statuses = self.statuses[self.policies[policy]]
         if self.metric.statistic == "ratio":
-            found = np.where((found == PARSED) & (self.classes[self.policies[policy]] <= 0), ABSENT, found)
-        return {"n": int(np.sum(found != ABSENT))} | {
-            name: int(np.sum(found == code)) for code, name in enumerate(STATUSES)
+            statuses = np.where((statuses == PARSED) & (self.classes[self.policies[policy]] <= 0), ABSENT, statuses)
+        return {"n": int(np.sum(statuses != ABSENT))} | {
+            name: int(np.sum(statuses == code)) for code, name in enumerate(STATUSES)
         }
 
     def parsed(self, policy: str) -> NDArray[np.bool_]:
-        """Which items count for a policy."""
+        """(items,): whether each item counts for a policy."""
         return self.statuses[self.policies[policy]] == PARSED
 
     def sample(self, policy: str, items: NDArray[np.bool_]) -> Sample:
@@ -94,27 +94,27 @@ class Grid:
         return Sample(values, classes, self.clusters[items], self.cluster_count, draws, weights)
 
     def labelled(self, policy: str) -> LabelledSample | None:
-        """The asked items of a policy with a person's labels; None where there are none."""
-        found = self._both_readings([policy])
-        if found is None:
+        """The asked items of a policy with their human labels; None without labels."""
+        readings = self._both_readings([policy])
+        if readings is None:
             return None
-        (read,), (person,), weights = found
+        (read,), (person,), weights = readings
         return self._labelled([policy], read, person, weights)
 
     def labelled_change(self, policy: str, reference: str) -> tuple[LabelledSample, LabelledSample] | None:
-        """The items that both policies were asked, with a person's labels; None where there are none.
+        """The items that both policies were asked, with their human labels; None without labels.
 
         Args:
-            policy: The one whose change is sought.
-            reference: The other.
+            policy: The policy.
+            reference: Its reference.
 
         Returns:
-            The changes of the items that both count, and the reference's values of these items.
+            The changes of the items that count for both, and the reference's values of these items.
         """
-        found = self._both_readings([policy, reference])
-        if found is None:
+        readings = self._both_readings([policy, reference])
+        if readings is None:
             return None
-        read, person, weights = found
+        read, person, weights = readings
         of_read, of_person = _over_pairs(*read), _over_pairs(*person)
         if self.weights is not None and self.metric.statistic != "ratio":
             joint = self.weights[[self.policies[policy], self.policies[reference]]].prod(axis=0)
@@ -129,7 +129,7 @@ class Grid:
     def _both_readings(
         self, policies: list[str]
     ) -> tuple[list[tuple[Array, Array]], list[tuple[Array, Array]], Array] | None:
-        """What each policy's items add to denominator and numerator as the parser and as a person reads them."""
+        """Contributions of each policy's items to denominator and numerator, by the parser and by the label."""
         if self.labels is None or self.meaning is None or self.items is None:
             return None
         rows = [self.policies[name] for name in policies]
@@ -157,7 +157,7 @@ class Grid:
         return sample.only(asked)
 
     def _read(self, row: int) -> tuple[Array, Array]:
-        """What each item of a policy adds to denominator and numerator, as the parser reads it."""
+        """Contribution of each item of a policy to denominator and numerator, by the parser."""
         counted = self._denominators(row) * (self.statuses[row] == PARSED)
         if self.weights is not None and self.metric.statistic != "ratio":
             counted = counted * self.weights[row]
@@ -166,7 +166,7 @@ class Grid:
             return counted, np.where(counted > 0, counted * self.values[row] / scale, 0.0)
 
     def _said(self, row: int, outcomes: NDArray[np.int8]) -> tuple[Array, Array]:
-        """The same as a person reads it."""
+        """The same by the label."""
         assert self.meaning is not None
         values = self.meaning.of(outcomes, self.classes[row])
         counted = np.where(np.isnan(values), 0.0, self._denominators(row))
@@ -179,7 +179,7 @@ class Grid:
 
 
 def _over_pairs(ours: tuple[Array, Array], theirs: tuple[Array, Array]) -> tuple[Array, Array, Array]:
-    """Over the items that both arms count, each item as one: whether it counts, its change, and the other's value."""
+    """For the items that count in both arms: whether each counts, its change, and the reference's value."""
     both = (ours[0] > 0) & (theirs[0] > 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         own, other = (np.where(both, values / counted, 0.0) for counted, values in (ours, theirs))
@@ -243,15 +243,15 @@ def _read(path: Path) -> pd.DataFrame:
 def grids(
     records: pd.DataFrame, vertical: str, policies: tuple[Policy, ...], labels: Labels | None = None
 ) -> Iterator[Grid]:
-    """Each metric's grid over all its items, over each condition's, and over each value's of its facets.
+    """Each metric's grids: over all its items, those of each condition, and those of each value of its facets.
 
-    A condition or facet that all items share gives none of its own.
+    A condition or facet value that all items share has no grid.
 
     Args:
-        records: What `read_vertical` returns.
+        records: The result of `read_vertical`.
         vertical: Its name.
         policies: The rows of the grids.
-        labels: A person's labels of its replies.
+        labels: Human labels of its replies.
 
     Raises:
         UserError: Records are of a metric that the vertical does not define, or an item's cluster, condition or facet
@@ -282,7 +282,7 @@ def grids(
 
 
 def _check_labels(records: pd.DataFrame, metric: Metric) -> None:
-    """Raises UserError where a statistic of values and labels lacks a label, or has a probability that is none."""
+    """Raises UserError if a statistic of values and labels lacks a label, or a probability is not in [0, 1]."""
     parsed = records[records["status"] == "parsed"]
     if metric.statistic != "mean" and parsed["label"].isna().any():
         item = parsed.loc[parsed["label"].isna(), "item"].iloc[0]
@@ -325,14 +325,14 @@ def _arrange(records: pd.DataFrame, metric: Metric, policies: list[str]) -> tupl
 
 
 def _population(clusters: pd.Series) -> str:
-    """What clusters such as `topic=greed` are: `topic`; `cluster` where they do not all say the same."""
+    """The population of clusters such as `topic=greed`: `topic`; `cluster` if they differ."""
     names = clusters.cat.categories.astype(str)
     units = {name.partition(FACET)[0] for name in names} if all(FACET in name for name in names) else set()
     return units.pop() if len(units) == 1 else "cluster"
 
 
 def _draws(records: pd.DataFrame, metric: Metric, place: tuple[Any, Any], shape: tuple[int, int]) -> Array | None:
-    """The column `draws` arranged; None where no record has any. Raises UserError where only some have as many."""
+    """The column `draws` as an array; None if no record has draws. Raises UserError if their numbers differ."""
     given = records["draws"].notna().to_numpy() if "draws" in records else np.zeros(len(records), dtype=bool)
     if not given.any():
         return None
@@ -356,9 +356,9 @@ def _weights(records: pd.DataFrame, place: tuple[Any, Any], shape: tuple[int, in
 
 
 def _subset(grid: Grid, condition: str, items: NDArray[np.bool_], facts: pd.DataFrame) -> Grid:
-    """The grid over some items. Items that share one cluster are clustered by the metric's other facet, if it has one.
+    """The grid of some items. If all of them are in one cluster, the clusters are those of the metric's other facet.
 
-    The statements about one topic, for example, are a sample of groups, and of nothing else.
+    The statements about one topic, for example, are a sample of groups only.
     """
     clusters, population = np.unique(grid.clusters[items], return_inverse=True)[1], grid.population
     facet = facet_of(condition)

@@ -9,25 +9,25 @@ from trustdag.stats.estimators import Array
 from trustdag.stats.intervals import Estimate
 
 CELLS_AT_ONCE = 4_000_000
-"""Elements of the largest temporary array, so that memory stays near 50 MB on the largest benchmarks."""
+"""Number of elements of the largest temporary array; it keeps memory near 50 MB for the largest benchmarks."""
 
 
 ENOUGH_EXTREMES = 400
-"""Random flips end once so many were as extreme, which tells the p-value to 5 % of itself (Besag and Clifford 1991)."""
+"""Number of equally extreme random flips after which sampling stops; p-value error 5 % (Besag and Clifford 1991)."""
 
 NEGLIGIBLE = 1e-4
-"""A probability at which random flips are not made."""
+"""Probability below which no random flips are drawn."""
 
 
 def flips(clusters: int, resamples: int, seed: int) -> Iterator[NDArray[np.uint8]]:
-    """Which clusters flip, some rows at a time: every combination once if there are at most `resamples`, else random.
+    """Flipped clusters, in blocks of rows: every combination once if there are at most `resamples`, else random ones.
 
     Each array is (combinations, clusters), entries 0 or 1.
 
     Args:
         clusters: number of clusters.
-        resamples: the most combinations.
-        seed: seed of the random ones.
+        resamples: largest number of combinations.
+        seed: seed of the random combinations.
     """
     if 2**clusters <= resamples:
         yield (np.arange(2**clusters)[:, None] >> np.arange(clusters)[None, :] & 1).astype(np.uint8)
@@ -35,8 +35,8 @@ def flips(clusters: int, resamples: int, seed: int) -> Iterator[NDArray[np.uint8
     generator = np.random.default_rng([seed, clusters, 1])
     width = -(-clusters // 8)
     step = max(1, CELLS_AT_ONCE // clusters)
-    for at in range(0, resamples, step):
-        rows = min(step, resamples - at)
+    for start in range(0, resamples, step):
+        rows = min(step, resamples - start)
         drawn = np.frombuffer(generator.bytes(rows * width), dtype=np.uint8).reshape(rows, width)
         yield np.unpackbits(drawn, axis=1, count=clusters)
 
@@ -44,17 +44,17 @@ def flips(clusters: int, resamples: int, seed: int) -> Iterator[NDArray[np.uint8
 def flip_test(change: Estimate, resamples: int, seed: int) -> float:
     """The two-sided p-value of no difference between paired arms, by swapping the arms of clusters at random.
 
-    A cluster's contribution to the difference is its share of it plus its influence; to swap its arms is to flip that
-    contribution's sign. The contributions' sum of squares is the same whatever the signs, so that this is also the test
-    of the studentized difference (Chung and Romano 2013), valid where arms differ in other ways than the tested one: a
-    change of level that both classes share is in no influence, and a ranking's influences are of ranks within each arm
-    (Venkatraman and Begg 1996). For binary items in clusters of one it is McNemar's exact test. Exact (every
-    combination) for few clusters that differ.
+    A cluster's contribution to the difference is its share of it plus its influence. Swapping the arms of a cluster
+    flips the sign of its contribution. The sum of squared contributions does not depend on the signs. So this is also
+    the test of the studentized difference (Chung and Romano 2013), which is valid if the arms differ in other ways too:
+    a change of level that both classes share is in no influence, and the influences of a ranking are those of ranks
+    within each arm (Venkatraman and Begg 1996). For binary items in clusters of one it is McNemar's exact test. If few
+    clusters differ, it is exact (every combination).
 
     Args:
         change: the estimated difference of the arms.
-        resamples: the most combinations.
-        seed: seed of the random ones.
+        resamples: largest number of combinations.
+        seed: seed of the random combinations.
     """
     if not np.isfinite(change.value):
         return float("nan")
@@ -62,7 +62,7 @@ def flip_test(change: Estimate, resamples: int, seed: int) -> float:
     active = active[np.abs(active) > 1e-12]
     if not len(active):
         return 1.0
-    # Single precision is exact for binary items (counts), and the tolerance keeps ties with what was seen for others.
+    # Single precision is exact for binary items (counts). For others, the tolerance keeps ties with the observed sum.
     active = (active / np.abs(active).max()).astype(np.float32)
     bound = abs(active.sum()) - 1e-6 * np.abs(active).sum()
     if 2 ** len(active) > resamples and _is_out_of_reach(bound, active, resamples):
@@ -77,12 +77,12 @@ def flip_test(change: Estimate, resamples: int, seed: int) -> float:
 
 
 def _is_out_of_reach(bound: float, active: Array, resamples: int) -> bool:
-    """Whether so many random flips give a sum this extreme with a probability below NEGLIGIBLE (Hoeffding 1963)."""
+    """Whether the probability of a sum this extreme in `resamples` flips is below NEGLIGIBLE (Hoeffding 1963)."""
     return 2 * resamples * float(np.exp(-(bound**2) / 2 / float(active.astype(np.float64) @ active))) < NEGLIGIBLE
 
 
 def least_p(clusters: int, resamples: int) -> float:
-    """The smallest p-value that `flip_test` can give with so many clusters."""
+    """The smallest possible p-value of `flip_test` with this number of clusters."""
     return 2 / 2**clusters if 2**clusters <= resamples else 1 / (resamples + 1)
 
 

@@ -1,4 +1,4 @@
-"""Several training seeds asked the same items: the mean over seeds, with both sources of chance in its interval."""
+"""Several training seeds on the same items: the mean over seeds, with both sources of variance in its interval."""
 
 from dataclasses import replace
 
@@ -8,19 +8,19 @@ from trustdag.stats.estimators import Array, Part, Spread
 from trustdag.stats.intervals import Estimate, of_parts
 
 LEAST_SEEDS = 3
-"""Below, the spread between seeds is too little known for a test."""
+"""Least number of seeds for a test. With fewer, the variance between seeds is too uncertain."""
 
 
 def over_seeds(estimates: list[Estimate]) -> Estimate:
-    """The mean over training seeds as one estimate, for seeds and items as crossed random effects.
+    """The mean over training seeds as one estimate, with seeds and items as crossed random effects.
 
-    With s seeds, the variance of the mean is var_seed / s + var_item + var_interaction / s. The spread between the
-    seeds' values holds the first and last term, the items' influences on the mean over seeds the second and last. Their
-    sum counts the interaction twice, so it is taken off once; it is what averaging removes from the seeds' own
-    variances (crossed design: Owen 2007, "The pigeonhole bootstrap", section 2). Seeds that all agree are as one seed.
-    The spread between a few seeds is itself little known: each source has its own quantile of Student's t, and the
-    two margins add as variances do (Cochran 1964). Satterthwaite's degrees of freedom, which take both spreads to be
-    well known, hold too little: .86 to .91 for two and three seeds that differ.
+    With s seeds, the variance of the mean is var_seed / s + var_item + var_interaction / s. The variance between the
+    seeds' values contains the first and last term; the items' influences on the mean over seeds contain the second and
+    last. Their sum counts the interaction twice, so it is subtracted once. It is the part of the seeds' own variances
+    that averaging removes (crossed design: Owen 2007, "The pigeonhole bootstrap", section 2). Equal seeds count as one.
+    The variance between a few seeds is uncertain. So each source has its own quantile of Student's t, and the squares
+    of both margins are added (Cochran 1964). Satterthwaite's degrees of freedom assume that both variances are well
+    known; their intervals cover too little: .86 to .91 for two and three seeds that differ.
     """
     count = len(estimates)
     means = of_parts([_mean_part(members) for members in zip(*(one.parts for one in estimates), strict=True)])
@@ -39,7 +39,7 @@ def over_seeds(estimates: list[Estimate]) -> Estimate:
 
 
 def _freedom(between: float, items: float, of_seeds: float, of_items: float) -> float:
-    """The degrees of freedom at which Student's t for 95 % is that of both sources, weighted by their variances."""
+    """The degrees of freedom whose 95 % quantile of Student's t is that of both sources, weighted by variance."""
     from scipy.special import stdtridf, stdtrit
 
     if between + items == 0 or of_items <= 0:
@@ -58,7 +58,7 @@ def _mean_part(members: tuple[Part, ...]) -> Part:
     first = members[0]
     influences = _average([part.influences for part in members])
     alone = float(np.mean([(part.influences**2).sum() for part in members]))
-    # What averaging over seeds takes off the items' variance, it takes off the design effect.
+    # Averaging over seeds reduces the items' variance and the design effect by the same factor.
     kept = float((influences**2).sum()) / alone if alone > 0 else 1.0
     spread = Spread(
         float(np.mean([part.spread.records for part in members])),

@@ -1,4 +1,4 @@
-"""Refuses replies and records that are not of the study's present models, items and settings."""
+"""Refuses replies and records that do not belong to the study's present models, items and settings."""
 
 import json
 from collections.abc import Iterator

@@ -41,9 +41,9 @@ COLUMNS = {
     ],
 }  # fmt: skip
 NOTHING: Row = {"p": np.nan, "power": NO_POWER}
-"""What a row holds whose items are too few for a number."""
+"""Values of a row with too few items for a number."""
 FEW_CLUSTERS = 20
-"""With fewer clusters an interval rests on more than the data: on the values' being alike in all clusters."""
+"""With fewer clusters an interval depends on an assumption: that the values are similar in all clusters."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def compute(
         records_root: Folder with POLICY/VERTICAL.parquet.
         settings: Level, power, resamples and seed.
         tell: Called with a line of text after each vertical.
-        labels: A person's labels of replies: a sheet, or a folder of sheets.
+        labels: Human labels of replies: a sheet, or a folder of sheets.
 
     Returns:
         The three tables.
@@ -96,7 +96,7 @@ def compute(
 
 
 def too_few_resamples(tables: Tables, settings: StatisticsSettings) -> str:
-    """A warning where so few random swaps leave no corrected p-value below 1 - level; empty where they do not."""
+    """A warning if the random swaps are too few for a corrected p-value below 1 - level; empty otherwise."""
     family = int(tables.differences["family"].max()) if len(tables.differences) else 1
     needed = int(np.floor(family / (1 - settings.level) + 1e-9))
     if settings.resamples >= needed:
@@ -116,7 +116,7 @@ def write(tables: Tables, out: Path) -> None:
 
 
 def read(folder: Path) -> Tables:
-    """The tables that `write` wrote. Seeds are whole numbers or missing; texts that are missing are empty."""
+    """Reads the tables of `write`. Seeds are integers or missing; missing texts are empty."""
     frames = {name: pd.read_csv(folder / f"{name}.csv", dtype={"seed": "Int64"}) for name in COLUMNS}
     texts = ["preferences", "direction", "condition", "verdict", "judgement", "understood", "reference"]
     for frame in frames.values():
@@ -134,12 +134,12 @@ class Analysis:
     grid: Grid
     settings: StatisticsSettings
     estimates: dict[str, tuple[Estimate, Estimate | None]] = field(default_factory=dict)
-    """What has been estimated, by policy, as read and as labels correct it: metrics and seeds ask for the same."""
+    """Cache of estimates by policy, uncorrected and corrected with labels, which metrics and seeds share."""
     comparisons: dict[tuple[str, str], tuple[Comparison | None, Comparison | None]] = field(default_factory=dict)
-    """What has been compared, by policy and reference, as read and as labels correct it."""
+    """Cache of comparisons by policy and reference, uncorrected and corrected with labels."""
 
     def metrics(self) -> list[Row]:
-        """A row for each policy: counts, value, interval and the difference that so many items can show."""
+        """A row for each policy: counts, value, interval and detectable difference."""
         rows = []
         for policy in self.design.policies:
             level = self._levels((policy,))[0]
@@ -174,7 +174,7 @@ class Analysis:
                 changes = [comparison.change for comparison in compared if comparison is not None]
                 if len(changes) == len(group):
                     spread = self._over_seeds(changes)
-                    # A mean value, unlike a mean difference, is not to be tested against 0.
+                    # A mean value, unlike a mean difference, is not tested against 0.
                     spread["p"] = over_seeds(changes).p_value() if len(changes) >= LEAST_SEEDS else np.nan
                     rows.append(facts | {"reference": name} | self._metric() | spread)
                 else:
@@ -194,7 +194,7 @@ class Analysis:
         }
 
     def _levels(self, policies: Sequence[Policy]) -> list[Estimate]:
-        """The policies' levels, corrected by labels where all of them can be: the mean over seeds is of one kind."""
+        """The policies' levels. They are corrected with labels only if all can be, to average values of one kind."""
         for policy in policies:
             if policy.id not in self.estimates:
                 self.estimates[policy.id] = self._estimated(policy)
@@ -217,12 +217,12 @@ class Analysis:
         return facts | self._numbers(mean)
 
     def _comparisons(self, pairs: Sequence[tuple[Policy, Policy]]) -> list[Comparison | None]:
-        """The comparisons of policies with references, corrected by labels where all of them can be."""
+        """The comparisons of policies with references. They are corrected with labels only if all can be."""
         for policy, reference in pairs:
             if (policy.id, reference.id) not in self.comparisons:
                 self.comparisons[policy.id, reference.id] = self._compared(policy, reference)
-        found = [self.comparisons[policy.id, reference.id] for policy, reference in pairs]
-        read, corrected = zip(*found, strict=True)
+        pairs_of_comparisons = [self.comparisons[policy.id, reference.id] for policy, reference in pairs]
+        read, corrected = zip(*pairs_of_comparisons, strict=True)
         return list(read if None in corrected else corrected)
 
     def _compared(self, policy: Policy, reference: Policy) -> tuple[Comparison | None, Comparison | None]:
@@ -283,10 +283,10 @@ def _frame(rows: dict[str, list[Row]], name: str) -> pd.DataFrame:
 def _with_detectable(
     metrics: pd.DataFrame, differences: pd.DataFrame, seeds: pd.DataFrame, settings: StatisticsSettings
 ) -> pd.DataFrame:
-    """Fills in what a comparison of two such policies would find, corrected as the study's own comparisons are."""
+    """Adds the detectable difference of two such policies, corrected like the study's own comparisons."""
     keys = ["vertical", "metric", "condition"]
     tested = pd.concat([differences, seeds[seeds["reference"] != ""]])
     sizes = tested.groupby(keys)["family"].max()
-    found = sizes.reindex(pd.MultiIndex.from_frame(metrics[keys])).fillna(1).astype(int)
-    detectable = [power.detectable(size, settings) for power, size in zip(metrics["power"], found, strict=True)]
+    families = sizes.reindex(pd.MultiIndex.from_frame(metrics[keys])).fillna(1).astype(int)
+    detectable = [power.detectable(size, settings) for power, size in zip(metrics["power"], families, strict=True)]
     return metrics.assign(detectable=detectable)

@@ -320,10 +320,10 @@ class Records:
         self._rows.append((*record, *facets))
 
     def frame(self) -> "pd.DataFrame":
-    """All records as a table with the contract's columns and the facets.
+        """All records as a table with the contract's columns and the facets.
 
-    `weight` is below one for an item of which some samples could not be parsed.
-    """
+        `weight` is below one for an item of which some samples could not be parsed.
+        """
         import pandas as pd
 
         frame = pd.DataFrame(self._rows, columns=[*RECORD_COLUMNS, *self._facets])
