@@ -1,10 +1,12 @@
 """Our likelihoods beside lm-evaluation-harness 0.4.13's: the same model, items and prompts, item by item.
 
     python benchmarks/parity_lm_eval.py --model MODEL_FOLDER --data DATA_ROOT --out parity.json
+    python benchmarks/parity_lm_eval.py --model MODEL_FOLDER --data DATA_ROOT --prompt-format chat --limit 40
 
 Installs the harness in an environment of its own, `.cache/lm-eval`, which sees this one's torch and transformers, and
 feeds it the same local files through its own task definitions (truthfulqa_mc1, truthfulqa_mc2, ethics_cm). Each of
-its requests is then asked of our engine, and MC1, MC2 and the ethics accuracy are compared item by item. `seconds` is
+its requests is then asked of our engine, and MC1, MC2 and the ethics accuracy are compared item by item. In format
+`chat`, the harness renders its requests by the model's chat template, and our engine the same messages. `seconds` is
 what each took for the same requests, loading left out: on a busy machine, compare the processor's.
 """
 
@@ -33,6 +35,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of a causal language model")
     parser.add_argument("--data", type=Path, required=True, help="folder with truthfulness/ and ethics/")
     parser.add_argument("--limit", type=int, help="only the first items of each task")
+    parser.add_argument("--prompt-format", choices=["plain", "chat"], default="plain", help="how the model is asked")
     parser.add_argument("--environment", type=Path, default=HERE / ".cache" / "lm-eval")
     parser.add_argument("--out", type=Path, help="JSON file for the comparison")
     parser.add_argument("--harness", type=Path, help=argparse.SUPPRESS)
@@ -46,11 +49,11 @@ def main() -> None:
     answers = work / "answers.json"
     command = [
         str(python), __file__, "--harness", str(answers),
-        "--model", str(arguments.model), "--data", str(arguments.data),
+        "--model", str(arguments.model), "--data", str(arguments.data), "--prompt-format", arguments.prompt_format,
     ]  # fmt: skip
     subprocess.run(command + (["--limit", str(arguments.limit)] if arguments.limit else []), check=True)
     theirs = json.loads(answers.read_text())
-    report = compare(arguments.model, theirs)
+    report = compare(arguments.model, theirs, arguments.prompt_format)
     print(json.dumps(report, indent=2))
     if arguments.out:
         arguments.out.write_text(json.dumps(report, indent=2) + "\n")
@@ -88,18 +91,29 @@ def run_harness(arguments: argparse.Namespace) -> None:
         return local["ethics" if "ethics" in path else "truthfulqa"]
 
     datasets.load_dataset = load_dataset
-    model = HFLM(pretrained=str(arguments.model), dtype="float32", device="cpu", batch_size=16)
+    messages: dict[str, list[dict[str, str]]] = {}
+
+    class Recording(HFLM):
+        """The harness's model; remembers the messages of each context that it renders."""
+
+        def apply_chat_template(self, chat_history: list[dict[str, str]], *args: Any, **keys: Any) -> str:
+            text = super().apply_chat_template(chat_history, *args, **keys)
+            messages[text] = [dict(message) for message in chat_history]
+            return text
+
+    model = Recording(pretrained=str(arguments.model), dtype="float32", device="cpu", batch_size=16)
     manager = TaskManager(include_path=str(Path(tasks.__file__).parent))
     started, worked = time.perf_counter(), time.process_time()
     found = simple_evaluate(
         model=model, tasks=list(TASKS), task_manager=manager, num_fewshot=0, limit=arguments.limit, log_samples=True,
-        bootstrap_iters=0,
+        bootstrap_iters=0, apply_chat_template=arguments.prompt_format == "chat",
     )  # fmt: skip
     seconds = {"wall": time.perf_counter() - started, "processor": time.process_time() - worked}
     samples = {
         task: [
             {
                 "arguments": [list(request) for request in _requests(sample)],
+                "messages": messages.get(_requests(sample)[0][0]),
                 "logprobs": [float(_first(value)) for value in sample["resps"]],
                 "acc": float(sample["acc"]),
                 "gold": gold(task, sample["doc"]),
@@ -162,8 +176,14 @@ def ethics(data: Path) -> Any:
     return DatasetDict({"test": test, "train": test.select(range(1))})
 
 
-def compare(folder: Path, theirs: dict[str, Any]) -> dict[str, Any]:
-    """Our log-probabilities of every request that the harness made, and the accuracies that follow from either."""
+def compare(folder: Path, theirs: dict[str, Any], prompt_format: Any) -> dict[str, Any]:
+    """Our log-probabilities of every request that the harness made, and the accuracies that follow from either.
+
+    Args:
+        folder: The model folder.
+        theirs: What `run_harness` wrote.
+        prompt_format: How the model is asked.
+    """
     import numpy as np
     import pandas as pd
 
@@ -174,14 +194,14 @@ def compare(folder: Path, theirs: dict[str, Any]) -> dict[str, Any]:
     rows = [
         {
             "item": f"{task} {number}",
-            "messages": [{"role": "user", "content": sample["arguments"][0][0]}],
+            "messages": sample["messages"] or [{"role": "user", "content": sample["arguments"][0][0]}],
             "options": [option for _, option in sample["arguments"]],
             "generate": False,
         }
         for task, samples in theirs["samples"].items()
         for number, sample in enumerate(samples)
     ]
-    engine = Engine(load_policy(folder).eval(), load_tokenizer(folder), "plain", GenerateSettings())
+    engine = Engine(load_policy(folder).eval(), load_tokenizer(folder), prompt_format, GenerateSettings())
     partial = folder.parent / ".parity.partial.jsonl"
     partial.unlink(missing_ok=True)
     started, worked = time.perf_counter(), time.process_time()

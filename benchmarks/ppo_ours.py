@@ -81,7 +81,7 @@ def build(folder: Path, shape: ppo_models.Shape, updates: int, value: str, out: 
     settings = PPOSettings(
         batch_size=shape.batch, minibatches=ppo_models.MINIBATCHES, epochs=ppo_models.EPOCHS, updates=updates,
         max_new_tokens=shape.reply, learning_rate=1e-5, value=value, checkpoint_every=10**6, samples_every=10**6,
-        device_batch_size=None if shape.batch == ppo_models.BATCH else 16,
+        device_batch_size=16 if torch.cuda.is_available() and shape.batch != ppo_models.BATCH else None,
     )  # fmt: skip
     tokenizer = AutoTokenizer.from_pretrained(folder / "policy")
     prompts = [" ".join(f"w{token}" for token in ids) for ids in ppo_models.prompts(shape)]

@@ -295,3 +295,15 @@ def test_a_method_says_what_it_needs_and_makes(method: str) -> None:
     for name, field in module.Settings.model_fields.items():
         assert field.description, name
     assert all(field.description for field in Lora.model_fields.values())
+
+
+def test_sft_in_bf16_on_a_cpu_learns_what_it_learns_in_fp32(world: Path, tmp_path: Path) -> None:
+    losses = []
+    for precision in ("fp32", "bf16"):
+        changes = {"precision": precision, "max_steps": 6, "batch_size": 8, "max_length": 64, "learning_rate": 1e-3}
+        settings = methods()["sft"].Settings.model_validate(changes)
+        stage = tiny.stage("sft", world / "base" / "model", world / "data", tmp_path / precision)
+        methods()["sft"].train(stage, settings)
+        losses.append(validation(tmp_path / precision)["loss"])
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)

@@ -1,12 +1,12 @@
 """Model folders: what can be loaded, and what is refused with the mend."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.support import tiny_models as tiny
-from trustdag.artifacts import sha256_file
 from trustdag.errors import UserError
 from trustdag.jsonfiles import read_json
 from trustdag.models.acquire import acquire
@@ -46,6 +46,14 @@ def test_a_folder_without_tokenizer_is_refused(folder: Path) -> None:
     for path in folder.glob("tokenizer*"):
         path.unlink()
     with pytest.raises(UserError, match=r"no tokenizer .* copy its files beside the weights"):
+        load_tokenizer(folder)
+
+
+def test_a_tokenizer_that_does_not_fit_together_is_refused(folder: Path) -> None:
+    content = read_json(folder / "tokenizer.json")
+    content["model"]["merges"].append(["q", "<no such token>"])
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match="no tokenizer can be read here"):
         load_tokenizer(folder)
 
 
@@ -196,14 +204,3 @@ def test_the_source_says_which_settings_are_read() -> None:
         Base.model_validate({"source": "folder", "path": "x", "steps": 3})
     with pytest.raises(ValueError, match="source"):
         Base.model_validate({"path": "x"})
-
-
-def test_a_gguf_file_of_an_unknown_architecture_is_refused_by_name(tmp_path: Path) -> None:
-    gguf = pytest.importorskip("gguf")
-    path = tmp_path / "model.gguf"
-    writer = gguf.GGUFWriter(str(path), "nosuch")
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.close()
-    with pytest.raises(UserError, match=r"model\.gguf: .*nosuch"):
-        acquire(Gguf(path=str(path), sha256=sha256_file(path)), "hh", tmp_path / "out")

@@ -1,6 +1,7 @@
 """Pending jobs: reasons in words, costs, the critical path, the time on N GPUs, and the picture."""
 
 from collections.abc import Iterable
+from math import inf
 from typing import Any
 from xml.etree import ElementTree
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from trustdag.errors import UserError
 from trustdag.jobs.record import Usage
 from trustdag.pending import dryrun, picture, table
-from trustdag.pending.cost import cost, critical_path, makespan
+from trustdag.pending.cost import Machine, cost, critical_path, makespan
 from trustdag.pending.dryrun import Job
 from trustdag.pending.reasons import before_and_now, differences, in_words
 
@@ -104,7 +105,8 @@ def job(
     rule: str = "sft",
     model: str = "toy",
     record: bool = True,
-    runtime: int = 30,
+    expected: int = 600,
+    threads: int = 1,
 ) -> Job:
     return Job(
         id=number,
@@ -112,9 +114,9 @@ def job(
         wildcards={"model": model, "chain": "sft"} if rule == "sft" else {},
         inputs=tuple(f"out{need}" for need in needs),
         outputs=(f"out{number}",),
-        resources={"gpu": gpu, "mem_mb": 4000, "runtime": runtime}
+        resources={"gpu": gpu, "mem_mb": 4000, "expected": expected, "expected_on_cpu": 10 * expected}
         | ({"record": f"results/s/.jobs/{rule}/{model},{number}.json"} if record else {}),
-        threads=1,
+        threads=threads,
         reason="Missing output files: x",
         needs=frozenset(needs),
     )
@@ -146,29 +148,43 @@ def test_jobs_that_wait_for_each_other_are_refused() -> None:
 
 # --- Costs ---
 
+HERE, SLOW = Machine(2, inf), Machine(2, inf, slowness=2.5)
+
 
 def used(seconds: float) -> Usage:
     return Usage(seconds=seconds, peak_mb=500, gpu=1, cpus=4)
 
 
 def test_a_job_that_was_run_before_costs_what_it_cost() -> None:
-    found = cost(job(1, gpu=2), {("sft", "toy,1"): used(3600), ("sft", "toy,9"): used(10)})
+    found = cost(job(1, gpu=2), {("sft", "toy,1"): used(3600), ("sft", "toy,9"): used(10)}, HERE)
     assert (found.seconds, found.mem_mb, found.gpu_hours, found.source) == (3600, 500, 2.0, "this job")
 
 
 def test_a_new_job_costs_what_jobs_like_it_cost() -> None:
     history = {("sft", f"toy,{number}"): used(number * 10) for number in (2, 3, 9)}
-    assert cost(job(1), history).seconds == 30
-    assert cost(job(1), history).source == "jobs like it"
+    assert cost(job(1), history, HERE).seconds == 30
+    assert cost(job(1), history, HERE).source == "jobs like it"
 
 
 def test_another_models_jobs_say_nothing_about_this_one() -> None:
-    found = cost(job(1, runtime=70), {("sft", "large,2"): used(5), ("dpo", "toy,2"): used(5)})
-    assert (found.seconds, found.source) == (30 * 60, "estimate")
+    found = cost(job(1, expected=1800), {("sft", "large,2"): used(5), ("dpo", "toy,2"): used(5)}, HERE)
+    assert (found.seconds, found.source) == (10 * 30 * 60, "estimate")
+
+
+def test_an_estimate_is_longer_on_a_slower_machine_but_for_what_a_gpu_does() -> None:
+    assert cost(job(1, expected=100), {}, SLOW).seconds == 2500
+    assert cost(job(1, expected=100, gpu=1), {}, SLOW).seconds == 100
+    assert cost(job(1), {("sft", "toy,1"): used(10)}, SLOW).seconds == 10
+
+
+def test_without_a_gpu_a_job_that_asks_for_one_is_expected_on_the_cpu() -> None:
+    found = cost(job(1, expected=100, gpu=1), {}, Machine(0, 2))
+    assert (found.seconds, found.gpu_hours) == (1000, 0)
+    assert makespan([job(1, gpu=1), job(2, gpu=1)], {1: 10.0, 2: 10.0}, Machine(0, 2)) == 10.0
 
 
 def test_a_target_costs_nothing() -> None:
-    assert cost(job(1, record=False), {}).seconds == 0
+    assert cost(job(1, record=False), {}, HERE).seconds == 0
 
 
 # --- Schedules ---
@@ -183,12 +199,22 @@ def test_the_critical_path_is_the_longest_chain() -> None:
 
 @pytest.mark.parametrize(("gpus", "seconds"), [(1, 23.0), (2, 16.0), (8, 16.0)])
 def test_the_time_depends_on_the_gpus(gpus: int, seconds: float) -> None:
-    assert makespan(DIAMOND, SECONDS, gpus) == seconds
+    assert makespan(DIAMOND, SECONDS, Machine(gpus, inf)) == seconds
 
 
 def test_a_job_that_wants_more_gpus_than_there_are_is_named() -> None:
     with pytest.raises(UserError, match="sft of toy needs 4 GPUs; --gpus is 2"):
-        makespan([job(1, gpu=4)], {1: 1.0}, 2)
+        makespan([job(1, gpu=4)], {1: 1.0}, Machine(2, inf))
+
+
+@pytest.mark.parametrize(("cores", "seconds"), [(1, 30.0), (2, 20.0), (3, 10.0)])
+def test_the_time_depends_on_the_cores(cores: int, seconds: float) -> None:
+    alike = [job(number) for number in (1, 2, 3)]
+    assert makespan(alike, dict.fromkeys((1, 2, 3), 10.0), Machine(0, cores)) == seconds
+
+
+def test_a_job_with_more_threads_than_cores_runs_alone() -> None:
+    assert makespan([job(1, threads=4), job(2)], {1: 10.0, 2: 5.0}, Machine(0, 2)) == 15.0
 
 
 @st.composite
@@ -209,7 +235,7 @@ def test_a_schedule_lies_between_its_bounds(case: tuple[list[Job], dict[int, flo
     jobs, seconds = case
     path = sum(seconds[each.id] for each in critical_path(jobs, seconds))
     work = sum(each.gpu * seconds[each.id] for each in jobs) / gpus
-    found = makespan(jobs, seconds, gpus)
+    found = makespan(jobs, seconds, Machine(gpus, inf))
     assert max(path, work) <= found * (1 + 1e-9) + 1e-9
     assert found <= sum(seconds.values()) * (1 + 1e-9) + 1e-9
 
@@ -218,25 +244,28 @@ def test_a_schedule_lies_between_its_bounds(case: tuple[list[Job], dict[int, flo
 
 
 def test_the_table_marks_what_is_estimated_and_sums_up() -> None:
-    costs = {each.id: cost(each, {("sft", "toy,1"): used(60)}) for each in DIAMOND}
-    text = table.as_text(DIAMOND, {each.id: "new" for each in DIAMOND}, costs, 2)
+    costs = {each.id: cost(each, {("sft", "toy,1"): used(60)}, HERE) for each in DIAMOND}
+    why = {each.id: "new" for each in DIAMOND}
+    text = table.as_text(DIAMOND, why, costs, Machine(2, inf))
     assert "~" not in text
     assert "sft    toy       4       0.03" in text
-    text = table.as_text(DIAMOND, {each.id: "new" for each in DIAMOND}, {e.id: cost(e, {}) for e in DIAMOND}, 2)
+    text = table.as_text(DIAMOND, why, {each.id: cost(each, {}, HERE) for each in DIAMOND}, Machine(2, 4))
+    assert " on 2 GPUs and 4 cores" in text
     assert "~0.33" in text
     assert "~: estimated" in text
 
 
 def test_nothing_pending_is_said_so() -> None:
-    assert table.as_text([], {}, {}, 2) == "Nothing is pending."
-    assert table.as_json([], {}, {}, 2)["jobs"] == []
+    assert table.as_text([], {}, {}, Machine(2, 1)) == "Nothing is pending."
+    assert table.as_json([], {}, {}, Machine(2, 1))["jobs"] == []
 
 
 def test_the_json_holds_every_job_and_the_sums() -> None:
-    costs = {each.id: cost(each, {("sft", "toy,1"): used(3600)}) for each in DIAMOND}
-    found = table.as_json(DIAMOND, {each.id: "new" for each in DIAMOND}, costs, 1)
+    costs = {each.id: cost(each, {("sft", "toy,1"): used(3600)}, HERE) for each in DIAMOND}
+    found = table.as_json(DIAMOND, {each.id: "new" for each in DIAMOND}, costs, Machine(1, inf))
     assert [each["ready"] for each in found["jobs"]] == [True, False, False, False]
     assert found["gpu_hours"] == 2.0
+    assert found["cores"] is None
     assert found["makespan_seconds"] == 4 * 3600
     assert len(found["critical_path"]) == 3
 

@@ -114,6 +114,15 @@ def test_the_parameters_are_read_from_the_headers_of_the_files(tmp_path: Path) -
     assert parameters_in_folder(tmp_path) == 2 * (15 + 7)
 
 
+@pytest.mark.parametrize(
+    "content", [b"version https://git-lfs.github.com/spec/v1", b"", (9).to_bytes(8, "little") + b"{not json"]
+)
+def test_a_file_without_a_header_is_named(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(UserError, match=r"model\.safetensors: (a pointer of git-lfs|damaged or cut short)"):
+        parameters_in_folder(tmp_path)
+
+
 @pytest.mark.parametrize(("value", "trunks", "models"), [("head", 1, 2), ("policy_copy", 2, 2)])
 def test_ppo_reads_a_reference_and_a_reward_model(value: str, trunks: int, models: int, tmp_path: Path) -> None:
     policy = tiny.write_base(tmp_path / "base")

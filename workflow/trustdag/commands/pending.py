@@ -1,15 +1,30 @@
 """`trustdag pending`: the pending jobs of a study, with reasons and costs."""
 
 import argparse
+import math
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trustdag.pending.cost import Machine
 
 HELP = "List the pending jobs of a study with their reasons and costs, from a dry run of its DAG."
+
+
+CLUSTER_GPUS = 8
+"""GPUs of a cluster, where `--gpus` does not say."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add_study_arguments(parser)
-    parser.add_argument("--gpus", type=int, default=8, help="GPUs for the time until all is done (8)")
+    parser.add_argument(
+        "--gpus", type=int, metavar="N", help="GPUs for the time until all is done (this machine's; 8 with a profile)"
+    )
+    parser.add_argument(
+        "--cores", type=int, metavar="N", help="cores for it (this machine's; with a profile or --gpus, enough)"
+    )
     parser.add_argument("--json", action="store_true", help="print every job as JSON")
     parser.add_argument("--mermaid", type=Path, metavar="FILE", help="write the DAG as a Mermaid flow chart")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="write the DAG as a picture")
@@ -33,23 +48,38 @@ def run(arguments: argparse.Namespace) -> None:
 
     from trustdag.artifacts import atomic_file
     from trustdag.pending import dryrun, picture, table
-    from trustdag.pending.cost import cost, measured
+    from trustdag.pending.cost import costs_of, measured
     from trustdag.pending.reasons import explained
 
     options = snakemake_options(arguments)
     result = dryrun.dry_run(options)
-    jobs, used = result.jobs, measured(result.jobs)
-    why, costs = explained(jobs, result.code), {job.id: cost(job, used) for job in jobs}
+    jobs = result.jobs
+    machine = machine_of(arguments)
+    why, costs = explained(jobs, result.code), costs_of(jobs, measured(jobs), machine)
     if arguments.json:
-        print(json.dumps(table.as_json(jobs, why, costs, arguments.gpus), indent=2))
+        print(json.dumps(table.as_json(jobs, why, costs, machine), indent=2))
     else:
-        print(table.as_text(jobs, why, costs, arguments.gpus))
+        print(table.as_text(jobs, why, costs, machine))
     if arguments.mermaid or arguments.svg:
         boxes = picture.boxes(dryrun.everything(options), jobs)
         for path, draw in ((arguments.mermaid, picture.mermaid), (arguments.svg, picture.svg)):
             if path is not None:
                 with atomic_file(path) as partial:
                     partial.write_text(draw(boxes), encoding="utf-8")
+
+
+def machine_of(arguments: argparse.Namespace) -> "Machine":
+    """What the jobs run on: this machine or, with a profile or `--gpus`, one with cores enough."""
+    from trustdag.pending.cost import Machine
+    from trustdag.resources.calibration import slowness
+
+    if arguments.gpus is not None:
+        gpus = arguments.gpus
+    else:
+        gpus = CLUSTER_GPUS if arguments.profile else len(list(Path("/dev").glob("nvidia[0-9]*")))
+    elsewhere = arguments.profile or arguments.gpus is not None
+    cores = math.inf if elsewhere else os.cpu_count() or 1
+    return Machine(gpus, arguments.cores or cores, slowness())
 
 
 def snakemake_options(arguments: argparse.Namespace) -> list[str]:

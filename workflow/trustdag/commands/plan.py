@@ -1,6 +1,7 @@
 """`trustdag plan`: selects the pending part of a study to run first under a budget of GPU-hours."""
 
 import argparse
+import math
 from pathlib import Path
 
 from trustdag.commands.pending import add_study_arguments, snakemake_options
@@ -24,15 +25,16 @@ def run(arguments: argparse.Namespace) -> None:
     from trustdag.config.study import Study
     from trustdag.layout import Results
     from trustdag.pending import dryrun
-    from trustdag.pending.cost import cost, measured
+    from trustdag.pending.cost import Machine, costs_of, measured
     from trustdag.plan import Task, choose, comparisons_of
     from trustdag.plugins import files
+    from trustdag.resources.calibration import slowness
 
     result = dryrun.dry_run(snakemake_options(arguments))
     files.use(plugins_of(result.study))
     study, jobs = Study.model_validate(result.study), result.jobs
-    used = measured(jobs)
-    costs = {job.id: cost(job, used) for job in jobs}
+    most = max((job.gpu for job in jobs), default=0)
+    costs = costs_of(jobs, measured(jobs), Machine(most, math.inf, slowness()))
     makers = {name: job.id for job in jobs for name in job.outputs}
     tasks = [Task(job.id, costs[job.id].gpu_hours, job.needs) for job in jobs]
     comparisons = comparisons_of(dag.study_design(study), study.plan, Results.of(study.name), makers)

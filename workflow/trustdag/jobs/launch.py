@@ -107,6 +107,7 @@ def _after(before: job_record.Record, watch: Watch, code: int, allocation: Alloc
             peak_mb=round(watch.peak_mb, 1),
             gpu=allocation.gpu,
             cpus=allocation.cpus,
+            processor_seconds=round(watch.processor_seconds, 1) if allocation.nodes == 1 else None,
             code=allocation.code,
             study=os.environ.get(job_record.ANNOUNCED, ""),
         )

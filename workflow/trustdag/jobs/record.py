@@ -74,6 +74,8 @@ class Usage(Section):
     """Peak of the host memory of all its processes together."""
     gpu: int
     cpus: int
+    processor_seconds: float | None = None
+    """Processor time of all its processes; None where they ran on several nodes."""
     code: str = ""
     """Fingerprint of the code that it ran (see `fingerprint`)."""
     study: str = ""

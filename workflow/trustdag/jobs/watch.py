@@ -1,5 +1,6 @@
 """Watches a running command: measures its memory, warns it before the time limit, and forwards signals."""
 
+import resource
 import signal
 import subprocess
 import time
@@ -23,6 +24,8 @@ class Watch:
         self.terminated = False
         """Whether this process got a signal to stop."""
         self.seconds = 0.0
+        self.processor_seconds = 0.0
+        """Processor time of its processes on this machine."""
         self.peak_mb = 0.0
         """Peak memory of all its processes together."""
         self._noted_mb = 0.0
@@ -40,7 +43,7 @@ class Watch:
         """
         handlers = {signal.SIGTERM: self._terminate, signal.SIGINT: self._terminate, signal.SIGUSR1: self._warn}
         previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-        begin = time.monotonic()
+        begin, used = time.monotonic(), _processor_seconds()
         try:
             # In its own session the command gets signals from this process only, and not also from the terminal.
             self._child = subprocess.Popen(
@@ -58,6 +61,7 @@ class Watch:
                     self._look(time.monotonic() - begin)
         finally:
             self.seconds = time.monotonic() - begin
+            self.processor_seconds = _processor_seconds() - used
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
@@ -103,6 +107,12 @@ class Watch:
 
     def _ranks(self) -> list[int]:
         return [pid for pid in self._family() if _is_ours(processes.arguments(pid))]
+
+
+def _processor_seconds() -> float:
+    """Processor time of all processes that we started and that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _is_ours(arguments: list[str]) -> bool:

@@ -3,9 +3,10 @@
 import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from statistics import median
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from trustdag.errors import UserError
 from trustdag.jobs import record as records
@@ -13,8 +14,22 @@ from trustdag.layout import model_of_record
 from trustdag.pending.dryrun import Job
 
 Source = Literal["this job", "jobs like it", "estimate"]
-SHORT = 60.0
-"""Seconds of a job that computes with no model, if nothing was measured."""
+
+
+class Machine(NamedTuple):
+    """What jobs run on."""
+
+    gpus: int
+    cores: float
+    """Infinite where a scheduler finds enough."""
+    slowness: float = 1.0
+    """Time of a core over that of the reference machine (see `resources`)."""
+
+    def in_words(self, with_gpus: bool) -> str:
+        """As ` on 2 GPUs and 4 cores`; GPUs only where a job wants one."""
+        parts = [f"{self.gpus} GPUs"] if with_gpus and self.gpus else []
+        parts += [f"{self.cores:.0f} cores"] if self.cores < inf else []
+        return f" on {' and '.join(parts)}" if parts else ""
 
 
 @dataclass(frozen=True)
@@ -45,28 +60,43 @@ def measured(jobs: Sequence[Job]) -> dict[tuple[str, str], records.Usage]:
     return usages
 
 
-def cost(job: Job, used: Mapping[tuple[str, str], records.Usage]) -> JobCost:
-    """The expected cost of one job. Jobs of Snakemake itself (targets) cost nothing."""
+def costs_of(
+    jobs: Sequence[Job], used: Mapping[tuple[str, str], records.Usage], machine: Machine
+) -> dict[int, JobCost]:
+    """The expected cost of each job, by its id.
+
+    Args:
+        jobs: The jobs.
+        used: What `measured` found.
+        machine: What they run on.
+    """
+    return {job.id: cost(job, used, machine) for job in jobs}
+
+
+def cost(job: Job, used: Mapping[tuple[str, str], records.Usage], machine: Machine) -> JobCost:
+    """The expected cost of one job. What Snakemake does itself (targets) costs nothing.
+
+    Args:
+        job: The job.
+        used: What `measured` found.
+        machine: What it runs on. Without a GPU, every job runs on the CPU.
+    """
     if "record" not in job.resources:
         return JobCost(0.0, 0.0, 0, "this job")
+    gpu = job.gpu if machine.gpus else 0
     own = used.get((job.rule, Path(str(job.resources["record"])).stem))
     if own is not None:
-        return JobCost(own.seconds, own.peak_mb, job.gpu, "this job")
+        return JobCost(own.seconds, own.peak_mb, gpu, "this job")
     alike = [usage for (rule, name), usage in used.items() if rule == job.rule and _same_model(name, job.model)]
     if alike:
         seconds = median(usage.seconds for usage in alike)
-        return JobCost(seconds, max(usage.peak_mb for usage in alike), job.gpu, "jobs like it")
-    return JobCost(expected_seconds(job), float(job.resources["mem_mb"]), job.gpu, "estimate")
+        return JobCost(seconds, max(usage.peak_mb for usage in alike), gpu, "jobs like it")
+    seconds = float(job.resources["expected" if gpu else "expected_on_cpu"])
+    return JobCost(seconds if gpu else seconds * machine.slowness, float(job.resources["mem_mb"]), gpu, "estimate")
 
 
 def _same_model(record: str, model: str) -> bool:
     return model == "-" or model_of_record(record) == model
-
-
-def expected_seconds(job: Job) -> float:
-    """The estimate behind a job's time limit: the limit is ten minutes plus twice the estimate (see `resources`)."""
-    computes = job.gpu > 0 or "chain" in job.wildcards or job.rule in ("base", "generate")
-    return max(SHORT, (int(job.resources["runtime"]) - 10) * 30.0) if computes else SHORT
 
 
 # --- The whole ---
@@ -86,33 +116,37 @@ def critical_path(jobs: Sequence[Job], seconds: Mapping[int, float]) -> list[Job
     return chain[::-1]
 
 
-def makespan(jobs: Sequence[Job], seconds: Mapping[int, float], gpus: int) -> float:
-    """Seconds until all jobs are done with this many GPUs and enough CPUs, by list scheduling on the longest chain.
+def makespan(jobs: Sequence[Job], seconds: Mapping[int, float], machine: Machine) -> float:
+    """Seconds until all jobs are done on so many GPUs and cores: the job with the longest way to go first.
 
-    It is an upper bound of the best schedule (Graham 1966: at most twice as long). Raises UserError if a job needs more
-    GPUs than there are.
+    It is a schedule, so an upper bound of the best one (Graham 1966: at most twice). Raises UserError if a job wants
+    more GPUs than there are; one that wants more cores gets all, as Snakemake does it.
 
     Args:
-        jobs: the jobs, each after those that it depends on.
-        seconds: duration of each job, by its id.
-        gpus: number of GPUs.
+        jobs: the jobs, each after those that it needs.
+        seconds: what each takes, by its id.
+        machine: GPUs and cores that there are. Without a GPU, every job runs on the CPU.
     """
+    gpu = {job.id: job.gpu if machine.gpus else 0 for job in jobs}
+    threads = {job.id: min(job.threads, machine.cores) for job in jobs}
     for job in jobs:
-        if job.gpu > gpus:
-            raise UserError(f"{job.rule} of {job.model} needs {job.gpu} GPUs; --gpus is {gpus}")
+        if gpu[job.id] > machine.gpus:
+            raise UserError(f"{job.rule} of {job.model} needs {job.gpu} GPUs; --gpus is {machine.gpus}")
     priority = remaining(jobs, seconds)
     left = {job.id: set(job.needs) for job in jobs}
     ready = sorted((job for job in jobs if not job.needs), key=lambda job: -priority[job.id])
     running: list[tuple[float, int]] = []
-    by_id, now, free = {job.id: job for job in jobs}, 0.0, gpus
+    now, free, idle = 0.0, machine.gpus, machine.cores
     while ready or running:
         for job in list(ready):
-            if job.gpu <= free:
+            if gpu[job.id] <= free and threads[job.id] <= idle:
                 ready.remove(job)
-                free -= job.gpu
+                free -= gpu[job.id]
+                idle -= threads[job.id]
                 heapq.heappush(running, (now + seconds[job.id], job.id))
         now, done = heapq.heappop(running)
-        free += by_id[done].gpu
+        free += gpu[done]
+        idle += threads[done]
         for job in jobs:
             if done in left[job.id]:
                 left[job.id].remove(done)

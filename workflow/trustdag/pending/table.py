@@ -2,23 +2,26 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any
 
-from trustdag.pending.cost import JobCost, critical_path, makespan
+from trustdag.pending.cost import JobCost, Machine, critical_path, makespan
 from trustdag.pending.dryrun import Job
 from trustdag.progress import duration
 
 COLUMNS = ("stage", "model", "jobs", "GPU-hours", "time", "memory", "why")
 
 
-def as_json(jobs: Sequence[Job], why: Mapping[int, str], costs: Mapping[int, JobCost], gpus: int) -> dict[str, Any]:
-    """The content of the table, job by job.
+def as_json(
+    jobs: Sequence[Job], why: Mapping[int, str], costs: Mapping[int, JobCost], machine: Machine
+) -> dict[str, Any]:
+    """Everything that the table says, job by job.
 
     Args:
         jobs: the pending jobs.
-        why: the reason of each job, by its id.
-        costs: the cost of each job, by its id.
-        gpus: number of GPUs.
+        why: the reason of each, by its id.
+        costs: the cost of each, by its id.
+        machine: GPUs and cores that there are.
     """
     seconds = {job.id: costs[job.id].seconds for job in jobs}
     return {
@@ -44,19 +47,20 @@ def as_json(jobs: Sequence[Job], why: Mapping[int, str], costs: Mapping[int, Job
             for job in critical_path(jobs, seconds)
             if seconds[job.id]
         ],
-        "gpus": gpus,
-        "makespan_seconds": round(makespan(jobs, seconds, gpus), 1),
+        "gpus": machine.gpus,
+        "cores": None if machine.cores == inf else machine.cores,
+        "makespan_seconds": round(makespan(jobs, seconds, machine), 1),
     }
 
 
-def as_text(jobs: Sequence[Job], why: Mapping[int, str], costs: Mapping[int, JobCost], gpus: int) -> str:
-    """One line for each stage and model, then the sums. Estimated numbers are marked with `~`.
+def as_text(jobs: Sequence[Job], why: Mapping[int, str], costs: Mapping[int, JobCost], machine: Machine) -> str:
+    """One line for each stage and model, then the sums. A number that is estimated stands behind a `~`.
 
     Args:
         jobs: the pending jobs.
-        why: the reason of each job, by its id.
-        costs: the cost of each job, by its id.
-        gpus: number of GPUs.
+        why: the reason of each, by its id.
+        costs: the cost of each, by its id.
+        machine: GPUs and cores that there are.
     """
     if not jobs:
         return "Nothing is pending."
@@ -72,8 +76,8 @@ def as_text(jobs: Sequence[Job], why: Mapping[int, str], costs: Mapping[int, Job
         [
             *_aligned(rows),
             "",
-            f"{len(jobs)} jobs, {guess}{hours:.2f} GPU-hours; {guess}{_estimate(makespan(jobs, seconds, gpus))}"
-            + (f" on {gpus} GPUs" if any(job.gpu for job in jobs) else ""),
+            f"{len(jobs)} jobs, {guess}{hours:.2f} GPU-hours; {guess}{_estimate(makespan(jobs, seconds, machine))}"
+            + machine.in_words(any(job.gpu for job in jobs)),
             f"critical path, {guess}{_estimate(sum(seconds[job.id] for job in path))}: "
             + " > ".join(f"{job.rule} {job.model}".removesuffix(" -") for job in path),
             *(["~: estimated, since no job of the kind was run yet"] if guess else []),

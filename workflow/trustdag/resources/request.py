@@ -8,26 +8,31 @@ from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from trustdag.align import methods
 from trustdag.config.resources import MINUTE, ModelResources, Request, ResourceSettings
 from trustdag.errors import UserError
 from trustdag.jobs import record as job_record
 from trustdag.jobs.allocation import NO_LIMIT, configurations
-from trustdag.layout import ModelId, Results, chain_of
-from trustdag.resources import estimate, site
+from trustdag.layout import Results, chain_of
+from trustdag.resources import duration, estimate, site
 from trustdag.resources.size import parameters_of
+from trustdag.resources.workload import (
+    PROMPT_TOKENS,
+    attribution_flops,
+    base_training,
+    model_of,
+    source_of,
+    stage_training,
+)
 from trustdag.settings import Section, mend_of_name
-from trustdag.train import pretrain
 
 if TYPE_CHECKING:
     from trustdag.config.study import Study
 
 RENAMED_RULES = {"ask": "generate", "study": "design"}
 """Former names of rules."""
-PROMPT_TOKENS = 200
-"""Tokens of a prompt that is to be answered, on average over the verticals."""
 
 
 class JobResources(Section):
@@ -61,6 +66,8 @@ def for_rule(study: "Study", rule: str, has_time_limit: Callable[[], bool]) -> d
 
     Returns:
         The functions by the name of their resource. `limit` is the minutes after which the job ends; 0 for none.
+        `expected` is the seconds that it is expected to take, `expected_on_cpu` where it gets no GPU: for `trustdag
+        pending` and `plan`.
     """
     placed, results = site.load(), Results.of(study.name)
 
@@ -97,8 +104,28 @@ def for_rule(study: "Study", rule: str, has_time_limit: Callable[[], bool]) -> d
     return (
         {name: field(name) for name in ("gpu", "nodes", "mem_mb", "runtime", "accelerate")}
         | {name: place(name) for name in site.PLACED}
-        | {"limit": limit, "attempt": _attempt, "record": lambda wildcards: str(record(wildcards))}
+        | {
+            "limit": limit,
+            "attempt": _attempt,
+            "record": lambda wildcards: str(record(wildcards)),
+        }
+        | _expected(study, rule, asked)
     )
+
+
+def _expected(
+    study: "Study", rule: str, asked: Callable[[Mapping[str, str]], JobResources]
+) -> dict[str, Callable[..., int]]:
+    """The seconds that a job is expected to take with the GPUs that it asks for, and without any."""
+
+    def with_gpus(wildcards: Any, attempt: int) -> int:  # noqa: ARG001 - Snakemake passes both by name
+        given = asked(wildcards)
+        return ceil(duration.seconds(study, rule, dict(wildcards.items()), given.gpu, given.cpus))
+
+    def on_cpu(wildcards: Any, attempt: int) -> int:  # noqa: ARG001 - Snakemake passes both by name
+        return ceil(duration.seconds(study, rule, dict(wildcards.items()), 0, study.threads.of(rule)))
+
+    return {"expected": with_gpus, "expected_on_cpu": on_cpu}
 
 
 def _attempt(wildcards: Any, attempt: int) -> int:  # noqa: ARG001 - Snakemake passes both by name
@@ -151,7 +178,7 @@ def requested(study: "Study", rule: str, wildcards: Mapping[str, str]) -> dict[s
         rule: the job's rule.
         wildcards: the job's wildcards.
     """
-    settings, model = study.resources, _model_of(wildcards)
+    settings, model = study.resources, model_of(wildcards)
     requests = [settings.rules.get(rule)]
     if model is not None:
         requests.append(settings.models.get(model, ModelResources()).rules.get(rule))
@@ -159,12 +186,6 @@ def requested(study: "Study", rule: str, wildcards: Mapping[str, str]) -> dict[s
     for request in filter(None, requests):
         changes |= request.model_dump(exclude_none=True)
     return changes
-
-
-def _model_of(wildcards: Mapping[str, str]) -> str | None:
-    if "policy" in wildcards:
-        return ModelId.parse(wildcards["policy"]).model
-    return wildcards.get("model")
 
 
 def _estimated(study: "Study", rule: str, wildcards: Mapping[str, str], request: Request) -> JobResources:
@@ -180,39 +201,20 @@ def _estimated(study: "Study", rule: str, wildcards: Mapping[str, str], request:
 
 
 def _base(study: "Study", wildcards: Mapping[str, str], request: Request) -> JobResources:
-    source = _source(study, wildcards["model"], wildcards["external"])
+    source = source_of(study, wildcards["model"], wildcards["external"])
     parameters = parameters_of(study, wildcards["model"])
     if source.source != "scratch":
         # A download or a copy: the weights are in memory one file at a time.
         return CPU_JOB.model_copy(update={"mem_mb": _mb(4e9 + 2 * parameters), "runtime": 4 * MINUTE})
-    training = estimate.Training(
-        parameters=parameters,
-        cost=pretrain.cost(source),
-        precision="fp32",
-        length=source.context,
-        checkpointing=False,
-        trained_share=1.0,
-    )
+    training = base_training(source, parameters)
     return _training(study, wildcards["model"], "base", training, source.batch_size, request)
 
 
 def _trained(study: "Study", rule: str, wildcards: Mapping[str, str], request: Request) -> JobResources:
     model, stage = wildcards["model"], chain_of(wildcards["chain"])[-1]
-    settings, parameters = study.stage_settings(model, stage), parameters_of(study, model)
-    on_gpu = _wants_gpu(study, parameters, request.gpu)
-    training = estimate.Training(
-        parameters=parameters,
-        cost=methods()[settings.method].cost(settings, study.resources.pairs),
-        precision=_precision(settings.precision, on_gpu),
-        length=settings.max_length,
-        checkpointing=bool(settings.gradient_checkpointing),
-        trained_share=estimate.lora_share(parameters, settings.lora.rank) if settings.lora else 1.0,
-    )
-    return _training(study, model, rule, training, settings.batch_size, request)
-
-
-def _precision(wanted: Literal["auto", "fp32", "bf16"], on_gpu: bool) -> estimate.Precision:
-    return wanted if wanted != "auto" else "bf16" if on_gpu else "fp32"
+    on_gpu = _wants_gpu(study, parameters_of(study, model), request.gpu)
+    training = stage_training(study, model, stage, on_gpu, study.resources.pairs)
+    return _training(study, model, rule, training, study.stage_settings(model, stage).batch_size, request)
 
 
 def _most(settings: ResourceSettings, rule: str) -> int:
@@ -263,7 +265,7 @@ def nodes_for(gpus: int, gpus_per_node: int) -> int:
 
 
 def _generated(study: "Study", wildcards: Mapping[str, str], gpus: int | None) -> JobResources:
-    settings, parameters = study.resources, parameters_of(study, _model_of(wildcards) or "")
+    settings, parameters = study.resources, parameters_of(study, model_of(wildcards) or "")
     sampling = study.verticals_measured()[wildcards["vertical"]].generate
     on_gpu = _wants_gpu(study, parameters, gpus)
     # On a CPU the engine computes replies with small margins again in double precision.
@@ -288,12 +290,11 @@ def _generated(study: "Study", wildcards: Mapping[str, str], gpus: int | None) -
 
 
 def _attributed(study: "Study", wildcards: Mapping[str, str], gpus: int | None) -> JobResources:
-    settings, parameters = study.resources, parameters_of(study, _model_of(wildcards) or "")
+    settings, parameters = study.resources, parameters_of(study, model_of(wildcards) or "")
     asked = study.attributed().values()
     held = max((attribution.memory_gb for attribution in asked), default=0.0) * 1e9
     lengths = [stage.max_length for stage in study.stages.values()]
-    # A method passes over the pairs at most five times, forward and backward, two replies to each.
-    flops = 5 * len(study.attributed()) * 6 * parameters * settings.pairs * 2 * max(lengths, default=0)
+    flops = attribution_flops(study, parameters, settings.pairs, max(lengths, default=0))
     if not _wants_gpu(study, parameters, gpus):
         cpus = study.threads.of("attribute")
         runtime = _minutes(settings, flops / (cpus * settings.cpu_gflops * 1e9))
@@ -367,8 +368,3 @@ def _check_spread(key: str, rule: str, request: Request, settings: ResourceSetti
             f"{key}.gpu: {gpu} GPUs are more than the {most} that {rule} can have"
             f" (resources.gpus_per_node: {settings.gpus_per_node}, max_nodes: {settings.max_nodes})"
         )
-
-
-def _source(study: "Study", model: str, given: str) -> Any:
-    entry = study.models[model]
-    return entry.base if given == "base" else entry.checkpoints[given]
