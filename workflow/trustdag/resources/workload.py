@@ -143,7 +143,8 @@ def asked_of(study: "Study", vertical: str) -> tuple[float, float, float]:
         return card["generate"], card["options"], card["characters"]["mean"] / CHARACTERS
     items = study.verticals_measured()[vertical].items
     count = getattr(items, "n", None) or getattr(items, "limit", None) or study.resources.replies
-    return count, 2 * count, TOY_PROMPT_TOKENS if items.source == "toy" else PROMPT_TOKENS
+    # A plugin's items may have no choice of sources.
+    return count, 2 * count, TOY_PROMPT_TOKENS if getattr(items, "source", None) == "toy" else PROMPT_TOKENS
 
 
 def _card(path: str) -> Any:
