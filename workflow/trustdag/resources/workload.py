@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from trustdag.align import methods
-from trustdag.jsonfiles import read_json
 from trustdag.data.derived import Subset
+from trustdag.jsonfiles import read_json
 from trustdag.layout import ModelId, Results
 from trustdag.resources import estimate
 from trustdag.resources.size import parameters_of
@@ -143,7 +143,8 @@ def asked_of(study: "Study", vertical: str) -> tuple[float, float, float]:
         return card["generate"], card["options"], card["characters"]["mean"] / CHARACTERS
     items = study.verticals_measured()[vertical].items
     count = getattr(items, "n", None) or getattr(items, "limit", None) or study.resources.replies
-    return count, 2 * count, TOY_PROMPT_TOKENS if items.source == "toy" else PROMPT_TOKENS
+    # A plugin's items may have no choice of sources.
+    return count, 2 * count, TOY_PROMPT_TOKENS if getattr(items, "source", None) == "toy" else PROMPT_TOKENS
 
 
 def _card(path: str) -> Any:
