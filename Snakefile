@@ -21,7 +21,7 @@ localrules:
 
 
 # Small jobs that the site wants to run beside the main process, and not to submit one by one.
-if workflow.executor_plugin is not None and SITE.local:
+if SITE.local:
     workflow.localrules(*SITE.local)
 
 
