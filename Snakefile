@@ -20,6 +20,11 @@ localrules:
     design,
 
 
+# Small jobs that the site wants to run beside the main process, and not to submit one by one.
+if SITE.local:
+    workflow.localrules(*SITE.local)
+
+
 rule all:
     default_target: True
     input:

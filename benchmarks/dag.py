@@ -1,7 +1,8 @@
 """How long a dry run of a large study takes: `python benchmarks/dag.py` (1,000 and 5,000 jobs).
 
-A study of N jobs is planned from nothing, in a folder of its own, with no data and no model. Fails if it takes longer
-than promised on two cores: 10 seconds for 1,000 jobs, 60 for 5,000.
+A study of N jobs is planned from nothing, in a folder of its own, with no data and no model. Fails if it takes more
+than promised: 10 seconds of a processor for 1,000 jobs, 60 for 5,000. What else runs on the machine adds to the
+seconds on the clock, and not to these.
 """
 
 import argparse
@@ -11,12 +12,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from math import ceil
 from pathlib import Path
 
 import yaml
 
 ROOT = Path(__file__).parents[1]
 PROMISED = {1_000: 10.0, 5_000: 60.0}
+"""Seconds of a processor, of user and system together."""
 VERTICALS = ("toxicity", "bias", "ethics", "truthfulness", "privacy")
 
 
@@ -29,7 +32,7 @@ def study(jobs: int) -> dict:
         "preferences": {"crowd": {"source": "toy"}},
         "stages": {name: {} for name in ("sft", "reward", "dpo", "ppo")},
         "recipes": {"base": [], "sft": ["sft"], "dpo": ["sft", "dpo"], "ppo": ["sft", "reward", "ppo"]},
-        "seeds": list(range(max(1, round((jobs - 30) / 37)))),
+        "seeds": list(range(max(1, ceil((jobs - 29) / 34)))),
         "verticals": {name: {"items": {"source": "toy"}} for name in VERTICALS},
     }
 
@@ -41,7 +44,7 @@ def dry_run(jobs: int) -> dict:
         configfile.write_text(yaml.safe_dump(study(jobs)), encoding="utf-8")
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", folder]
         command += ["--configfile", str(configfile), "--dry-run", "--quiet", "rules"]
-        start = time.perf_counter()
+        start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         seconds = time.perf_counter() - start
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -50,7 +53,7 @@ def dry_run(jobs: int) -> dict:
         "asked": jobs,
         "jobs": int(total),
         "seconds": round(seconds, 2),
-        "cpu_seconds": round(used.ru_utime + used.ru_stime, 2),
+        "cpu_seconds": round(used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime, 2),
         "mem_mb": round(used.ru_maxrss / 1000),
     }
 
@@ -62,7 +65,7 @@ def main() -> int:
     for jobs in parser.parse_args().jobs:
         found = dry_run(jobs)
         print(json.dumps(found))
-        late |= found["seconds"] > PROMISED.get(jobs, float("inf"))
+        late |= found["cpu_seconds"] > PROMISED.get(jobs, float("inf"))
     return int(late)
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import signal
 import tempfile
 import time
 from collections.abc import Callable
@@ -156,7 +157,7 @@ def said_by_an_ordinary_user(action: Callable[[], object]) -> str:
         except UserError as error:
             os.write(write, str(error).encode())
         finally:
-            os._exit(0)
+            os.kill(os.getpid(), signal.SIGKILL)  # without what pytest does at its end
     os.close(write)
     os.waitpid(child, 0)
     with os.fdopen(read) as pipe:

@@ -184,3 +184,9 @@ def test_later_files_change_keys_of_earlier_ones(tmp_path: Path) -> None:
     study = load(ROOT / "config" / "smoke.yaml", tmp_path / "more.yaml", name="other")
     assert (study.name, study.seeds, study.stages["dpo"].beta) == ("other", [1], 0.7)
     assert study.stages["dpo"].max_steps == 4
+
+
+@pytest.mark.parametrize("rule", ["base", "sft", "ppo", "generate", "attribute"])
+def test_what_computes_with_a_model_takes_the_studys_threads(rule: str) -> None:
+    assert validate(changed("threads.default", 3), "x").threads.of(rule) == 3
+    assert validate(changed("threads.rules", {rule: 5}), "x").threads.of(rule) == 5

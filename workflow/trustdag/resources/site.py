@@ -78,6 +78,10 @@ class Site(Section):
     """Seconds before the first query of a job's state."""
     patience: int = Field(30, ge=0, le=MOST)
     """Minutes for which a submission is repeated while Slurm does not answer."""
+    local: list[Literal["items", "score", "statistics", "plot", "report"]] = []
+    """Rules whose jobs the main process runs itself instead of submitting them: many small jobs, no submission."""
+    local_cores: Count = 1
+    """CPU cores that those jobs share."""
 
     @field_validator("cpu")
     @classmethod
