@@ -127,15 +127,15 @@ def test_a_file_without_a_header_is_named(content: bytes, tmp_path: Path) -> Non
 def test_ppo_reads_a_reference_and_a_reward_model(value: str, trunks: int, models: int, tmp_path: Path) -> None:
     policy = tiny.write_base(tmp_path / "base")
     stage = Stage("ppo", policy, policy, tmp_path, 0, "hh", tmp_path / "out")
-    size = ppo.stage_size(stage, ppo.Settings.model_validate({"value": value, "max_length": 64}))
+    size = ppo.stage_size(stage, ppo.Settings.model_validate({"value": value, "max_length": 64, "max_new_tokens": 8}))
     assert (size.trunks, size.frozen) == (trunks, models * 4 * size.parameters)
 
 
 def test_an_adapter_needs_no_state_for_the_weights_below_it(tmp_path: Path) -> None:
     policy = tiny.write_base(tmp_path / "base", hidden_size=512)
     stage = Stage("ppo", policy, policy, tmp_path, 0, "hh", tmp_path / "out")
-    whole = ppo.stage_size(stage, ppo.Settings(max_length=64))
-    adapter = ppo.stage_size(stage, ppo.Settings(max_length=64, lora=Lora(rank=8)))
+    whole = ppo.stage_size(stage, ppo.Settings(max_length=64, max_new_tokens=8))
+    adapter = ppo.stage_size(stage, ppo.Settings(max_length=64, max_new_tokens=8, lora=Lora(rank=8)))
     assert adapter.trained < 0.05 * whole.trained
     assert adapter.frozen == whole.frozen / 2  # the reference is the policy with its adapter off
 

@@ -20,7 +20,7 @@ def safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
     try:
         shapes = dict(_shapes(_header(path)))
-        with safe_open(str(path), "pt"):  # that the file is as long as its header says
+        with safe_open(str(path), "np"):  # that the file is as long as its header says; "pt" would map it as writable
             return shapes
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, SafetensorError) as error:
         with path.open("rb") as file:
