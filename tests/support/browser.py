@@ -124,6 +124,18 @@ class Browser:
             self.events.append(event)
         return time.monotonic() - start
 
+    def cpu_seconds(self) -> float:
+        """Processor time of all of the browser's processes so far: unlike the clock, the same on a busy machine."""
+        ticks = 0
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = path.read_text().rpartition(")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+                continue
+            if int(fields[3]) == self.process.pid:  # the session that the browser started
+                ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     def run(self, script: str) -> Any:
         """The value of a JavaScript expression, awaited where it is a promise."""
         result = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)

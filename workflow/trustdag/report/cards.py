@@ -95,8 +95,8 @@ def _row(arm: Row, key: tuple[str, str, str], recipe: str, companions: tuple[str
         recipe: The recipe.
         companions: The metrics that the headline is read with.
     """
-    found = {name: arm["changes"].get((*key, recipe, name)) for name in REFERENCES}
-    changes = {name: row for name, row in found.items() if row is not None}
+    since = {name: arm["changes"].get((*key, recipe, name)) for name in REFERENCES}
+    changes = {name: row for name, row in since.items() if row is not None}
     level, counts = arm["values"][(*key, recipe)], arm["counts"].get((*key, recipe))
     return CardRow(recipe, arm["name"], level, changes, tuple(_beside(arm, key[0], recipe, companions)), counts)
 

@@ -146,13 +146,13 @@ def run_colors(
 
     palette = colors(list(dict.fromkeys(policy.recipe for policy in design.policies)), settings)
     recipes = {ModelId.parse(policy.id).chain: policy.recipe for policy in design.policies}
-    found = {}
+    shades = {}
     for place, run in enumerate(runs):
         own = to_rgb(palette.get(recipes.get(run.chain, ""), QUIET))
         lighter = MOST_LIGHT * place / len(runs)
         red, green, blue = (part + (1 - part) * lighter for part in own)
-        found[run.folder] = (red, green, blue)
-    return found
+        shades[run.folder] = (red, green, blue)
+    return shades
 
 
 def save(figure: "Figure", path: Path) -> None:

@@ -219,13 +219,13 @@ def as_html(comparison: StudyComparison, names: tuple[str, str], notices: list[s
         notices: What the studies say of their data, each once.
     """
     rows = rows_of(comparison.moved)
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+    reasons: dict[tuple[str, str], dict[str, Any]] = {}
     for row in rows:
         for cause in row["causes"]:
-            entry = found.setdefault(
+            entry = reasons.setdefault(
                 (cause.rule, cause.what), {"rule": cause.rule, "what": cause.what, "policies": {}, "numbers": 0}
             )
             entry["policies"][row["policy"]] = True
             entry["numbers"] += 1
     context = {"left": names[0], "right": names[1], "moved": rows, "equal": comparison.equal, "alone": comparison.alone}
-    return render("compare", context | {"causes": list(found.values()), "notices": notices})
+    return render("compare", context | {"causes": list(reasons.values()), "notices": notices})

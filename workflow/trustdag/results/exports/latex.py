@@ -33,7 +33,7 @@ REFERENCES = {"base": "base", "sft": "SFT", "control": "control"}
 
 def write(study: StudyResults, folder: Path) -> None:
     """Writes headlines.tex, changes.tex, metrics.tex and the figures."""
-    found = changes(study.tables)
+    differences = changes(study.tables)
     values = levels(study.tables)
     values = values[values["condition"] == ALL]
     notes = [
@@ -43,8 +43,8 @@ def write(study: StudyResults, folder: Path) -> None:
     if study.design.notice:
         notes.append(f"% {one_line(study.design.notice)}")
     for name, lines in (
-        ("headlines", headline_table(values, found)),
-        ("changes", change_table(found)),
+        ("headlines", headline_table(values, differences)),
+        ("changes", change_table(differences)),
         ("metrics", metric_table(values)),
     ):
         (folder / f"{name}.tex").write_text("\n".join([*notes, *lines]) + "\n", encoding="utf-8")
@@ -53,15 +53,16 @@ def write(study: StudyResults, folder: Path) -> None:
         _figure(study, name, folder / "figures" / f"{name}.pdf")
 
 
-def headline_table(values: pd.DataFrame, found: pd.DataFrame) -> list[str]:
+def headline_table(values: pd.DataFrame, differences: pd.DataFrame) -> list[str]:
     """Each policy's headline metrics, and their changes since the base model.
 
     Args:
         values: Levels.
-        found: Changes.
+        differences: Changes.
     """
     keys = ["model", "preferences", "recipe", "vertical", "metric"]
-    since = found[found["headline"].astype(bool) & (found["reference"] == "base") & (found["condition"] == ALL)]
+    whole = differences[differences["headline"].astype(bool) & (differences["condition"] == ALL)]
+    since = whole[whole["reference"] == "base"]
     changed = {tuple(row[key] for key in keys): row for row in rows_of(since)}
     lines = []
     headlines = values[values["headline"].astype(bool)]
@@ -76,11 +77,11 @@ def headline_table(values: pd.DataFrame, found: pd.DataFrame) -> list[str]:
     return tabular("llrlrll", heads, lines[:-1])
 
 
-def change_table(found: pd.DataFrame) -> list[str]:
+def change_table(differences: pd.DataFrame) -> list[str]:
     """The headline changes since every reference."""
-    rows = rows_of(found[found["headline"].astype(bool) & (found["condition"] == ALL)])
+    rows = rows_of(differences[differences["headline"].astype(bool) & (differences["condition"] == ALL)])
     lines = [
-        [escaped(title(row["vertical"])), policy(row, found), REFERENCES[row["reference"]], *_change(row),
+        [escaped(title(row["vertical"])), policy(row, differences), REFERENCES[row["reference"]], *_change(row),
          f"{row['n_pairs']:,.0f}"]
         for row in rows
     ]  # fmt: skip

@@ -21,20 +21,20 @@ DIGITS = 6
 
 def write(study: StudyResults, folder: Path) -> None:
     """Writes FOLDER/POLICY/README.md for each policy; the slashes of its id become hyphens."""
-    found = changes(study.tables)
+    differences = changes(study.tables)
     for policy in study.design.policies:
         path = folder / policy.id.replace("/", "-") / "README.md"
         path.parent.mkdir()
-        path.write_text(card(study, policy, found), encoding="utf-8")
+        path.write_text(card(study, policy, differences), encoding="utf-8")
 
 
-def card(study: StudyResults, policy: Policy, found: pd.DataFrame) -> str:
+def card(study: StudyResults, policy: Policy, differences: pd.DataFrame) -> str:
     """The card's text, metadata first.
 
     Args:
         study: The finished study.
         policy: One of its policies.
-        found: The study's changes.
+        differences: The study's changes.
     """
     metadata = card_data(study, policy).to_yaml(line_break="\n").rstrip()
     model = ModelId.parse(policy.id)
@@ -42,7 +42,8 @@ def card(study: StudyResults, policy: Policy, found: pd.DataFrame) -> str:
     said = [f"# {policy.recipe} of {policy.model}, study {study.design.study}", f"Stages: {stages}."]
     said += [study.design.notice] if study.design.notice else []
     lines = ["| vertical | metric | level | change since the base model | verdict |", "|---|---|---|---|---|"]
-    since = found[(found["reference"] == "base") & (found["condition"] == ALL) & found["headline"].astype(bool)]
+    whole = differences[differences["headline"].astype(bool) & (differences["condition"] == ALL)]
+    since = whole[whole["reference"] == "base"]
     own = since[(since["model"] == policy.model) & (since["recipe"] == policy.recipe)]
     by_vertical = {row["vertical"]: row for row in rows_of(own[own["preferences"] == (policy.preferences or "")])}
     for row in rows_of(headlines(study, policy)):
