@@ -119,12 +119,12 @@ def model_source(text: str) -> dict[str, Any]:
     from trustdag.artifacts import model_folder, sha256_file
 
     path = Path(text).expanduser()
-    repository, at, commit = text.partition("@")
+    repository, separator, commit = text.partition("@")
     if path.is_dir():
         return {"source": "folder", "path": str(model_folder(path))}
     if path.is_file() and path.suffix == ".gguf":
         return {"source": "gguf", "path": str(path), "sha256": sha256_file(path)}
-    if at and "/" in repository:
+    if separator and "/" in repository:
         return {"source": "hub", "name": repository, "revision": commit}
     raise UserError(f"{text}: neither a model folder nor a GGUF file here, nor NAME@COMMIT on the hub; correct it")
 
