@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from trustdag.align import methods
-from trustdag.jsonfiles import read_json
 from trustdag.data.derived import Subset
+from trustdag.jsonfiles import read_json
 from trustdag.layout import ModelId, Results
 from trustdag.resources import estimate
 from trustdag.resources.size import parameters_of
