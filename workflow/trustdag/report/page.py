@@ -135,7 +135,7 @@ def _named(arm: tuple[str, str], among: list[tuple[str, str]], headlines: pd.Dat
 
 
 def _since_others(arm: dict[str, Any]) -> list[str]:
-    """What became of the recipes of an arm since references other than the base model, of which the verdict speaks."""
+    """The answers of an arm's recipes for references other than the base model, which the verdict is about."""
     start = f"{arm['name']}: " if arm["name"] else ""
     return [
         start + answer.sentence

@@ -69,7 +69,7 @@ def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
 
 
 def _names(design: StudyDesign) -> dict[str, str]:
-    """A short name for each policy: its recipe, with what tells it from others of the same recipe."""
+    """A short name for each policy: its recipe, and its differences from other policies of the recipe."""
     several_models = len({policy.model for policy in design.policies}) > 1
     several_sets = len({policy.preferences for policy in design.policies if policy.preferences}) > 1
     several_seeds = bool(design.seed_groups())
