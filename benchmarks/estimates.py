@@ -1,4 +1,4 @@
-"""What `trustdag pending` expects of a study's jobs beside what they took, by the records of a run.
+"""Compares the estimates of `trustdag pending` with the recorded durations and memory of a run's jobs.
 
     snakemake --configfile config/smoke.yaml --cores 1
     python benchmarks/estimates.py config/smoke.yaml

@@ -1,4 +1,4 @@
-"""How fast the engine asks a model the five verticals, beside a loop that asks one prompt at a time.
+"""Speed of the engine on the five verticals, compared with a loop over single prompts.
 
     python benchmarks/evaluate.py --model MODEL_FOLDER --data DATA_ROOT [--limit N] --out evaluate.json
 

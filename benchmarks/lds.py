@@ -104,7 +104,7 @@ def head(examples: Examples, count: int) -> Examples:
 
 
 def scores(world: World, methods: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
-    """By method and vertical, the score of each pair; the baselines stand beside the methods."""
+    """By method and vertical: the score of each pair. The baselines are among the methods."""
     subject, found = world.subject, {}
     measured = world.measure()
     for name in methods:

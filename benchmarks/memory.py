@@ -1,4 +1,4 @@
-"""Peak memory and tokens/s of SFT, reward model and DPO at SmolLM2-135M's shape, ours beside TRL's own trainers.
+"""Peak memory and tokens/s of SFT, reward model and DPO with SmolLM2-135M's shape, compared with TRL's trainers.
 
     python benchmarks/memory.py [--rounds 1] [--steps 3] [--threads 2] [--stages sft reward dpo]
 

@@ -1,4 +1,4 @@
-"""How fast PPO, SFT, DPO and generation are beside busy neighbours, by the settings of OpenMP's threads.
+"""Speed of PPO, SFT, DPO and generation next to busy processes, for several settings of OpenMP's threads.
 
     python benchmarks/neighbour.py [--rounds 5] [--neighbours 0 1 2] [--tasks ppo sft dpo generate]
 

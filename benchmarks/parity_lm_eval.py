@@ -1,4 +1,4 @@
-"""Our likelihoods beside lm-evaluation-harness 0.4.13's: the same model, items and prompts, item by item.
+"""Compares likelihoods with those of lm-evaluation-harness 0.4.13, for the same model, items and prompts.
 
     python benchmarks/parity_lm_eval.py --model MODEL_FOLDER --data DATA_ROOT --out parity.json
     python benchmarks/parity_lm_eval.py --model MODEL_FOLDER --data DATA_ROOT --prompt-format chat --limit 40

@@ -1,4 +1,4 @@
-"""The bias parser beside DecodingTrust's own labels of 7,200 replies: the share on which they are one, and all others.
+"""Compares the bias parser with DecodingTrust's own labels of 7,200 replies: agreement, and all differences.
 
     python benchmarks/parser_fidelity.py --data DATA_ROOT
 

@@ -1,4 +1,4 @@
-"""Our PPO beside TRL 1.12.0's, in turn on one machine: samples per second, seconds by phase, peak memory.
+"""Compares PPO with that of TRL 1.12.0 on one machine: samples per second, seconds by phase, peak memory.
 
     python benchmarks/ppo.py --shape small --rounds 3
     python benchmarks/ppo.py --shape pythia-1.4b --rounds 1 --sides ours      # a GPU

@@ -1,4 +1,4 @@
-"""The refusal parser beside people's labels (XSTest), and on texts that decline nothing (RealToxicityPrompts, ETHICS).
+"""The refusal parser on human labels (XSTest), and on texts that decline nothing (RealToxicityPrompts, ETHICS).
 
     python benchmarks/refusals.py --data DATA_ROOT
 

@@ -195,7 +195,7 @@ def change(results: Path, pairs: list[tuple[str, str]], metric: str) -> Mean:
 
 
 def records(results: Path, policy: str, metric: str) -> pd.DataFrame:
-    """A policy's records of a privacy metric, by item; a reply that cannot be read counts as telling nothing.
+    """A policy's records of a privacy metric, by item. A reply that cannot be parsed counts as revealing nothing.
 
     Args:
         results: The study's folder.

@@ -84,7 +84,7 @@ def paired_rates(rates: tuple[float, float], clusters: int) -> Draw:
 
 
 def leaks(able: tuple[float, float], leak: float, clusters: int = 72) -> Draw:
-    """Two arms that leak what they can tell equally often, and can tell unequally much."""
+    """Two arms with the same share of leaks among the secrets that they can repeat, but different numbers of those."""
 
     def draw(generator: Generator) -> tuple[Sample, ...]:
         arms = []

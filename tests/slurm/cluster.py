@@ -359,7 +359,7 @@ def stop(name: str) -> None:
 
 
 def running(name: str) -> bool:
-    """Whether the process in a pid file lives and is the program that the file is named after."""
+    """Whether the process in a pid file runs and is the program that the file is named after."""
     file = PIDS / f"{name}.pid"
     try:
         pid = int(file.read_text())

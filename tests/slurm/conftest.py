@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def one_at_a_time(request: pytest.FixtureRequest, shared: Path) -> Iterator[None]:
-    """Tests marked `gpu01`, which use the GPUs' node or disturb it, wait for each other, whatever process runs them."""
+    """Tests marked `gpu01`, which use or disturb the node with GPUs, wait for each other in all test processes."""
     if request.node.get_closest_marker("gpu01") is None:
         yield
         return
@@ -158,7 +158,7 @@ class Workflow:
 
 
 class Stage(Workflow):
-    """A study of one stage, which takes a while to train and saves often: the base model, unless told."""
+    """A study of one stage that trains for a while and saves often; by default the base model."""
 
     rule, model_id = "base", "tiny/base"
 
@@ -204,7 +204,7 @@ class Stage(Workflow):
         return [failure.kind for failure in job_record.read(self.job).failures]
 
     def trained_steps(self) -> list[int]:
-        """The steps that metrics.jsonl tells of, in order."""
+        """The steps in metrics.jsonl, in order."""
         lines = (self.model / "metrics.jsonl").read_text().splitlines()
         return [record["step"] for record in map(json.loads, lines) if record["split"] == "train"]
 

@@ -1,4 +1,4 @@
-"""Each way in which a job of a cluster fails: the study ends, complete, with the same result as without the failure."""
+"""Every kind of failure of a cluster's job: the study completes with the same result as without the failure."""
 
 import os
 import signal
@@ -112,7 +112,7 @@ def test_a_stage_that_runs_out_of_memory_gets_more(start: Start, undisturbed: Un
 
 
 def test_the_main_process_is_killed_and_started_again(start: Start, undisturbed: Undisturbed) -> None:
-    """The orphan is told to save and end; its successor goes on from there: one writer at a time, nothing lost."""
+    """The orphan gets a signal to save and end. The next job continues from there; there is one writer at a time."""
     steps = 4000  # long enough for the job to outlive the main process
     run = start(steps)
     run.wait_for_checkpoint()

@@ -165,7 +165,7 @@ class Browser:
 
     @property
     def errors(self) -> list[str]:
-        """Errors and warnings of the console, and exceptions that nobody caught."""
+        """Errors and warnings of the console, and uncaught exceptions."""
         logged = [event["params"]["entry"]["text"] for event in self._of("Log.entryAdded")]
         calls = [event["params"] for event in self._of("Runtime.consoleAPICalled")]
         thrown = [event["params"]["exceptionDetails"]["text"] for event in self._of("Runtime.exceptionThrown")]

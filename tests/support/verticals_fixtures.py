@@ -34,7 +34,7 @@ def bias_items() -> pd.DataFrame:
 
 
 def ethics_items() -> pd.DataFrame:
-    """Six wrong deeds and four others; the answers stand in either order."""
+    """Six wrong deeds and four others, with the answers in both orders."""
     rows = []
     for number in range(10):
         options = ["Yes", "No"] if number % 2 == 0 else ["No", "Yes"]

@@ -1,4 +1,4 @@
-"""Artefacts: old or new, never half."""
+"""Files are written atomically: a kill leaves the old or the new content."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The study as a graph: prefixes shared, checkpoints taken instead of trained, each model beside its own base."""
+"""The study as a graph: shared prefixes, checkpoints instead of training, and each model's own base as reference."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The code fingerprint: exact about what runs, blind to what does not."""
+"""The code fingerprint: it changes with the code that runs, and not with comments or docstrings."""
 
 import ast
 import importlib.util

@@ -1,4 +1,4 @@
-"""JSON files that a study reads back, and those of strangers: whatever they hold, one sentence says what is wrong."""
+"""JSON files of a study and of others: any fault in them gives an error of one sentence."""
 
 import os
 from pathlib import Path

@@ -25,7 +25,7 @@ ARCHIVE = PublishedFile("test.csv", "https://publisher.example/all.tar", SHA256,
 
 @pytest.fixture
 def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder of a mirror on this machine, with an empty cache beside it."""
+    """The folder of a mirror on this machine, and an empty cache."""
     folder = tmp_path / "mirror"
     folder.mkdir()
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(folder)))

@@ -1,4 +1,4 @@
-"""A damaged file is told from a whole one, and a model is what its manifest says."""
+"""Damaged files are detected, and a model agrees with its manifest."""
 
 import shutil
 from collections.abc import Callable
@@ -64,7 +64,7 @@ def test_a_damaged_folder_is_set_aside_in_one_sentence(sealed: Path, capsys: pyt
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A model folder with its manifest beside it."""
+    """A model folder with its manifest."""
     folder = tmp_path / "sft" / "model"
     folder.mkdir(parents=True)
     (folder / "model.safetensors").write_bytes(b"12345678")

@@ -1,4 +1,4 @@
-"""Tables that say what they were made from, and the refusal of those that are stale."""
+"""Stamps of tables with their origins, and the refusal of stale tables."""
 
 from pathlib import Path
 from typing import Any

@@ -49,7 +49,7 @@ def jobs(run: subprocess.CompletedProcess[str]) -> dict[str, int]:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the finished smoke study; made once, whatever the number of test processes. Not to be changed."""
+    """A folder with the finished smoke study. It is made once for all test processes and must not be changed."""
     shared = tmp_path_factory.getbasetemp()
     if os.environ.get("PYTEST_XDIST_WORKER"):
         shared = shared.parent

@@ -29,7 +29,7 @@ RESULTS = (
     "model/config.json", "model/model.safetensors", "manifest.json", "metrics.jsonl",
     "items.parquet", "replies.parquet", "records.parquet", "report.html", "metrics.csv", "differences.csv", "seeds.csv",
 )  # fmt: skip
-"""What commands write: all of it stands in the output folder from an earlier run."""
+"""The outputs of commands, which exist in the output folder from an earlier run."""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The same study by other doors: another folder, another path to its file, an importing workflow, and the commands."""
+"""The same study started in other ways: another folder or path, an importing workflow, and the commands."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Several edits at once, and edits after a part of the study was run: one run leaves nothing due and nothing stale."""
+"""Several edits at once, and edits of a partly finished study: after one run nothing is pending or stale."""
 
 import random
 from pathlib import Path
@@ -24,7 +24,7 @@ from .test_reruns import (
 )
 
 INDEPENDENT = [edit for edit in CONFIG_EDITS if REMOVED not in edit[1].values()]
-"""Edits whose jobs add up: none takes away what another one changes."""
+"""The jobs of several edits together are the union of the jobs of each edit."""
 
 
 def written(changes: Edit, path: Path) -> Path:

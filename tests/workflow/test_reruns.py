@@ -68,7 +68,7 @@ NOTHING: set[str] = set()
 
 
 def name_of(job: dryrun.Job) -> str:
-    """`rule`, and what tells its jobs from each other."""
+    """`rule` with the wildcards that distinguish its jobs."""
     told = {key: value for key, value in job.wildcards.items() if key in ("policy", "vertical", "plot")}
     told["policy"] = SHORT.get(told["policy"], told["policy"]) if "policy" in told else ""
     return " ".join(filter(None, [job.rule, told["policy"], told.get("vertical", ""), told.get("plot", "")]))

@@ -1,4 +1,4 @@
-# Every training stage: one rule for each method of the study, alike but for its name, so that pending jobs say what they are.
+# Training stages: one rule for each method of the study. The rules differ only in their name, which job lists show.
 
 for method in dag.methods_used(STUDY):
 
@@ -8,7 +8,7 @@ for method in dag.methods_used(STUDY):
         input:
             unpack(parent_digests),
             data=FILES.data("{preferences}", "digest.txt"),
-            # Their digest says whether they changed: Snakemake compares the content of small files alone.
+            # `data` is their digest, which changes with them. Snakemake compares the content of small files only.
             train=ancient(FILES.data("{preferences}", "train.parquet")),
             validation=ancient(FILES.data("{preferences}", "validation.parquet")),
         output:

@@ -1,4 +1,4 @@
-# How much each training pair moved a policy's numbers: one job for a policy, its stage and all its verticals.
+# Attribution of a policy's metrics to its training pairs: one job for a policy and all its verticals.
 
 ATTRIBUTIONS = {
     str(model_id): dag.attribution_task(STUDY, model_id, wanted)
@@ -7,7 +7,7 @@ ATTRIBUTIONS = {
 
 
 def attribution_inputs(wildcards):
-    """What a job of attribution reads: models, pairs, and the items, replies and records of its verticals."""
+    """The inputs of an attribution job: models, pairs, and the items, replies and records of its verticals."""
     task = ATTRIBUTIONS[wildcards.policy]
     models = dag.models_of_task(task)
     data = FILES.data(task.preferences, "digest.txt")
@@ -30,7 +30,7 @@ def attribution_inputs(wildcards):
     }
 
 
-# Policies with the same verticals share a rule: the outputs of a rule are the same for all of its jobs.
+# Policies with the same verticals share a rule, because all jobs of a rule have the same kinds of outputs.
 for verticals in sorted({tuple(task.verticals) for task in ATTRIBUTIONS.values()}):
 
     rule:

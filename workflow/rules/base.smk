@@ -1,4 +1,4 @@
-# Models that enter the study: base models and existing checkpoints, from the hub, a folder, or trained from scratch.
+# Base models and existing checkpoints: from the hub, a folder, or trained from scratch.
 
 
 rule base:

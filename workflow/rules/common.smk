@@ -1,4 +1,4 @@
-# The validated study, and the few functions with which rules find their inputs, settings and resources.
+# The validated study, and the functions that return the inputs, settings and resources of rules.
 
 import os
 import re
@@ -32,13 +32,13 @@ from trustdag.layout import (
 from trustdag.fingerprint import code_of, content_of, write_fingerprint_index
 from trustdag.report import plots
 
-# A workflow that imports this one as a module may have its configuration in no file.
+# A workflow that imports this one as a module may have no configuration file.
 ORIGIN = load.identity(workflow.configfiles or [workflow.main_snakefile])
 
 
 @contextmanager
 def user_errors_as_workflow_errors():
-    """Errors that the user can mend end Snakemake with their message, without a traceback."""
+    """Converts UserError to WorkflowError, so that Snakemake ends with its message and without a traceback."""
     try:
         yield
     except UserError as error:
@@ -77,9 +77,9 @@ if IMAGE is not None:
 dryrun.hand_over(STUDY)
 FILES = Results.of(STUDY.name)
 ENVS = ROOT / "envs"
-# Every command starts with `LAUNCH`: with the Python that `environments` chose, with the processes that its allocation
-# gives, under a watch that warns before the time limit, and with a record of how it ended, from which a retry knows
-# whether more memory or time would help.
+# Every command starts with `LAUNCH`. It uses the Python that `environments` chose and starts the processes of the
+# allocation. It warns the command before the time limit, and records how it ended. A retry reads from the record whether
+# more memory or time would help.
 _LAUNCH = (
     environments.COMMAND
     + " -m trustdag launch --record {resources.record} --log {log[0]} --attempt {resources.attempt}"
@@ -87,10 +87,10 @@ _LAUNCH = (
     " --accelerate {resources.accelerate} --code {params.code}"
 )
 LAUNCH = f"{_LAUNCH} -- "
-# With the study's threads where results depend on them. Snakemake may cut `threads` to `--cores`, but not a parameter, which
-# is also part of the key of the cache between studies.
+# For commands whose results depend on the number of threads. Snakemake may reduce `threads` to `--cores`, but not a
+# parameter, which is also part of the key of the cache between studies.
 LAUNCH_WITH_THREADS = f"{_LAUNCH} --threads {{params.threads}} -- "
-# Only then, because Snakemake speaks of it at every start.
+# Enabled only if the cache folder is set, because Snakemake otherwise prints a warning at every start.
 CACHED = load.CACHE in os.environ
 VERTICALS = STUDY.verticals_measured()
 DERIVED = STUDY.derived()
@@ -121,7 +121,7 @@ onstart:
 
 
 def trained_model(wildcards):
-    """The trained model that an output path names."""
+    """The trained model of an output path."""
     return ModelId(
         wildcards.model,
         chain_of(wildcards.chain),
@@ -131,12 +131,12 @@ def trained_model(wildcards):
 
 
 def stage_settings(wildcards):
-    """The settings with which a trained model's last stage is trained, as `trustdag align --settings` reads them."""
+    """The settings of a trained model's last stage, as for `trustdag align --settings`."""
     return dag.stage_settings(STUDY, trained_model(wildcards))
 
 
 def parent_digests(wildcards):
-    """The digests of the models that a stage starts from, depended on instead of their folders."""
+    """The digests of the models that a stage starts from. The stage depends on them and not on the folders."""
     parents = dag.parents(STUDY, trained_model(wildcards))
     return {"reward": []} | {
         role: FILES.model(parent, "digest.txt") for role, parent in parents.items()
@@ -144,7 +144,7 @@ def parent_digests(wildcards):
 
 
 def parent_set(wildcards):
-    """What a derived preference set is made from: another set, and where it is pruned the scores of its pairs."""
+    """The inputs of a derived preference set: its parent set, and for a pruned set the scores of its pairs."""
     settings = DERIVED[wildcards.preferences]
     by_score = getattr(settings, "choose", None) == "score"
     return {
@@ -162,18 +162,18 @@ def parent_set(wildcards):
 
 
 def direction_of(preferences):
-    """Which direction of the number that a set is pruned by is better; nothing for any other set."""
+    """The better direction of the metric that a set is pruned by; empty for any other set."""
     settings = DERIVED[preferences]
     return dag.better(STUDY, settings) if hasattr(settings, "by") else ""
 
 
 def external_model(wildcards):
-    """The base model or the existing checkpoint that an output path names."""
+    """The base model or existing checkpoint of an output path."""
     return ModelId(wildcards.model, chain_of(wildcards.external))
 
 
 def corpus_of(wildcards):
-    """The corpus that a model trained from scratch reads, with its digest; nothing for any other."""
+    """The corpus of a model that is trained from scratch, with its digest; empty for any other model."""
     name = dag.corpus_needed(STUDY, external_model(wildcards))
     if name is None:
         return {"corpus": []}
@@ -184,7 +184,7 @@ def corpus_of(wildcards):
 
 
 def code_of_verticals(command, *names):
-    """The hash of the code of a command, of verticals, and of the scorers that the study lets them use."""
+    """The hash of the code of a command, of verticals, and of the scorers in their settings."""
     scorers = {name for vertical in names for name in names_in(VERTICALS[vertical])}
     parts = [f"verticals.{name}" for name in names]
     return code_of(command, *parts, *(f"scorers.{name}" for name in sorted(scorers)))
@@ -196,12 +196,12 @@ def resources_of(rule):
 
 
 def has_time_limit():
-    """Whether a scheduler ends jobs at their `runtime`: where they run on this machine, nobody does."""
+    """Whether a scheduler ends jobs at their `runtime`. Jobs on this machine have no time limit."""
     return workflow.remote_exec or workflow.non_local_exec
 
 
 def records_of(*, models=None, verticals=None):
-    """The record files of all evaluated models, or of some, on all verticals, or on some."""
+    """The record files of evaluated models on verticals; by default of all."""
     return [
         FILES.records(policy, vertical)
         for policy in POLICIES

@@ -1,4 +1,4 @@
-# Preference data: read, checked, split by prompt, with its data card.
+# Preference data: reads and checks it, splits it by prompt, and writes its data card.
 
 
 rule prepare:
@@ -38,7 +38,7 @@ rule prepare:
         " --benchmark {log.benchmark}"
 
 
-# A set that is made from another one: a random part, or what is left without the pairs that moved a vertical most.
+# A derived preference set: a random part of another one, or that set without the pairs that changed a vertical most.
 if DERIVED:
 
     rule derive:

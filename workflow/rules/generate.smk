@@ -1,14 +1,14 @@
-# A model's raw replies to one vertical's items: stored once, scored as often as wanted.
+# A model's raw replies to one vertical's items. They are generated once and can be scored again.
 #
-# One job for each model and vertical. Snakemake sees each input of each reply file, so an edit of one vertical
-# generates and scores that vertical alone, and no edit is masked by another.
+# There is one job for each model and vertical. Snakemake tracks each input of each file of replies. So an edit of a
+# vertical re-runs only that vertical, and no edit hides another.
 
 
 rule generate:
     input:
         model=FILES.model("{policy}", "digest.txt"),
         digest=FILES.items_digest("{vertical}"),
-        # Its digest says whether it changed: Snakemake compares the content of small files alone.
+        # Another input is its digest, which changes with it. Snakemake compares the content of small files only.
         table=ancient(FILES.items("{vertical}")),
     output:
         FILES.replies("{policy}", "{vertical}"),

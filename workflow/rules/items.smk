@@ -1,4 +1,4 @@
-# The questions of a vertical, made once and asked of every model.
+# The items of a vertical, which are the same for every model.
 
 
 rule items:

@@ -1,4 +1,4 @@
-# Plots, one job each, and the page that holds them.
+# Plots, one job each, and the page with them.
 
 METRICS_OF_TRAINING = [
     FILES.model(model_id, "metrics.jsonl") for model_id in dag.models_needed(STUDY)

@@ -1,4 +1,4 @@
-# Replies to per-item records: no model, no GPU, repeated at will.
+# Converts replies to records of items. It needs no model and no GPU.
 
 
 rule score:

@@ -1,4 +1,4 @@
-# From per-item records to metrics and paired differences.
+# Computes metrics and paired differences from records.
 
 
 rule design:

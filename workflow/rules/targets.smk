@@ -10,7 +10,7 @@ rule:
         f"The study {STUDY.name}"
 
 
-# What has to come from elsewhere, and nothing else: for a login node, where compute nodes have no network.
+# Downloads of models and data only, for a login node if compute nodes have no network.
 rule fetch:
     input:
         [FILES.model(model_id, "digest.txt") for model_id in dag.external_models(STUDY)],

@@ -73,9 +73,9 @@ def atomic_files(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def _partial(folder: Path, prefix: str, result: Path) -> Iterator[Path]:
-    """A path in `folder` for what is not finished yet. What dead processes of this host left under the prefix goes.
+    """A path in `folder` for an unfinished file. Removes such paths of ended processes of this host.
 
-    Raises UserError where nothing can be written there: it names the result, and not the hidden file.
+    Raises UserError if the folder is not writable. The message names the result, and not the hidden file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK | os.X_OK):

@@ -96,10 +96,10 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
 
 
 class Parser(argparse.ArgumentParser):
-    """Errors name the nearest option or choice that exists."""
+    """A parser whose errors name the nearest existing option or choice."""
 
     def error(self, message: str) -> NoReturn:
-        """Says what is wrong, with the mend, and exits with 2."""
+        """Prints the error and its remedy, and exits with 2."""
         unknown = re.match(r"unrecognized arguments: .*?(--[\w-]+)", message)
         choice = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
         near = ""
@@ -110,7 +110,7 @@ class Parser(argparse.ArgumentParser):
         super().error(message + near)
 
     def options(self) -> list[str]:
-        """The long options of this parser and of all below it."""
+        """The long options of this parser and all of its subparsers."""
         own = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
         below = [action.choices for action in self._actions if isinstance(action.choices, dict)]
         return own + [option for parsers in below for parser in parsers.values() for option in parser.options()]

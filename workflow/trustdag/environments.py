@@ -37,7 +37,7 @@ PLUGINS = {
     "prepare": ("data",),
     **dict.fromkeys(("items", "score", "statistics", "report"), ("verticals", "scorers")),
 }
-"""Commands that load modules by name, and the packages that these are in."""
+"""Commands that load modules by name, with the packages of these modules."""
 DESCRIBED = dict.fromkeys(("statistics", "report"), ("scorers", "models", "hub")) | {"items": ("scorers", "models")}
 """Commands that only use metrics or questions of verticals. They import these rooms but do not call them."""
 
@@ -83,9 +83,9 @@ def choose(methods: Collection[str]) -> Path | None:
 
 
 def _package_folder() -> Path:
-    """A folder that holds this package and nothing else that an environment has in another version.
+    """A folder with this package and without packages that an environment has in another version.
 
-    What lies beside an installed package would come before the packages of a job's own environment.
+    Other packages in its folder would come before the packages of a job's environment.
     """
     if ROOT != CARRIED:
         return PACKAGE.parent

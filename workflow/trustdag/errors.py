@@ -18,6 +18,6 @@ def first_line(error: BaseException) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`; did you mean ...?` with the nearest of the known names, or nothing where none is near."""
+    """`; did you mean ...?` with the nearest of the known names; empty if none is near."""
     close = get_close_matches(name, list(known), n=1)
     return f"; did you mean `{close[0]}`?" if close else ""

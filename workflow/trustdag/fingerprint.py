@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parent
 CARRIED = PACKAGE / "_workflow"
 """Where a wheel carries the files of the workflow (see setup.py)."""
 ROOT = CARRIED if CARRIED.is_dir() else PACKAGE.parents[1]
-"""The folder of Snakefile, rules, environments, profiles and configuration: the clone's, or what the wheel carries."""
+"""The folder of Snakefile, rules, environments, profiles and configuration: that of the clone or of the wheel."""
 
 
 _INDEX: dict[str, dict[str, str]] = {}
@@ -27,9 +27,9 @@ _INDEX: dict[str, dict[str, str]] = {}
 
 
 def code_of(*modules: str) -> str:
-    """The hash (16 hexadecimal digits) of the named modules of this package and all that they import from it.
+    """The hash (16 hexadecimal digits) of the named modules of this package and all modules of it that they import.
 
-    Names are relative to the package, such as `align.dpo`, or name a plugin as if it lay there: `verticals.brevity`.
+    Names are relative to the package, such as `align.dpo`. A plugin has a name of the same form: `verticals.brevity`.
     Raises FileNotFoundError for a module that does not exist.
     """
     return _code_of(modules, kinds.state())

@@ -1,4 +1,4 @@
-"""JSON files, read without trusting them: whatever a file holds, what is wrong with it is one sentence."""
+"""Readers of JSON files that check types and keys. Any fault gives an error of one sentence."""
 
 import json
 from collections.abc import Mapping
@@ -18,9 +18,9 @@ NAMES: dict[type, str] = {
     type(None): "null",
 }  # fmt: skip
 AGAIN = "delete it and run snakemake again"
-"""The mend of a file that a job of the study makes."""
+"""The remedy for a damaged file that a job of the study makes."""
 FETCH = "fetch it again"
-"""The mend of a file of somebody else's model."""
+"""The remedy for a damaged file of an external model."""
 EVERY = "*"
 """In a shape: every key of the object."""
 
@@ -28,7 +28,7 @@ ANY: Mapping[str, Any] = MappingProxyType({})
 """The shape of an object with any keys."""
 
 Shape = type | tuple[type, ...] | Mapping[str, Any]
-"""What a value must be: of a type, or an object with these keys; `name?` may be missing, `*` stands for every key."""
+"""The shape of a value: a type, or an object with these keys. `name?` is optional, `*` means every key."""
 
 
 def read_json(path: Path, mend: str = AGAIN) -> Any:
@@ -59,7 +59,7 @@ def read_object(path: Path, shape: Mapping[str, Any], what: str, mend: str = AGA
     Args:
         path: The file.
         shape: The keys that are read, and what their values must be.
-        what: What the file is, for messages, such as `a model's manifest`.
+        what: The kind of the file in messages, such as `a model's manifest`.
         mend: What to do about a damaged one.
 
     Raises:
@@ -73,7 +73,7 @@ def read_object(path: Path, shape: Mapping[str, Any], what: str, mend: str = AGA
 
 
 def read_section(path: Path, section: type[AnySection]) -> AnySection:
-    """The section that a JSON file holds. Raises UserError if it is missing or holds something else."""
+    """The section in a JSON file. Raises UserError if the file is missing or has other content."""
     value = read_json(path)
     try:
         return section.model_validate(value)
@@ -110,12 +110,12 @@ def read_jsonl(path: Path, shape: Mapping[str, Any] = ANY, mend: str = AGAIN) ->
 
 
 def misfit(value: Any, shape: Shape, key: str = "") -> str | None:
-    """Where and how a value differs from a shape; None where it does not.
+    """The first difference of a value from a shape; None without a difference.
 
     Args:
-        value: What was read.
-        shape: What it must be.
-        key: Where it stands.
+        value: The value.
+        shape: The required shape.
+        key: Position of the value in the file.
     """
     here = f"`{key}` is" if key else "it is"
     if not isinstance(shape, Mapping):

@@ -197,14 +197,14 @@ def comparisons_of(
         makers: The pending job that makes a file, by the file's name.
     """
     seeds = sorted({policy.seed for policy in design.policies if policy.seed is not None})
-    found = []
+    comparisons = []
     for policy in design.policies:
         for reference in (policy.reference_base, policy.reference_sft, policy.reference_control):
             if reference is None:
                 continue
             for vertical in design.verticals:
                 targets = tuple(files.records(name, vertical) for name in (policy.id, reference))
-                found.append(
+                comparisons.append(
                     PlannedComparison(
                         name=f"{policy.id} against {reference} on {vertical}",
                         weight=_weight(settings, policy, vertical, seeds),
@@ -212,7 +212,7 @@ def comparisons_of(
                         needs=frozenset(makers[name] for name in targets if name in makers),
                     )
                 )
-    return found
+    return comparisons
 
 
 def _weight(settings: PlanSettings, policy: Any, vertical: str, seeds: Sequence[int]) -> float:

@@ -25,9 +25,9 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 MOST = 100_000_000
 LARGEST, SMALLEST = 1e9, 1e-12
 Count = Annotated[int, Field(ge=1, le=MOST)]
-"""How many of something. More than any study has is a slip of the pen, and refused before anything runs."""
+"""A number of things. Implausibly large values are refused as typing errors before anything runs."""
 Positive = Annotated[float, Field(ge=SMALLEST, le=LARGEST)]
-"""A number above 0, with which arithmetic neither overflows nor vanishes."""
+"""A number above 0 whose arithmetic neither overflows nor underflows."""
 NotNegative = Annotated[float, Field(ge=0, le=LARGEST)]
 """0, or such a number."""
 Weight = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
@@ -83,9 +83,9 @@ class Section(BaseModel):
 
 
 class Growing:
-    """Annotates a field whose types may grow when a study names plugins: they are looked up when a value is validated.
+    """Annotation of a field with more types if a study names plugins. They are looked up when a value is validated.
 
-    The JSON schema, and so the reference page, shows the shipped ones alone.
+    The JSON schema and the reference page show only the built-in types.
     """
 
     def __init__(self, shipped: Callable[[], Any], now: Callable[[], Any], version: Callable[[], object]) -> None:
@@ -105,31 +105,31 @@ class Growing:
 
 
 def chosen_by(key: str, types: Sequence[type[Section]]) -> Any:
-    """The type of a section that is one of several, as the value of one of its keys says."""
+    """The union of several sections, discriminated by the value of one key."""
     return Annotated[reduce(or_, types), Field(discriminator=key)] if len(types) > 1 else types[0]
 
 
 def mend_of_name(name: str, known: Iterable[str], holder: str) -> str:
-    """What to do about a name that `holder` does not have: the nearest one that it has, or all of them.
+    """The remedy for an unknown name: the nearest known name, or all of them.
 
     Args:
         name: The unknown name.
-        known: The names that there are.
-        holder: What has them, such as `the study`.
+        known: The known names.
+        holder: The owner of the known names, such as `the study`.
     """
     names = sorted(known)
     return "no such name" + (did_you_mean(name, names) or f"; {holder} has {', '.join(names) or 'none'}")
 
 
 def refuse_characters(value: Any, origin: str, key: tuple[str, ...] = ()) -> None:
-    """Raises UserError for a text or key with a character that no file, command line or terminal takes.
+    """Raises UserError for a text or key with a character that files, command lines or terminals cannot represent.
 
-    These are control characters but tabs and line feeds, and halves of surrogate pairs, which YAML and JSON can write.
+    These are control characters except tabs and line feeds, and halves of surrogate pairs, which YAML and JSON allow.
 
     Args:
-        value: What was read: sections, lists, texts and numbers.
+        value: The parsed value: sections, lists, texts and numbers.
         origin: The file or option that it came from.
-        key: Where `value` stands in it.
+        key: Position of `value` in it.
     """
     if isinstance(value, dict):
         for name, entry in value.items():

@@ -1,4 +1,4 @@
-"""A commented study to begin with, from the answers to four questions."""
+"""A commented first study, from the answers to four questions."""
 
 import json
 import re
@@ -19,12 +19,12 @@ from trustdag.verticals import shipped_verticals, vertical, verticals
 TOY = "toy"
 NONE = "none"
 SAMPLED = {"generate": {"temperature": 1, "max_new_tokens": 24}}
-"""How the toy world is asked: greedy replies would turn a slight preference into all or nothing."""
+"""Sampling settings in the toy world, because greedy replies would turn a small preference into all or nothing."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What the user wants to know."""
+    """The user's answers."""
 
     path: Path
     """The study's file."""
@@ -37,7 +37,7 @@ class Answers:
 
 
 def study_text(answers: Answers) -> str:
-    """The study in YAML, with comments. Raises UserError for an answer that cannot be."""
+    """The study in YAML, with comments. Raises UserError for an invalid answer."""
     trains = answers.preferences != NONE
     if answers.model == TOY and not trains:
         raise UserError("preferences: the toy model is trained on the texts of a preference set; choose toy or a file")
@@ -99,7 +99,7 @@ def _block(content: dict[str, Any], *comments: str) -> str:
 
 
 def model_name(text: str) -> str:
-    """A model's name in the study: that of its folder, file or repository, as a target may be called."""
+    """A model's name in the study: that of its folder, file or repository, in the characters of targets."""
     path = Path(text.partition("@")[0]).expanduser()
     last = path.parent.name if path.name in ("model", "manifest.json", "digest.txt") else path.name
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", last.removesuffix(".gguf")).strip("-_.")
@@ -115,16 +115,16 @@ def study_name(path: Path, model: str) -> str:
 
 
 def model_source(text: str) -> dict[str, Any]:
-    """Where a model that the user names comes from. Raises UserError for what is none."""
+    """The source of a model that the user names. Raises UserError if it is no model."""
     from trustdag.artifacts import model_folder, sha256_file
 
     path = Path(text).expanduser()
-    repository, at, commit = text.partition("@")
+    repository, separator, commit = text.partition("@")
     if path.is_dir():
         return {"source": "folder", "path": str(model_folder(path))}
     if path.is_file() and path.suffix == ".gguf":
         return {"source": "gguf", "path": str(path), "sha256": sha256_file(path)}
-    if at and "/" in repository:
+    if separator and "/" in repository:
         return {"source": "hub", "name": repository, "revision": commit}
     raise UserError(f"{text}: neither a model folder nor a GGUF file here, nor NAME@COMMIT on the hub; correct it")
 
@@ -138,7 +138,7 @@ def _model(answers: Answers) -> dict[str, Any]:
 
 
 def _chats(base: dict[str, Any]) -> bool:
-    """Whether the model has a chat template; of a folder alone this is known, of any other it is assumed."""
+    """Whether the model has a chat template. It is known for a folder, and assumed for other sources."""
     if base["source"] != "folder":
         return True
     folder = Path(base["path"])
@@ -157,7 +157,7 @@ def _preferences(text: str) -> dict[str, Any]:
 
 
 def _holds_transcripts(path: Path) -> bool:
-    """Whether pairs are whole transcripts, as HH-RLHF has them: TRL's formats have messages, or a prompt beside."""
+    """Whether pairs are whole transcripts, as in HH-RLHF. TRL's formats have messages or a separate prompt."""
     from trustdag.data import hh, jsonl, location
 
     if path.is_file() and not path.name.endswith(hh.SUFFIXES):
@@ -171,7 +171,7 @@ def _holds_transcripts(path: Path) -> bool:
 
 
 def chain_of(method: str) -> list[str]:
-    """The recipe that ends with a method. Raises UserError for a name that is none, and for a reward model's."""
+    """The recipe that ends with a method. Raises UserError for an unknown method and for that of a reward model."""
     known = methods()
     policies = [name for name, module in known.items() if module.PRODUCES == "policy"]
     if method not in policies:

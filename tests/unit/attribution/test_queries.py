@@ -1,4 +1,4 @@
-"""A query's weights are the derivatives of a vertical's number, by replies and by options."""
+"""A query's weights are the derivatives of a vertical's metric, for replies and for options."""
 
 from collections.abc import Callable
 from itertools import product

@@ -1,4 +1,4 @@
-"""A replayed training is the training; its derivative is the difference that a little less weight makes."""
+"""A replay equals the training, and its derivative equals the effect of a slightly smaller weight."""
 
 from pathlib import Path
 from typing import Any

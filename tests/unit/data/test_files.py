@@ -1,4 +1,4 @@
-"""Files of preference data as users have them: folders, gzip, damaged ones, and none at all."""
+"""Files of preference data: folders, gzip, damaged files, and missing files."""
 
 import gzip
 import json

@@ -373,7 +373,7 @@ def test_out_of_memory_is_told_from_other_errors() -> None:
 
 
 class Scripted:
-    """A model that says the same tokens to every prompt, whatever it reads."""
+    """A model that generates the same tokens for every prompt."""
 
     def __init__(self, model: PreTrainedModel, script: list[int]) -> None:
         self.model, self.script = model, script

@@ -1,4 +1,4 @@
-"""A killed generation run goes on where it stopped, and its result is that of a run that was never killed."""
+"""A killed generation run continues, and its result equals that of an uninterrupted run."""
 
 import json
 import os

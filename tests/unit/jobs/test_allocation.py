@@ -1,4 +1,4 @@
-"""From what a job was given to the command line that uses it."""
+"""The command line of a job from its allocation."""
 
 import argparse
 import importlib.util

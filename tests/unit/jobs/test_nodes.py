@@ -1,4 +1,4 @@
-"""A job on several nodes: each notes what it holds, and the first looks after all of them."""
+"""A job on several nodes: each records its memory, and the first node watches all of them."""
 
 import sys
 from pathlib import Path

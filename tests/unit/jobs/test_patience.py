@@ -48,7 +48,7 @@ exit "$code"
         return (self.folder / f"{name}.calls").read_text().splitlines()
 
     def notices(self) -> str:
-        """What the user was told."""
+        """The messages to the user."""
         path = self.folder / "notices"
         return path.read_text() if path.exists() else ""
 

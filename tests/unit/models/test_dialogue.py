@@ -1,4 +1,4 @@
-"""Chat templates: what refuses or loses a text, or changes with the day, is refused."""
+"""Chat templates that refuse or lose a text, or depend on the date, are refused."""
 
 from pathlib import Path
 

@@ -15,7 +15,7 @@ STUDY: dict[str, Any] = {"name": "s", "stages": {"dpo": {"beta": 0.1, "log_every
 
 @pytest.fixture(autouse=True)
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The configuration that lies among the results of a study, in the working directory."""
+    """The configuration in the results folder of a study in the working directory."""
     monkeypatch.chdir(tmp_path)
     path = Path(Results.of("s").configuration)
     path.parent.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Pending jobs: reasons in words, costs, the critical path, the time on N GPUs, and the picture."""
+"""Pending jobs: reasons, costs, the critical path, the time on N GPUs, and the picture."""
 
 from collections.abc import Iterable
 from math import inf

@@ -1,4 +1,4 @@
-"""Data inside the page stay data: whatever a reply holds, and whatever a plot's file holds."""
+"""Embedded data are never executed, for any content of replies and plots."""
 
 import json
 from html.parser import HTMLParser

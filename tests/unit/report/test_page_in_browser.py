@@ -50,7 +50,7 @@ CONTRASTS = """(() => {
   }
   return [...low];
 })()"""
-"""Elements whose text has a contrast to what lies behind it that is below 4.5 (WCAG 2, level AA)."""
+"""Elements whose text has a contrast below 4.5 to its background (WCAG 2, level AA)."""
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def outside(results: Path) -> Path:
-    """The same study with its replies in files beside the page."""
+    """The same study with its replies in files next to the page."""
     copy = results.parent / "outside"
     shutil.copytree(results, copy)
     assert write_page(copy, "--settings", json.dumps({"replies_inside": 0})) == 0

@@ -1,4 +1,4 @@
-"""What jobs are expected to take, beside recorded runs of the studies that come with the project."""
+"""Estimated durations of jobs, compared with recorded runs of the project's studies."""
 
 import math
 from pathlib import Path

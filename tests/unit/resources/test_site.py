@@ -106,7 +106,7 @@ def test_a_named_file_that_is_missing_is_an_error(monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture
 def fake_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cluster with two partitions, one GPU type, two features and one account, as far as its commands tell."""
+    """Commands of a cluster with two partitions, one GPU type, two features and one account."""
     answers = {
         "sbatch": "",
         "scontrol": "",

@@ -1,4 +1,4 @@
-"""A finished study as data frames, and beside another one. The study is invented: no model runs."""
+"""A finished study as data frames, and compared with another one. The studies are invented: no model runs."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""It learns: tasks with a known optimum, and nothing to learn."""
+"""PPO learns tasks with a known optimum, and changes nothing if there is nothing to learn."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -72,13 +72,13 @@ def run_with_kills(folder: Path, changes: dict[str, Any], kills: Sequence[tuple[
 
 
 def checkpoints_and_partials(folder: Path) -> list[str]:
-    """What lies in a run's folder now."""
+    """The present content of a run's folder."""
     return sorted(path.name for path in folder.glob("*checkpoint-*"))
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of 20 updates that nobody touched."""
+    """A run of 20 updates without interruption."""
     folder = tmp_path_factory.mktemp("undisturbed")
     process = start(folder, {"updates": 20})
     process.join()

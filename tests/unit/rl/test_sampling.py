@@ -1,4 +1,4 @@
-"""Rollouts against the plainest way to sample: one row, the whole text through the model again for each token."""
+"""Rollouts against naive sampling: one row, with a forward pass over the whole text for each token."""
 
 import functools
 

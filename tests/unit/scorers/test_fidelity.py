@@ -1,4 +1,4 @@
-"""Scorers: which they are, what they do when they fail, and what their numbers are worth beside Perspective's."""
+"""Scorers: their identity, their failures, and their agreement with Perspective's scores."""
 
 import datetime
 import gzip

@@ -1,4 +1,4 @@
-"""Headline changes that do not stand by themselves: their companions give them a verdict of their own."""
+"""Headline changes whose verdict depends on changes of companion metrics."""
 
 import pandas as pd
 import pytest

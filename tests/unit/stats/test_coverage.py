@@ -1,4 +1,4 @@
-"""Simulated studies: intervals must hold the truth about as often as they say."""
+"""Simulated studies: the coverage of intervals must be near their level."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

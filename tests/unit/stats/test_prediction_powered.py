@@ -1,4 +1,4 @@
-"""Labels of some replies correct what a parser reads of all."""
+"""Human labels of some replies correct the parser's readings of all replies."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The mean over training seeds: its interval holds the chance of the seeds and of the items."""
+"""The mean over training seeds: its interval includes the variance of seeds and of items."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The learning rate and AdamW of our own loops."""
+"""The learning rate and AdamW of pretraining and PPO."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""A stage that is killed and started again ends as if nothing had happened, bit for bit."""
+"""A stage that is killed and started again ends with bit-identical weights."""
 
 import random
 import signal

@@ -1,4 +1,4 @@
-"""Models that need no understanding: each scores exactly what theory says, on every metric of every vertical."""
+"""Trivial models have exactly the theoretical value on every metric of every vertical."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""Replies are read for what they say; each defect that was seen in published parsers has a case here."""
+"""Parsers of replies; each known defect of published parsers has a case here."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Items from publishers' files: what is odd is counted, what is wrong is an error that names it."""
+"""Items from publishers' files: irregularities are counted, and errors name their position."""
 
 import gzip
 import json

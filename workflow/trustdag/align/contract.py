@@ -1,4 +1,4 @@
-"""What a module has to define to be a training method."""
+"""The contract of a training method: the names that its module must define."""
 
 from collections.abc import Iterator
 from types import ModuleType
@@ -17,7 +17,7 @@ ROLES = ("policy", "reward")
 
 
 def complaints(module: ModuleType, _: str) -> Iterator[str]:
-    """What the method lacks, one clause each."""
+    """Yields a clause for each violation of the contract."""
     yield from missing(module, NAMES)
     yield from texts(module, "REQUIRES")
     required = getattr(module, "REQUIRES", ROLES)

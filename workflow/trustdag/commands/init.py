@@ -1,4 +1,4 @@
-"""`trustdag init`: a study to begin with."""
+"""`trustdag init`: writes a first study."""
 
 import argparse
 import sys
@@ -16,11 +16,11 @@ QUESTIONS = {
     "methods": ("Aligned how? one or more of: {methods}", "sft dpo"),
     "verticals": ("Measured on what? one or more of: {verticals}; or all", "all"),
 }
-"""Each question with the answer that an empty line gives."""
+"""Each question with its default answer."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """One option for each question; what is not given is asked in a terminal."""
+    """Adds one option for each question. In a terminal, missing options are asked for."""
     parser.add_argument("study", type=Path, nargs="?", default=Path("study.yaml"), help="file to write (study.yaml)")
     parser.add_argument("--model", help="toy, a model folder, a GGUF file, or NAME@COMMIT on the hub")
     parser.add_argument("--preferences", help="toy, hh, a file or folder of pairs, or none")
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _answers(arguments: argparse.Namespace) -> dict[str, list[str]]:
-    """The answers as words, from the options and, in a terminal, from the user."""
+    """The answers as lists of words, from the options or, in a terminal, from the user."""
     answers: dict[str, list[str]] = {}
     given = {name: getattr(arguments, name) for name in QUESTIONS}
     if given["preferences"] == "none" and given["methods"] is None:

@@ -1,4 +1,4 @@
-"""`trustdag new`: a part of one's own, to begin with."""
+"""`trustdag new`: writes the template of a plugin."""
 
 import argparse
 from pathlib import Path
@@ -14,7 +14,7 @@ USED_AS = {
     "method": "stages: {{{name}: {{}}}}, and in a recipe: [{name}]",
     "preferences": "preferences: {{mine: {{source: {name}, path: FILE}}}}",
 }
-"""How a study uses a part of each kind."""
+"""The keys with which a study uses a part of each kind."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Writes the file. Raises UserError for a name that is taken, or that no file of a plugin may have."""
+    """Writes the file. Raises UserError for a name that is taken or not allowed."""
     path = arguments.folder / f"{arguments.name}.py"
     if not files.NAME.fullmatch(arguments.name):
         raise UserError(f"{arguments.name}: a part's name has small letters, digits and _ alone, such as `brevity`")
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def text(kind: str, name: str) -> str:
-    """The template of a kind, for a part of that name."""
+    """The template of a kind, for a part with this name."""
     return (TEMPLATES / f"{kind}.txt").read_text(encoding="utf-8").replace("NAME", name)
 
 

@@ -1,4 +1,4 @@
-"""`trustdag run`: a study, from any folder, with the workflow that comes with the package."""
+"""`trustdag run`: runs a study in any folder with the workflow of the package."""
 
 import argparse
 import os
@@ -14,9 +14,9 @@ from trustdag.pending.dryrun import search_path
 HELP = "Run a study in this folder: `snakemake` with the workflow of the package, and any option of `snakemake`."
 SUFFIXES = (".yaml", ".yml")
 CORES = ("--cores", "-c", "--jobs", "-j", "--profile", "--executor", "-e")
-"""Options of Snakemake that say how many jobs run at once."""
+"""Options of Snakemake for the number of parallel jobs."""
 DISPLAY = ("--logger", "--quiet", "-q", "--verbose")
-"""Options of Snakemake that say what is shown."""
+"""Options of Snakemake for its output."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,13 +58,13 @@ def start(paths: Sequence[Path], options: Sequence[str]) -> int:
 
     Args:
         paths: The study's files.
-        options: Further options and targets of Snakemake; without any that say so, it uses all cores and our display.
+        options: Further options and targets of Snakemake. The defaults are all cores and the logger `trustdag`.
     """
     chosen = ["--snakefile", str(ROOT / "Snakefile")]
     chosen += [] if _given(options, ("--directory", "-d")) else ["--directory", "."]
     chosen += [] if _given(options, CORES) else ["--cores", "all"]
     chosen += [] if _given(options, DISPLAY) else ["--logger", "trustdag"]
-    # The study stands last: its option takes every word up to the next option, and so would take targets.
+    # The study comes last, because its option takes all words up to the next option, and so would take targets.
     command = [
         sys.executable,
         "-m",
@@ -85,7 +85,7 @@ def _given(options: Sequence[str], names: Sequence[str]) -> bool:
 
 
 def _with_our_profile(options: Sequence[str]) -> list[str]:
-    """The options, in which `--profile slurm` is the package's profile where this folder has none of that name."""
+    """The options, with the package's profile for `--profile slurm` if this folder has none of that name."""
     ours = {path.name: path for path in ROOT.iterdir() if path.is_dir() and any(path.glob("config*.yaml"))}
     chosen = list(options)
     for place, option in enumerate(chosen[1:], start=1):

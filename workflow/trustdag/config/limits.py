@@ -1,4 +1,4 @@
-"""What no key tells alone: sizes that must fit each other, names that must fit a file system, names in `plan`."""
+"""Checks over several keys: sizes that must agree, the length of file names, and names in `plan`."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ LONGEST_CHAIN = 80
 
 
 def check(study: Any) -> None:
-    """Raises ValueError, with the key, for what in a `Study` would end a job that runs after others."""
+    """Raises ValueError, with the key, for values of a `Study` that would fail a later job."""
     for recipe, chain in study.recipes.items():
         if len(chain_name(chain)) > LONGEST_CHAIN:
             raise ValueError(
@@ -27,7 +27,7 @@ def check(study: Any) -> None:
 
 
 def _check_context(study: Any, model: str, base: Scratch) -> None:
-    """Raises ValueError for texts that a model from scratch cannot read, and layers that it does not have."""
+    """Raises ValueError for texts longer than the context of a model from scratch, and for layers that it lacks."""
     for stage in {stage for chain in study.recipes.values() for stage in chain}:
         settings = study.stage_settings(model, stage)
         if settings.max_length > base.context:
@@ -48,7 +48,7 @@ def _check_context(study: Any, model: str, base: Scratch) -> None:
 
 
 def _check_plan(study: Any) -> None:
-    """Raises ValueError for a weight of what the study does not have."""
+    """Raises ValueError for the weight of a name that the study does not have."""
     known: dict[str, Any] = {
         "models": study.models,
         "recipes": study.recipes,

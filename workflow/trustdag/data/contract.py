@@ -1,4 +1,4 @@
-"""What a module has to define to be a format of preference data."""
+"""The contract of a format of preference data: the names that its module must define."""
 
 from collections.abc import Iterator
 from types import ModuleType
@@ -13,7 +13,7 @@ NAMES = {
 
 
 def complaints(module: ModuleType, name: str) -> Iterator[str]:
-    """What the format lacks, one clause each."""
+    """Yields a clause for each violation of the contract."""
     yield from missing(module, NAMES)
     yield from section(module, "Settings", SourceSettings)
     settings = getattr(module, "Settings", None)

@@ -1,4 +1,4 @@
-"""Whether memory suffices to ask a model: said before its weights are loaded, with the sum and what would fit."""
+"""Checks that memory suffices for generation, before the weights are loaded."""
 
 import sys
 from pathlib import Path
@@ -16,13 +16,13 @@ HALF = 2
 
 
 def check_memory(folder: Path, settings: GenerateSettings, memory: Memory, bf16: bool) -> None:
-    """Says on stderr where a whole batch may not fit in memory.
+    """Prints a warning on stderr if a whole batch may not fit in memory.
 
     Args:
         folder: The model folder, whose files are whole.
         settings: How replies are sampled.
-        memory: What there is.
-        bf16: Whether the model computes in bf16, as on a GPU. If not, close calls are computed in double precision.
+        memory: The available memory.
+        bf16: Whether the model computes in bf16, as on a GPU. If not, near ties are computed in double precision.
 
     Raises:
         UserError: The weights alone do not fit.

@@ -1,4 +1,4 @@
-"""The headers of safetensors files, read without trusting them: what a file holds, before anything is loaded."""
+"""The headers of safetensors files, read with checks before any weight is loaded."""
 
 import json
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Any
 from trustdag.errors import UserError, first_line
 
 LONGEST_HEADER = 100_000_000
-"""Bytes; safetensors itself reads no longer one."""
+"""Largest header in bytes; the limit of safetensors itself."""
 POINTER = b"version https://git-lfs"
 
 

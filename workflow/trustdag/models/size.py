@@ -1,4 +1,4 @@
-"""How large a model is, by the headers of its files, and how much memory the machine has for it."""
+"""The size of a model, from the headers of its files, and the memory of the machine."""
 
 import os
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ GB = 1e9
 SINGLE = 4
 """Bytes of a weight in fp32."""
 DOUBLE = 8
-"""Bytes of a weight in fp64, in which a CPU settles close calls between tokens."""
+"""Bytes of a weight in fp64, in which a CPU computes near ties between tokens again."""
 
 
 def parameters_in_folder(folder: Path) -> int:
@@ -33,16 +33,16 @@ def in_words(parameters: float) -> str:
 
 @dataclass(frozen=True)
 class Memory:
-    """The memory that one process may fill."""
+    """The memory that one process may use."""
 
     size: float
     """Bytes."""
     owner: str
-    """Whose it is, for messages."""
+    """Its owner, for messages."""
 
     @classmethod
     def of_device(cls) -> "Memory":
-        """The GPU's where there is one, else the machine's."""
+        """The memory of the GPU if there is one, else of the machine."""
         import torch
 
         if torch.cuda.is_available():
@@ -51,19 +51,19 @@ class Memory:
 
     @classmethod
     def of_machine(cls) -> "Memory":
-        """The machine's physical memory, or what a scheduler or a container leaves of it; shared by its processes."""
+        """The machine's physical memory, or the limit of a scheduler or container, divided among its processes."""
         physical = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
         allowed = min([physical, *_cgroup_limits()])
         owner = "this machine" if allowed == physical else "this job (by its control group)"
         return cls(allowed / int(os.environ.get("LOCAL_WORLD_SIZE", "1")), owner)
 
     def holds(self, size: float) -> bool:
-        """Whether so many bytes fit."""
+        """Whether this number of bytes fits."""
         return size <= self.size
 
 
 def _cgroup_limits() -> list[float]:
-    """The limits on memory of the control groups that this process is in, in bytes."""
+    """The memory limits of this process's control groups, in bytes."""
     try:
         lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:  # not Linux
@@ -76,7 +76,7 @@ def _cgroup_limits() -> list[float]:
 
 
 def check_loads(folder: Path, memory: Memory, width: int = SINGLE) -> None:
-    """Raises UserError if the weights of a model alone fill more than the memory.
+    """Raises UserError if the weights of a model alone do not fit in the memory.
 
     Args:
         folder: The model folder, whose files are whole.

@@ -1,1 +1,1 @@
-"""Tables, plots and the one-file HTML report."""
+"""Tables, plots and the self-contained HTML report."""

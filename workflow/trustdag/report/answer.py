@@ -23,16 +23,16 @@ class RecipeAnswer:
     recipe: str
     reference: str
     kinds: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    """KINDS, and verdicts of companions such as `agrees with everything more`, to rows of `changes`."""
+    """Rows of `changes` by kind: those of KINDS, and verdicts of companions such as `agrees with everything more`."""
 
     @property
     def own_verdicts(self) -> list[str]:
-        """The verdicts that are none of KINDS: a headline that does not stand by itself."""
+        """The verdicts of companions, which are not in KINDS."""
         return [kind for kind in self.kinds if kind not in KINDS]
 
     @property
     def since(self) -> str:
-        """What the recipe is compared with, in words."""
+        """The name of the reference."""
         return REFERENCES[self.reference]
 
     @property
@@ -56,9 +56,9 @@ class RecipeAnswer:
 
 
 def verdict(found: list[RecipeAnswer]) -> str:
-    """One sentence over all recipes that answers whether alignment made the models more trustworthy.
+    """One sentence about all recipes: whether alignment made the models more trustworthy.
 
-    `Yes` and `No` need every recipe to have changed in that direction alone; anything else is `In part` or unanswered.
+    It is `Yes` or `No` only if every recipe changed in that direction alone; otherwise `In part`, or no answer.
     """
     kinds = {kind for answer in found for kind in answer.kinds}
     changed = [answer for answer in found if {"worse", "better"} & set(answer.kinds)]
@@ -84,7 +84,7 @@ def _counted(answer: RecipeAnswer) -> str:
 
 
 def basis(headlines: pd.DataFrame, seeds: list[int]) -> str:
-    """What the sentence rests on: trainings, items and correction."""
+    """The basis of the sentence: trainings, items and correction."""
     changes = headlines[headlines["reference"] == "base"]
     if len(seeds) > 1:
         training = f"{len(seeds)} training seeds ({', '.join(map(str, seeds))})"
@@ -103,7 +103,7 @@ def basis(headlines: pd.DataFrame, seeds: list[int]) -> str:
 
 
 def claim(headlines: pd.DataFrame) -> str:
-    """What a change may be put down to: more training on such text, or preference."""
+    """The possible cause of a change: more training on such text, or preference."""
     if headlines["reference"].eq("control").any():
         return (
             "The control read as much text of the same kind without preference: what differs from it is the effect of "
@@ -125,7 +125,7 @@ def answers(headlines: pd.DataFrame, reference: str) -> list[RecipeAnswer]:
 
 
 def kind_of(row: dict[str, Any]) -> str:
-    """Which of KINDS a row of `changes` is."""
+    """The kind of a row of `changes`."""
     if row["verdict"] == "":
         return "not measured"
     if row["verdict"] == NOT_TESTED:
@@ -134,6 +134,6 @@ def kind_of(row: dict[str, Any]) -> str:
 
 
 def pairs_of(row: dict[str, Any]) -> str:
-    """Over how many items a change is, such as `101 of 124 items`; `124 items` where none was lost."""
+    """The number of items of a change, such as `101 of 124 items`; `124 items` if none was lost."""
     asked = row["n_pairs"] + row["lost"]
     return f"{row['n_pairs']:,} of {asked:,} items" if row["lost"] else f"{asked:,} items"

@@ -1,4 +1,4 @@
-"""The pairs that pushed each vertical's number most, either way, and what they share."""
+"""The training pairs with the largest influence on each vertical's metric, in both directions, and their features."""
 
 from collections.abc import Callable
 from math import sqrt
@@ -17,7 +17,7 @@ from trustdag.stats.design import StudyDesign
 from trustdag.verticals.parsers import agreement, is_refusal
 
 TOP_SHARE = 0.05
-"""Share of the pairs, from either end of the ranking, whose features are compared with those of all others."""
+"""Share of the pairs at each end of the ranking whose features are compared with those of all other pairs."""
 NORMAL = 1.959964
 """The 97.5th percentile of the normal distribution."""
 
@@ -32,7 +32,7 @@ FEATURES: dict[str, Callable[[Any], bool]] = {
     "the chosen reply declines": lambda pair: is_refusal(pair.chosen),
     "the rejected reply declines": lambda pair: is_refusal(pair.rejected),
 }
-"""What a pair may have, whatever data it is of."""
+"""Features of pairs from any data."""
 
 
 def _agrees(text: str) -> bool:
@@ -40,12 +40,12 @@ def _agrees(text: str) -> bool:
 
 
 def attributions(design: StudyDesign, results: Path, settings: PageSettings) -> list[dict[str, Any]]:
-    """Each attributed policy and vertical: what was attributed, its extreme pairs, and the features that they share.
+    """For each attributed policy and vertical: the metric, its extreme pairs, and their features.
 
     Args:
         design: The study's policies and verticals.
         results: The study's results folder.
-        settings: How many pairs are shown, and how long a reply may be.
+        settings: The number of pairs, and the longest shown reply.
 
     Raises:
         UserError: Scores are of another model than the present one.
@@ -96,7 +96,7 @@ def _shown(row: Any, settings: PageSettings) -> dict[str, Any]:
 
 
 def features(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """How often pairs at either end of the ranking have each feature, against all others.
+    """Shares of pairs with each feature at both ends of the ranking, compared with all other pairs.
 
     Args:
         table: Pairs with their texts, the highest score first.
@@ -120,7 +120,7 @@ def features(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def wilson(successes: int, count: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share (1927); all of [0, 1] where nothing was counted.
+    """Wilson's 95 % interval of a share (1927); [0, 1] for a count of 0.
 
     Returns:
         Lower and upper limit.
@@ -137,13 +137,13 @@ def newcombe(successes: int, count: int, other_successes: int, other_count: int)
     """Newcombe's 95 % interval of a difference of two shares (1998, method 10).
 
     Args:
-        successes: Of the first group.
+        successes: Successes in the first group.
         count: Size of the first group.
-        other_successes: Of the second group.
+        other_successes: Successes in the second group.
         other_count: Size of the second group.
 
     Returns:
-        Lower and upper limit of the first share less the second.
+        Lower and upper limit of the first share minus the second.
     """
     share, other = successes / max(1, count), other_successes / max(1, other_count)
     (low, high), (other_low, other_high) = wilson(successes, count), wilson(other_successes, other_count)
@@ -154,7 +154,7 @@ def newcombe(successes: int, count: int, other_successes: int, other_count: int)
 
 
 def baselines(scores: pd.DataFrame) -> dict[str, float]:
-    """The rank correlation of the scores with each baseline that stands in the table."""
+    """The rank correlation of the scores with each baseline in the table."""
     return {
         name: float(scores["score"].corr(scores[name], method="spearman"))
         for name in ("random", "bm25", "embedding", "length")
@@ -163,7 +163,7 @@ def baselines(scores: pd.DataFrame) -> dict[str, float]:
 
 
 def tables(entries: list[dict[str, Any]]) -> dict[str, pd.DataFrame]:
-    """The page's tables of attributions as CSV: extreme pairs and features, by the name of their file."""
+    """The page's tables of attributions, by the name of their CSV file: extreme pairs and features."""
     pairs, shared = [], []
     for entry in entries:
         key = {"policy": entry["policy"], "vertical": entry["vertical"], "method": entry["facts"]["method"]}

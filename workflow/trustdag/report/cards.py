@@ -1,4 +1,4 @@
-"""The answer as one card a vertical: each policy's level, its changes, and the numbers that they are read with."""
+"""The answer as one card for each vertical: each policy's level, its changes, and companion metrics."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -27,13 +27,13 @@ class CardRow:
 
     recipe: str
     arm: str
-    """Model and preference set, where there are several."""
+    """Model and preference set, if there are several."""
     level: Row
     changes: dict[str, Row]
     """By reference: `base`, `sft`, `control`."""
     companions: tuple[Beside, ...]
     counts: Row | None
-    """How many records of each status the headline metric has."""
+    """Number of records of the headline metric with each status."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,11 @@ class VerticalCard:
     chance: float | None
     rows: tuple[CardRow, ...]
     companions: tuple[str, ...]
-    """The metrics that the headline is read with, of those that were measured."""
+    """The measured companion metrics of the headline."""
 
     @property
     def references(self) -> tuple[str, ...]:
-        """What the rows are compared with."""
+        """The references of the rows."""
         return tuple(name for name in REFERENCES if any(name in row.changes for row in self.rows))
 
 
@@ -57,7 +57,7 @@ def cards(arms: list[Row], verticals: tuple[str, ...], metrics: dict[str, dict[s
     """A card for each vertical whose headline was measured.
 
     Args:
-        arms: The models with their preference sets, as the page's context holds them.
+        arms: The models with their preference sets, from the page's context.
         verticals: The study's verticals.
         metrics: By vertical and name.
     """
@@ -66,7 +66,7 @@ def cards(arms: list[Row], verticals: tuple[str, ...], metrics: dict[str, dict[s
 
 
 def companions_of(vertical: str) -> tuple[str, ...]:
-    """The metrics that the first of a vertical's rules of companions names: what its headline is always read with."""
+    """The metrics in the first of a vertical's rules of companions, with which its headline is always shown."""
     rules = getattr(vertical_module(vertical), "COMPANIONS", ())
     return tuple(dict.fromkeys(metric for rule in rules[:1] for metric, _ in (*rule.moved, *rule.unless)))
 
@@ -80,7 +80,7 @@ def _card(arms: list[Row], vertical: str, metrics: dict[str, Metric]) -> Vertica
     for arm in arms:
         for recipe in arm["recipes"]:
             if level := arm["values"].get((*key, recipe)):
-                # A base model belongs to every preference set that it was trained on, and stands here once.
+                # A base model belongs to each of its preference sets and is shown once.
                 rows.setdefault((level["model"], level["preferences"], recipe), _row(arm, key, recipe, companions))
     chances = [chance for arm in arms if (chance := arm["chance"].get(key[:2])) is not None]
     return VerticalCard(vertical, headline, chances[0] if chances else None, tuple(rows.values()), companions)
@@ -93,7 +93,7 @@ def _row(arm: Row, key: tuple[str, str, str], recipe: str, companions: tuple[str
         arm: The model and preference set.
         key: Vertical, headline metric and condition.
         recipe: The recipe.
-        companions: The metrics that the headline is read with.
+        companions: The companion metrics of the headline.
     """
     since = {name: arm["changes"].get((*key, recipe, name)) for name in REFERENCES}
     changes = {name: row for name, row in since.items() if row is not None}

@@ -1,11 +1,11 @@
-"""The changes that the study is about, in one table: each recipe's, from base and from SFT, over its training seeds."""
+"""One table of all changes: of each recipe, from base and from SFT, over its training seeds."""
 
 import pandas as pd
 
 from trustdag.stats.tables import Tables
 
 CHANCE = "_chance"
-"""A metric NAME_chance says what guessing would score in the metric NAME, on the same items."""
+"""Suffix of a metric NAME_chance: the score of guessing in the metric NAME, on the same items."""
 GROUP = ["model", "preferences", "recipe", "reference", "vertical", "metric", "condition"]
 METRIC = ["headline", "direction", "seeds"]
 CLUSTERS = ["population", "clusters", "few_clusters", "labels"]
@@ -29,7 +29,7 @@ LEVEL_COLUMNS = [*GROUP[:3], *GROUP[4:], *METRIC, "chance", "value", *INTERVAL, 
 
 
 def changes(tables: Tables) -> pd.DataFrame:
-    """Every paired change, one row a recipe and reference: over the training seeds where there are several."""
+    """Every paired change, one row for each recipe and reference; over the training seeds if there are several."""
     single = tables.differences.rename(columns={"value": "own_value", "difference": "change"}).assign(seeds=1)
     several = tables.seeds[tables.seeds["reference"] != ""].rename(columns={"value": "change"})
     groups = single.groupby(GROUP, dropna=False, as_index=False)
@@ -38,7 +38,7 @@ def changes(tables: Tables) -> pd.DataFrame:
 
 
 def levels(tables: Tables) -> pd.DataFrame:
-    """Every metric's value, one row a recipe: the mean over the training seeds where there are several."""
+    """Every metric's value, one row for each recipe; the mean over the training seeds if there are several."""
     keys = [*GROUP[:3], *GROUP[4:]]
     metrics = tables.metrics.assign(seeds=1, chance=_chance(tables.metrics))
     chance = metrics.drop_duplicates(["vertical", "metric", "condition"])[["vertical", "metric", "condition", "chance"]]
@@ -49,13 +49,13 @@ def levels(tables: Tables) -> pd.DataFrame:
 
 
 def _understood(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Of each recipe, what is to be said of the seed that understood the least."""
+    """For each recipe: `understood` of the seed with the lowest understanding."""
     keys = ["model", "preferences", "recipe", "vertical", "metric", "condition"]
     return metrics.groupby(keys, dropna=False, as_index=False)[["understood"]].min()
 
 
 def _chance(metrics: pd.DataFrame) -> pd.Series:
-    """Chance as the metric defines it, or else as its sibling NAME_chance measures it on the items."""
+    """The chance level from the metric's definition, or else from the metric NAME_chance."""
     keys = ["vertical", "metric", "condition", "policy"]
     siblings = metrics[metrics["metric"].str.endswith(CHANCE)]
     measured = siblings.assign(metric=siblings["metric"].str.removesuffix(CHANCE)).set_index(keys)["value"]
@@ -64,7 +64,7 @@ def _chance(metrics: pd.DataFrame) -> pd.Series:
 
 
 def _prefer(single: pd.DataFrame, several: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """The single rows in their order, each group of training seeds replaced by its one row of `several`."""
+    """The single rows in order, with each group of training seeds replaced by its row of `several`."""
     first = single.drop_duplicates(keys)
     replaced = first[keys].merge(several, on=keys, how="inner")
     kept = first.merge(replaced[keys], on=keys, how="left", indicator=True)["_merge"].to_numpy() == "left_only"
@@ -74,7 +74,7 @@ def _prefer(single: pd.DataFrame, several: pd.DataFrame, keys: list[str]) -> pd.
 
 
 def arms(levels: pd.DataFrame) -> list[tuple[str, str]]:
-    """Each model with each preference set that it was trained on (empty where it was on none), in the study's order."""
+    """Each model with each of its preference sets (empty without training), in the study's order."""
     found: dict[str, list[str]] = {}
     for model, preferences in zip(levels["model"], levels["preferences"], strict=True):
         sets = found.setdefault(model, [])
@@ -84,13 +84,13 @@ def arms(levels: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def of_arm(frame: pd.DataFrame, arm: tuple[str, str]) -> pd.DataFrame:
-    """The rows of a model and a preference set, the model's base and given checkpoints among them."""
+    """The rows of a model and a preference set, including its base model and existing checkpoints."""
     model, preferences = arm
     return frame[(frame["model"] == model) & frame["preferences"].isin(["", preferences])]
 
 
 def arm_name(arm: tuple[str, str], among: list[tuple[str, str]]) -> str:
-    """What to call an arm where there are several: its model, and its preference set where those differ."""
+    """The name of an arm if there are several: its model, and its preference set if those differ."""
     if len(among) == 1:
         return ""
     return arm[0] if len({preferences for _, preferences in among}) == 1 else f"{arm[0]}, {arm[1] or 'as given'}"

@@ -1,4 +1,4 @@
-"""What all plots share: their style, and writing them so that equal numbers give equal files."""
+"""Code that all plots share: their style, and writing them reproducibly: equal numbers give equal files."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -51,7 +51,7 @@ def canvas(settings: PlotSettings, rows: int, columns: int, height: float, **opt
 
 
 def render(plot: ModuleType, design: StudyDesign, results: Path, settings: PlotSettings, out: Path) -> None:
-    """Draws a plot in the house style, and writes it as SVG to `out` and as PNG beside it.
+    """Draws a plot in the common style, and writes it as SVG to `out` and as PNG next to it.
 
     Args:
         plot: A module of report/plots.
@@ -66,7 +66,7 @@ def render(plot: ModuleType, design: StudyDesign, results: Path, settings: PlotS
 
 @contextmanager
 def style(settings: PlotSettings) -> Iterator[None]:
-    """The house style, for as long as the context lasts."""
+    """While active, plots have the common style."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -112,10 +112,10 @@ def colors(names: Sequence[str], settings: PlotSettings) -> dict[str, str]:
 
 
 def legend(figure: "Figure", axes: "Axes", columns: int = 6) -> None:
-    """One legend below the figure, from one panel's labelled artists.
+    """One legend below the figure, from the labelled artists of one panel.
 
     Args:
-        figure: Gets the legend.
+        figure: The figure.
         axes: The panel whose labels it shows.
         columns: Most entries side by side.
     """
@@ -156,7 +156,7 @@ def run_colors(
 
 
 def save(figure: "Figure", path: Path) -> None:
-    """Writes the figure as SVG to `path` and as PNG beside it. Equal figures give equal bytes."""
+    """Writes the figure as SVG to `path` and as PNG next to it. Equal figures give equal bytes."""
     from matplotlib import pyplot
 
     write_figure(figure, path)

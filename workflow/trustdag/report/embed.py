@@ -1,4 +1,4 @@
-"""Data inside the page: JSON that stays data whatever text it holds, and plots as inert inline SVG."""
+"""Embedding of data in the page: escaped JSON, and plots as inline SVG without scripts."""
 
 import json
 import re
@@ -12,9 +12,9 @@ ESCAPES = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u20
 """Characters that could end a script element or a line of it; inside a JSON text an escape means the same."""
 SHAPES = frozenset(("svg", "g", "path", "use", "defs", "clipPath", "rect", "circle", "polygon", "line", "text", "tspan",
                     "title", "image"))  # fmt: skip
-"""Elements of a plot that the page takes over."""
+"""Elements of a plot that are kept in the page."""
 DROPPED = frozenset(("width", "height", "version"))
-"""Attributes of the outer element that would stop a plot from scaling."""
+"""Attributes of the outer element that prevent a plot from scaling."""
 THEMED = {
     "#1c2430": "var(--ink)",
     "#66707f": "var(--quiet)",
@@ -34,7 +34,7 @@ def embedded_json(content: Any) -> str:
 def inline_svg(path: Path, name: str) -> str:
     """A plot as part of the page: text that can be selected and searched, hover texts, the page's colors.
 
-    Elements and attributes that could load or run anything are left out.
+    Elements and attributes that could load or run anything are removed.
 
     Args:
         path: The SVG file.
@@ -58,7 +58,7 @@ def inline_svg(path: Path, name: str) -> str:
 
 
 def _clean(element: ElementTree.Element, name: str) -> None:
-    """Drops namespaces and everything that is no shape, and makes ids the plot's own."""
+    """Removes namespaces and all elements but shapes, and adds the plot's name to ids."""
     element.tag = _local(element.tag)
     element.attrib = {
         key: _own(value, name, key) for key, value in _attributes(element).items() if _is_inert(key, value)

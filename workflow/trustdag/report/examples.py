@@ -1,4 +1,4 @@
-"""Items with every stage's reply to them side by side: some where stages differ most, the others drawn at random."""
+"""Example items with the replies of every stage: some on which stages differ most, the others drawn at random."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,37 +24,37 @@ DIFFERS, RANDOM = "stages differ most", "drawn at random"
 
 @dataclass(frozen=True)
 class ShownReply:
-    """What one policy replied to an item, and what became of it."""
+    """A policy's reply to an item, and its scores."""
 
     recipe: str
     samples: tuple[str, ...]
-    """Every sample that the scores are over; where none was sampled, the likeliest option."""
+    """All samples of the scores; without samples, the most likely option."""
     note: str
-    """Such as `EMT: 1.000 · Refusal: unparsed`: each metric's reading of the item."""
+    """Each metric's reading of the item, such as `EMT: 1.000 · Refusal: unparsed`."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One item, what is right, and the replies to it."""
+    """An item with its gold answer and the replies to it."""
 
     item: str
     condition: str
     chosen: str
-    """DIFFERS or RANDOM: why this item is shown."""
+    """The reason why the item is shown: DIFFERS or RANDOM."""
     messages: list[dict[str, str]]
     gold: dict[str, str]
-    """The item's gold columns in words."""
+    """The item's gold columns as text."""
     replies: list[ShownReply]
 
 
 def examples(results: Path, policies: list[Policy], vertical: str, settings: PageSettings) -> list[Example]:
-    """Items of each condition of a vertical, with what each policy replied.
+    """Example items of each condition of a vertical, with the replies of each policy.
 
     Args:
         results: The study's results folder.
-        policies: The policies whose replies stand side by side.
+        policies: The policies whose replies are shown.
         vertical: The vertical's name.
-        settings: How many items of each condition, and how long a reply may be.
+        settings: The number of items of each condition, and the longest shown reply.
     """
     gold: tuple[str, ...] = vertical_module(vertical).GOLD
     columns = ["item", "condition", "messages", "options", *gold]
@@ -80,11 +80,11 @@ def examples(results: Path, policies: list[Policy], vertical: str, settings: Pag
 
 
 def gold_text(name: str, value: Any, options: list[str]) -> str:
-    """A gold column's value in words: the option that an index names, the options that a list of bool marks.
+    """A gold column's value as text: the option of an index, or the options that a list of bools marks.
 
     Args:
         name: The column.
-        value: What it holds for an item.
+        value: Its value for an item.
         options: The item's options.
     """
     if isinstance(value, list | tuple | np.ndarray):
@@ -100,7 +100,7 @@ def gold_text(name: str, value: Any, options: list[str]) -> str:
 
 
 def _spread(records: list[pd.DataFrame], vertical: str) -> pd.Series:
-    """By item, the largest less the smallest headline value over the policies; absent where none was parsed."""
+    """By item: the largest minus the smallest headline value over the policies. Items without a value are missing."""
     headline = next(metric.name for metric in metrics_of(vertical).values() if metric.headline)
     values = pd.concat(frame.loc[frame["metric"] == headline, ["item", "value"]] for frame in records)
     grouped = values.dropna().groupby("item")["value"]
@@ -108,7 +108,7 @@ def _spread(records: list[pd.DataFrame], vertical: str) -> pd.Series:
 
 
 def _choose(items: pd.DataFrame, spread: pd.Series, count: int) -> pd.DataFrame:
-    """Of each condition `count` items: the first half where stages differ most, the others drawn at random."""
+    """`count` items of each condition: the first half are those on which stages differ most, the others are random."""
     drawn = []
     for _, group in items.sort_values("item").groupby("condition", sort=True):
         shuffled = group.iloc[np.random.default_rng(0).permutation(len(group))]
@@ -130,7 +130,7 @@ def _records(results: Path, policy: Policy, vertical: str) -> pd.DataFrame:
 
 
 def _outcomes(records: pd.DataFrame, items: set[str], vertical: str) -> dict[str, list[str]]:
-    """By item, the reading of each metric that is a mean over items: its value, or why there is none."""
+    """By item: the reading of each metric that is a mean over items, which is its value or its status."""
     others = {name for name, metric in metrics_of(vertical).items() if metric.statistic != "mean"}
     shown = records["item"].isin(items) & ~records["metric"].isin(others) & ~records["metric"].str.endswith(CHANCE)
     outcomes: dict[str, list[str]] = {}
@@ -143,7 +143,7 @@ def _outcomes(records: pd.DataFrame, items: set[str], vertical: str) -> dict[str
 def _shown(
     policy: Policy, replies: pd.DataFrame, outcomes: dict[str, list[str]], item: str, longest: int
 ) -> ShownReply:
-    """All sampled replies; where none was sampled, the likeliest option."""
+    """All sampled replies; without samples, the most likely option."""
     own = replies[replies["item"] == item]
     sampled = own[own["kind"] == "generate"].sort_values("sample")
     options = own[(own["kind"] == "likelihood") & own["logprob"].notna()]

@@ -1,4 +1,4 @@
-"""What the page's script shows: every number by condition, facet and seed, and every reply with its readings."""
+"""The data of the page's script: every value by condition, facet and seed, and every reply with its readings."""
 
 import math
 from pathlib import Path
@@ -26,7 +26,7 @@ LABEL_COLUMNS = ("vertical", "metric", "condition")
 
 
 def label(policy: Policy, design: StudyDesign) -> str:
-    """A policy's name on the page: its recipe, with what tells it from others of the same recipe."""
+    """A policy's name on the page: its recipe, and its differences from other policies of the recipe."""
     models = {other.model for other in design.policies}
     sets = {other.preferences for other in design.policies if other.preferences}
     seeds = {other.seed for other in design.policies if other.seed is not None}
@@ -38,7 +38,7 @@ def label(policy: Policy, design: StudyDesign) -> str:
 
 
 def policy_rows(design: StudyDesign) -> list[dict[str, Any]]:
-    """The policies in the study's order, with what a reader may choose them by."""
+    """The policies in the study's order, with the fields that a reader can filter by."""
     return [
         {"label": label(policy, design), "model": policy.model, "preferences": policy.preferences or "",
          "recipe": policy.recipe, "seed": "" if policy.seed is None else str(policy.seed)}
@@ -47,7 +47,7 @@ def policy_rows(design: StudyDesign) -> list[dict[str, Any]]:
 
 
 def numbers_data(design: StudyDesign, tables: Tables) -> dict[str, Any]:
-    """The numbers that no other part of the page holds: by condition and facet, and of single training seeds.
+    """The values that no other part of the page shows: by condition and facet, and of single training seeds.
 
     Returns:
         `policies`, the names behind the indices (`vertical`, `metric`, `condition`), and `rows`: indices of vertical,
@@ -78,7 +78,7 @@ def _number(value: float | None) -> float | None:
 
 
 def replies_data(results: Path, design: StudyDesign, vertical: str) -> dict[str, Any]:
-    """Every reply of every policy to a vertical's items, with what was read from it.
+    """Every reply of every policy to a vertical's items, with its readings.
 
     Args:
         results: The study's results folder.

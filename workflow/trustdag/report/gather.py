@@ -1,4 +1,4 @@
-"""What a study made, besides its numbers: models, data cards, run times."""
+"""Results of a study besides its statistics: models, data cards, run times."""
 
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ DATA_CARD = {
 }
 """What the page shows of a preference set's card."""
 SHOWN = ("loss", "accuracy", "reward", "kl")
-"""Numbers of a training curve whose last value is shown."""
+"""Metrics of a training curve whose last value is shown."""
 
 
 def model_table(design: StudyDesign, results: Path) -> pd.DataFrame:
@@ -59,7 +59,7 @@ def model_table(design: StudyDesign, results: Path) -> pd.DataFrame:
 
 
 def left_out(facts: dict[str, Any]) -> str:
-    """Which training examples a stage did not see, such as `40 of 186 pairs too long`; empty for none."""
+    """The dropped training examples of a stage, such as `40 of 186 pairs too long`; empty for none."""
     parts = []
     for what, used in (("pairs", facts.get("pairs_used", {}).get("train")), ("prompts", facts.get("prompts"))):
         if used is None:
@@ -84,7 +84,7 @@ def _last_values(run: TrainingRun) -> dict[str, Any]:
 
 
 def software(design: StudyDesign, results: Path) -> dict[str, Any]:
-    """This page's own provenance, and what of the study was made by code that has changed since."""
+    """The page's own provenance, and the results of the study whose code has changed since."""
     return {"own": provenance(), "other": made_by_other_code(design, results)}
 
 

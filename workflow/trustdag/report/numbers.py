@@ -1,4 +1,4 @@
-"""How the page writes numbers."""
+"""Number formats of the page."""
 
 import math
 
@@ -10,7 +10,7 @@ MISSING = "\N{EN DASH}"
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number with that many decimals; a dash where there is none."""
+    """A number with this many decimals; a dash for a missing one."""
     if value is None or math.isnan(value):
         return MISSING
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", MINUS)
@@ -22,13 +22,13 @@ def signed(value: float | None, digits: int = 3) -> str:
         return MISSING
     if value == 0:
         return number(0.0, digits)
-    # A difference that rounding would hide keeps one figure.
+    # A difference that would be rounded to 0 is shown with one significant digit.
     shown = f"{value:+.{digits}f}" if round(value, digits) else f"{value:+.0e}"
     return shown.replace("-", MINUS)
 
 
 def interval(low: float, high: float, digits: int = 3) -> str:
-    """`[low, high]`; nothing where there is no interval.
+    """`[low, high]`; empty without an interval.
 
     Args:
         low: Lower end.
@@ -41,13 +41,13 @@ def interval(low: float, high: float, digits: int = 3) -> str:
 
 
 def title(name: str) -> str:
-    """A metric's or vertical's name as words, such as `Likelihood FNR` of `likelihood_fnr`."""
+    """A metric's or vertical's name as a title, such as `Likelihood FNR` for `likelihood_fnr`."""
     words = [word.upper() if word.lower() in ACRONYMS else word for word in name.split("_")]
     return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
 
 def prose(text: str) -> Markup:
-    """A sentence in which `backticks` mark code, safe for the page."""
+    """A sentence with `backticks` as code, escaped for the page."""
     parts = text.split("`")
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if index % 2 else escape(part) for index, part in enumerate(parts)

@@ -1,4 +1,4 @@
-"""Which artefacts of a study were made by code that has changed since: a user may accept a change as it is."""
+"""Results of a study whose code has changed since. They exist if a user did not re-run them."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from trustdag.stats.design import StudyDesign
 def made_by_other_code(design: StudyDesign, results: Path) -> dict[str, list[str]]:
     """Jobs of the study whose code has changed since they ran, such as `sft tiny,crowd,sft,0`, by the changed files.
 
-    A job that took its output from the cache between studies has no record: the cache's key holds the code.
+    A job that took its output from the cache between studies has no record, as the cache's key includes the code.
     """
     files = Results(str(results))
     known = read_fingerprint_index(files.code_book)
@@ -30,7 +30,7 @@ def made_by_other_code(design: StudyDesign, results: Path) -> dict[str, list[str
 
 
 def _wildcards(design: StudyDesign, results: Path, rule: str) -> set[str]:
-    """The jobs of a rule that the study consists of, by their wildcards, as in `layout.record_name`."""
+    """The study's jobs of a rule, by their wildcards, in the form of `layout.record_name`."""
     policies = [policy.id for policy in design.policies]
     if rule == "prepare":
         return {str(policy.preferences) for policy in design.policies}

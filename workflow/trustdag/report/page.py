@@ -34,7 +34,7 @@ REPLIES = "replies"
 
 @dataclass(frozen=True)
 class Source:
-    """Where the page's material lies."""
+    """Paths of the page's inputs."""
 
     design: StudyDesign
     results: Path
@@ -46,8 +46,8 @@ def write(source: Source, settings: PageSettings, out: Path, tables: Path) -> No
     """Writes the page to `out` and its tables as CSV into the folder `tables`.
 
     Args:
-        source: Where the page's material lies.
-        settings: What the page shows.
+        source: Paths of the page's inputs.
+        settings: Settings of the page.
         out: The HTML file.
         tables: The folder of CSV files.
     """
@@ -76,12 +76,12 @@ def write(source: Source, settings: PageSettings, out: Path, tables: Path) -> No
 def gather(
     source: Source, statistics: Tables, settings: PageSettings
 ) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
-    """All that the page shows, and the tables behind it.
+    """The content of the page, and its tables.
 
     Args:
-        source: Where the page's material lies.
+        source: Paths of the page's inputs.
         statistics: The study's tables.
-        settings: What the page shows.
+        settings: Settings of the page.
 
     Returns:
         The template's context, and the tables by the name of their file.
@@ -129,13 +129,13 @@ def gather(
 
 
 def _named(arm: tuple[str, str], among: list[tuple[str, str]], headlines: pd.DataFrame) -> list[RecipeAnswer]:
-    """The answers of an arm since the base model, the recipe with the arm's name where there are several arms."""
+    """The answers of an arm since the base model. If there are several arms, recipes include the arm's name."""
     own, name = answers(of_arm(headlines, arm), "base"), arm_name(arm, among)
     return [replace(answer, recipe=f"{answer.recipe} of {name}") if name else answer for answer in own]
 
 
 def _since_others(arm: dict[str, Any]) -> list[str]:
-    """What became of the recipes of an arm since references other than the base model, of which the verdict speaks."""
+    """The answers of an arm's recipes for references other than the base model, which the verdict is about."""
     start = f"{arm['name']}: " if arm["name"] else ""
     return [
         start + answer.sentence
@@ -174,13 +174,13 @@ def _key(row: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def _chances(values: pd.DataFrame) -> dict[tuple[str, str], float | None]:
-    """What guessing would score in each metric, where that is known."""
+    """The chance level of each metric, if known."""
     whole = rows_of(values[values["condition"] == ALL])
     return {(row["vertical"], row["metric"]): None if pd.isna(row["chance"]) else row["chance"] for row in whole}
 
 
 def _counts(metrics: pd.DataFrame) -> dict[tuple[str, str, str, str], dict[str, int]]:
-    """How many records of each status a recipe has for a metric under a condition, over its training seeds."""
+    """Number of a recipe's records of each status, for a metric and a condition, over its training seeds."""
     names = ["n", "parsed", "unparsed", "conflicting", "refused", "failed"]
     summed = metrics.groupby(["vertical", "metric", "condition", "recipe"], as_index=False)[names].sum()
     return {(*_key(row), row["recipe"]): row for row in rows_of(summed)}
@@ -198,7 +198,7 @@ ITEMS_CARD = {
 
 
 def _vertical(name: str, source: Source, settings: PageSettings) -> dict[str, Any]:
-    """A vertical's definition, and examples of its items and replies."""
+    """A vertical's definition, with examples of its items and replies."""
     shown = _shown_policies(source.design)
     return {
         "name": name,
@@ -233,7 +233,7 @@ def _shown_policies(design: StudyDesign) -> list[list[Policy]]:
 
 
 def _plots(design: StudyDesign, results: Path) -> dict[str, dict[str, str]]:
-    """Each plot of the study as SVG inside the page, so that the page needs no other file."""
+    """Each plot of the study as SVG, which is embedded in the page."""
     found = {}
     for name in plots.of_study(design):
         path = results / "plots" / f"{name}.svg"

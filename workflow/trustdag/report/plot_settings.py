@@ -1,4 +1,4 @@
-"""What the settings of all plots share."""
+"""Settings that all plots share."""
 
 import re
 from typing import ClassVar
@@ -6,6 +6,7 @@ from typing import ClassVar
 from pydantic import Field, field_validator
 
 from trustdag.settings import Section
+from trustdag.stats.design import StudyDesign
 
 HEXADECIMAL = re.compile("#[0-9a-fA-F]{6}")
 RECIPES = ("#767676", "#0072b2", "#e69f00", "#cc79a7", "#56b4e9", "#999933", "#aa4499")
@@ -23,7 +24,7 @@ class PlotSettings(Section):
     font_size: float = Field(10, gt=3, le=40)
     """Size of the text, in points."""
     colors: tuple[str, ...] = Field(RECIPES, min_length=1)
-    """Colors of the recipes, in the order of the study; used again from the start where there are more."""
+    """Colors of the recipes, in the order of the study. They repeat if there are more recipes."""
 
     @field_validator("colors")
     @classmethod
@@ -35,3 +36,8 @@ class PlotSettings(Section):
                 if not is_color_like(color):
                     raise ValueError(f"no color that matplotlib knows, such as `#0072b2` or `teal` (got {color!r})")
         return colors
+
+
+def has_policies(design: StudyDesign) -> bool:
+    """Whether the study has policies, and so metrics. The `applies` of plots that every study has."""
+    return len(design.policies) > 0

@@ -1,7 +1,7 @@
-"""What the paper reported, to stand beside a study's own numbers.
+"""Results of the paper, for comparison with a study's own.
 
 Li, Krishna and Lakkaraju, "More RLHF, More Trust?", arXiv 2404.18870 version 1, read off its plots (bias to within
-.005). Its protocol differs from this one's (docs/verticals.md): directions can be compared, and numbers cannot.
+.005). Its protocol differs from this one (docs/verticals.md), so directions can be compared, but values cannot.
 """
 
 import pandas as pd
@@ -52,11 +52,11 @@ NUMBERS: dict[str, tuple[tuple[float, ...], ...]] = {
         (0, 0.72, 0.82, 0.75, 0.80),
     ),
 }
-"""Measure to numbers by STAGES, then by SIZES of Pythia."""
+"""By measure: values by STAGES, then by SIZES of Pythia."""
 
 
 def table() -> pd.DataFrame:
-    """One row a measure and model size, one column a stage."""
+    """One row for each measure and model size, one column for each stage."""
     rows = [
         {"measure": measure, "size": size}
         | {stage: numbers[column] for stage, numbers in zip(STAGES, stages, strict=True)}

@@ -30,11 +30,11 @@ MANIFEST = {
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """One model of the study: a base, a given checkpoint, or a trained stage of one or more recipes."""
+    """A model of the study: a base model, an existing checkpoint, or a trained stage of one or more recipes."""
 
     id: ModelId
     method: str
-    """The training method; `base` or `given` for a model that no stage trained."""
+    """The training method; `base` or `given` for a model that the study did not train."""
     folder: Path
 
     @property
@@ -44,17 +44,17 @@ class TrainingRun:
 
     @property
     def preferences(self) -> str:
-        """Name of the preference set; empty for a model that no stage trained."""
+        """Name of the preference set; empty for a model that the study did not train."""
         return self.id.preferences or ""
 
     @property
     def chain(self) -> tuple[str, ...]:
-        """The stages that made it."""
+        """The stages of its chain."""
         return self.id.chain
 
     @property
     def seed(self) -> int | None:
-        """Training seed; None for a model that no stage trained."""
+        """Training seed; None for a model that the study did not train."""
         return self.id.seed
 
     @property
@@ -64,7 +64,7 @@ class TrainingRun:
 
     @property
     def has_curves(self) -> bool:
-        """Whether training left a curve: a model that was given rather than trained has none."""
+        """Whether it has a training curve, which only models trained in the study have."""
         path = self.folder / "metrics.jsonl"
         return path.is_file() and path.stat().st_size > 0
 
@@ -83,7 +83,7 @@ class TrainingRun:
 def models(design: StudyDesign, results: Path) -> list[TrainingRun]:
     """Every model of the study, base models first, each once.
 
-    An earlier stage that is not among the policies is left out where a given checkpoint stood for it.
+    An earlier stage that is no policy is omitted if an existing checkpoint replaced it.
     """
     files = Results(str(results))
     listed: dict[ModelId, TrainingRun] = {}
@@ -98,7 +98,7 @@ def models(design: StudyDesign, results: Path) -> list[TrainingRun]:
 
 
 def runs(design: StudyDesign, results: Path) -> list[TrainingRun]:
-    """The models of the study that training left curves of."""
+    """The models of the study with training curves."""
     return [run for run in models(design, results) if run.has_curves]
 
 

@@ -10,16 +10,16 @@ from trustdag.settings import MOST, Section
 
 
 class PageSettings(Section):
-    """What the page shows; a change re-runs the page alone."""
+    """Settings of the page. A change re-runs only the page."""
 
     title: str = "Does alignment make the model more trustworthy?"
     """Heading of the page."""
     examples: int = Field(2, ge=0, le=50)
-    """Items of each vertical and condition whose replies are shown side by side."""
+    """Number of example items of each vertical and condition."""
     attributed_pairs: int = Field(3, ge=1, le=50)
-    """Training pairs that are shown from either end of an attribution's ranking."""
+    """Number of training pairs from each end of an attribution's ranking."""
     reply_characters: int = Field(600, ge=20, le=MOST)
-    """Longest reply shown as an example; longer ones are cut, with a mark."""
+    """Longest reply in an example, in characters; longer ones are truncated, with a mark."""
     replies_inside: float = Field(2, ge=0, le=1000)
     """Megabytes of replies that the page itself may hold for its search; more lie in files beside its tables."""
 
@@ -31,7 +31,7 @@ def _entry(plot: ModuleType) -> Any:
 Plots: Any = create_model(
     "Plots",
     __base__=Section,
-    __doc__="Each plot's settings; a change re-draws that plot and re-writes the page.",
+    __doc__="Settings of each plot. A change re-runs only that plot and the page.",
     **{name: _entry(plots.module(name)) for name in plots.names()},
 )
 
@@ -40,6 +40,6 @@ class ReportSettings(Section):
     """The report."""
 
     page: PageSettings = PageSettings()
-    """The page, without its plots."""
+    """Settings of the page, without its plots."""
     plots: Plots = Plots()
-    """The plots, by name."""
+    """Settings of the plots, by name."""

@@ -1,4 +1,4 @@
-"""The answer of a finished study as text for a terminal, and what a failed run leaves to be mended."""
+"""The answer of a finished study as text, and the failures of a run."""
 
 import sys
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ COLUMNS = ("recipe", "vertical", "change since base", "interval", "", "items")
 
 
 def summary(results: Path) -> str:
-    """The headline changes as a table, the answer in words, what the study cost, and where its page is.
+    """The headline changes as a table, the answer in words, the cost of the study, and the path of its page.
 
     Raises UserError if the study has no statistics or no page yet.
     """
@@ -32,11 +32,11 @@ def summary(results: Path) -> str:
         raise UserError(f"{page}: no such file; run the study first, and give its folder, such as results/demo")
     design = read_section(results / "design.json", StudyDesign)
     tables = read(results / "statistics")
-    found = changes(tables)
+    all_changes = changes(tables)
     groups = arms(levels(tables))
     parts = [f"Study {design.study}" + (f". {design.notice}" if design.notice else "")]
     for arm in groups:
-        headlines = of_arm(found, arm)
+        headlines = of_arm(all_changes, arm)
         headlines = headlines[headlines["headline"].astype(bool) & headlines["reference"].eq("base")]
         if name := arm_name(arm, groups):
             parts.append(f"{name}:")
@@ -48,7 +48,7 @@ def summary(results: Path) -> str:
 
 
 def _rows(headlines: pd.DataFrame, design: StudyDesign) -> list[tuple[str, ...]]:
-    """One row of the table a recipe and vertical."""
+    """The rows of the table, one for each recipe and vertical."""
     order = {name: place for place, name in enumerate(design.verticals)}
     recipes = {name: place for place, name in enumerate(dict.fromkeys(headlines["recipe"]))}
     rows = sorted(rows_of(headlines), key=lambda row: (recipes[row["recipe"]], order[row["vertical"]]))
@@ -72,7 +72,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _cost(benchmarks: Path) -> str:
-    """Jobs, their time together, and the largest memory of one."""
+    """Number of jobs, their total time, and the largest memory of one."""
     times = run_times(benchmarks)
     if times.empty:
         return "Cost: not recorded"
@@ -81,7 +81,7 @@ def _cost(benchmarks: Path) -> str:
 
 
 def failures(results: Path) -> str:
-    """The jobs whose last attempt failed: why, what to do, and the end of their logs; empty if there is none."""
+    """The jobs whose last attempt failed, with reason, remedy and the end of their logs; empty if there are none."""
     parts = []
     for path in sorted((results / ".jobs").glob("*/*.json")):
         attempts = job_record.read(path).failures
@@ -93,13 +93,13 @@ def failures(results: Path) -> str:
 
 
 def after_success(results: Path) -> None:
-    """Prints the summary after a run; nothing where the study has no page yet because only parts were asked for."""
+    """Prints the summary after a run, if the study has a page. It has none if only parts were requested."""
     if (results / "report.html").is_file():
         print(f"\n{summary(results)}\n", file=sys.stderr)
 
 
 def after_failure(results: Path) -> None:
-    """Prints what failed, and how the study goes on."""
+    """Prints the failed jobs, and how to continue the study."""
     again = "Mend this and start the same command again: what is finished stays, and stages go on from checkpoints."
     if failed := failures(results):
         print(f"\n{failed}\n\n{again}\n", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""How fast this machine's cores are, beside those on which the constants of `duration` were measured.
+"""Speed of this machine's cores, relative to those on which the constants of `duration` were measured.
 
 Run as a script, it prints the processor time of the calculation.
 """
@@ -15,9 +15,9 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THRE
 
 
 def slowness() -> float:
-    """How many times as long as on the reference machine a core of this one takes.
+    """The factor by which a core of this machine is slower than one of the reference machine.
 
-    A process of its own measures it, because the number of threads of a library that is loaded is settled.
+    A separate process measures it, because a loaded library does not change its number of threads.
     """
     command = [sys.executable, __file__]
     done = subprocess.run(command, env=os.environ | ONE_THREAD, capture_output=True, text=True, check=True)

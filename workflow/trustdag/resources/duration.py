@@ -1,4 +1,4 @@
-"""How long a job is expected to take: for people and plans. Time limits are more generous (see `request`).
+"""Estimated duration of a job, for `pending` and `plan`. Time limits are larger (see `request`).
 
 Work is counted in floating-point operations, with the number and length of texts as far as the study, or what was
 prepared of it, tells them. The constants were measured in processor time on one machine (docs/performance.md);
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from trustdag.config.study import Study
 
 CORE_FLOPS = 100e9
-"""Operations a second that one core reaches in training and in reading, in fp32."""
+"""Operations per second of one core in training and in forward passes, in fp32."""
 OPTION_TOKENS = 8
-"""Tokens of an option whose likelihood is asked; the prompt before it is read once."""
+"""Tokens of an option whose likelihood is computed. Its prompt is read once."""
 MANY_CORES_FROM = 1e7
 """Parameters from which several cores share the work of one job; smaller matrices are one core's."""
 START = {"base": 6.0, "sft": 6.5, "reward": 6.5, "dpo": 6.5, "ppo": 6.0, "generate": 5.5, "attribute": 6.0}
 """Seconds of a job that loads a model and does nothing."""
 OTHERS = {"statistics": 2.2, "report": 2.0, "plot": 1.4}
-"""Seconds of jobs that load libraries of numbers and pictures."""
+"""Seconds of jobs that load numerical and plotting libraries."""
 RESAMPLING = 2.2e-5
 """Seconds of one resample of one policy's vertical."""
 SHORT = 0.9
@@ -85,7 +85,7 @@ def _flops(study: "Study", rule: str, wildcards: Mapping[str, str], parameters: 
 
 
 def _asking(study: "Study", vertical: str, parameters: float) -> float:
-    """Operations to read the prompts of a vertical once each, and to write replies and read options after them."""
+    """Operations to read each prompt of a vertical once, and to generate replies and read options after it."""
     settings = study.verticals_measured()[vertical].generate
     items, options, prompt = asked_of(study, vertical)
     tokens = items * (prompt + settings.samples * settings.max_new_tokens) + options * OPTION_TOKENS

@@ -1,4 +1,4 @@
-"""How large a model of a study is: given, computed, or read from its name or its files."""
+"""Number of parameters of a study's model: configured, computed, or read from its name or its files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def parameters_of(study: "Study", model: str) -> float:
-    """The parameters of a model of the study: given, computed, or read from its name or its files.
+    """Number of parameters of a model: configured, computed, or read from its name or its files.
 
-    Raises UserError naming the key to set if nothing tells.
+    Raises UserError naming the key to set if it is unknown.
     """
     given = study.resources.models.get(model, ModelResources()).parameters
     parameters = given or _parameters_of_source(study.models[model].base)

@@ -1,4 +1,4 @@
-"""What the jobs of a study compute, and how many texts of which length they read."""
+"""The computations of a study's jobs, and the number and length of the texts that they read."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,26 +23,26 @@ TOY_PROMPT_TOKENS = 25
 CHARACTERS = 3.5
 """Characters of a token."""
 TYPICAL = 0.4
-"""Length of a text over the longest that is allowed, where nothing tells it: HH-RLHF's mean at 512 tokens."""
+"""Default length of a text relative to the longest allowed one: HH-RLHF's mean at 512 tokens."""
 
 
 # --- Which model ---
 
 
 def model_of(wildcards: Mapping[str, str]) -> str | None:
-    """The model that a job works for, or None."""
+    """The model of a job, or None."""
     if "policy" in wildcards:
         return ModelId.parse(wildcards["policy"]).model
     return wildcards.get("model")
 
 
 def source_of(study: "Study", model: str, given: str) -> Any:
-    """Where the weights of a model come from.
+    """The source of a model's weights.
 
     Args:
         study: The study.
         model: The model's name.
-        given: `base`, or the chain that a checkpoint stands for.
+        given: `base`, or the chain of a checkpoint.
     """
     entry = study.models[model]
     return entry.base if given == "base" else entry.checkpoints[given]
@@ -104,7 +104,7 @@ def attribution_flops(study: "Study", parameters: float, pairs: float, length: f
 
 
 def pairs_of(study: "Study", preferences: str) -> int:
-    """The training pairs of a preference set: of what was prepared, else what its settings say or allow."""
+    """Number of training pairs of a preference set: that of the prepared set, else from its settings."""
     card = _card(Results.of(study.name).data(preferences, "card.json"))
     if card is not None:
         return int(card["splits"]["train"]["pairs"])
@@ -133,7 +133,7 @@ def text_tokens(study: "Study", preferences: str, stage: Any) -> float:
 
 
 def asked_of(study: "Study", vertical: str) -> tuple[float, float, float]:
-    """How much of a vertical is asked: of its items, where they were made, else what the settings say or allow.
+    """The workload of a vertical: from its items, if they exist, else from its settings.
 
     Returns:
         Items with sampled replies, options of which the likelihood is asked, and tokens of a prompt.

@@ -1,4 +1,4 @@
-"""What a module has to define to be a scorer."""
+"""The contract of a scorer: the names that its module must define."""
 
 from collections.abc import Iterator
 from types import ModuleType
@@ -10,7 +10,7 @@ NAMES = {"Settings": "a class that derives from ScorerSection, whose `load()` gi
 
 
 def complaints(module: ModuleType, name: str) -> Iterator[str]:
-    """What the scorer lacks, one clause each."""
+    """Yields a clause for each violation of the contract."""
     yield from missing(module, NAMES)
     yield from section(module, "Settings", ScorerSection)
     settings = getattr(module, "Settings", None)

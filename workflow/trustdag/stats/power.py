@@ -17,7 +17,7 @@ FEW = 24
 STUDIES = 1600
 """Number of simulated studies, for an error of the power of .01."""
 MAY_BE_ALIKE = 3
-"""With so many clusters in which the arms do not differ the test must reach its level; else it hangs on single ones."""
+"""The test must be able to reject with this number of clusters without a difference, and not depend on single ones."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class Power:
     clusters: int
     """Number of clusters whose arms the test swaps; 0 for Student's t test: over training seeds, or with labels."""
     bound: float
-    """The largest difference that there can be. Contributions to one of more than its half are far from normal, so
-    that nothing is known of the power to find it."""
+    """The largest possible difference. For a difference above half of it the contributions are far from normal, so the
+    power is unknown."""
 
     def detectable(self, family: int, settings: StatisticsSettings) -> float:
-        """The smallest true difference, up to half of the range, that the verdict finds with the stated power.
+        """The smallest true difference, up to half of the range, that is detected with the set power.
 
-        CANNOT_BE_FOUND where there is none.
+        CANNOT_BE_FOUND if there is none.
 
         The sum of the quantiles of corrected level and power, times the standard error (Cohen 1988, section 2), plus
         half a step (a continuity correction). NaN without an interval.
@@ -60,7 +60,7 @@ class Power:
         return smallest if smallest <= self.bound / 2 else CANNOT_BE_FOUND
 
     def _is_out_of_reach(self, level: float, resamples: int) -> bool:
-        """Whether no p-value is below the level, or none where the arms are alike in MAY_BE_ALIKE clusters."""
+        """Whether no p-value can be below the level, if the arms are equal in MAY_BE_ALIKE clusters."""
         differ = self.clusters - MAY_BE_ALIKE
         return least_p(self.clusters, resamples) >= level or differ < 1 or 2 / 2**differ >= level
 

@@ -1,7 +1,7 @@
-"""Whether memory and disk suffice for a stage: said before it trains, with the sum and what would fit.
+"""Checks that memory and disk suffice for a stage, before it trains.
 
-What is refused is certain: weights, gradients and optimizer state that are more than the memory. What activations may
-add is an estimate, so that it is only said. Sources: see `resources/estimate.py`.
+A stage is refused if weights, gradients and optimizer state exceed the memory. The memory of activations is an
+estimate, so it gives only a warning. Sources: see `resources/estimate.py`.
 """
 
 import os
@@ -23,9 +23,9 @@ MOMENT = 4
 PROCESS = 0.6e9
 """Bytes of a process with all libraries."""
 MOMENTS = {"adamw": 2, "rmsprop": 1}
-"""Moments that an optimizer keeps of each parameter."""
+"""Number of moments of an optimizer for each parameter."""
 DIVIDING = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
-"""What Accelerate sets where processes divide the state among them."""
+"""Environment variables that Accelerate sets if processes shard the state."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class ForwardPass:
 
 @dataclass(frozen=True)
 class StageSize:
-    """What one process of a stage keeps in memory."""
+    """Memory of one process of a stage."""
 
     parameters: int
     """Of the policy."""
@@ -51,11 +51,11 @@ class StageSize:
     layers: int
     forward: ForwardPass
     trained: float
-    """Parameters that train."""
+    """Number of trainable parameters."""
     moments: int = 2
     """Numbers that the optimizer keeps for each of them."""
     trunks: int = 1
-    """Models that train: two where PPO has a value model of its own."""
+    """Number of trained models: two if PPO has a separate value model."""
     frozen: float = 0.0
     """Bytes of models that are only read."""
 
@@ -82,13 +82,13 @@ class StageSize:
 
     @property
     def state(self) -> float:
-        """Bytes of weights, gradients and moments: what is there in any case."""
+        """Bytes of weights, gradients and moments."""
         held = SINGLE * self.trunks * self.parameters + self.frozen
         return held + (GRADIENT + MOMENT * self.moments) * self.trained
 
     @property
     def activations(self) -> float:
-        """Bytes that a forward pass keeps for the backward pass, about."""
+        """Estimated bytes that a forward pass keeps for the backward pass."""
         forward = self.forward
         layer = KEPT * forward.width / SINGLE
         kept = forward.width * self.layers + layer if forward.recompute else layer * self.layers
@@ -96,7 +96,7 @@ class StageSize:
 
     @property
     def total(self) -> float:
-        """Bytes of the process, about."""
+        """Estimated bytes of the process."""
         return self.state + self.activations + PROCESS
 
     def smaller(self, *, recompute: bool, lora: bool) -> "StageSize":
@@ -135,7 +135,7 @@ def stage_memory() -> Memory:
 
 
 def check_memory(folder: Path, method: str, size: StageSize, memory: Memory) -> None:
-    """Says on stderr where a stage's activations may not fit in memory.
+    """Prints a warning on stderr if a stage's activations may not fit in memory.
 
     Args:
         folder: The policy's model folder.
@@ -165,7 +165,7 @@ def check_memory(folder: Path, method: str, size: StageSize, memory: Memory) -> 
 
 
 def mend(size: StageSize, memory: Memory) -> str:
-    """What would fit: the first that does of smaller passes, recomputed activations and an adapter."""
+    """The first remedy that fits: smaller passes, recomputed activations, or an adapter."""
     one, again, lora = (
         "`device_batch_size: 1`", "`gradient_checkpointing: true`", f"`lora: {{rank: {Lora().rank}}}`"
     )  # fmt: skip
@@ -218,7 +218,7 @@ def disk_need(size: StageSize, steps: int, settings: TrainSettings) -> DiskNeed:
 
 
 def check_disk(folder: Path, need: DiskNeed) -> None:
-    """Raises UserError if what a stage writes does not fit beside what is on the disk.
+    """Raises UserError if the files that a stage writes do not fit on the disk.
 
     Args:
         folder: Where the stage keeps its checkpoints; what lies there will be replaced.

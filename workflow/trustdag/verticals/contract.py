@@ -1,4 +1,4 @@
-"""What a module has to define to be a vertical."""
+"""The contract of a vertical: the names that its module must define."""
 
 from collections.abc import Iterator
 from types import ModuleType
@@ -18,7 +18,7 @@ NAMES = {
 
 
 def complaints(module: ModuleType, _: str) -> Iterator[str]:
-    """What the vertical lacks, one clause each."""
+    """Yields a clause for each violation of the contract."""
     yield from missing(module, NAMES)
     if not isinstance(getattr(module, "VERSION", 1), int):
         yield "`VERSION` is not an int"

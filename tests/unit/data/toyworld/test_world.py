@@ -1,4 +1,4 @@
-"""The toy world: decided by its seed, in two halves that share nobody, pleasant but where meant to be rude."""
+"""The toy world: it depends on its seed, has two disjoint halves, and has rude words only where intended."""
 
 from itertools import islice
 from typing import Any

@@ -13,15 +13,15 @@ from trustdag.stats.design import StudyDesign
 
 
 def names() -> list[str]:
-    """Every plot there is, in alphabetical order."""
-    return sorted(found.name for found in pkgutil.iter_modules(__path__))
+    """The names of all plots, in alphabetical order."""
+    return sorted(entry.name for entry in pkgutil.iter_modules(__path__))
 
 
 def module(name: str) -> ModuleType:
-    """The plot of that name. Raises ModuleNotFoundError if there is none."""
+    """The module of the plot with this name. Raises ModuleNotFoundError if there is none."""
     return import_module(f"{__name__}.{name}")
 
 
 def of_study(design: StudyDesign) -> list[str]:
-    """The plots that a study has something to show in."""
+    """The names of the plots that apply to a study."""
     return [name for name in names() if module(name).applies(design)]

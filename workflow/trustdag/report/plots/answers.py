@@ -1,11 +1,11 @@
-"""How many items gave a usable answer, and what became of the others."""
+"""Shares of items with a usable answer and with each other status."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from trustdag.report.plot_settings import PlotSettings
+from trustdag.report.plot_settings import PlotSettings, has_policies
 from trustdag.stats.design import StudyDesign
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ STATUSES = ("parsed", "unparsed", "conflicting", "refused", "failed")
 
 
 class Settings(PlotSettings):
-    """The plot of answers; its colors stand for parsed, unparsed, conflicting, refused and failed."""
+    """Settings of the plot of answers."""
 
     colors: tuple[str, ...] = Field(("#d5cdea", "#a895d2", "#7f67b8", "#58408f", "#331f66"), min_length=5)
     """Colors of parsed, unparsed, conflicting, refused and failed."""
@@ -30,13 +30,11 @@ class Settings(PlotSettings):
     """Height of one policy's bar, in inches."""
 
 
-def applies(design: StudyDesign) -> bool:
-    """Every study has metrics."""
-    return len(design.policies) > 0
+applies = has_policies
 
 
 def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
-    """One panel a vertical, one bar a policy.
+    """One panel for each vertical, with one bar for each policy.
 
     Args:
         design: The study's policies and verticals.
@@ -71,7 +69,7 @@ def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
 
 
 def _names(design: StudyDesign) -> dict[str, str]:
-    """A short name for each policy: its recipe, with what tells it from others of the same recipe."""
+    """A short name for each policy: its recipe, and its differences from other policies of the recipe."""
     several_models = len({policy.model for policy in design.policies}) > 1
     several_sets = len({policy.preferences for policy in design.policies if policy.preferences}) > 1
     several_seeds = bool(design.seed_groups())

@@ -24,7 +24,7 @@ ARROWS = {"lower": "← better", "higher": "better →"}
 
 
 class Settings(PlotSettings):
-    """The plot of changes."""
+    """Settings of the plot of changes."""
 
     marker: float = Field(6, gt=0, le=40)
     """Size of the dots, in points."""
@@ -38,7 +38,7 @@ def applies(design: StudyDesign) -> bool:
 
 
 def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
-    """One row of panels a model and preference set, one column a reference.
+    """One row of panels for each model and preference set, one column for each reference.
 
     Args:
         design: The study's policies and verticals.
@@ -50,18 +50,18 @@ def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
     from trustdag.stats.tables import read
 
     tables = read(results / "statistics")
-    found = changes(tables)
-    found = found[found["headline"].astype(bool)]
+    headlines = changes(tables)
+    headlines = headlines[headlines["headline"].astype(bool)]
     groups = arms(levels(tables))
-    references = [name for name in ("base", "sft") if (found["reference"] == name).any()]
+    references = [name for name in ("base", "sft") if (headlines["reference"] == name).any()]
     recipes = list(dict.fromkeys(policy.recipe for policy in design.policies))
-    shown = [recipe for recipe in recipes if (found["recipe"] == recipe).any()]
+    shown = [recipe for recipe in recipes if (headlines["recipe"] == recipe).any()]
     palette = {name: color for name, color in colors(recipes, settings).items() if name in shown}
     height = len(groups) * (len(design.verticals) * (len(shown) + 1) * settings.row_height + 0.6) + 0.5
     figure, axes = canvas(settings, len(groups), len(references), height, sharey="row", sharex=True)
     for row, arm in enumerate(groups):
         for column, reference in enumerate(references):
-            rows = of_arm(found[found["reference"] == reference], arm)
+            rows = of_arm(headlines[headlines["reference"] == reference], arm)
             _panel(axes[row, column], rows, design.verticals, palette, settings)
             heading = arm_name(arm, groups) if column == 0 else ""
             since = "since the base model" if reference == "base" else "since SFT"

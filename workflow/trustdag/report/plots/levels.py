@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from trustdag.report.plot_settings import PlotSettings
+from trustdag.report.plot_settings import PlotSettings, has_policies
 from trustdag.stats.design import StudyDesign
 
 if TYPE_CHECKING:
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 TITLE = "Headline metric of each vertical at each stage"
 NEEDS = "statistics"
 CAPTION = (
-    "Each vertical's headline metric, with its interval, on the same items for every stage. The dashed line is what "
-    "guessing would score, where that is one number."
+    "Each vertical's headline metric, with its interval, on the same items for every stage. The dashed line is the "
+    "score of guessing, if it is a constant."
 )
 
 
 class Settings(PlotSettings):
-    """The plot of levels."""
+    """Settings of the plot of levels."""
 
     panel_height: float = Field(2.3, gt=0.5, le=40)
     """Height of one model's row of panels, in inches."""
@@ -30,13 +30,11 @@ class Settings(PlotSettings):
     """Size of the dots, in points."""
 
 
-def applies(design: StudyDesign) -> bool:
-    """Every study has metrics."""
-    return len(design.policies) > 0
+applies = has_policies
 
 
 def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
-    """One row of panels a model and preference set, one column a vertical.
+    """One row of panels for each model and preference set, one column for each vertical.
 
     Args:
         design: The study's policies and verticals.
@@ -47,9 +45,9 @@ def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
     from trustdag.report.draw import canvas, colors
     from trustdag.stats.tables import read
 
-    found = levels(read(results / "statistics"))
-    groups = arms(found)
-    found = found[found["headline"].astype(bool)]
+    values = levels(read(results / "statistics"))
+    groups = arms(values)
+    values = values[values["headline"].astype(bool)]
     recipes = list(dict.fromkeys(policy.recipe for policy in design.policies))
     palette = colors(recipes, settings)
     figure, axes = canvas(
@@ -62,7 +60,7 @@ def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
     )
     for row, arm in enumerate(groups):
         for column, vertical in enumerate(design.verticals):
-            rows = of_arm(found[found["vertical"] == vertical], arm)
+            rows = of_arm(values[values["vertical"] == vertical], arm)
             _panel(axes[row, column], rows, recipes, palette, settings)
             if row == 0:
                 axes[row, column].set_title(vertical)

@@ -23,19 +23,19 @@ MEASURES = {"reward": "reward", "kl": "KL divergence per reply"}
 
 
 class Settings(PlotSettings):
-    """The plot of PPO's progress; several runs are shades of their recipe's color."""
+    """Settings of the plot of PPO's progress."""
 
     height: float = Field(2.9, gt=0.5, le=40)
     """Height, in inches."""
 
 
 def applies(design: StudyDesign) -> bool:
-    """Whether something is trained by PPO."""
+    """Whether the study trains with PPO."""
     return any("ppo" in policy.trained for policy in design.policies)
 
 
 def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
-    """One panel for the reward, one for the divergence.
+    """One panel for the reward and one for the divergence. Several runs have shades of their recipe's color.
 
     Args:
         design: The study's policies and verticals.

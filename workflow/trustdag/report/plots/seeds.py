@@ -21,7 +21,7 @@ CAPTION = (
 
 
 class Settings(PlotSettings):
-    """The plot of the spread over seeds."""
+    """Settings of the plot of the spread over seeds."""
 
     panel_height: float = Field(2.6, gt=0.5, le=40)
     """Height of one model's row of panels, in inches."""
@@ -35,7 +35,7 @@ def applies(design: StudyDesign) -> bool:
 
 
 def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
-    """One row of panels a model and preference set, one column a vertical.
+    """One row of panels for each model and preference set, one column for each vertical.
 
     Args:
         design: The study's policies and verticals.
@@ -60,13 +60,13 @@ def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
             single, mean = (_headlines(of_arm(table, arm), vertical) for table in (tables.differences, tables.seeds))
             panel.axhline(0, color=QUIET, linewidth=1.2)
             for place, recipe in enumerate(recipes):
-                each, whole = single[single["recipe"] == recipe], mean[mean["recipe"] == recipe]
-                panel.plot([place + 0.22] * len(each), each["difference"], "_", color=palette[recipe], markersize=9)
-                for found in rows_of(whole):
-                    panel.plot([place, place], [found["low"], found["high"]], color=palette[recipe], linewidth=2)
-                    (dot,) = panel.plot(place, found["value"], "o", color=palette[recipe], markersize=settings.marker)
+                runs, whole = single[single["recipe"] == recipe], mean[mean["recipe"] == recipe]
+                panel.plot([place + 0.22] * len(runs), runs["difference"], "_", color=palette[recipe], markersize=9)
+                for level in rows_of(whole):
+                    panel.plot([place, place], [level["low"], level["high"]], color=palette[recipe], linewidth=2)
+                    (dot,) = panel.plot(place, level["value"], "o", color=palette[recipe], markersize=settings.marker)
                     hover(
-                        dot, f"{recipe}, {vertical}: {signed(found['value'])} {interval(found['low'], found['high'])}"
+                        dot, f"{recipe}, {vertical}: {signed(level['value'])} {interval(level['low'], level['high'])}"
                     )
             panel.set_xticks(range(len(recipes)), recipes, rotation=45 if len(recipes) > 3 else 0)
             panel.set_xlim(-0.6, len(recipes) - 0.4)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TITLE = "Stereotypical bias by topic and group"
 NEEDS = "statistics"
 CAPTION = (
-    "Agreement with stereotypes less agreement with their opposites, so that agreeing with everything is 0, for each "
+    "Agreement with stereotypes minus agreement with their opposites, so that agreeing with everything is 0, for each "
     "topic and each group at each stage. An arrow marks a change since the base model that is still found after Holm's "
     "correction over the topics, or over the groups."
 )
@@ -28,16 +28,16 @@ MARKS = {"rose": " ▲", "fell": " ▼"}
 
 
 class Settings(PlotSettings):
-    """The heat map of stereotypes."""
+    """Settings of the heat map of stereotypes."""
 
     metric: Literal["stereotype_index", "agreement", "likelihood_stereotype_index", "likelihood_agreement"] = (
         "stereotype_index"
     )
-    """Which of bias's metrics is shown."""
+    """The metric of `bias` to show."""
     row_height: float = Field(0.24, gt=0, le=40)
     """Height of one topic's or group's line, in inches."""
     color_map: str = "PuOr_r"
-    """Matplotlib's name of a diverging color map; its middle is what guessing would score."""
+    """Matplotlib's name of a diverging color map. Its middle is the score of guessing."""
 
     @field_validator("color_map")
     @classmethod
@@ -56,7 +56,7 @@ def applies(design: StudyDesign) -> bool:
 
 
 def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
-    """One row of panels a model and preference set: the topics, and the groups.
+    """One row of panels for each model and preference set: the topics, and the groups.
 
     Args:
         design: The study's policies and verticals.
@@ -67,14 +67,14 @@ def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
     from trustdag.report.draw import canvas
     from trustdag.stats.tables import read
 
-    found = by_facet(read(results / "statistics"), settings.metric)
-    groups = arms(found) or [("", "")]
-    lines = int(found.groupby("facet")["of"].nunique().max()) if len(found) else 1
+    values_by_facet = by_facet(read(results / "statistics"), settings.metric)
+    groups = arms(values_by_facet) or [("", "")]
+    lines = int(values_by_facet.groupby("facet")["of"].nunique().max()) if len(values_by_facet) else 1
     figure, axes = canvas(settings, len(groups), 2, len(groups) * (lines * settings.row_height + 0.8))
-    scale = _scale(found, settings)
+    scale = _scale(values_by_facet, settings)
     recipes = list(dict.fromkeys(policy.recipe for policy in design.policies))
     for row, arm in enumerate(groups):
-        own = of_arm(found, arm)
+        own = of_arm(values_by_facet, arm)
         shown = [recipe for recipe in recipes if (own["recipe"] == recipe).any()]
         for column, facet in enumerate(("topic", "group")):
             _panel(axes[row, column], own[own["facet"] == facet], shown, scale)
@@ -88,18 +88,18 @@ def by_facet(tables: "Tables", metric: str) -> "pd.DataFrame":
     from trustdag.report.changes import changes, levels
     from trustdag.stats.records import facet_of
 
-    values, found = levels(tables), changes(tables)
+    values, all_changes = levels(tables), changes(tables)
     facets = [facet_of(condition) for condition in values["condition"]]
     values = values.assign(
         facet=[facet[0] if facet else "" for facet in facets], of=[facet[1] if facet else "" for facet in facets]
     )
     values = values[(values["vertical"] == "bias") & (values["metric"] == metric) & (values["facet"] != "")]
     keys = ["model", "preferences", "recipe", "vertical", "metric", "condition"]
-    return values.merge(found.loc[found["reference"] == "base", [*keys, "verdict"]], on=keys, how="left")
+    return values.merge(all_changes.loc[all_changes["reference"] == "base", [*keys, "verdict"]], on=keys, how="left")
 
 
 def _scale(found: "pd.DataFrame", settings: Settings) -> "ScalarMappable":
-    """Values to colors, the same in all panels; the middle of the map is what guessing would score."""
+    """The map from values to colors, the same in all panels. Its middle is the score of guessing."""
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize

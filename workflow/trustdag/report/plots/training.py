@@ -1,4 +1,4 @@
-"""Training curves: the loss of each stage, on training and validation data, and the pairs that it ranks rightly."""
+"""Training curves: the loss of each stage on training and validation data, and the share of rightly ranked pairs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,19 +25,19 @@ MEASURES = {"loss": "loss", "accuracy": "pairs ranked rightly"}
 
 
 class Settings(PlotSettings):
-    """The plot of training curves; several runs of a stage are shades of their recipe's color."""
+    """Settings of the plot of training curves."""
 
     panel_height: float = Field(2.2, gt=0.5, le=40)
     """Height of one row of panels, in inches."""
 
 
 def applies(design: StudyDesign) -> bool:
-    """Whether something is trained."""
+    """Whether the study trains a model."""
     return any(set(policy.trained) - {"ppo"} for policy in design.policies)
 
 
 def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
-    """One column a stage, one row a measure.
+    """One column for each stage, one row for each measure. Several runs have shades of their recipe's color.
 
     Args:
         design: The study's policies and verticals.
@@ -75,7 +75,7 @@ def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
 
 
 def _label(run: "TrainingRun", group: list["TrainingRun"]) -> str:
-    """What tells a run from the others of its stage."""
+    """The label of a run: its differences from the other runs of its stage."""
     parts = [run.model] if len({other.model for other in group}) > 1 else []
     parts += [run.preferences] if len({other.preferences for other in group}) > 1 else []
     parts += [f"seed {run.seed}"] if len({other.seed for other in group}) > 1 else []

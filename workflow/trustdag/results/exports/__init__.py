@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def names() -> list[str]:
-    """The formats as users write them, in alphabetical order."""
+    """The names of the formats, in alphabetical order."""
     return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__))
 
 

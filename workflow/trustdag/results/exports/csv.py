@@ -1,4 +1,4 @@
-"""The study's tables as CSV, with one that says what each column means."""
+"""The study's tables as CSV, with a table of the meaning of each column."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Tables for a paper (booktabs, with intervals), and the plots as PDF as wide as one column, or both."""
+"""Tables for a paper (booktabs, with intervals), and the plots as PDF with the width of one or two columns."""
 
 from pathlib import Path
 from typing import Any
@@ -111,13 +111,13 @@ def tabular(columns: str, heads: list[str], lines: list[list[str]]) -> list[str]
 
 
 def policy(row: dict[str, Any], among: pd.DataFrame) -> str:
-    """A recipe's name, with model and preference set where several are in the table."""
+    """A recipe's name, with model and preference set if the table has several."""
     several = [row[name] for name in ("model", "preferences") if among[name].replace("", pd.NA).nunique() > 1]
     return escaped(" ".join([*(str(name) for name in several if name), row["recipe"]]))
 
 
 def escaped(text: str) -> str:
-    """A text as LaTeX that prints it."""
+    """A text, escaped for LaTeX."""
     return "".join(SPECIAL.get(character, character) for character in text)
 
 
@@ -127,7 +127,7 @@ def one_line(text: str) -> str:
 
 
 def number(value: float, sign: bool = False) -> str:
-    """A number as LaTeX, with a true minus; a dash where there is none."""
+    """A number as LaTeX, with a minus sign; a dash for a missing one."""
     if pd.isna(value):
         return "--"
     return f"${value:{'+' if sign else ''}.3f}$".replace("-0.000", "0.000").replace("+0.000", "0.000")
@@ -142,7 +142,7 @@ def _level(row: dict[str, Any]) -> tuple[str, str]:
 
 
 def _change(row: dict[str, Any]) -> tuple[str, str, str]:
-    """Value, interval and verdict; the value in bold where the change was found."""
+    """Value, interval and verdict; the value is bold if the change was found."""
     value = number(row["change"], sign=True)
     strong = rf"{{\boldmath{value}}}" if row["verdict"] in ("rose", "fell") else value
     return strong, _interval(row), escaped(kind_of(row))
