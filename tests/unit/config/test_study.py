@@ -188,5 +188,5 @@ def test_later_files_change_keys_of_earlier_ones(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rule", ["base", "sft", "ppo", "generate", "attribute"])
 def test_what_computes_with_a_model_takes_the_studys_threads(rule: str) -> None:
-    assert validate(changed("threads.default", 3), "x").threads.of(rule) == 3
+    assert validate(changed("threads", {"default": 3}), "x").threads.of(rule) == 3
     assert validate(changed("threads.rules", {rule: 5}), "x").threads.of(rule) == 5
