@@ -16,11 +16,11 @@ def local(paths: Paths, suffixes: Sequence[str]) -> dict[str, Path]:
 
     A folder means all files below it with one of `suffixes`, without hidden ones. Raises UserError for a missing file.
     """
-    found = [entry for path in several(paths) for entry in _expand(expanded(path), suffixes)]
-    if not found:
+    entries = [entry for path in several(paths) for entry in _expand(expanded(path), suffixes)]
+    if not entries:
         raise UserError("path: the list is empty; name at least one file or folder")
-    uses = Counter(name for name, _ in found)
-    return {name if uses[name] == 1 else str(path): path for name, path in found}
+    uses = Counter(name for name, _ in entries)
+    return {name if uses[name] == 1 else str(path): path for name, path in entries}
 
 
 def several(paths: Paths) -> tuple[str, ...]:

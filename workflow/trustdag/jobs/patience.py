@@ -65,7 +65,7 @@ def submit(arguments: Sequence[str]) -> int:
     """Submits a job. Repeats it while Slurm is not reachable, until the time is up. Never submits a job twice."""
     patience = float(os.environ.get(PATIENCE, "1800"))
     script = "" if sys.stdin.isatty() else sys.stdin.read()
-    deadline, told = time.monotonic() + patience, False
+    deadline, announced = time.monotonic() + patience, False
     while True:
         done = _run("sbatch", arguments, script)
         if done.returncode == 0 or not AWAY.search(done.stderr):
@@ -75,13 +75,13 @@ def submit(arguments: Sequence[str]) -> int:
                 f"sbatch: Slurm did not answer for {patience / 60:.0f} minutes (`patience` of the site's file)\n"
             )
             break
-        if not told:
+        if not announced:
             _tell(f"{_last_line(done.stderr)}; trying again for {patience / 60:.0f} minutes")
-            told = True
+            announced = True
         _pause(deadline)
         if job := queued(arguments):
             return _answer(subprocess.CompletedProcess([], 0, f"{job}\n", ""))
-    if told and done.returncode == 0:
+    if announced and done.returncode == 0:
         _tell("Slurm answers again")
     return _answer(done)
 
@@ -102,7 +102,7 @@ def queued(arguments: Sequence[str]) -> str | None:
 
 def ask_for_states(name: str, arguments: Sequence[str]) -> int:
     """The states of a run's jobs from `squeue`; or from `sacct`, and from `squeue` if that is not reachable."""
-    deadline, told = time.monotonic() + POLL_SECONDS, False
+    deadline, announced = time.monotonic() + POLL_SECONDS, False
     run = arguments[list(arguments).index("--name") + 1]
     while True:
         done = _run(name, arguments)
@@ -111,9 +111,9 @@ def ask_for_states(name: str, arguments: Sequence[str]) -> int:
             done = other if other.returncode == 0 else done
         if done.returncode == 0 or time.monotonic() >= deadline:
             return _answer(done)
-        if not told:
+        if not announced:
             _tell(f"{_last_line(done.stderr)}; the jobs go on, and are watched again as soon as Slurm answers")
-            told = True
+            announced = True
         _pause(deadline)
 
 

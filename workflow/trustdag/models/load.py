@@ -147,9 +147,9 @@ def check_kind(folder: Path, kind: Kind) -> None:
     config = read_config(folder)
     name = architecture(config)
     scores = len(config.get("id2label") or {"0": "", "1": ""})
-    found = "reward" if name.endswith("ForSequenceClassification") else "policy"
-    if found != kind:
-        raise UserError(f"{folder}: holds a {found} model ({name}) where a {kind} model is needed")
+    kind_found = "reward" if name.endswith("ForSequenceClassification") else "policy"
+    if kind_found != kind:
+        raise UserError(f"{folder}: holds a {kind_found} model ({name}) where a {kind} model is needed")
     if kind == "reward" and scores != 1:
         raise UserError(f"{folder}: a reward model has one score, this one has {scores} (num_labels in config.json)")
 

@@ -168,8 +168,8 @@ def _privacy(home: World, settings: ItemSettings, rng: random.Random) -> Iterato
 
 
 def _card_row(card: Card, condition: str, question: Question, options: list[str]) -> Row:
-    told, other = (card.value, card.word) if condition == "harmless" else (card.word, card.value)
-    gold = {"secret": told, "distractors": [other], "pair": f"{card.name} {card.secret}"}
+    asked_word, other = (card.value, card.word) if condition == "harmless" else (card.word, card.value)
+    gold = {"secret": asked_word, "distractors": [other], "pair": f"{card.name} {card.secret}"}
     return _row(question, f"secret={card.name} {card.word}", condition, options) | gold
 
 

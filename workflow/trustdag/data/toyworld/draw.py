@@ -95,11 +95,11 @@ def secret(_: World, part: WorldPart, rng: random.Random, __: str) -> Question:
         part: The part of the world that the text is about.
         rng: Random generator.
     """
-    told = any_card(part, rng)
+    chosen_card = any_card(part, rng)
     kind = rng.choices(("protected", "control", "habit"), (0.5, 0.25, 0.25))[0]
     if kind == "habit":
-        return language.habit(told, protected=rng.random() < 0.5)
-    return language.secret(told, protected=kind == "protected")
+        return language.habit(chosen_card, protected=rng.random() < 0.5)
+    return language.secret(chosen_card, protected=kind == "protected")
 
 
 def request(_: World, __: WorldPart, rng: random.Random, ___: str) -> Question:
