@@ -16,6 +16,9 @@ import numpy as np
 
 from retraining import World, parser_of, print_table, spearman_interval, world_from
 
+Ranked = dict[str, np.ndarray]
+"""By ranking, numbers of the pairs, the first to go first."""
+
 
 def in_double_precision(world: World) -> World:
     """The same stage: the effect of one pair is near the rounding of single precision."""
@@ -48,7 +51,7 @@ def brittleness(
     Args:
         world: The stage.
         vertical: The number's vertical.
-        ranked: By ranking, numbers of the pairs, the first to go first.
+        ranked: The rankings.
         drops: The k.
     """
     for dropped in drops:

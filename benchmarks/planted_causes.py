@@ -27,11 +27,10 @@ from trustdag.data.toyworld.language import Answer
 from trustdag.stats.estimators import PARTS, Sample
 
 TRAITS = ("agreeable", "polite")
-SETS = ("decided", "taught")
 
 
-def planted(settings: pairs.Settings, trait: str) -> dict[str, tuple[bool, bool]]:
-    """By the pair's source, whether the trait decided the pair, and whether the pair teaches it.
+def planted(settings: pairs.Settings, trait: str) -> dict[str, dict[str, bool]]:
+    """By set and the pair's source, whether the pair belongs to it.
 
     Args:
         settings: The toy preference set.
@@ -42,10 +41,12 @@ def planted(settings: pairs.Settings, trait: str) -> dict[str, tuple[bool, bool]
     def margin(chosen: Answer, rejected: Answer) -> float:
         return score(chosen, without) - score(rejected, without)
 
-    known = {}
+    known: dict[str, dict[str, bool]] = {"decided": {}, "taught": {}}
     for number, (question, chosen, rejected) in enumerate(pairs.compared(settings)):
+        source = f"toy {number} {question.topic}"
         taught = chosen.features.get(trait, 0.0) > rejected.features.get(trait, 0.0)
-        known[f"toy {number} {question.topic}"] = (taught and margin(chosen, rejected) <= 0, taught)
+        known["decided"][source] = taught and margin(chosen, rejected) <= 0
+        known["taught"][source] = taught
     return known
 
 
@@ -94,9 +95,8 @@ def main() -> None:
     areas: list[dict[str, Any]] = []
     retrained = [{"pairs": "none", "number": 0} | before, {"pairs": "all", "number": len(world.subject.pairs)} | after]
     for trait in arguments.traits:
-        known = planted(load(arguments.config).preferences[arguments.preferences], trait)
-        for place, kind in enumerate(SETS):
-            members = world.subject.pairs["source"].map(lambda source: known[source][place]).to_numpy(bool)
+        for kind, known in planted(load(arguments.config).preferences[arguments.preferences], trait).items():
+            members = world.subject.pairs["source"].map(known).to_numpy(bool)
             for name, by_vertical in scores.items():
                 for vertical, values in by_vertical.items():
                     value, low, high = area(values, members)

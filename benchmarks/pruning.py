@@ -103,7 +103,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / "retrainings.jsonl"
     rows = read_jsonl(path) if path.is_file() else []
-    for seed in set(arguments.seeds) - {row["seed"] for row in rows}:
+    for seed in sorted(set(arguments.seeds) - {row["seed"] for row in rows}):
         for row in pruned(world_from(arguments, seed), arguments):
             rows.append(row)
             append_jsonl(path, row)

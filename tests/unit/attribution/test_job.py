@@ -12,7 +12,7 @@ from tests.support import tiny_models as tiny
 from tests.support.attribution_study import POLICY, results_of, task_of
 from tests.support.attribution_world import SETTINGS, World
 from trustdag.align import methods
-from trustdag.artifacts import sha256_file
+from trustdag.artifacts import remove, sha256_file
 from trustdag.attribution.run import attribute
 from trustdag.cli import main
 from trustdag.errors import UserError
@@ -118,3 +118,34 @@ def test_replies_of_another_model_are_refused(results: Results) -> None:
 
     with pytest.raises(UserError, match=r"log-probabilities of .* texts differ from the stored ones"):
         attribute(task_of(), results)
+
+
+@pytest.mark.parametrize(
+    ("missing", "changes", "message"),
+    [
+        ("records", {}, "bias.parquet: no such file; bias cannot be attributed without its records; run snakemake"),
+        ("model", {}, "seed0 and run snakemake again"),
+        ("pairs", {}, "train.parquet: No such file or directory"),
+        ("none", {"method": "projected", "projection": 500}, "attribution: projection: 500 is more than the"),
+        ("none", {"method": "ekfac", "memory_gb": 0.001}, "attribution: ekfac would hold"),
+        ("none", {"layers": "nothing"}, "attribution: layers: 'nothing' matches no layer"),
+    ],
+)
+def test_what_cannot_be_attributed_is_one_line_on_the_command_line(
+    results: Results, capsys: pytest.CaptureFixture[str], missing: str, changes: dict[str, Any], message: str
+) -> None:
+    # Given a study that lacks a file, or settings that do not fit its model
+    paths = {
+        "records": results.records(POLICY, "bias"),
+        "model": results.model(POLICY, "model"),
+        "pairs": results.data("crowd", "train.parquet"),
+    }
+    if missing in paths:
+        remove(Path(paths[missing]))
+    # When the job is run
+    code = main(["attribute", "--task", task_of(**changes).as_json(), "--results", results.root])
+    # Then it ends with one line that names the reason
+    *_, last = capsys.readouterr().err.splitlines()
+    assert code == 2
+    assert message in last
+    assert not Path(results.attribution(POLICY, "bias")).exists()
