@@ -21,6 +21,7 @@ def results_of(folder: Path) -> Results:
     """The study's results, made in a folder."""
     files = Results(str(folder / "results"))
     data = tiny.write_data(Path(files.data("crowd", "train.parquet")).parent, 12)
+    tiny.pairs(18).to_parquet(files.data("crowd", "test.parquet"))
     base = tiny.write_base(Path(files.model("tiny/base", "model")).parent, initializer_range=0.2, context=512)
     out = Path(files.model(POLICY, "model")).parent
     methods()["dpo"].train(tiny.stage("dpo", base, data, out), SETTINGS["dpo"](max_length=64, batch_size=4))
