@@ -34,6 +34,7 @@ from trustdag.attribution.task import AttributionTask
 from trustdag.attribution.texts import VerticalQuery, encode_texts
 from trustdag.config.load import load
 from trustdag.dag import attribution_task
+from trustdag.errors import UserError
 from trustdag.generation.engine import Engine
 from trustdag.generation.settings import GenerateSettings
 from trustdag.layout import ModelId, Results
@@ -168,19 +169,22 @@ class World:
             vertical: Its name; a number of options.
             samples: Replies to each item.
         """
-        number, asked = self.numbers[vertical], self.subject.task.verticals[vertical]
-        assert isinstance(number, OptionOdds), "a reward model gives no replies"
+        measured, asked = self.numbers[vertical], self.subject.task.verticals[vertical]
+        assert isinstance(measured, OptionOdds), "a reward model gives no replies"
         settings = GenerateSettings(**asked.generate).model_copy(update={"samples": samples})
         engine = Engine(
             deepcopy(self.subject.model), self.subject.tokenizer, self.subject.task.prompt_format, settings
         )  # the engine replaces layers of its model
-        source = number.source
+        source = measured.source
         counted = set(source.of_metric(source.records).index)
         items = source.items[source.items["item"].isin(counted)]
         with tempfile.TemporaryDirectory() as scratch:
             replies = engine.generate(items, Path(scratch) / "partial.jsonl", "retraining")
         others = source.replies[~source.replies["item"].isin(counted)]
-        return item_weights(source, source.of_metric(source.score(pd.concat([others, replies]))))[2]
+        number = item_weights(source, source.of_metric(source.score(pd.concat([others, replies]))))[2]
+        if not np.isfinite(number):
+            raise UserError(f"{vertical}: no reply of this model could be read, so that it has no {source.metric.name}")
+        return number
 
     @cached_property
     def held_out(self) -> Examples:

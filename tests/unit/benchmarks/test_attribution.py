@@ -10,6 +10,7 @@ import torch
 
 from tests.support.attribution_study import results_of, task_of
 from trustdag.data.toyworld import pairs
+from trustdag.errors import UserError
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
 
@@ -67,7 +68,11 @@ def test_a_world_measures_its_numbers_and_scores_its_pairs(world: Any) -> None:
     world.untrain()
     assert world.measure()["bias"] != after
     assert 0 <= world.reward_accuracy() <= 1
-    assert 0 <= world.sampled("bias", 2) <= 1
+
+
+def test_a_metric_of_replies_that_cannot_be_read_is_refused(world: Any) -> None:
+    with pytest.raises(UserError, match="bias: no reply of this model could be read"):
+        world.sampled("bias", 2)
 
 
 def test_a_rank_correlation_lies_in_its_interval() -> None:
