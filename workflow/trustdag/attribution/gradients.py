@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from typing import Any, Protocol
 
@@ -87,9 +86,13 @@ class Gradients:
         Each block has a random source of its own, so that a pass may begin at the block of number `start`.
         """
         source = torch.Generator(next(self.model.parameters()).device)
+
+        def values(model: Any, batch: PaddedBatch) -> Tensor:
+            return self.curvature(model, batch, source)
+
         for number, batch in enumerate(islice(self.batches(), start, None), start):
-            generator = source.manual_seed(number)
-            yield traces_of(self.model, self.layers, batch, partial(self.curvature, generator=generator))
+            source.manual_seed(number)
+            yield traces_of(self.model, self.layers, batch, values)
 
 
 def traces_of(
