@@ -75,6 +75,15 @@ def effects(row: dict[str, Any]) -> dict[str, float]:
     return dict(zip(MEASURES, [*undone, 100 * (row["pruned"]["accuracy"] - row["all"]["accuracy"])], strict=True))
 
 
+def mean_with_interval(values: np.ndarray) -> str:
+    """The mean over seeds and its 95 % interval; of one seed there is no interval."""
+    mean, count = values.mean(), len(values)
+    if count == 1:
+        return f"{mean:.2f}"
+    half = student.ppf(0.975, count - 1) * values.std(ddof=1) / sqrt(count)
+    return f"{mean:.2f} [{mean - half:.2f}, {mean + half:.2f}]"
+
+
 def table(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The mean over seeds of each ranking and share, with its 95 % interval."""
     keys = ["retraining", "ranking", "share"]
@@ -83,9 +92,7 @@ def table(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for group_keys, group in frame.groupby(keys, sort=False):
         line: dict[str, Any] = dict(zip(keys, group_keys, strict=True)) | {"seeds": len(group)}
         for name in MEASURES:
-            mean, count = group[name].mean(), len(group)
-            half = student.ppf(0.975, count - 1) * group[name].std() / sqrt(count) if count > 1 else float("nan")
-            line[name] = f"{mean:.2f} [{mean - half:.2f}, {mean + half:.2f}]"
+            line[name] = mean_with_interval(group[name].to_numpy())
         lines.append(line)
     return lines
 

@@ -136,7 +136,7 @@ def lasts() -> Iterator[tuple[str, int]]:
 def test_each_method_cut_in_each_of_its_passes_ends_at_the_same_scores(tmp_path: Path, name: str, last: int) -> None:
     # Given a method that was cut in the middle of one of its passes over six pairs
     world = World(tmp_path, "dpo")
-    settings = MethodSettings(method=name)  # type: ignore[arg-type]
+    settings = MethodSettings(method=name)
     expected: Scores = method(name).score(problem_of(world, name, Progress()), settings)  # type: ignore[arg-type]
     kept = KeptProgress(tmp_path / "kept", "", saving_share=1)
     with pytest.raises(CutError):
