@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from trustdag.attribution.gradients import Block, Gradients, Vectors
-from trustdag.attribution.resume import Progress
+from trustdag.attribution.resume import Passes
 
 if TYPE_CHECKING:
     from trustdag.attribution.replay import Replay
@@ -25,12 +25,12 @@ class Problem:
     """The gradients (queries, features) of the queries at the model's present weights."""
     replay: "Replay | None" = None
     """The training that led to the model, for methods that follow it."""
-    progress: Progress = field(default_factory=Progress)
+    passes: Passes = field(default_factory=Passes)
     """What an interrupted attribution goes on from."""
 
     def final_queries(self) -> Vectors:
         """The queries' gradients at the trained weights, for methods that take them at no others."""
-        return self.progress.once("queries", self.queries)
+        return self.passes.once("queries", self.queries)
 
     def dot_products(self, vectors: Vectors, scale: float = 1.0) -> Scores:
         """The products of vectors with each example's gradient, in one pass over the examples, the method's last.
@@ -43,7 +43,7 @@ class Problem:
             By layer, (examples, queries).
         """
         count = self.gradients.count
-        return self.progress.total(
+        return self.passes.total(
             "scores", self.gradients.blocks, lambda scores, block: add_products(scores, block, vectors, scale, count)
         )
 

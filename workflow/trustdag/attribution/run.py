@@ -17,7 +17,7 @@ from trustdag.attribution.layers import Selection
 from trustdag.attribution.methods import method
 from trustdag.attribution.problem import Problem, Scores
 from trustdag.attribution.queries import jackknife
-from trustdag.attribution.resume import KeptProgress, Progress
+from trustdag.attribution.resume import KeptPasses, Passes
 from trustdag.attribution.sources import QuerySource
 from trustdag.attribution.subject import Subject
 from trustdag.attribution.task import AttributionTask
@@ -52,8 +52,8 @@ def attribute(task: AttributionTask, files: Results) -> None:
     kept = Path(files.attribution(task.policy, "any")).parent / UNFINISHED
     for number, verticals in enumerate(alike(task)):
         key = key_of(task, files, {vertical: made_from[vertical] for vertical in verticals})
-        progress = KeptProgress(kept / str(number), key, subject.device)
-        tables, selection = scores_of(subject, [queries[vertical] for vertical in verticals], progress)
+        passes = KeptPasses(kept / str(number), key, subject.device)
+        tables, selection = scores_of(subject, [queries[vertical] for vertical in verticals], passes)
         for vertical, table in zip(verticals, tables, strict=True):
             own = queries[vertical]
             frame = pd.concat([rows, table, compared(subject, own, embeddings)], axis=1)
@@ -116,14 +116,14 @@ def alike(task: AttributionTask) -> list[list[str]]:
 
 
 def scores_of(
-    subject: Subject, queries: Sequence[VerticalQuery], progress: Progress
+    subject: Subject, queries: Sequence[VerticalQuery], passes: Passes
 ) -> tuple[list[pd.DataFrame], Selection]:
     """The scores of queries with the same method settings.
 
     Args:
         subject: The trained model and its pairs.
         queries: The queries.
-        progress: What an interrupted computation goes on from.
+        passes: What an interrupted computation goes on from.
 
     Returns:
         For each query a table of the pairs with `score`, `rank`, `standard_error` and a part for each layer group; and
@@ -144,7 +144,7 @@ def scores_of(
         print(f"the replay ends {replay.check(state.weights, subject.trained):.2g} away", file=sys.stderr)
     encoded = [query.encoded for query in queries]
     problem = Problem(
-        gradients, lambda: gradients_of(gradients, encoded, groups, wanted.block, subject.pad), replay, progress
+        gradients, lambda: gradients_of(gradients, encoded, groups, wanted.block, subject.pad), replay, passes
     )
     scores = method(wanted.method).score(problem, wanted)
     return [table_of(scores, selection, number, groups) for number in range(len(queries))], selection

@@ -22,4 +22,4 @@ def score(problem: Problem, settings: MethodSettings) -> Scores:  # noqa: ARG001
         scaled = {name: inverse[:, None].to(features) * features for name, features in block.features.items()}
         add_products(scores, Block(block.examples, scaled), vectors, -1.0, count)
 
-    return problem.progress.total("scores", problem.gradients.blocks, add)
+    return problem.passes.total("scores", problem.gradients.blocks, add)

@@ -21,15 +21,15 @@ SQUARES, PRODUCTS = "squares ", "products "
 
 def score(problem: Problem, settings: MethodSettings) -> Scores:
     """The published scores, divided by the number of examples: the first-order effect of one of them."""
-    gradients, vectors, progress = problem.gradients, problem.final_queries(), problem.progress
+    gradients, vectors, passes = problem.gradients, problem.final_queries(), problem.passes
     layers, count = tuple(gradients.sizes), gradients.count
-    first = progress.total("products", gradients.blocks, lambda sums, block: _add_first(sums, block, vectors, count))
+    first = passes.total("products", gradients.blocks, lambda sums, block: _add_first(sums, block, vectors, count))
     share = DAMPING if settings.damping is None else settings.damping
     damping = {name: share * float(first[SQUARES + name].mean()) / gradients.sizes[name] for name in layers}
     for name, value in damping.items():
         damping[name] = value or 1.0  # a layer whose gradients are all 0 has scores of 0, whatever divides them
     weights = {name: first[PRODUCTS + name] / (damping[name] + first[SQUARES + name]) for name in layers}
-    sums = progress.total("means", gradients.blocks, lambda sums, block: add_weighted(sums, block, weights))
+    sums = passes.total("means", gradients.blocks, lambda sums, block: add_weighted(sums, block, weights))
     solved = {name: (vector.to(sums[name]) - sums[name] / count) / damping[name] for name, vector in vectors.items()}
     return problem.dot_products(solved, -1.0 / count)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from trustdag.attribution.capture import LayerTrace
 from trustdag.attribution.gradients import FullView, Gradients, Vectors
 from trustdag.attribution.problem import Problem, Scores
-from trustdag.attribution.resume import Progress, Sums
+from trustdag.attribution.resume import Passes, Sums
 from trustdag.attribution.settings import MethodSettings
 from trustdag.errors import UserError
 
@@ -70,7 +70,7 @@ def score(problem: Problem, settings: MethodSettings) -> Scores:
     if settings.damping == 0:
         raise UserError("attribution: damping: ekfac needs more than 0, as a curvature may be singular (got 0)")
     damping = DAMPING if settings.damping is None else settings.damping
-    curvatures = estimate(problem.gradients, problem.progress)
+    curvatures = estimate(problem.gradients, problem.passes)
     solved: Vectors = {
         name: curvatures[name].solve(vectors.to(curvatures[name].eigenvalues), damping)
         for name, vectors in problem.final_queries().items()
@@ -78,14 +78,14 @@ def score(problem: Problem, settings: MethodSettings) -> Scores:
     return problem.dot_products(solved, -1.0 / problem.gradients.count)
 
 
-def estimate(gradients: Gradients, progress: Progress) -> dict[str, Curvature]:
+def estimate(gradients: Gradients, passes: Passes) -> dict[str, Curvature]:
     """The curvature of every layer, in two passes over the examples.
 
     Args:
         gradients: The examples.
-        progress: What an interrupted estimate goes on from.
+        passes: What an interrupted estimate goes on from.
     """
-    moments = progress.total("moments", gradients.curvature_traces, _add_moments)
+    moments = passes.total("moments", gradients.curvature_traces, _add_moments)
     curvatures = {layer.name: _with_basis(moments, layer.name) for layer in gradients.layers}
 
     def add(sums: Sums, traces: list[LayerTrace]) -> None:
@@ -93,7 +93,7 @@ def estimate(gradients: Gradients, progress: Progress) -> dict[str, Curvature]:
             squares = _squares(curvatures[trace.layer.name], trace) / gradients.count
             sums.setdefault(trace.layer.name, torch.zeros_like(squares)).add_(squares)
 
-    for name, eigenvalues in progress.total("eigenvalues", gradients.curvature_traces, add).items():
+    for name, eigenvalues in passes.total("eigenvalues", gradients.curvature_traces, add).items():
         curvatures[name].eigenvalues = eigenvalues
         curvatures[name].cast(eigenvalues)
     return curvatures

@@ -28,7 +28,7 @@ def score(problem: Problem, settings: MethodSettings) -> Scores:
             moment = moments.setdefault(name, features.new_zeros(features.shape[1], features.shape[1]).double())
             moment += features.double().T @ features.double() / gradients.count
 
-    moments = problem.progress.total("moments", gradients.blocks, add)
+    moments = problem.passes.total("moments", gradients.blocks, add)
     solved: Vectors = {}
     for name, vectors in problem.final_queries().items():
         moment = moments[name]

@@ -27,7 +27,7 @@ def score(problem: Problem, settings: MethodSettings) -> Scores:
         for block in problem.gradients.blocks():
             add_products(scores, block, vectors, -shares[step.number], problem.gradients.count)
 
-    return problem.progress.total("points", lambda start: islice(visited, start, None), add)
+    return problem.passes.total("points", lambda start: islice(visited, start, None), add)
 
 
 def evenly(steps: int, wanted: int) -> list[int]:

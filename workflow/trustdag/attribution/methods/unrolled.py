@@ -50,7 +50,7 @@ def score(problem: Problem, settings: MethodSettings) -> Scores:  # noqa: ARG001
         for name, table in example_products(replay, batch, layers, slopes).items():
             sums[SCORES + name].index_add_(0, batch.examples, table)
 
-    sums = problem.progress.total("steps", lambda done: backwards[done:], add, start)
+    sums = problem.passes.total("steps", lambda done: backwards[done:], add, start)
     replay.load(states[-1][1].weights)
     return {layer.name: sums[SCORES + layer.name] for layer in layers}
 
