@@ -81,7 +81,7 @@ class Gradients:
             yield Block(batch.examples, {trace.layer.name: self.view.features(trace) for trace in traces})
 
     def curvature_traces(self, start: int = 0) -> Iterator[list[LayerTrace]]:
-        """What layers meet, by example, for the gradients whose outer products make the Gauss-Newton matrix.
+        """Traces by example of the gradients whose mean outer product is the Gauss-Newton matrix.
 
         Each block has a random source of its own, so that a pass may begin at the block of number `start`.
         """

@@ -30,9 +30,9 @@ from trustdag.stamps import stamp
 from trustdag.stats.estimators import Array
 
 PART = "part:"
-"""What the names of columns of parts start with; a layer group's name follows."""
+"""Prefix of the columns of parts; the name of a layer group follows."""
 UNFINISHED = ".unfinished"
-"""The folder beside the tables where a job keeps its sums until all are written."""
+"""Folder beside the tables that holds the sums of an unfinished job."""
 
 
 def attribute(task: AttributionTask, files: Results) -> None:

@@ -27,7 +27,7 @@ def score(problem: Problem, settings: MethodSettings) -> Scores:
     share = DAMPING if settings.damping is None else settings.damping
     damping = {name: share * float(first[SQUARES + name].mean()) / gradients.sizes[name] for name in layers}
     for name, value in damping.items():
-        damping[name] = value or 1.0  # a layer whose gradients are all 0 has scores of 0, whatever divides them
+        damping[name] = value or 1.0  # a layer whose gradients are all 0 has scores of 0 with any damping
     weights = {name: first[PRODUCTS + name] / (damping[name] + first[SQUARES + name]) for name in layers}
     sums = passes.total("means", gradients.blocks, lambda sums, block: add_weighted(sums, block, weights))
     solved = {name: (vector.to(sums[name]) - sums[name] / count) / damping[name] for name, vector in vectors.items()}
