@@ -26,7 +26,7 @@ from trustdag.attribution.embeddings import Embeddings
 from trustdag.attribution.objectives import PairObjective
 from trustdag.attribution.queries import Query, VerticalReplies, build, item_weights
 from trustdag.attribution.replay import Replay
-from trustdag.attribution.resume import Passes
+from trustdag.attribution.resume import PassSums
 from trustdag.attribution.settings import VerticalAttribution
 from trustdag.attribution.sources import LogProbabilities, QuerySource
 from trustdag.attribution.subject import COLUMNS, Subject, with_reference
@@ -225,7 +225,7 @@ class World:
             wanted = VerticalAttribution.model_validate({"method": name, "groups": 2})
             queries = [number.query(subject, wanted) for number in self.numbers.values()]
             start = time.monotonic()
-            tables, _ = run.scores_of(subject, queries, Passes())
+            tables, _ = run.scores_of(subject, queries, PassSums())
             scores[name] = {
                 vertical: table["score"].to_numpy() for vertical, table in zip(self.numbers, tables, strict=True)
             }

@@ -16,7 +16,7 @@ from tests.support.attribution_study import POLICY, results_of, task_of
 from tests.support.attribution_world import World
 from trustdag.attribution.methods import method
 from trustdag.attribution.problem import Problem, Scores
-from trustdag.attribution.resume import KeptPasses, Passes, Sums
+from trustdag.attribution.resume import KeptPassSums, PassSums, Sums
 from trustdag.attribution.settings import MethodSettings
 from trustdag.attribution.views import ProjectedView
 from trustdag.layout import Results
@@ -49,10 +49,10 @@ def test_a_pass_that_was_cut_goes_on_after_its_last_kept_block(
 ) -> None:
     # Given a pass that was cut in its second block
     with pytest.raises(CutError):
-        KeptPasses(tmp_path, "key").total("pass", blocks_from, add_until(1, []))
+        KeptPassSums(tmp_path, "key").total("pass", blocks_from, add_until(1, []))
     # When it is run again
     seen: list[float] = []
-    sums = KeptPasses(tmp_path, "key").total("pass", blocks_from, add_until(8, seen))
+    sums = KeptPassSums(tmp_path, "key").total("pass", blocks_from, add_until(8, seen))
     # Then the first block is not added again, and the sum is that of all
     assert float(sums["sum"]) == 15
     assert seen == [2, 4, 8]
@@ -60,25 +60,25 @@ def test_a_pass_that_was_cut_goes_on_after_its_last_kept_block(
 
 
 def test_a_finished_pass_is_not_run_again(tmp_path: Path) -> None:
-    KeptPasses(tmp_path, "key").total("pass", blocks_from, add_until(8, []))
+    KeptPassSums(tmp_path, "key").total("pass", blocks_from, add_until(8, []))
 
-    sums = KeptPasses(tmp_path, "key").total("pass", blocks_from, add_until(0, []))
+    sums = KeptPassSums(tmp_path, "key").total("pass", blocks_from, add_until(0, []))
 
     assert float(sums["sum"]) == 15
 
 
 def test_sums_of_another_job_do_not_count(tmp_path: Path) -> None:
-    KeptPasses(tmp_path, "key").total("pass", blocks_from, add_until(8, []))
+    KeptPassSums(tmp_path, "key").total("pass", blocks_from, add_until(8, []))
     seen: list[float] = []
 
-    KeptPasses(tmp_path, "other settings").total("pass", blocks_from, add_until(8, seen))
+    KeptPassSums(tmp_path, "other settings").total("pass", blocks_from, add_until(8, seen))
 
     assert seen == BLOCKS
 
 
 @pytest.mark.parametrize("damage", ["cut short", "another number"])
 def test_damaged_sums_do_not_count(tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str) -> None:
-    KeptPasses(tmp_path, "key").total("pass", blocks_from, add_until(8, []))
+    KeptPassSums(tmp_path, "key").total("pass", blocks_from, add_until(8, []))
     path = tmp_path / "pass.pt"
     if damage == "cut short":
         path.write_bytes(path.read_bytes()[:-100])
@@ -87,7 +87,7 @@ def test_damaged_sums_do_not_count(tmp_path: Path, capsys: pytest.CaptureFixture
         content["sums"]["sum"] += 1
         torch.save(content, path)
 
-    sums = KeptPasses(tmp_path, "key").total("pass", blocks_from, add_until(8, []))
+    sums = KeptPassSums(tmp_path, "key").total("pass", blocks_from, add_until(8, []))
 
     assert float(sums["sum"]) == 15
     assert "damaged; this pass starts again" in capsys.readouterr().err
@@ -111,7 +111,7 @@ def cut_problem(problem: Problem, last: int) -> Problem:
     return replace(problem, gradients=cut)
 
 
-def problem_of(world: World, name: str, passes: Passes) -> Problem:
+def problem_of(world: World, name: str, passes: PassSums) -> Problem:
     view = ProjectedView.of_layers(world.selection("dense").layers, 4, 0) if name == "projected" else None
     gradients = world.gradients("dense", block=1, view=view)
     generator = torch.Generator().manual_seed(1)
@@ -137,8 +137,8 @@ def test_each_method_cut_in_each_of_its_passes_ends_at_the_same_scores(tmp_path:
     # Given a method that was cut in the middle of one of its passes over six pairs
     world = World(tmp_path, "dpo")
     settings = MethodSettings(method=name)
-    expected: Scores = method(name).score(problem_of(world, name, Passes()), settings)  # type: ignore[arg-type]
-    kept = KeptPasses(tmp_path / "kept", "", saving_share=1)
+    expected: Scores = method(name).score(problem_of(world, name, PassSums()), settings)  # type: ignore[arg-type]
+    kept = KeptPassSums(tmp_path / "kept", "", saving_share=1)
     with pytest.raises(CutError):
         method(name).score(cut_problem(problem_of(world, name, kept), last), settings)  # type: ignore[arg-type]
     # When it goes on, and is allowed no more backward passes than were left

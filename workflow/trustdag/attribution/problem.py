@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from trustdag.attribution.gradients import Block, Gradients, Vectors
-from trustdag.attribution.resume import Passes
+from trustdag.attribution.resume import PassSums
 
 if TYPE_CHECKING:
     from trustdag.attribution.replay import Replay
@@ -25,7 +25,7 @@ class Problem:
     """The gradients (queries, features) of the queries at the model's present weights."""
     replay: "Replay | None" = None
     """The training that led to the model, for methods that follow it."""
-    passes: Passes = field(default_factory=Passes)
+    passes: PassSums = field(default_factory=PassSums)
     """What an interrupted attribution goes on from."""
 
     def final_queries(self) -> Vectors:

@@ -34,7 +34,7 @@ class Standing:
     finished: bool = False
 
 
-class Passes:
+class PassSums:
     """The passes of one attribution. This one keeps nothing: each pass starts at its first block."""
 
     def total(
@@ -80,7 +80,7 @@ class Passes:
         """Called after every block, and at the end of a pass."""
 
 
-class KeptPasses(Passes):
+class KeptPassSums(PassSums):
     """Keeps the sums in a folder: those of a finished pass at once, those of others as often as writing them may cost.
 
     A file holds the key of all that the sums follow from, and a digest: a file of another key, or one that is not as it

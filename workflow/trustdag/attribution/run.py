@@ -17,7 +17,7 @@ from trustdag.attribution.layers import Selection
 from trustdag.attribution.methods import method
 from trustdag.attribution.problem import Problem, Scores
 from trustdag.attribution.queries import jackknife
-from trustdag.attribution.resume import KeptPasses, Passes
+from trustdag.attribution.resume import KeptPassSums, PassSums
 from trustdag.attribution.sources import QuerySource
 from trustdag.attribution.subject import Subject
 from trustdag.attribution.task import AttributionTask
@@ -52,7 +52,7 @@ def attribute(task: AttributionTask, files: Results) -> None:
     kept = Path(files.attribution(task.policy, "any")).parent / UNFINISHED
     for number, verticals in enumerate(alike(task)):
         key = key_of(task, files, {vertical: made_from[vertical] for vertical in verticals})
-        passes = KeptPasses(kept / str(number), key, subject.device)
+        passes = KeptPassSums(kept / str(number), key, subject.device)
         tables, selection = scores_of(subject, [queries[vertical] for vertical in verticals], passes)
         for vertical, table in zip(verticals, tables, strict=True):
             own = queries[vertical]
@@ -116,7 +116,7 @@ def alike(task: AttributionTask) -> list[list[str]]:
 
 
 def scores_of(
-    subject: Subject, queries: Sequence[VerticalQuery], passes: Passes
+    subject: Subject, queries: Sequence[VerticalQuery], passes: PassSums
 ) -> tuple[list[pd.DataFrame], Selection]:
     """The scores of queries with the same method settings.
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from trustdag.attribution.capture import LayerTrace
 from trustdag.attribution.gradients import FullView, Gradients, Vectors
 from trustdag.attribution.problem import Problem, Scores
-from trustdag.attribution.resume import Passes, Sums
+from trustdag.attribution.resume import PassSums, Sums
 from trustdag.attribution.settings import MethodSettings
 from trustdag.errors import UserError
 
@@ -78,7 +78,7 @@ def score(problem: Problem, settings: MethodSettings) -> Scores:
     return problem.dot_products(solved, -1.0 / problem.gradients.count)
 
 
-def estimate(gradients: Gradients, passes: Passes) -> dict[str, Curvature]:
+def estimate(gradients: Gradients, passes: PassSums) -> dict[str, Curvature]:
     """The curvature of every layer, in two passes over the examples.
 
     Args:
