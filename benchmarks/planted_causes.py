@@ -1,78 +1,112 @@
 """Do scores find the pairs that are known to be the cause? Area under the ROC curve in the toy world.
 
-    python benchmarks/planted_causes.py results/demo --config config/demo.yaml --policy toy/crowd/sft-dpo/seed0
+    python benchmarks/planted_causes.py results/demo --config config/demo.yaml --start toy/base --pairs 1200
 
-A pair is planted for a trait if the judge's weight on it decided: with the weight at 0 the other reply has the higher
-score. For each attributed vertical of a finished study the scores of planted pairs are ranked against those of all
-other pairs, per trait, with DeLong's 95 % interval. A vertical that the trait moves must show an area far from .5
-(above it where the trait raises the number, below it where it lowers it); one that it does not move must be near .5.
+takes a finished study and trains the policy's last stage on some of its pairs; with few, the numbers stay away from
+their extremes. Two sets of pairs are known for each trait of the judge:
+
+- `decided`: with the judge's weight on the trait at 0 the other reply would have the higher score;
+- `taught`: the chosen reply has more of the trait than the rejected one, whatever decided.
+
+Scores of the pairs of a set are ranked against those of all others, with DeLong's 95 % interval. A vertical that the
+trait moves must show an area far from .5 (above it where the trait raises the number, below it where it lowers it).
+With `--retrain` the pairs of each set are left out in place, and as many at random: a vertical that this moves is moved
+by the set, so that an area far from .5 is right.
 """
 
-import argparse
 from math import sqrt
-from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from retraining import World, parser_of, print_table, world_from
 from trustdag.config.load import load
 from trustdag.data.toyworld import pairs
 from trustdag.data.toyworld.judge import score
 from trustdag.data.toyworld.language import Answer
-from trustdag.layout import Results
 from trustdag.stats.estimators import PARTS, Sample
 
-TRAITS = ("agreeable", "polite", "helpful", "discreet", "principled", "harmless")
-COLUMNS = ("score", "bm25", "embedding", "length", "random")
+TRAITS = ("agreeable", "polite")
 
 
-def decided(settings: pairs.Settings, trait: str) -> dict[str, bool]:
-    """Whether a trait decided each pair, by the pair's source."""
+def planted(settings: pairs.Settings, trait: str) -> dict[str, dict[str, bool]]:
+    """By set and the pair's source, whether the pair belongs to it.
+
+    Args:
+        settings: The toy preference set.
+        trait: A weight of the judge.
+    """
     without = settings.judge.model_copy(update={trait: 0.0})
 
     def margin(chosen: Answer, rejected: Answer) -> float:
         return score(chosen, without) - score(rejected, without)
 
-    return {
-        f"toy {number} {question.topic}": margin(chosen, rejected) <= 0
-        and chosen.features.get(trait, 0.0) > rejected.features.get(trait, 0.0)
-        for number, (question, chosen, rejected) in enumerate(pairs.compared(settings))
-    }
+    known: dict[str, dict[str, bool]] = {"decided": {}, "taught": {}}
+    for number, (question, chosen, rejected) in enumerate(pairs.compared(settings)):
+        source = f"toy {number} {question.topic}"
+        taught = chosen.features.get(trait, 0.0) > rejected.features.get(trait, 0.0)
+        known["decided"][source] = taught and margin(chosen, rejected) <= 0
+        known["taught"][source] = taught
+    return known
 
 
-def area(scores: np.ndarray, planted: np.ndarray) -> tuple[float, float, float]:
+def area(scores: np.ndarray, members: np.ndarray) -> tuple[float, float, float]:
     """The area under the ROC curve.
+
+    Args:
+        scores: (pairs,).
+        members: (pairs,): whether each pair is of the set.
 
     Returns:
         The area and its 95 % interval (DeLong et al. 1988).
     """
-    (part,) = PARTS["auroc"](Sample(scores, planted.astype(float), np.arange(len(scores)), len(scores)))
+    (part,) = PARTS["auroc"](Sample(scores, members.astype(float), np.arange(len(scores)), len(scores)))
     half = 1.96 * sqrt(float((part.influences**2).sum()))
     return part.value, part.value - half, part.value + half
 
 
+def without(world: World, members: np.ndarray) -> dict[str, dict[str, float]]:
+    """The numbers after training in place without a set, and without as many pairs at random.
+
+    Args:
+        world: The stage.
+        members: (pairs,): whether each pair is of the set.
+    """
+    as_many = np.random.default_rng(0).permutation(members)
+    numbers = {}
+    for name, dropped in (("without the set", members), ("without as many at random", as_many)):
+        world.trainings(np.flatnonzero(~dropped))["in place"]()
+        numbers[name] = world.measure()
+    return numbers
+
+
 def main() -> None:
-    """Prints a line for each vertical, trait and ranking."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", type=Path, help="the results folder of a study with attributions")
-    parser.add_argument("--config", type=Path, required=True, help="the study's configuration")
-    parser.add_argument("--policy", default="toy/crowd/sft-dpo/seed0", help="the attributed policy")
-    parser.add_argument("--preferences", default="crowd", help="the toy preference set that it was trained on")
+    """Prints a line for each vertical, trait, set and ranking, and what retraining without the sets does."""
+    parser = parser_of(__doc__)
+    parser.set_defaults(methods=["unrolled", "ekfac"])
+    parser.add_argument("--preferences", default="crowd", help="the toy preference set of the policy")
+    parser.add_argument("--traits", nargs="+", default=TRAITS, help="weights of the judge")
+    parser.add_argument("--retrain", action="store_true", help="leave each set out and measure")
     arguments = parser.parse_args()
-    settings = load(arguments.config).preferences[arguments.preferences]
-    files = Results(str(arguments.results))
-    source = pd.read_parquet(files.data(arguments.preferences, "train.parquet"))["source"]
-    lines = []
-    for path in sorted(Path(files.attribution(arguments.policy, "any")).parent.glob("*.parquet")):
-        table = pd.read_parquet(path)
-        for trait in TRAITS:
-            known = decided(settings, trait)
-            planted = source.iloc[table["row"]].map(known).to_numpy(bool)
-            for column in COLUMNS:
-                value, low, high = area(table[column].to_numpy(float), planted)
-                lines.append({"vertical": path.stem, "trait": trait, "planted": int(planted.sum()), "by": column,
-                              "area": value, "low": low, "high": high})  # fmt: skip
-    print(pd.DataFrame(lines).to_string(index=False, float_format="{:.3f}".format))
+    world = world_from(arguments, seed=0)
+    scores, after = world.scores(arguments.methods), world.measure()
+    world.untrain()
+    before = world.measure()
+    areas: list[dict[str, Any]] = []
+    retrained = [{"pairs": "none", "number": 0} | before, {"pairs": "all", "number": len(world.subject.pairs)} | after]
+    for trait in arguments.traits:
+        for kind, known in planted(load(arguments.config).preferences[arguments.preferences], trait).items():
+            members = world.subject.pairs["source"].map(known).to_numpy(bool)
+            for name, by_vertical in scores.items():
+                for vertical, values in by_vertical.items():
+                    value, low, high = area(values, members)
+                    areas.append({"vertical": vertical, "trait": trait, "set": kind, "pairs": int(members.sum()),
+                                  "by": name, "area": value, "low": low, "high": high})  # fmt: skip
+            if arguments.retrain:
+                for left, numbers in without(world, members).items():
+                    retrained.append({"pairs": f"{left}: {trait}, {kind}", "number": int((~members).sum())} | numbers)
+    print_table(areas)
+    print_table(retrained)
 
 
 if __name__ == "__main__":

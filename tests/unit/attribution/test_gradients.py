@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.support.attribution_world import World, engine, flat
-from trustdag.attribution.gradients import weighted_sum
+from trustdag.attribution.gradients import Vectors, add_weighted
 from trustdag.attribution.layers import select
 from trustdag.attribution.views import LoraView, ProjectedView
 from trustdag.errors import UserError
@@ -82,12 +82,14 @@ def test_weights_keep_whether_they_train_and_get_no_gradient(tmp_path: Path) -> 
 def test_a_weighted_sum_is_the_sum_of_weighted_gradients(tmp_path: Path) -> None:
     world = World(tmp_path, "reward")
     gradients = world.gradients()
-    weights = torch.randn(3, len(world.examples), dtype=torch.float64)
+    weights = {name: torch.randn(3, len(world.examples), dtype=torch.float64) for name in gradients.sizes}
 
-    sums = weighted_sum(gradients.blocks(), weights, gradients.sizes)
+    sums: Vectors = {}
+    for block in gradients.blocks():
+        add_weighted(sums, block, weights)
 
     for name, table in engine(gradients).items():
-        torch.testing.assert_close(sums[name], weights @ table)
+        torch.testing.assert_close(sums[name], weights[name] @ table)
 
 
 def test_adapter_gradients_are_those_of_the_factors_of_a_low_rank_change(tmp_path: Path) -> None:

@@ -9,27 +9,21 @@ import pytest
 import torch
 
 from tests.support import tiny_models as tiny
+from tests.support.attribution_study import POLICY, results_of, task_of
 from tests.support.attribution_world import SETTINGS, World
 from trustdag.align import methods
-from trustdag.artifacts import sha256_file
+from trustdag.artifacts import remove, sha256_file
 from trustdag.attribution.run import attribute
-from trustdag.attribution.task import AttributionTask
 from trustdag.cli import main
 from trustdag.errors import UserError
-from trustdag.generation.run import GenerationTask, generate
-from trustdag.generation.settings import GenerateSettings
 from trustdag.layout import Results
 from trustdag.models.load import load_config
 from trustdag.stamps import read_stamp
 from trustdag.train import trainer as stage_trainer
-from trustdag.train.memory import Passes
+from trustdag.train.memory import PassSums
 from trustdag.train.pairs import encode
 from trustdag.train.session import session
 from trustdag.train.supervised import TrainerInputs
-from trustdag.verticals import vertical
-
-POLICY = "tiny/crowd/sft-dpo/seed0"
-GENERATE = {"temperature": 1.0, "max_new_tokens": 6}
 
 
 @pytest.mark.parametrize(
@@ -46,7 +40,7 @@ def test_the_losses_are_those_of_the_stages_own_trainer(tmp_path: Path, name: st
     encoded = encode(tmp_path / "data" / "train.parquet", columns, world.tokenizer, "hh", 64)
     with session(stage, settings) as running:
         pairs = {"train": encoded, "validation": encoded}
-        passes = Passes.of(load_config(stage.policy), settings, encoded.longest())
+        passes = PassSums.of(load_config(stage.policy), settings, encoded.longest())
         inputs = TrainerInputs(running, world.tokenizer, pairs, stage_trainer.arguments(running, settings, passes))
         trainer = methods()[name].build_trainer(inputs, settings)
         trainer.model.load_state_dict(world.model.float().state_dict())
@@ -65,29 +59,7 @@ def test_the_losses_are_those_of_the_stages_own_trainer(tmp_path: Path, name: st
 @pytest.fixture
 def results(tmp_path: Path) -> Results:
     """A study of a tiny model, trained by DPO, that was asked the items of `bias`."""
-    files = Results(str(tmp_path / "results"))
-    data = tiny.write_data(Path(files.data("crowd", "train.parquet")).parent, 12)
-    base = tiny.write_base(Path(files.model("tiny/base", "model")).parent, initializer_range=0.2, context=512)
-    out = Path(files.model(POLICY, "model")).parent
-    methods()["dpo"].train(tiny.stage("dpo", base, data, out), SETTINGS["dpo"](max_length=64, batch_size=4))
-    items = vertical("bias").items(vertical("bias").Settings(items={"source": "toy", "n": 12}).items)
-    Path(files.items("bias")).parent.mkdir(parents=True)
-    items.to_parquet(files.items("bias"))
-    task = GenerationTask("bias", Path(files.items("bias")), GenerateSettings(**GENERATE))
-    generate(task, out / "model", "hh", Path(files.replies(POLICY, "bias")))
-    arguments = ["--items", files.items("bias"), "--replies", files.replies(POLICY, "bias")]
-    assert main(["score", "bias", *arguments, "--out", files.records(POLICY, "bias")]) == 0
-    return files
-
-
-def task_of(**changes: Any) -> AttributionTask:
-    asked = {"method": "dot", "groups": 3, "query": "options"} | changes
-    return AttributionTask(
-        policy=POLICY, stage="dpo", trained=POLICY, trained_method="dpo",
-        settings=SETTINGS["dpo"](max_length=64, batch_size=4).model_dump(mode="json"),
-        start="tiny/base", preferences="crowd", seed=0, prompt_format="hh",
-        verticals={"bias": {"attribution": asked, "generate": GENERATE, "score": {}}},
-    )  # fmt: skip
+    return results_of(tmp_path)
 
 
 @pytest.mark.parametrize("changes", [{"method": "dot"}, {"method": "ekfac"}, {"method": "datainf", "gradients": "lora"},
@@ -146,3 +118,34 @@ def test_replies_of_another_model_are_refused(results: Results) -> None:
 
     with pytest.raises(UserError, match=r"log-probabilities of .* texts differ from the stored ones"):
         attribute(task_of(), results)
+
+
+@pytest.mark.parametrize(
+    ("missing", "changes", "message"),
+    [
+        ("records", {}, "bias.parquet: no such file; bias cannot be attributed without its records; run snakemake"),
+        ("model", {}, "seed0 and run snakemake again"),
+        ("pairs", {}, "train.parquet: No such file or directory"),
+        ("none", {"method": "projected", "projection": 500}, "attribution: projection: 500 is more than the"),
+        ("none", {"method": "ekfac", "memory_gb": 0.001}, "attribution: ekfac would hold"),
+        ("none", {"layers": "nothing"}, "attribution: layers: 'nothing' matches no layer"),
+    ],
+)
+def test_what_cannot_be_attributed_is_one_line_on_the_command_line(
+    results: Results, capsys: pytest.CaptureFixture[str], missing: str, changes: dict[str, Any], message: str
+) -> None:
+    # Given a study that lacks a file, or settings that do not fit its model
+    paths = {
+        "records": results.records(POLICY, "bias"),
+        "model": results.model(POLICY, "model"),
+        "pairs": results.data("crowd", "train.parquet"),
+    }
+    if missing in paths:
+        remove(Path(paths[missing]))
+    # When the job is run
+    code = main(["attribute", "--task", task_of(**changes).as_json(), "--results", results.root])
+    # Then it ends with one line that names the reason
+    *_, last = capsys.readouterr().err.splitlines()
+    assert code == 2
+    assert message in last
+    assert not Path(results.attribution(POLICY, "bias")).exists()

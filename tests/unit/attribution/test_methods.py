@@ -15,6 +15,7 @@ from trustdag.attribution.layers import select
 from trustdag.attribution.methods import method
 from trustdag.attribution.methods.ekfac import estimate
 from trustdag.attribution.problem import Problem, Scores
+from trustdag.attribution.resume import PassSums
 from trustdag.attribution.settings import MethodSettings
 from trustdag.attribution.views import ProjectedView
 from trustdag.errors import UserError
@@ -82,7 +83,7 @@ def test_datainf_is_the_published_loop(world: World) -> None:
 def kronecker_matrix(gradients: Gradients, name: str) -> Tensor:
     """EK-FAC's curvature of a linear layer as one matrix, from its definition."""
     size = gradients.sizes[name]
-    curvature = estimate(gradients)[name]
+    curvature = estimate(gradients, PassSums())[name]
     if curvature.inputs is None or curvature.outputs is None:
         return torch.diag(curvature.eigenvalues)
     basis = torch.kron(curvature.outputs, curvature.inputs)
@@ -116,7 +117,7 @@ def test_ekfacs_basis_is_that_of_the_factors_second_moments(world: World) -> Non
         real = outputs.abs().sum(1) > 0
         moments.append(inputs[real].T @ inputs[real])
 
-    basis = estimate(gradients)[name].inputs
+    basis = estimate(gradients, PassSums())[name].inputs
     assert basis is not None
     rotated = basis.T @ torch.stack(moments).sum(0) @ basis
 

@@ -93,6 +93,7 @@ def test_a_pruned_set_has_a_control_and_hangs_on_the_attribution() -> None:
         ({"bias": {"stages": ["grpo"]}}, r"attribution.bias.stages"),
         ({"bias": {"stages": ["dpo", "dpo"]}}, r"attribution.bias: .*a stage is listed twice"),
         ({"bias": {"method": "unrolled", "gradients": "lora"}}, r"`lora` cannot be used with `method: unrolled`"),
+        ({"bias": {"method": "projected", "projection": 7, "rank": 8}}, r"projection: 7 is too small for `rank: 8`"),
         ({"bais": {}}, r"attribution.bais: unknown key; did you mean `bias`"),
     ],
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Protocol
 
 import torch
@@ -73,19 +74,25 @@ class Gradients:
         """Features of each layer."""
         return {layer.name: self.view.size(layer) for layer in self.layers}
 
-    def blocks(self) -> Iterator[Block]:
-        """The gradient of each example's loss, in one pass over the data."""
-        for batch, traces in self._passes(self.losses):
+    def blocks(self, start: int = 0) -> Iterator[Block]:
+        """The gradient of each example's loss, in one pass over the data, from the block of number `start` on."""
+        for batch in islice(self.batches(), start, None):
+            traces = traces_of(self.model, self.layers, batch, self.losses)
             yield Block(batch.examples, {trace.layer.name: self.view.features(trace) for trace in traces})
 
-    def curvature_traces(self, seed: int = 0) -> Iterator[list[LayerTrace]]:
-        """Traces by example of the gradients whose mean outer product is the Gauss-Newton matrix."""
-        generator = torch.Generator(next(self.model.parameters()).device).manual_seed(seed)
-        yield from (traces for _, traces in self._passes(lambda model, batch: self.curvature(model, batch, generator)))
+    def curvature_traces(self, start: int = 0) -> Iterator[list[LayerTrace]]:
+        """Traces by example of the gradients whose mean outer product is the Gauss-Newton matrix.
 
-    def _passes(self, values: Callable[[Any, PaddedBatch], Tensor]) -> Iterator[tuple[PaddedBatch, list[LayerTrace]]]:
-        for batch in self.batches():
-            yield batch, traces_of(self.model, self.layers, batch, values)
+        Each block has a random source of its own, so that a pass may begin at the block of number `start`.
+        """
+        source = torch.Generator(next(self.model.parameters()).device)
+
+        def values(model: Any, batch: PaddedBatch) -> Tensor:
+            return self.curvature(model, batch, source)
+
+        for number, batch in enumerate(islice(self.batches(), start, None), start):
+            source.manual_seed(number)
+            yield traces_of(self.model, self.layers, batch, values)
 
 
 def traces_of(
@@ -108,24 +115,15 @@ def traces_of(
     return [trace.of_examples(batch.owners, batch.count) for trace in capture.traces()]
 
 
-def weighted_sum(
-    gradients: Iterable[Block], weights: Mapping[str, Tensor] | Tensor, sizes: Mapping[str, int]
-) -> Vectors:
-    """Sums over the examples of weights times gradients.
+def add_weighted(totals: Vectors, block: Block, weights: Mapping[str, Tensor]) -> None:
+    """Adds a block's weighted gradients to sums over the examples.
 
     Args:
-        gradients: One pass over the examples.
-        weights: (vectors, all examples), or such a table for each layer.
-        sizes: Features of each layer.
-
-    Returns:
-        By layer, (vectors, features).
+        totals: By layer, (vectors, features): is added to.
+        block: Gradients of some examples.
+        weights: By layer, (vectors, all examples).
     """
-    totals: Vectors = {}
-    for block in gradients:
-        for name, features in block.features.items():
-            of_layer = weights if isinstance(weights, Tensor) else weights[name]
-            chosen = of_layer[:, block.examples].to(features)
-            total = totals.setdefault(name, features.new_zeros(len(chosen), sizes[name]))
-            total += chosen @ features
-    return totals
+    for name, features in block.features.items():
+        chosen = weights[name][:, block.examples].to(features)
+        total = totals.setdefault(name, features.new_zeros(len(chosen), features.shape[1]))
+        total += chosen @ features

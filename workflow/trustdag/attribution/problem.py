@@ -1,12 +1,13 @@
 """The input of a method: the examples' gradients, the queries, and the training of the model. Imports torch."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from trustdag.attribution.gradients import Block, Gradients, Vectors
+from trustdag.attribution.resume import PassSums
 
 if TYPE_CHECKING:
     from trustdag.attribution.replay import Replay
@@ -24,23 +25,27 @@ class Problem:
     """The gradients (queries, features) of the queries at the model's present weights."""
     replay: "Replay | None" = None
     """The training that led to the model, for methods that follow it."""
+    passes: PassSums = field(default_factory=PassSums)
+    """What an interrupted attribution goes on from."""
 
+    def final_queries(self) -> Vectors:
+        """The queries' gradients at the trained weights, for methods that take them at no others."""
+        return self.passes.once("queries", self.queries)
 
-def dot_products(gradients: Gradients, vectors: Vectors, scale: float = 1.0) -> Scores:
-    """The products of vectors with each example's gradient, in one pass over the examples.
+    def dot_products(self, vectors: Vectors, scale: float = 1.0) -> Scores:
+        """The products of vectors with each example's gradient, in one pass over the examples, the method's last.
 
-    Args:
-        gradients: The examples.
-        vectors: By layer, (queries, features).
-        scale: Multiplies all products.
+        Args:
+            vectors: By layer, (queries, features).
+            scale: Multiplies all products.
 
-    Returns:
-        By layer, (examples, queries).
-    """
-    scores: Scores = {}
-    for block in gradients.blocks():
-        add_products(scores, block, vectors, scale, gradients.count)
-    return scores
+        Returns:
+            By layer, (examples, queries).
+        """
+        count = self.gradients.count
+        return self.passes.total(
+            "scores", self.gradients.blocks, lambda scores, block: add_products(scores, block, vectors, scale, count)
+        )
 
 
 def add_products(scores: Scores, block: Block, vectors: Vectors, scale: float, count: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trustdag.artifacts import atomic_file, sha256_file
+from trustdag.artifacts import remove, sha256_file, sha256_text, write_table
 from trustdag.attribution import baselines, memory
 from trustdag.attribution.embeddings import Embeddings
 from trustdag.attribution.gradients import FullView, Gradients
@@ -17,37 +17,93 @@ from trustdag.attribution.layers import Selection
 from trustdag.attribution.methods import method
 from trustdag.attribution.problem import Problem, Scores
 from trustdag.attribution.queries import jackknife
+from trustdag.attribution.resume import KeptPassSums, PassSums
 from trustdag.attribution.sources import QuerySource
 from trustdag.attribution.subject import Subject
 from trustdag.attribution.task import AttributionTask
 from trustdag.attribution.texts import VerticalQuery, gradients_of
+from trustdag.fingerprint import code_of
 from trustdag.layout import Results
+from trustdag.models.threads import use_threads
 from trustdag.seals import model_digest
 from trustdag.stamps import stamp
 from trustdag.stats.estimators import Array
 
 PART = "part:"
 """Prefix of the columns of parts; the name of a layer group follows."""
+UNFINISHED = ".unfinished"
+"""Folder beside the tables that holds the sums of an unfinished job."""
 
 
 def attribute(task: AttributionTask, files: Results) -> None:
     """Computes and writes the scores of all verticals of a task.
 
-    Verticals with equal settings share the passes over the training pairs.
+    Verticals with equal settings share the passes over the training pairs. Their sums are kept beside the tables until
+    the end: a killed job goes on from them.
 
     Raises:
         UserError: A file is missing, or a setting does not fit the study.
     """
     source = QuerySource(task, files)
+    made_from = {vertical: inputs_of(task, files, vertical) for vertical in task.verticals}
     subject = Subject.load(task, files)
     queries = {vertical: source.query(vertical, subject) for vertical in task.verticals}
     rows, embeddings = identity(subject), Embeddings(subject)
-    for verticals in alike(task):
-        tables, selection = scores_of(subject, [queries[vertical] for vertical in verticals])
+    kept = Path(files.attribution(task.policy, "any")).parent / UNFINISHED
+    for number, verticals in enumerate(alike(task)):
+        key = key_of(task, files, {vertical: made_from[vertical] for vertical in verticals})
+        passes = KeptPassSums(kept / str(number), key, subject.device)
+        tables, selection = scores_of(subject, [queries[vertical] for vertical in verticals], passes)
         for vertical, table in zip(verticals, tables, strict=True):
             own = queries[vertical]
             frame = pd.concat([rows, table, compared(subject, own, embeddings)], axis=1)
-            write(frame, own, selection, task, files, vertical)
+            frame.attrs["attribution"] = facts_of(own, selection, task)
+            stamp(frame, made_from[vertical])
+            write_table(Path(files.attribution(task.policy, vertical)), frame)
+    remove(kept)
+
+
+def inputs_of(task: AttributionTask, files: Results, vertical: str) -> dict[str, str]:
+    """What one vertical's table is made from, for its stamp.
+
+    Args:
+        task: The job.
+        files: The study's files.
+        vertical: The vertical.
+    """
+    return {
+        "model": model_digest(Path(files.model(task.trained, "model"))),
+        "data": sha256_file(Path(files.data(task.preferences, "train.parquet"))),
+        "records": sha256_file(Path(files.records(task.policy, vertical))),
+        "settings": task.verticals[vertical].attribution.as_json(),
+    }
+
+
+def key_of(task: AttributionTask, files: Results, made_from: dict[str, dict[str, str]]) -> str:
+    """Names all that kept sums follow from: the job, its files, and our code.
+
+    Args:
+        task: The job.
+        files: The study's files.
+        made_from: By vertical, what its table is made from.
+    """
+    others = [task.start, *([task.ppo.reference] if task.ppo else [])]
+    references = [
+        (vertical, policy)
+        for vertical in made_from
+        for policy in (task.verticals[vertical].reference, task.ppo.reference if task.ppo else None)
+        if policy is not None
+    ]
+    return sha256_text(
+        [
+            task.as_json(),
+            json.dumps(made_from, sort_keys=True),
+            *(model_digest(Path(files.model(model, "model"))) for model in others),
+            *(sha256_file(Path(files.records(policy, vertical))) for vertical, policy in references),
+            code_of("attribution.run", *(f"verticals.{vertical}" for vertical in made_from)),
+            str(use_threads()),
+        ]
+    )
 
 
 def alike(task: AttributionTask) -> list[list[str]]:
@@ -59,8 +115,15 @@ def alike(task: AttributionTask) -> list[list[str]]:
     return list(groups.values())
 
 
-def scores_of(subject: Subject, queries: Sequence[VerticalQuery]) -> tuple[list[pd.DataFrame], Selection]:
+def scores_of(
+    subject: Subject, queries: Sequence[VerticalQuery], passes: PassSums
+) -> tuple[list[pd.DataFrame], Selection]:
     """The scores of queries with the same method settings.
+
+    Args:
+        subject: The trained model and its pairs.
+        queries: The queries.
+        passes: What an interrupted computation goes on from.
 
     Returns:
         For each query a table of the pairs with `score`, `rank`, `standard_error` and a part for each layer group; and
@@ -80,7 +143,9 @@ def scores_of(subject: Subject, queries: Sequence[VerticalQuery]) -> tuple[list[
         *_, (_, state) = replay.run()
         print(f"the replay ends {replay.check(state.weights, subject.trained):.2g} away", file=sys.stderr)
     encoded = [query.encoded for query in queries]
-    problem = Problem(gradients, lambda: gradients_of(gradients, encoded, groups, wanted.block, subject.pad), replay)
+    problem = Problem(
+        gradients, lambda: gradients_of(gradients, encoded, groups, wanted.block, subject.pad), replay, passes
+    )
     scores = method(wanted.method).score(problem, wanted)
     return [table_of(scores, selection, number, groups) for number in range(len(queries))], selection
 
@@ -162,25 +227,15 @@ def compared(subject: Subject, own: VerticalQuery, embeddings: Embeddings) -> pd
     return pd.DataFrame({name: scores[name] for name in baselines.NAMES})
 
 
-def write(
-    frame: pd.DataFrame,
-    own: VerticalQuery,
-    selection: Selection,
-    task: AttributionTask,
-    files: Results,
-    vertical: str,
-) -> None:
-    """Writes one vertical's table, stamped with what it was made from.
+def facts_of(own: VerticalQuery, selection: Selection, task: AttributionTask) -> dict[str, Any]:
+    """What a table says of itself.
 
     Args:
-        frame: The table.
         own: The vertical's query.
         selection: The layers that were attributed.
         task: The job.
-        files: The study's files.
-        vertical: The vertical.
     """
-    facts = {
+    return {
         "method": own.settings.method,
         "metric": own.query.metric,
         "query": own.query.kind,
@@ -191,16 +246,3 @@ def write(
         "trained": task.trained,
         "preferences": task.preferences,
     }
-    out = Path(files.attribution(task.policy, vertical))
-    frame.attrs["attribution"] = facts
-    stamp(
-        frame,
-        {
-            "model": model_digest(Path(files.model(task.trained, "model"))),
-            "data": sha256_file(Path(files.data(task.preferences, "train.parquet"))),
-            "records": sha256_file(Path(files.records(task.policy, vertical))),
-            "settings": own.settings.as_json(),
-        },
-    )
-    with atomic_file(out) as partial:
-        frame.to_parquet(partial, index=False)

@@ -19,7 +19,7 @@ class MethodSettings(Section):
     gradients: Literal["full", "lora"] = "full"
     """Gradients of the weights themselves, or of low-rank adapters of the change that the stage made."""
     rank: Count = 4
-    """Rank of the adapters, for `gradients: lora`."""
+    """Rank of the adapters, for `gradients: lora`; `projection` must be at least as large."""
     layers: str = ""
     """A regular expression that is searched for in the names of layers; an empty one selects all layers."""
     damping: NotNegative | None = None
@@ -63,4 +63,6 @@ class VerticalAttribution(MethodSettings):
             raise ValueError(f"layers: not a regular expression: {error} (got {self.layers!r})") from None
         if self.method in ("projected", "unrolled") and self.gradients == "lora":
             raise ValueError(f"gradients: `lora` cannot be used with `method: {self.method}`")
+        if self.method == "projected" and self.projection < self.rank:
+            raise ValueError(f"projection: {self.projection} is too small for `rank: {self.rank}`; raise it to that")
         return self

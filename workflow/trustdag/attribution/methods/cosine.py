@@ -2,7 +2,8 @@
 
 import torch
 
-from trustdag.attribution.problem import Problem, Scores
+from trustdag.attribution.gradients import Block
+from trustdag.attribution.problem import Problem, Scores, add_products
 from trustdag.attribution.settings import MethodSettings
 
 
@@ -12,14 +13,13 @@ def score(problem: Problem, settings: MethodSettings) -> Scores:  # noqa: ARG001
     The score is not divided by the query's norm, which is the same for all examples. So queries can be summed. An
     example whose gradient is 0 has the score 0.
     """
-    vectors = problem.queries()
-    scores: Scores = {}
-    for block in problem.gradients.blocks():
+    vectors, count = problem.final_queries(), problem.gradients.count
+
+    def add(scores: Scores, block: Block) -> None:
         squares = sum((features.double() ** 2).sum(1) for features in block.features.values())
         norms = torch.as_tensor(squares).sqrt()
         inverse = torch.where(norms > 0, 1 / norms.clamp(min=torch.finfo(torch.float64).tiny), 0.0)
-        for name, features in block.features.items():
-            products = -inverse[:, None].to(features) * (features @ vectors[name].to(features).T)
-            table = scores.setdefault(name, products.new_zeros(problem.gradients.count, products.shape[1]))
-            table[block.examples] = products
-    return scores
+        scaled = {name: inverse[:, None].to(features) * features for name, features in block.features.items()}
+        add_products(scores, Block(block.examples, scaled), vectors, -1.0, count)
+
+    return problem.passes.total("scores", problem.gradients.blocks, add)

@@ -8,52 +8,36 @@ loop is
 Three passes over the examples compute it without a loop over pairs of examples.
 """
 
-from dataclasses import dataclass
-
-import torch
-from torch import Tensor
-
-from trustdag.attribution.gradients import Gradients, Vectors, weighted_sum
-from trustdag.attribution.problem import Problem, Scores, dot_products
+from trustdag.attribution.gradients import Block, Vectors, add_weighted
+from trustdag.attribution.problem import Problem, Scores
+from trustdag.attribution.resume import Sums
 from trustdag.attribution.settings import MethodSettings
 
 DAMPING = 0.1
 """The published damping, as a share of the mean squared gradient."""
-
-
-@dataclass(frozen=True)
-class Products:
-    """Results of the first pass over the examples, by layer."""
-
-    squares: Vectors
-    """(1, examples): squared norm of each example's gradient."""
-    products: Vectors
-    """(queries, examples): the query's gradient times each example's."""
+SQUARES, PRODUCTS = "squares ", "products "
+"""What the names of the first pass's sums start with; a layer's name follows."""
 
 
 def score(problem: Problem, settings: MethodSettings) -> Scores:
     """The published scores, divided by the number of examples: the first-order effect of one of them."""
-    gradients, vectors = problem.gradients, problem.queries()
-    first = _products(gradients, vectors)
+    gradients, vectors, passes = problem.gradients, problem.final_queries(), problem.passes
+    layers, count = tuple(gradients.sizes), gradients.count
+    first = passes.total("products", gradients.blocks, lambda sums, block: _add_first(sums, block, vectors, count))
     share = DAMPING if settings.damping is None else settings.damping
-    damping = {name: share * float(squares.mean()) / gradients.sizes[name] for name, squares in first.squares.items()}
+    damping = {name: share * float(first[SQUARES + name].mean()) / gradients.sizes[name] for name in layers}
     for name, value in damping.items():
         damping[name] = value or 1.0  # a layer whose gradients are all 0 has scores of 0 with any damping
-    weights = {name: first.products[name] / (damping[name] + first.squares[name]) for name in damping}
-    sums = weighted_sum(gradients.blocks(), weights, gradients.sizes)
-    solved = {
-        name: (vector.to(sums[name]) - sums[name] / gradients.count) / damping[name] for name, vector in vectors.items()
-    }
-    return dot_products(gradients, solved, -1.0 / gradients.count)
+    weights = {name: first[PRODUCTS + name] / (damping[name] + first[SQUARES + name]) for name in layers}
+    sums = passes.total("means", gradients.blocks, lambda sums, block: add_weighted(sums, block, weights))
+    solved = {name: (vector.to(sums[name]) - sums[name] / count) / damping[name] for name, vector in vectors.items()}
+    return problem.dot_products(solved, -1.0 / count)
 
 
-def _products(gradients: Gradients, vectors: Vectors) -> Products:
-    squares: Vectors = {}
-    products: Vectors = {}
-    for block in gradients.blocks():
-        for name, features in block.features.items():
-            of_block = {"squares": (features**2).sum(1)[None], "products": vectors[name].to(features) @ features.T}
-            for tables, values in ((squares, of_block["squares"]), (products, of_block["products"])):
-                table: Tensor = tables.setdefault(name, torch.zeros(len(values), gradients.count).to(features))
-                table[:, block.examples] = values
-    return Products(squares, products)
+def _add_first(sums: Sums, block: Block, vectors: Vectors, count: int) -> None:
+    """Notes, by layer, (1, examples) squared norms of gradients and (queries, examples) products with the queries'."""
+    for name, features in block.features.items():
+        of_block = {SQUARES: (features**2).sum(1)[None], PRODUCTS: vectors[name].to(features) @ features.T}
+        for kind, values in of_block.items():
+            table = sums.setdefault(kind + name, features.new_zeros(len(values), count))
+            table[:, block.examples] = values

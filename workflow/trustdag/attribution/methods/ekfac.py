@@ -12,12 +12,15 @@ from torch import Tensor
 
 from trustdag.attribution.capture import LayerTrace
 from trustdag.attribution.gradients import FullView, Gradients, Vectors
-from trustdag.attribution.problem import Problem, Scores, dot_products
+from trustdag.attribution.problem import Problem, Scores
+from trustdag.attribution.resume import PassSums, Sums
 from trustdag.attribution.settings import MethodSettings
 from trustdag.errors import UserError
 
 DAMPING = 0.1
 """Damping as a share of a layer's mean eigenvalue (Grosse et al. 2023, section 3.2)."""
+INPUTS, OUTPUTS = "inputs ", "outputs "
+"""What the names of a linear layer's second moments start with; its name follows."""
 
 
 @dataclass
@@ -30,6 +33,11 @@ class Curvature:
     """(out, out)."""
     eigenvalues: Tensor = field(default_factory=lambda: torch.zeros(()))
     """(out, in), or (weights,)."""
+
+    def cast(self, like: Tensor) -> None:
+        """Puts the eigenvectors, which are found in double precision, into the precision of the gradients."""
+        if self.inputs is not None and self.outputs is not None:
+            self.inputs, self.outputs = self.inputs.to(like), self.outputs.to(like)
 
     def rotated(self, gradients: Tensor) -> Tensor:
         """Gradients (vectors, out, in) in the eigenbasis."""
@@ -62,43 +70,52 @@ def score(problem: Problem, settings: MethodSettings) -> Scores:
     if settings.damping == 0:
         raise UserError("attribution: damping: ekfac needs more than 0, as a curvature may be singular (got 0)")
     damping = DAMPING if settings.damping is None else settings.damping
-    curvatures = estimate(problem.gradients)
+    curvatures = estimate(problem.gradients, problem.passes)
     solved: Vectors = {
         name: curvatures[name].solve(vectors.to(curvatures[name].eigenvalues), damping)
-        for name, vectors in problem.queries().items()
+        for name, vectors in problem.final_queries().items()
     }
-    return dot_products(problem.gradients, solved, -1.0 / problem.gradients.count)
+    return problem.dot_products(solved, -1.0 / problem.gradients.count)
 
 
-def estimate(gradients: Gradients) -> dict[str, Curvature]:
-    """The curvature of every layer, in two passes over the examples."""
-    moments: dict[str, tuple[Tensor, Tensor]] = {}
-    for traces in gradients.curvature_traces():
+def estimate(gradients: Gradients, passes: PassSums) -> dict[str, Curvature]:
+    """The curvature of every layer, in two passes over the examples.
+
+    Args:
+        gradients: The examples.
+        passes: What an interrupted estimate goes on from.
+    """
+    moments = passes.total("moments", gradients.curvature_traces, _add_moments)
+    curvatures = {layer.name: _with_basis(moments, layer.name) for layer in gradients.layers}
+
+    def add(sums: Sums, traces: list[LayerTrace]) -> None:
         for trace in traces:
-            if trace.layer.kind == "linear":
-                _add_moments(moments, trace)
-    curvatures = {layer.name: _with_basis(moments.get(layer.name)) for layer in gradients.layers}
-    for traces in gradients.curvature_traces():
-        for trace in traces:
-            curvature = curvatures[trace.layer.name]
-            squares = _squares(curvature, trace) / gradients.count
-            curvature.eigenvalues = curvature.eigenvalues.to(squares) + squares
+            squares = _squares(curvatures[trace.layer.name], trace) / gradients.count
+            sums.setdefault(trace.layer.name, torch.zeros_like(squares)).add_(squares)
+
+    for name, eigenvalues in passes.total("eigenvalues", gradients.curvature_traces, add).items():
+        curvatures[name].eigenvalues = eigenvalues
+        curvatures[name].cast(eigenvalues)
     return curvatures
 
 
-def _add_moments(moments: dict[str, tuple[Tensor, Tensor]], trace: LayerTrace) -> None:
-    inputs, outputs = (factor.flatten(0, 1) for factor in trace.factors())
-    real = (outputs != 0).any(1)  # padding, and tokens that no loss depends on, have no output gradient
-    inputs, outputs = inputs[real].double(), outputs[real].double()
-    added = inputs.T @ inputs, outputs.T @ outputs
-    known = moments.get(trace.layer.name)
-    moments[trace.layer.name] = added if known is None else (known[0] + added[0], known[1] + added[1])
+def _add_moments(moments: Sums, traces: list[LayerTrace]) -> None:
+    """Adds the second moments of both factors of linear layers."""
+    for trace in traces:
+        if trace.layer.kind != "linear":
+            continue
+        inputs, outputs = (factor.flatten(0, 1) for factor in trace.factors())
+        real = (outputs != 0).any(1)  # padding, and tokens that no loss depends on, have no output gradient
+        for kind, factor in ((INPUTS, inputs[real].double()), (OUTPUTS, outputs[real].double())):
+            place = kind + trace.layer.name
+            moments.setdefault(place, factor.new_zeros(factor.shape[1], factor.shape[1])).add_(factor.T @ factor)
 
 
-def _with_basis(moments: tuple[Tensor, Tensor] | None) -> Curvature:
-    if moments is None:
+def _with_basis(moments: Sums, name: str) -> Curvature:
+    if INPUTS + name not in moments:
         return Curvature()
-    return Curvature(*(torch.linalg.eigh(moment / moment.diagonal().mean().clamp(min=1e-300))[1] for moment in moments))
+    both = (moments[kind + name] for kind in (INPUTS, OUTPUTS))
+    return Curvature(*(torch.linalg.eigh(moment / moment.diagonal().mean().clamp(min=1e-300))[1] for moment in both))
 
 
 def _squares(curvature: Curvature, trace: LayerTrace) -> Tensor:
@@ -106,6 +123,6 @@ def _squares(curvature: Curvature, trace: LayerTrace) -> Tensor:
     if curvature.inputs is None or curvature.outputs is None:
         return (trace.gradients() ** 2).sum(0)
     inputs, outputs = trace.factors()
-    curvature.inputs, curvature.outputs = curvature.inputs.to(inputs), curvature.outputs.to(outputs)
+    curvature.cast(inputs)
     rotated = (outputs @ curvature.outputs).transpose(1, 2) @ (inputs @ curvature.inputs)
     return (rotated**2).sum(0)

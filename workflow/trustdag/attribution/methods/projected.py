@@ -6,8 +6,9 @@ gradient of a large model is never formed. The curvature of a layer is the secon
 
 import torch
 
-from trustdag.attribution.gradients import Vectors
-from trustdag.attribution.problem import Problem, Scores, dot_products
+from trustdag.attribution.gradients import Block, Vectors
+from trustdag.attribution.problem import Problem, Scores
+from trustdag.attribution.resume import Sums
 from trustdag.attribution.settings import MethodSettings
 from trustdag.errors import UserError
 
@@ -21,13 +22,15 @@ def score(problem: Problem, settings: MethodSettings) -> Scores:
         raise UserError("attribution: damping: projected needs more than 0, as a moment may be singular (got 0)")
     share = DAMPING if settings.damping is None else settings.damping
     gradients = problem.gradients
-    moments: Vectors = {}
-    for block in gradients.blocks():
+
+    def add(moments: Sums, block: Block) -> None:
         for name, features in block.features.items():
             moment = moments.setdefault(name, features.new_zeros(features.shape[1], features.shape[1]).double())
             moment += features.double().T @ features.double() / gradients.count
+
+    moments = problem.passes.total("moments", gradients.blocks, add)
     solved: Vectors = {}
-    for name, vectors in problem.queries().items():
+    for name, vectors in problem.final_queries().items():
         moment = moments[name]
         added = share * float(moment.diagonal().mean())
         if added == 0:  # the loss does not depend on this layer
@@ -35,4 +38,4 @@ def score(problem: Problem, settings: MethodSettings) -> Scores:
             continue
         moment.diagonal().add_(added)
         solved[name] = torch.linalg.solve(moment, vectors.double().T).T
-    return dot_products(gradients, solved, -1.0 / gradients.count)
+    return problem.dot_products(solved, -1.0 / gradients.count)

@@ -3,7 +3,10 @@
 The weight of a point is the sum of the learning rates of the steps nearest to it.
 """
 
-from trustdag.attribution.problem import Problem, Scores, dot_products
+from itertools import islice
+
+from trustdag.attribution.problem import Problem, Scores, add_products
+from trustdag.attribution.replay import TrainingStep
 from trustdag.attribution.settings import MethodSettings
 from trustdag.errors import UserError
 
@@ -17,13 +20,14 @@ def score(problem: Problem, settings: MethodSettings) -> Scores:
     shares = {
         point: sum(step.learning_rate for step in steps if points_of(points, step.number) == point) for point in points
     }
-    totals: Scores = {}
-    for step, _ in problem.replay.run():
-        if step.number not in shares or not step.examples:
-            continue
-        for name, table in dot_products(problem.gradients, problem.queries(), -shares[step.number]).items():
-            totals[name] = totals[name] + table if name in totals else table
-    return totals
+    visited = (step for step, _ in problem.replay.run() if step.examples and step.number in shares)
+
+    def add(scores: Scores, step: TrainingStep) -> None:
+        vectors = problem.queries()
+        for block in problem.gradients.blocks():
+            add_products(scores, block, vectors, -shares[step.number], problem.gradients.count)
+
+    return problem.passes.total("points", lambda start: islice(visited, start, None), add)
 
 
 def evenly(steps: int, wanted: int) -> list[int]:

@@ -14,8 +14,12 @@ from trustdag.attribution.gradients import Vectors
 from trustdag.attribution.layers import Layer
 from trustdag.attribution.problem import Problem, Scores
 from trustdag.attribution.replay import Replay, TrainingState, TrainingStep
+from trustdag.attribution.resume import Sums
 from trustdag.attribution.settings import MethodSettings
 from trustdag.errors import UserError
+
+SCORES = "scores "
+"""What the names of the layers' scores start with among the sums; a layer's name follows."""
 
 
 def score(problem: Problem, settings: MethodSettings) -> Scores:  # noqa: ARG001 - it has no settings
@@ -28,17 +32,27 @@ def score(problem: Problem, settings: MethodSettings) -> Scores:  # noqa: ARG001
         left_out = ", ".join(problem.gradients.selection.left_out[:3])
         raise UserError(f"attribution: layers: unrolled needs every weight of the model; left out: {left_out}")
     states = list(replay.run())
-    vectors = problem.queries()
-    adjoint = Adjoint.start(torch.stack([as_parameters(replay, layers, row) for row in rows_of(vectors)]))
-    scores: Scores = {name: table.new_zeros(problem.gradients.count, len(table)) for name, table in vectors.items()}
-    for step, state in reversed(states[:-1]):
+    backwards = states[-2::-1]
+
+    def start() -> Sums:
+        vectors = problem.queries()
+        adjoint = Adjoint.start(torch.stack([as_parameters(replay, layers, row) for row in rows_of(vectors)]))
+        empty = {name: table.new_zeros(problem.gradients.count, len(table)) for name, table in vectors.items()}
+        return vars(adjoint) | {SCORES + name: table for name, table in empty.items()}
+
+    def add(sums: Sums, before: tuple[TrainingStep, TrainingState]) -> None:
+        step, state = before
         replay.load(state.weights)
         batch = replay.batch(step)
+        adjoint = Adjoint(sums["weights"], sums["first"], sums["second"])
         adjoint, slopes = backward(replay, batch, step, state, adjoint)
+        sums.update(vars(adjoint))
         for name, table in example_products(replay, batch, layers, slopes).items():
-            scores[name].index_add_(0, batch.examples, table)
+            sums[SCORES + name].index_add_(0, batch.examples, table)
+
+    sums = problem.passes.total("steps", lambda done: backwards[done:], add, start)
     replay.load(states[-1][1].weights)
-    return scores
+    return {layer.name: sums[SCORES + layer.name] for layer in layers}
 
 
 class Adjoint:
