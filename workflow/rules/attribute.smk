@@ -63,4 +63,5 @@ for verticals in sorted({tuple(task.verticals) for task in ATTRIBUTIONS.values()
         message:
             "Attribute {wildcards.policy} to its training pairs"
         shell:
-            LAUNCH_WITH_THREADS + "attribute --task {params.task:q} --results {params.results}"
+            LAUNCH_WITH_THREADS
+            + "attribute --task {params.task:q} --results {params.results}"

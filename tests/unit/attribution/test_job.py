@@ -20,7 +20,7 @@ from trustdag.layout import Results
 from trustdag.models.load import load_config
 from trustdag.stamps import read_stamp
 from trustdag.train import trainer as stage_trainer
-from trustdag.train.memory import PassSums
+from trustdag.train.memory import Passes
 from trustdag.train.pairs import encode
 from trustdag.train.session import session
 from trustdag.train.supervised import TrainerInputs
@@ -40,7 +40,7 @@ def test_the_losses_are_those_of_the_stages_own_trainer(tmp_path: Path, name: st
     encoded = encode(tmp_path / "data" / "train.parquet", columns, world.tokenizer, "hh", 64)
     with session(stage, settings) as running:
         pairs = {"train": encoded, "validation": encoded}
-        passes = PassSums.of(load_config(stage.policy), settings, encoded.longest())
+        passes = Passes.of(load_config(stage.policy), settings, encoded.longest())
         inputs = TrainerInputs(running, world.tokenizer, pairs, stage_trainer.arguments(running, settings, passes))
         trainer = methods()[name].build_trainer(inputs, settings)
         trainer.model.load_state_dict(world.model.float().state_dict())
