@@ -7,14 +7,11 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 import yaml
 
@@ -417,30 +414,6 @@ def test_an_edit_of_the_users_own_files_takes_them_in_again(
 ) -> None:
     edit(own)
     assert would_run(own, ROOT, own / "own.yaml", "--until", "prepare", "base") == jobs
-
-
-# --- Labels ---
-
-
-def test_an_edit_of_labels_runs_the_statistics_again_and_nothing_before_them(study: Path) -> None:
-    # Given a finished study whose statistics are corrected by a person's labels
-    drawn = [sys.executable, "-m", "trustdag", "label", "results/smoke", "--n", "4"]
-    done = subprocess.run(drawn, cwd=study, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    sheet = study / "labels" / "smoke.csv"
-    labels = pd.read_csv(sheet, dtype=str, keep_default_na=False)
-    labels.assign(answer="yes").to_csv(sheet, index=False)
-    config = study / "labelled.yaml"
-    edit = edited(yaml.safe_load(SMOKE.read_text()), {"labels": "labels/smoke.csv"})
-    config.write_text(yaml.safe_dump(edit, sort_keys=False))
-    assert would_run(study, ROOT, config) == END | {"configuration"}
-    done = snakemake(study, "--quiet", "rules", configfile=config)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert would_run(study, ROOT, config) == NOTHING
-    # When one answer is changed
-    labels.assign(answer=["no"] + ["yes"] * (len(labels) - 1)).to_csv(sheet, index=False)
-    # Then the statistics and what follows run, and no model is asked or scored again
-    assert would_run(study, ROOT, config) == END
 
 
 def test_there_are_at_least_forty_edits() -> None:
