@@ -20,7 +20,7 @@ from trustdag.layout import Results
 from trustdag.models.load import load_config
 from trustdag.stamps import read_stamp
 from trustdag.train import trainer as stage_trainer
-from trustdag.train.memory import PassSums
+from trustdag.train.memory import Passes
 from trustdag.train.pairs import encode
 from trustdag.train.session import session
 from trustdag.train.supervised import TrainerInputs
@@ -40,7 +40,7 @@ def test_the_losses_are_those_of_the_stages_own_trainer(tmp_path: Path, name: st
     encoded = encode(tmp_path / "data" / "train.parquet", columns, world.tokenizer, "hh", 64)
     with session(stage, settings) as running:
         pairs = {"train": encoded, "validation": encoded}
-        passes = PassSums.of(load_config(stage.policy), settings, encoded.longest())
+        passes = Passes.of(load_config(stage.policy), settings, encoded.longest())
         inputs = TrainerInputs(running, world.tokenizer, pairs, stage_trainer.arguments(running, settings, passes))
         trainer = methods()[name].build_trainer(inputs, settings)
         trainer.model.load_state_dict(world.model.float().state_dict())
@@ -127,7 +127,7 @@ def test_replies_of_another_model_are_refused(results: Results) -> None:
         ("model", {}, "seed0 and run snakemake again"),
         ("pairs", {}, "train.parquet: No such file or directory"),
         ("none", {"method": "projected", "projection": 500}, "attribution: projection: 500 is more than the"),
-        ("none", {"method": "ekfac", "memory_gb": 0.001}, "attribution: ekfac would hold"),
+        ("none", {"method": "ekfac", "memory_gb": 0.001}, "attribution: ekfac would need"),
         ("none", {"layers": "nothing"}, "attribution: layers: 'nothing' matches no layer"),
     ],
 )
