@@ -127,7 +127,7 @@ def test_replies_of_another_model_are_refused(results: Results) -> None:
         ("model", {}, "seed0 and run snakemake again"),
         ("pairs", {}, "train.parquet: No such file or directory"),
         ("none", {"method": "projected", "projection": 500}, "attribution: projection: 500 is more than the"),
-        ("none", {"method": "ekfac", "memory_gb": 0.001}, "attribution: ekfac would hold"),
+        ("none", {"method": "ekfac", "memory_gb": 0.001}, "attribution: ekfac would need"),
         ("none", {"layers": "nothing"}, "attribution: layers: 'nothing' matches no layer"),
     ],
 )
