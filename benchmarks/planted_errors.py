@@ -21,7 +21,8 @@ import numpy as np
 import pandas as pd
 
 from toy_verdicts import end, show
-from trustdag.artifacts import read_json, read_table, sha256_file, write_json
+from trustdag.artifacts import read_table, sha256_file, write_json
+from trustdag.jsonfiles import read_json
 from trustdag.labels.draw import Drawing, draw, write
 from trustdag.layout import Results
 from trustdag.stamps import stamp

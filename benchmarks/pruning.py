@@ -22,7 +22,8 @@ import pandas as pd
 from scipy.stats import t as student
 
 from retraining import KINDS, World, parser_of, print_table, world_from
-from trustdag.artifacts import append_jsonl, read_jsonl
+from trustdag.artifacts import append_jsonl
+from trustdag.jsonfiles import read_jsonl
 
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2)
 RANKINGS = ("unrolled", "ekfac", "bm25", "random")

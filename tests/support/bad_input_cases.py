@@ -252,7 +252,7 @@ MODELS: dict[str, Case] = {
         lambda at: at.align("sft", {"max_length": 8}),
         r"train\.parquet: none of 4 pairs fits max_length 8",
     ),
-    "no reward model": (lambda at: at.align("ppo", {}), "--reward: ppo needs a reward model"),
+    "no reward model": (lambda at: at.align("ppo", {"max_new_tokens": 7}), "--reward: ppo needs a reward model"),
     "a policy in the reward model's place": (
         lambda at: at.align("ppo", {"max_new_tokens": 7}, "--reward", str(at.models / "policy" / "model")),
         "holds a policy model .* where a reward model is needed",

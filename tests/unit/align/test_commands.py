@@ -73,7 +73,7 @@ def test_a_plain_model_folder_is_taken_and_a_manifest_of_another_model_is_not(wo
         (["align", "sft", "--settings", '{"epochs": 0}'], "epochs: Input should be greater than or equal to 1"),
         (["align", "ppo"], "--reward: ppo needs a reward model's folder"),
         (["align", "sft", "--policy", "nowhere/model"], "nowhere/model: no such model folder"),
-        (["align", "sft", "--data", "nowhere"], "train.parquet: "),
+        (["align", "sft", "--data", "nowhere", "--settings", '{"max_length": 64}'], "train.parquet: "),
         (
             ["base", "--settings", '{"source": "scratch", "corpus": "x"}'],
             "--corpus: a model trained from scratch needs",

@@ -48,6 +48,7 @@ def test_two_processes_learn_what_one_learns_and_resume(method: str, world: Path
     deadline = time.monotonic() + 300
     while not tiny.has_logged(tmp_path / "two", 4):
         assert time.monotonic() < deadline
+        assert all(process.is_alive() for process in processes)
         time.sleep(0.01)
     os.kill(processes[1].pid, signal.SIGTERM)
     for process in processes:

@@ -55,18 +55,25 @@ def model_files(folder: Path) -> list[Path]:
 def refuse_links_outside(folder: Path) -> None:
     """Raises UserError for a file that is a link out of the folder: what is small is copied, and could be any secret.
 
-    Weights may be linked from anywhere, as the workflow does itself: they are never copied, and must be safetensors. In
-    the hub's own cache, files are links to blobs beside the snapshots.
+    Weights may be linked from anywhere, as the workflow does itself: they are never copied, and must be safetensors.
+    In the hub's own cache, files are links to blobs beside the snapshots. In Snakemake's cache between studies, they are
+    links to files of the same names in another model folder.
     """
     home = folder.resolve()
     if home.parent.name == "snapshots":
         home = home.parents[1]
     for path in sorted(folder.iterdir()):
-        if path.is_symlink() and path.suffix != ".safetensors" and not path.resolve().is_relative_to(home):
+        target = path.resolve()
+        inside = target.is_relative_to(home) or (target.name == path.name and _is_model_folder(target.parent))
+        if path.is_symlink() and path.suffix != ".safetensors" and not inside:
             raise UserError(
                 f"{path}: a link to {path.resolve()}, outside of the model's folder; put the file itself there if it"
                 " belongs to the model, or remove the link"
             )
+
+
+def _is_model_folder(folder: Path) -> bool:
+    return (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))
 
 
 LAYERS = frozenset({"num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers"})

@@ -217,6 +217,14 @@ def disk_need(size: StageSize, steps: int, settings: TrainSettings) -> DiskNeed:
     return DiskNeed(checkpoint, count, float(SINGLE * size.parameters))
 
 
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 for a folder, and for a file that is gone by now."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:
+        return 0
+
+
 def check_disk(folder: Path, need: DiskNeed) -> None:
     """Raises UserError if the files that a stage writes do not fit on the disk.
 
@@ -224,8 +232,10 @@ def check_disk(folder: Path, need: DiskNeed) -> None:
         folder: Where the stage keeps its checkpoints; what lies there will be replaced.
         need: What it writes.
     """
-    present = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    free = shutil.disk_usage(folder).free
+    # Other processes of the stage make the folder, and rename files in it, at the same time.
+    present = sum(map(_size, folder.rglob("*")))
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
     missing = need.total - present - free
     if missing > 0:
         raise UserError(
