@@ -56,8 +56,8 @@ def refuse_links_outside(folder: Path) -> None:
     """Raises UserError for a file that is a link out of the folder: what is small is copied, and could be any secret.
 
     Weights may be linked from anywhere, as the workflow does itself: they are never copied, and must be safetensors.
-    In the hub's own cache, files are links to blobs beside the snapshots. In Snakemake's cache between studies, they are
-    links to files of the same names in another model folder.
+    In the hub's own cache, files are links to blobs beside the snapshots. In Snakemake's cache between studies, they
+    are links to files of the same names in another model folder.
     """
     home = folder.resolve()
     if home.parent.name == "snapshots":
