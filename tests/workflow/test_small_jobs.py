@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import pytest
 import yaml
 
 from .conftest import ROOT, snakemake
@@ -11,6 +12,7 @@ FAKES = {"sbatch": 'echo "$@" >> "$CALLS"; exit 1', "scontrol": "exit 0", "sinfo
 """A Slurm that answers, and notes each submission."""
 
 
+@pytest.mark.slow
 def test_rules_that_the_site_names_are_not_submitted(study: Path, tmp_path: Path) -> None:
     # Given a finished study on a cluster, whose records of one policy, statistics and page are gone
     for path in (study / "results" / "smoke" / "records" / "tiny" / "base").iterdir():
