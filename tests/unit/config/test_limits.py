@@ -16,6 +16,7 @@ from trustdag.cli import main
 from trustdag.config import load
 from trustdag.config.study import Study, reserved
 from trustdag.errors import UserError
+from trustdag.jobs.allocation import configurations
 from trustdag.resources import request
 from trustdag.settings import Growing, Section
 
@@ -174,6 +175,12 @@ def test_check_refuses_what_cannot_run(case: str) -> None:
     section[last] = value
     with pytest.raises(UserError, match=complaint):
         request.check(load.validate(config, "study.yaml"), reserved())
+
+
+@pytest.mark.parametrize("name", configurations())
+def test_check_accepts_every_configuration_of_accelerate_and_none(name: str) -> None:
+    config = copy.deepcopy(SMOKE) | {"resources": {"rules": {"ppo": {"gpu": 1, "accelerate": name}}}}
+    request.check(load.validate(config, "study.yaml"), reserved())
 
 
 def test_a_chain_that_no_file_may_be_named_by_is_refused() -> None:

@@ -23,7 +23,7 @@ class Request(Section):
     runtime: Count | None = None
     """Time limit, in minutes."""
     accelerate: str | None = Field(None, pattern=r"^[\w.-]+$")
-    """Name of the accelerate configuration of training in config/accelerate, without `.yaml`."""
+    """Name of the accelerate configuration of training in config/accelerate, without `.yaml`; `none`: no launcher."""
 
 
 class ModelResources(Section):

@@ -19,6 +19,8 @@ from trustdag.jobs import processes
 
 GPU_DEVICES = ("nvidia[0-9]*", "dxg", "kfd")
 """Files below /dev of a machine with a GPU: of NVIDIA, of NVIDIA below WSL, of AMD."""
+PLAIN = "none"
+"""The `accelerate` of a command that starts as it is."""
 NO_LIMIT = 0
 """The `runtime` of a job without a time limit."""
 
@@ -38,7 +40,7 @@ class Allocation:
     nodes: int = 1
     threads: int = 1
     """Threads of each process, set by the study. Results depend on them, so they do not follow `cpus`."""
-    accelerate: str = "none"
+    accelerate: str = PLAIN
     """Name of a file in config/accelerate, or `none` for a command without accelerate."""
     code: str = ""
     """Fingerprint of the code that the command runs, for the record."""
@@ -76,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mem-mb", type=int, required=True, help="memory of one node")
     parser.add_argument("--runtime", type=int, default=NO_LIMIT, help="time limit, in minutes; 0: none")
     parser.add_argument("--threads", type=int, default=1, help="threads that each process computes with")
-    parser.add_argument("--accelerate", default="none", help="file in config/accelerate, without .yaml; none: plain")
+    parser.add_argument("--accelerate", default=PLAIN, help="file in config/accelerate, without .yaml; none: plain")
     parser.add_argument("--code", default="", help="fingerprint of the code that the command runs, for the record")
 
 
@@ -113,7 +115,7 @@ def command_line(allocation: Allocation, command: Sequence[str], held: Path) -> 
         command: arguments of `trustdag`.
         held: the folder for the memory of each node.
     """
-    if allocation.accelerate == "none" or allocation.gpu == 0:
+    if allocation.accelerate == PLAIN or allocation.gpu == 0:
         return [sys.executable, "-m", "trustdag", *command]
     _check_configuration(_configuration(allocation))
     if allocation.nodes == 1:
@@ -157,8 +159,8 @@ def _accelerate(allocation: Allocation, options: list[str], command: Sequence[st
 
 
 def configurations() -> list[str]:
-    """The names of the configurations of accelerate."""
-    return sorted(path.stem for path in (ROOT / "config" / "accelerate").glob("*.yaml"))
+    """The names of the configurations of accelerate, and `none` for a command that starts as it is."""
+    return [PLAIN, *sorted(path.stem for path in (ROOT / "config" / "accelerate").glob("*.yaml"))]
 
 
 def _configuration(allocation: Allocation) -> Path:
