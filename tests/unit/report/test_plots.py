@@ -9,6 +9,7 @@ import pytest
 from jinja2 import Template
 
 from tests.support import invented_study
+from tests.support.invented_pages import invented_verticals
 from trustdag.cli import main
 from trustdag.report import plots
 from trustdag.report.plot_settings import PlotSettings
@@ -18,8 +19,7 @@ from trustdag.report.settings import ReportSettings
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("plots")
-    with pytest.MonkeyPatch.context() as patch:
-        invented_study.install(patch)
+    with invented_verticals():
         invented_study.write_study(invented_study.cells(seeds=(0, 1)), folder, items=12)
         where = ["--design", f"{folder}/design.json", "--records-root", f"{folder}/records"]
         assert main(["statistics", *where, "--out", f"{folder}/statistics", "--settings", '{"resamples": 200}']) == 0

@@ -9,6 +9,7 @@ import pytest
 
 import trustdag
 from tests.support import invented_study
+from tests.support.invented_pages import invented_verticals
 from trustdag.cli import main
 from trustdag.errors import UserError
 from trustdag.report import plots
@@ -41,8 +42,7 @@ PROPERTIES = ("configuration", "models", "curves", "cards", "answer")
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The results of a small study."""
-    with pytest.MonkeyPatch.context() as patch:
-        invented_study.install(patch)
+    with invented_verticals():
         results = tmp_path_factory.mktemp("study") / "invented"
         design = invented_study.cells()
         invented_study.write_study(design, results, items=8)

@@ -12,6 +12,7 @@ import pytest
 
 import trustdag
 from tests.support import invented_study
+from tests.support.invented_pages import invented_verticals
 from trustdag.artifacts import write_json
 from trustdag.cli import main
 from trustdag.errors import UserError
@@ -30,8 +31,7 @@ DPO = "toy/judge/sft-dpo/seed0"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The results folder of a finished study of four policies and five verticals."""
-    with pytest.MonkeyPatch.context() as patch:
-        invented_study.install(patch)
+    with invented_verticals():
         results = tmp_path_factory.mktemp("study") / "invented"
         design = invented_study.cells(notice="All <invented>.")
         invented_study.write_study(design, results, items=20)

@@ -63,17 +63,15 @@ def refuse_links_outside(folder: Path) -> None:
     if home.parent.name == "snapshots":
         home = home.parents[1]
     for path in sorted(folder.iterdir()):
+        if not path.is_symlink() or path.suffix == ".safetensors":
+            continue
         target = path.resolve()
-        inside = target.is_relative_to(home) or (target.name == path.name and _is_model_folder(target.parent))
-        if path.is_symlink() and path.suffix != ".safetensors" and not inside:
+        of_a_model = (target.parent / "config.json").is_file() and has_weights(target.parent)
+        if not (target.is_relative_to(home) or (target.name == path.name and of_a_model)):
             raise UserError(
-                f"{path}: a link to {path.resolve()}, outside of the model's folder; put the file itself there if it"
+                f"{path}: a link to {target}, outside of the model's folder; put the file itself there if it"
                 " belongs to the model, or remove the link"
             )
-
-
-def _is_model_folder(folder: Path) -> bool:
-    return (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))
 
 
 LAYERS = frozenset({"num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers"})
