@@ -10,7 +10,6 @@ of counting replies, and labels decide both. A cluster's contribution to the rat
 `stats`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -189,8 +188,3 @@ def _design(part: Part) -> float:
 
 def _sums(sample: LabelledSample, values: Array) -> Array:
     return np.bincount(sample.clusters, values, sample.count).astype(np.float64)
-
-
-def labels_of(estimates: Sequence[Estimate | None]) -> int:
-    """Number of labels that correct all of these estimates; 0 if one is not corrected."""
-    return min((0 if one is None else one.labelled for one in estimates), default=0)
