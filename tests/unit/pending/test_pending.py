@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from trustdag.errors import UserError
 from trustdag.jobs.record import Usage
 from trustdag.pending import dryrun, picture, table
-from trustdag.pending.cost import Machine, cost, critical_path, makespan
+from trustdag.pending.cost import Machine, cost, costs_of, critical_path, makespan
 from trustdag.pending.dryrun import Job
 from trustdag.pending.reasons import before_and_now, differences, in_words
 
@@ -107,6 +107,7 @@ def job(
     record: bool = True,
     expected: int = 600,
     threads: int = 1,
+    written_mb: int = 0,
 ) -> Job:
     return Job(
         id=number,
@@ -115,6 +116,7 @@ def job(
         inputs=tuple(f"out{need}" for need in needs),
         outputs=(f"out{number}",),
         resources={"gpu": gpu, "mem_mb": 4000, "expected": expected, "expected_on_cpu": 10 * expected}
+        | {"written_mb": written_mb}
         | ({"record": f"results/s/.jobs/{rule}/{model},{number}.json"} if record else {}),
         threads=threads,
         reason="Missing output files: x",
@@ -292,3 +294,25 @@ def test_the_picture_tells_done_ready_and_blocked() -> None:
 def test_a_method_that_stands_twice_in_a_chain_is_drawn() -> None:
     everything = [job(1, rule="sft"), job(2, [1], rule="dpo"), job(3, [2], rule="sft")]
     assert "</svg>" in picture.svg(picture.boxes(everything, []))
+
+
+# --- Disk ---
+
+
+def disk_line(written_mb: int, free_mb: float) -> str:
+    """The table's line on the disk for two jobs that write so much each; empty without one."""
+    jobs, machine = [job(1, written_mb=written_mb), job(2, written_mb=written_mb)], Machine(0, 2, free_mb=free_mb)
+    text = table.as_text(jobs, {1: "new", 2: "new"}, costs_of(jobs, {}, machine), machine)
+    return next((line for line in text.splitlines() if line.startswith("disk:")), "")
+
+
+def test_the_table_says_what_the_models_take_and_what_is_free() -> None:
+    assert disk_line(16_000, 40_000) == "disk: models of 32.0 GB are added to the results, 40.0 GB are free there"
+
+
+def test_too_small_a_disk_is_said_with_the_mend_before_anything_trains() -> None:
+    assert disk_line(16_000, 20_000).endswith("20.0 GB are free there; free more, or keep the results on another disk")
+
+
+def test_jobs_that_write_no_model_say_nothing_of_the_disk() -> None:
+    assert disk_line(0, 10) == ""

@@ -282,3 +282,21 @@ def test_the_sites_partition_follows_the_gpus(folder: Path) -> None:
 
 def test_without_a_sites_file_no_partition_is_asked_for() -> None:
     assert "slurm_partition" not in evaluated(study())
+
+
+# --- Disk ---
+
+
+@pytest.mark.parametrize(
+    ("rule", "wildcards", "megabytes"),
+    [
+        ("base", {"model": "m", "external": "base"}, 5_600),
+        ("sft", TRAINED, 5_600),
+        ("generate", {"policy": "m/base", "vertical": "privacy"}, 0),
+        ("prepare", {"preferences": "crowd"}, 0),
+    ],
+)
+def test_a_job_that_makes_a_model_writes_four_bytes_a_parameter(
+    rule: str, wildcards: dict[str, str], megabytes: int
+) -> None:
+    assert size.written_mb(study(), rule, wildcards) == megabytes

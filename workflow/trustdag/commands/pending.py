@@ -3,6 +3,7 @@
 import argparse
 import math
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,7 +80,9 @@ def machine_of(arguments: argparse.Namespace) -> "Machine":
         gpus = CLUSTER_GPUS if arguments.profile else len(list(Path("/dev").glob("nvidia[0-9]*")))
     elsewhere = arguments.profile or arguments.gpus is not None
     cores = math.inf if elsewhere else os.cpu_count() or 1
-    return Machine(gpus, arguments.cores or cores, slowness())
+    results = Path("results")  # may be a link to another disk
+    free = shutil.disk_usage(results if results.is_dir() else Path.cwd()).free
+    return Machine(gpus, arguments.cores or cores, slowness(), free / 1e6)
 
 
 def snakemake_options(arguments: argparse.Namespace) -> list[str]:

@@ -24,6 +24,8 @@ class Machine(NamedTuple):
     """Infinite where a scheduler finds enough."""
     slowness: float = 1.0
     """Time of a core over that of the reference machine (see `resources`)."""
+    free_mb: float = inf
+    """Free megabytes on the disk of the results."""
 
     def in_words(self, with_gpus: bool) -> str:
         """As ` on 2 GPUs and 4 cores`; GPUs only where a job wants one."""
@@ -93,6 +95,11 @@ def cost(job: Job, used: Mapping[tuple[str, str], records.Usage], machine: Machi
         return JobCost(seconds, max(usage.peak_mb for usage in alike), gpu, "jobs like it")
     seconds = float(job.resources["expected" if gpu else "expected_on_cpu"])
     return JobCost(seconds if gpu else seconds * machine.slowness, float(job.resources["mem_mb"]), gpu, "estimate")
+
+
+def written_mb(jobs: Sequence[Job]) -> float:
+    """Megabytes of the models that jobs leave in the results. Checkpoints are gone when a stage ends."""
+    return sum(float(job.resources.get("written_mb", 0)) for job in jobs)
 
 
 def _same_model(record: str, model: str) -> bool:

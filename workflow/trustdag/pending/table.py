@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
 
-from trustdag.pending.cost import JobCost, Machine, critical_path, makespan
+from trustdag.pending.cost import JobCost, Machine, critical_path, makespan, written_mb
 from trustdag.pending.dryrun import Job
 from trustdag.progress import duration
 
@@ -50,6 +50,8 @@ def as_json(
         "gpus": machine.gpus,
         "cores": None if machine.cores == inf else machine.cores,
         "makespan_seconds": round(makespan(jobs, seconds, machine), 1),
+        "written_mb": round(written_mb(jobs), 1),
+        "free_mb": None if machine.free_mb == inf else round(machine.free_mb, 1),
     }
 
 
@@ -80,9 +82,19 @@ def as_text(jobs: Sequence[Job], why: Mapping[int, str], costs: Mapping[int, Job
             + machine.in_words(any(job.gpu for job in jobs)),
             f"critical path, {guess}{_estimate(sum(seconds[job.id] for job in path))}: "
             + " > ".join(f"{job.rule} {job.model}".removesuffix(" -") for job in path),
+            *_disk(written_mb(jobs), machine.free_mb),
             *(["~: estimated, since no job of the kind was run yet"] if guess else []),
         ]
     )
+
+
+def _disk(written: float, free: float) -> list[str]:
+    """What the models need on the disk of the results; nothing where jobs write none."""
+    if not written:
+        return []
+    has = "" if free == inf else f", {free / 1000:.1f} GB are free there"
+    mend = "; free more, or keep the results on another disk" if written > free else ""
+    return [f"disk: models of {written / 1000:.1f} GB are added to the results{has}{mend}"]
 
 
 def _row(

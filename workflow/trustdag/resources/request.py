@@ -17,7 +17,7 @@ from trustdag.jobs import record as job_record
 from trustdag.jobs.allocation import NO_LIMIT, configurations
 from trustdag.layout import Results, chain_of
 from trustdag.resources import duration, estimate, site
-from trustdag.resources.size import parameters_of
+from trustdag.resources.size import parameters_of, written_mb
 from trustdag.resources.workload import (
     PROMPT_TOKENS,
     attribution_flops,
@@ -67,7 +67,7 @@ def for_rule(study: "Study", rule: str, has_time_limit: Callable[[], bool]) -> d
     Returns:
         The functions by the name of their resource. `limit` is the minutes after which the job ends; 0 for none.
         `expected` is the seconds that it is expected to take, `expected_on_cpu` where it gets no GPU: for `trustdag
-        pending` and `plan`.
+        pending` and `plan`. `written_mb` is the size of the model that it writes, for the same.
     """
     placed, results = site.load(), Results.of(study.name)
 
@@ -108,6 +108,7 @@ def for_rule(study: "Study", rule: str, has_time_limit: Callable[[], bool]) -> d
             "limit": limit,
             "attempt": _attempt,
             "record": lambda wildcards: str(record(wildcards)),
+            "written_mb": lambda wildcards: written_mb(study, rule, dict(wildcards.items())),
         }
         | _expected(study, rule, asked)
     )

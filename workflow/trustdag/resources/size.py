@@ -1,11 +1,13 @@
-"""Number of parameters of a study's model: configured, computed, or read from its name or its files."""
+"""The size of a study's models: parameters (configured, computed, or read from names or files) and disk space."""
 
+from collections.abc import Mapping
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trustdag.config.resources import ModelResources
 from trustdag.errors import UserError
-from trustdag.models.size import parameters_in_folder
+from trustdag.models.size import SINGLE, parameters_in_folder
 from trustdag.resources import estimate
 
 if TYPE_CHECKING:
@@ -34,3 +36,16 @@ def _parameters_of_source(base: "AnyBase") -> float | None:
     if base.source == "hub":
         return estimate.parameters_in_name(base.name)
     return parameters_in_folder(Path(base.path)) or estimate.parameters_in_name(base.path)
+
+
+def written_mb(study: "Study", rule: str, wildcards: Mapping[str, str]) -> int:
+    """Megabytes of the model that a job leaves in the results; 0 for a job that makes none.
+
+    Args:
+        study: The study.
+        rule: The job's rule.
+        wildcards: The job's wildcards; a stage's name its `chain`.
+    """
+    if rule != "base" and "chain" not in wildcards:
+        return 0
+    return ceil(SINGLE * parameters_of(study, wildcards["model"]) / 1e6)
