@@ -96,12 +96,12 @@ def our_rollout(trainer: PPOTrainer, theirs: dict[str, Tensor]) -> tuple[Batch, 
     with torch.no_grad():
         batch.logprobs.masked_scatter_(mask, trainer.model("evaluate", batch.sequences).logprobs)
     kl = losses.kl_estimate(batch.logprobs, batch.ref_logprobs, "k1")
-    found = {name: getattr(batch, name) for name in ("logprobs", "ref_logprobs", "values", "scores")} | {"kl": kl}
+    values = {name: getattr(batch, name) for name in ("logprobs", "ref_logprobs", "values", "scores")} | {"kl": kl}
     if mask.all():
         experience = trainer.assign_credit(batch)
-        found |= {"advantages": experience.advantages, "returns": experience.returns}
-        found["rewards"] = losses.token_rewards(scores, kl, trainer.settings.kl_coef, mask)
-    return batch, found
+        values |= {"advantages": experience.advantages, "returns": experience.returns}
+        values["rewards"] = losses.token_rewards(scores, kl, trainer.settings.kl_coef, mask)
+    return batch, values
 
 
 def our_losses_and_step(trainer: PPOTrainer, batch: Batch, theirs: dict[str, Tensor]) -> dict[str, Tensor]:

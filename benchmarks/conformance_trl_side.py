@@ -51,11 +51,11 @@ def build(folder: Path, shape: ppo_models.Shape) -> PPOTrainer:
     return PPOTrainer(config, words, policy, None, reward, data, value, eval_dataset=data)
 
 
-def quantities(found: dict[str, Any], metrics: dict[str, float]) -> dict[str, torch.Tensor]:
+def quantities(variables: dict[str, Any], metrics: dict[str, float]) -> dict[str, torch.Tensor]:
     """What train() has computed, and its two losses."""
-    kept = {name: found[name].clone() for name in KEPT}
-    kept["queries"] = found["query_responses"][:, : found["context_length"]].clone()
-    kept["mask"] = ~found["padding_mask"]
+    kept = {name: variables[name].clone() for name in KEPT}
+    kept["queries"] = variables["query_responses"][:, : variables["context_length"]].clone()
+    kept["mask"] = ~variables["padding_mask"]
     kept["policy_loss"] = torch.tensor(metrics["loss/policy_avg"])
     kept["value_loss"] = torch.tensor(metrics["loss/value_avg"])
     return kept

@@ -63,9 +63,9 @@ def main() -> int:
     parser.add_argument("jobs", type=int, nargs="*", default=list(PROMISED))
     late = False
     for jobs in parser.parse_args().jobs:
-        found = dry_run(jobs)
-        print(json.dumps(found))
-        late |= found["cpu_seconds"] > PROMISED.get(jobs, float("inf"))
+        figures = dry_run(jobs)
+        print(json.dumps(figures))
+        late |= figures["cpu_seconds"] > PROMISED.get(jobs, float("inf"))
     return int(late)
 
 

@@ -28,10 +28,10 @@ def sources(data: Path) -> dict[str, dict[str, Any]]:
         "ethics": ("ethics/cm_test.csv.gz",),
         "truthfulness": ("truthfulness/truth_mc.json.gz",),
     }
-    found: dict[str, dict[str, Any]] = {
+    settings: dict[str, dict[str, Any]] = {
         name: {"source": "file", "paths": [str(data / path) for path in paths]} for name, paths in files.items()
     }
-    return found | {"privacy": {"source": "synthetic"}}
+    return settings | {"privacy": {"source": "synthetic"}}
 
 
 def main() -> None:
@@ -59,10 +59,10 @@ def main() -> None:
     }
     for name in arguments.verticals:
         report["verticals"][name] = measure(name, arguments, model, tokenizer)
-        for part, found in report["verticals"][name].items():
-            rates, ratio = found["items_per_second"]["wall"], found["ratio"]
+        for part, speed in report["verticals"][name].items():
+            rates, ratio = speed["items_per_second"]["wall"], speed["ratio"]
             print(
-                f"{name:>13} {part:>8}: {found['items']} items, engine {rates['engine']:.1f}/s, loop "
+                f"{name:>13} {part:>8}: {speed['items']} items, engine {rates['engine']:.1f}/s, loop "
                 f"{rates['loop']:.2f}/s, {ratio['wall']:.1f} times ({ratio['processor']:.1f} by processor time)",
                 flush=True,
             )

@@ -104,7 +104,7 @@ def run_harness(arguments: argparse.Namespace) -> None:
     model = Recording(pretrained=str(arguments.model), dtype="float32", device="cpu", batch_size=16)
     manager = TaskManager(include_path=str(Path(tasks.__file__).parent))
     started, worked = time.perf_counter(), time.process_time()
-    found = simple_evaluate(
+    evaluated = simple_evaluate(
         model=model, tasks=list(TASKS), task_manager=manager, num_fewshot=0, limit=arguments.limit, log_samples=True,
         bootstrap_iters=0, apply_chat_template=arguments.prompt_format == "chat",
     )  # fmt: skip
@@ -118,7 +118,7 @@ def run_harness(arguments: argparse.Namespace) -> None:
                 "acc": float(sample["acc"]),
                 "gold": gold(task, sample["doc"]),
             }
-            for sample in found["samples"][task]
+            for sample in evaluated["samples"][task]
         ]
         for task in TASKS
     }

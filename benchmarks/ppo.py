@@ -66,7 +66,7 @@ def measure(side: list[str], folder: str, arguments: argparse.Namespace) -> Resu
 
 def median(rounds: list[dict[str, Result]], side: str, column: str) -> float:
     """Of one side, over rounds."""
-    return statistics.median(each[side][column] for each in rounds)
+    return statistics.median(round_[side][column] for round_ in rounds)
 
 
 def print_speed(rounds: list[dict[str, Result]]) -> None:
@@ -84,7 +84,7 @@ def print_speed(rounds: list[dict[str, Result]]) -> None:
 
 def ratios(rounds: list[dict[str, Result]], side: str) -> tuple[float | None, float | None]:
     """TRL's wall-clock and processor time over this side's, medians over rounds; None where TRL was not run."""
-    pairs = [(each["TRL 1.12"], each[side]) for each in rounds if "TRL 1.12" in each]
+    pairs = [(round_["TRL 1.12"], round_[side]) for round_ in rounds if "TRL 1.12" in round_]
     if not pairs:
         return None, None
     faster = statistics.median(ours["samples_per_second"] / trl["samples_per_second"] for trl, ours in pairs)

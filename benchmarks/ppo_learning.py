@@ -123,18 +123,18 @@ def end_of(curve: Curve) -> tuple[float, float]:
 
 def smooth(curve: Curve, name: str) -> list[float]:
     """Running means over `SMOOTHED` updates."""
-    values = [each[name] for each in curve]
-    return [statistics.fmean(values[max(0, at - SMOOTHED + 1) : at + 1]) for at in range(len(values))]
+    values = [update[name] for update in curve]
+    return [statistics.fmean(values[max(0, end - SMOOTHED + 1) : end + 1]) for end in range(len(values))]
 
 
 def reward_at(curve: Curve, kl: float) -> float:
     """The reward where the KL first reaches `kl`, linear between two updates; the KL is reached somewhere."""
     rewards, kls = smooth(curve, "reward"), smooth(curve, "kl")
-    at = next(at for at, value in enumerate(kls) if value >= kl)
-    if at == 0:
+    first = next(first for first, value in enumerate(kls) if value >= kl)
+    if first == 0:
         return rewards[0]
-    share = (kl - kls[at - 1]) / (kls[at] - kls[at - 1])
-    return rewards[at - 1] + share * (rewards[at] - rewards[at - 1])
+    share = (kl - kls[first - 1]) / (kls[first] - kls[first - 1])
+    return rewards[first - 1] + share * (rewards[first] - rewards[first - 1])
 
 
 def print_table(pairs_of: dict[str, list[tuple[Curve, Curve]]]) -> None:

@@ -26,7 +26,7 @@ def main() -> None:
 
 def curve(run: ppo_tasks.Run) -> list[dict[str, float]]:
     """Reward and KL of each update."""
-    found: list[dict[str, float]] = []
+    updates: list[dict[str, float]] = []
     torch.manual_seed(run.seed)
     tokenizer = AutoTokenizer.from_pretrained(run.policy, padding_side="left")
     prompts = datasets.Dataset.from_dict({"input_ids": tokenizer(run.prompts)["input_ids"]})
@@ -40,9 +40,9 @@ def curve(run: ppo_tasks.Run) -> list[dict[str, float]]:
         classifier(run.reward or run.policy),
         eval_dataset=prompts.select(range(run.settings["batch_size"])),
     )
-    trainer.log = lambda metrics: found.append(described(metrics, run))
+    trainer.log = lambda metrics: updates.append(described(metrics, run))
     trainer.train()
-    return found
+    return updates
 
 
 def config(run: ppo_tasks.Run) -> PPOConfig:

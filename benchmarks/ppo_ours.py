@@ -69,7 +69,7 @@ def flops_of(model: ActorCritic, experience: Experience) -> float:
     total = 0.0
     for trunk, outputs in ((base.base_model, output), (model.critic, 0)):
         if trunk is not None:
-            parameters = sum(each.numel() for each in trunk.parameters()) - embeddings
+            parameters = sum(weight.numel() for weight in trunk.parameters()) - embeddings
             total += flops.step_flops(
                 parameters, outputs, config.num_hidden_layers, config.hidden_size, lengths, int(experience.mask.sum())
             )

@@ -98,7 +98,7 @@ class Clock:
         """Medians over updates; the first one warms up."""
 
         def median(name: str) -> float:
-            return float(torch.tensor([each[name] for each in self.updates[1:]]).median())
+            return float(torch.tensor([update[name] for update in self.updates[1:]]).median())
 
         seconds = median("seconds")
         return {

@@ -30,10 +30,10 @@ GRADED = ("emt", "toxicity", "mc2", "auroc", "calibration_error")
 def design(policies: int) -> StudyDesign:
     """Base, SFT, DPO and PPO of several seeds."""
     chains = {"sft": ("sft",), "dpo": ("sft", "dpo"), "ppo": ("sft", "reward", "ppo")}
-    found = [Policy(id="large/base", model="large", recipe="base")]
+    designed = [Policy(id="large/base", model="large", recipe="base")]
     for number in range(policies - 1):
         seed, recipe = number // 3, list(chains)[number % 3]
-        found.append(
+        designed.append(
             Policy(
                 id=f"large/hh/{'-'.join(chains[recipe])}/seed{seed}",
                 model="large",
@@ -45,7 +45,7 @@ def design(policies: int) -> StudyDesign:
                 methods=chains[recipe],
             )
         )
-    return StudyDesign(study="large", policies=tuple(found), verticals=VERTICALS)
+    return StudyDesign(study="large", policies=tuple(designed), verticals=VERTICALS)
 
 
 def records(vertical: str, number: int, replies: int) -> pd.DataFrame:

@@ -40,14 +40,14 @@ def paired(statistic: str, draw: Draw, truth: float, studies: int) -> tuple[floa
     Returns:
         Both shares, of the studies that give a number.
     """
-    held, found, measured = 0, 0, 0
+    held, changes, measured = 0, 0, 0
     for number in range(studies):
         comparison = compare(statistic, *draw(np.random.default_rng(number)), SETTINGS)
         if comparison is None:
             continue
         low, high = comparison.interval
-        measured, held, found = measured + 1, held + (low <= truth <= high), found + (comparison.p < 0.05)
-    return held / max(measured, 1), found / max(measured, 1)
+        measured, held, changes = measured + 1, held + (low <= truth <= high), changes + (comparison.p < 0.05)
+    return held / max(measured, 1), changes / max(measured, 1)
 
 
 def levels(studies: int) -> Iterator[list[str]]:
@@ -71,7 +71,7 @@ def differences(studies: int) -> Iterator[list[str]]:
         shares = [paired("mean", worlds.paired_rates(rates, m), rates[0] - rates[1], studies) for m in SIZES]
         yield [
             f"{number(rates[0])}, {number(rates[1])}",
-            *(f"{share(held)} ({share(found)})" for held, found in shares),
+            *(f"{share(held)} ({share(changes)})" for held, changes in shares),
         ]
 
 
@@ -122,12 +122,12 @@ def _power(clusters: int, family: int, studies: int) -> str:
         if not change < 1:
             return "cannot be found"
     draw = worlds.paired_rates((0.5 + change / 2, 0.5 - change / 2), clusters)
-    found = 0
+    changes = 0
     for number_ in range(studies):
         compared = compare("mean", *draw(np.random.default_rng([2, number_])), SETTINGS)
         assert compared is not None
-        found += compared.p * family < 0.05
-    return f"{share(found / studies)} at {number(change)}"
+        changes += compared.p * family < 0.05
+    return f"{share(changes / studies)} at {number(change)}"
 
 
 def seeds(studies: int) -> Iterator[list[str]]:
@@ -182,15 +182,15 @@ def labels(studies: int) -> Iterator[list[str]]:
 
 def _corrected(world: worlds.Labelled, studies: int) -> list[float]:
     """The shares of studies whose intervals hold both levels and the change, and whose test finds a change."""
-    truths, held, found = (*world.rates, world.rates[1] - world.rates[0]), [0, 0, 0], 0
+    truths, held, changes = (*world.rates, world.rates[1] - world.rates[0]), [0, 0, 0], 0
     for number_ in range(studies):
         for place, sample in enumerate(world.draw(np.random.default_rng(number_))):
             estimated = prediction_powered.estimate("mean", sample, is_change=place == 2)
             assert estimated is not None
             low, high = estimated.interval(0.95)
             held[place] += low <= truths[place] <= high
-            found += place == 2 and not low <= 0 <= high
-    return [count / studies for count in (*held, found)]
+            changes += place == 2 and not low <= 0 <= high
+    return [count / studies for count in (*held, changes)]
 
 
 def number(value: float) -> str:

@@ -43,18 +43,18 @@ def main() -> None:
     arguments = parser.parse_args()
     hide_library_messages()
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(Path(folder), arguments)
+        rates = measure(Path(folder), arguments)
     print(f"{'':8}{'ours':>12}{'bare loop':>12}{'ratio':>8}   tokens/s, median of {arguments.rounds}")
-    for method, row in found.items():
+    for method, row in rates.items():
         print(f"{method:8}{row['ours']:12.0f}{row['bare']:12.0f}{row['ratio']:8.2f}")
     if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        arguments.json.write_text(json.dumps(rates, indent=2) + "\n", encoding="utf-8")
 
 
 def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Tokens per second of both sides for each method, and their ratio."""
     data, policy = prepare(folder, arguments)
-    found = {}
+    methods = {}
     for method in ("sft", "reward", "dpo"):
         stage = Stage(method, policy, None, data, 0, "hh", folder / method)
         rates: dict[str, list[float]] = {"ours": [], "bare": []}
@@ -62,8 +62,8 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, dict[str, 
             rates["bare"].append(bare(stage, arguments))
             rates["ours"].append(ours(stage, arguments))
         medians = {side: statistics.median(values) for side, values in rates.items()}
-        found[method] = {**medians, "ratio": medians["ours"] / medians["bare"]}
-    return found
+        methods[method] = {**medians, "ratio": medians["ours"] / medians["bare"]}
+    return methods
 
 
 def prepare(folder: Path, arguments: argparse.Namespace) -> tuple[Path, Path]:

@@ -102,16 +102,16 @@ def _package_folder() -> Path:
 
 def commands_of(rules: Path = ROOT / "workflow" / "rules") -> dict[str, set[str]]:
     """For each environment: the commands of its rules, read from the rule files."""
-    found: dict[str, set[str]] = {}
+    commands: dict[str, set[str]] = {}
     for path in sorted(rules.glob("*.smk")):
         for block in re.split(r"^\s*rule\b", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
             environment = re.search(r'ENVS\s*/\s*"(\w+)\.yaml"', block)
             command = re.search(r'LAUNCH(?:_WITH_THREADS)?\s*\+\s*f?"(\w+)', block)
             if environment and command:
-                found.setdefault(environment.group(1), set()).add(command.group(1))
+                commands.setdefault(environment.group(1), set()).add(command.group(1))
             elif environment or command:
                 raise UserError(f"{path}: a rule that starts a command has to name its environment, and the reverse")
-    return found
+    return commands
 
 
 def modules_of(commands: Iterable[str]) -> list[str]:
@@ -135,15 +135,15 @@ def _in(folder: str, name: str | None = None) -> list[str]:
 
 def imports_of(commands: Iterable[str]) -> dict[str, set[str]]:
     """The third-party packages that commands import, directly or not, with the importing files."""
-    found: dict[str, set[str]] = {}
+    importers: dict[str, set[str]] = {}
     for command in commands:
         never_called = DESCRIBED.get(command, ())
         for path in reachable(*modules_of([command])):
             within_functions = room_of(path) not in never_called
             for name in imported_packages(ast.parse(path.read_text(encoding="utf-8")), within_functions):
                 if name not in sys.stdlib_module_names and name != "trustdag":
-                    found.setdefault(name, set()).add(str(path.relative_to(PACKAGE)))
-    return found
+                    importers.setdefault(name, set()).add(str(path.relative_to(PACKAGE)))
+    return importers
 
 
 def imported_packages(tree: ast.Module, within_functions: bool) -> Iterable[str]:
@@ -196,11 +196,11 @@ def package_closure(packages: Iterable[str], versions: Mapping[str, str]) -> dic
     """
     from packaging.requirements import Requirement
 
-    found: dict[str, str] = {}
+    closure: dict[str, str] = {}
     waiting = [(package, True) for package in packages]
     while waiting:
         name, asked = waiting.pop()
-        if name in found:
+        if name in closure:
             continue
         if name not in versions:
             if asked:
@@ -208,12 +208,12 @@ def package_closure(packages: Iterable[str], versions: Mapping[str, str]) -> dic
                     f"{LOCK.name}: {name} is needed and not locked; add it to pyproject.toml and run `make lock`"
                 )
             continue
-        found[name] = versions[name]
+        closure[name] = versions[name]
         for text in metadata.requires(name) or []:
             requirement = Requirement(text)
             if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
                 waiting.append((canonical(requirement.name), False))
-    return dict(sorted(found.items()))
+    return dict(sorted(closure.items()))
 
 
 # --- The files ---

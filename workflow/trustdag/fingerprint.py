@@ -87,16 +87,16 @@ def content_of(folder: str) -> str:
 
 def reachable(*modules: str) -> set[Path]:
     """The files of the named modules and of all modules of this package that they import, directly or not."""
-    found: set[Path] = set()
+    paths: set[Path] = set()
     waiting = [_path_of(name.split(".")) or sources.source_of(name) for name in modules]
     while waiting:
         path = waiting.pop()
         if path is None:
             raise FileNotFoundError(f"no module of trustdag among {modules}")
-        if path not in found:
-            found.add(path)
+        if path not in paths:
+            paths.add(path)
             waiting.extend(imports_of(path))
-    return found
+    return paths
 
 
 def _path_of(parts: list[str]) -> Path | None:

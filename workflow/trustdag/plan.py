@@ -120,14 +120,14 @@ def choose(tasks: Sequence[Task], comparisons: Sequence[PlannedComparison], budg
 def tasks_needed(tasks: Sequence[Task], comparisons: Sequence[PlannedComparison]) -> frozenset[int]:
     """All tasks that the comparisons depend on, directly or not."""
     by_id = {task.id: task for task in tasks}
-    found: set[int] = set()
+    needed: set[int] = set()
     waiting = [need for comparison in comparisons for need in comparison.needs]
     while waiting:
         task = waiting.pop()
-        if task not in found:
-            found.add(task)
+        if task not in needed:
+            needed.add(task)
             waiting.extend(by_id[task].needs)
-    return frozenset(found)
+    return frozenset(needed)
 
 
 class _Program:

@@ -185,8 +185,8 @@ def _complaint_of_choice(key: str, context: dict[str, Any]) -> str:
 
 def _written(loc: tuple[int | str, ...], value: Any, ends_with_key: bool) -> Iterator[str]:
     """The keys of a location as written by the user, without the members of unions that pydantic adds."""
-    for at, key in enumerate(loc):
-        if isinstance(value, dict) and key not in value and not (ends_with_key and at == len(loc) - 1):
+    for depth, key in enumerate(loc):
+        if isinstance(value, dict) and key not in value and not (ends_with_key and depth == len(loc) - 1):
             continue
         yield str(key)
         if isinstance(value, dict):

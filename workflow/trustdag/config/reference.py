@@ -30,7 +30,7 @@ def page() -> str:
 
 def _reachable(start: dict[str, Any], sections: dict[str, Any]) -> list[str]:
     """The names of the sections that `start` refers to, depth first, each once."""
-    found: list[str] = []
+    names: list[str] = []
 
     def visit(value: Any) -> None:
         if isinstance(value, list):
@@ -38,15 +38,15 @@ def _reachable(start: dict[str, Any], sections: dict[str, Any]) -> list[str]:
                 visit(entry)
         elif isinstance(value, dict):
             name = str(value.get("$ref", "")).rpartition("/")[2]
-            if name and name not in found:
-                found.append(name)
+            if name and name not in names:
+                names.append(name)
                 visit(sections[name])
             for key, entry in value.items():
                 if key not in ("discriminator", "default"):
                     visit(entry)
 
     visit(start)
-    return [name for name in found if "properties" in sections[name]]
+    return [name for name in names if "properties" in sections[name]]
 
 
 def _table(name: str, section: dict[str, Any]) -> str:

@@ -88,18 +88,18 @@ def dialogue(turns: Iterable[Message]) -> list[Message]:
     Chat templates need alternating roles. Raises NotAPair unless a user has the first turn, after at most one system
     text.
     """
-    found: list[Message] = []
+    messages: list[Message] = []
     for turn in turns:
         role, content = turn["role"], turn["content"].strip()
-        if found and found[-1]["role"] == role:
-            content = f"{found.pop()['content']}\n\n{content}".strip()
-        found.append({"role": role, "content": content})
-    spoken = found[1:] if found and found[0]["role"] == "system" else found
+        if messages and messages[-1]["role"] == role:
+            content = f"{messages.pop()['content']}\n\n{content}".strip()
+        messages.append({"role": role, "content": content})
+    spoken = messages[1:] if messages and messages[0]["role"] == "system" else messages
     if any(turn["role"] == "system" for turn in spoken):
         raise NotAPair("a system text comes after the first turn")
     if not spoken or spoken[0]["role"] != "user":
         raise NotAPair("the first turn is not the user's")
-    return found
+    return messages
 
 
 class SourceSettings(Section):
