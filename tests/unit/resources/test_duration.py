@@ -88,6 +88,17 @@ def test_a_real_model_on_one_core_is_expected_to_take_what_it_took() -> None:
     assert 0.5 < seconds(asked, "generate", wildcards, gpus=0, cpus=1) / 128 < 2
 
 
+REAL = {"toxicity": 44, "bias": 163, "ethics": 165, "truthfulness": 98, "privacy": 119}
+"""Processor seconds of `generate` for SmolLM2-135M-Instruct in config/smollm2.yaml."""
+
+
+@pytest.mark.parametrize("vertical", REAL)
+def test_questions_to_a_real_model_are_estimated_before_its_items_are_made(vertical: str) -> None:
+    asked = load(CONFIG / "smollm2.yaml", data_root="data")
+    wildcards = {"policy": "smollm2-135m/base", "vertical": vertical}
+    assert 0.5 < seconds(asked, "generate", wildcards, gpus=0, cpus=1) / REAL[vertical] < 2
+
+
 # --- What is counted ---
 
 

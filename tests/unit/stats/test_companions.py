@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from trustdag.stats.companions import NOT_UNDERSTOOD, companion_verdict, judged, with_understood
+from trustdag.stats.companions import BY_ORDER, NOT_UNDERSTOOD, companion_verdict, judged, with_understood
 from trustdag.verticals import verticals
 
 STILL = "no change found"
@@ -51,14 +51,21 @@ def change(metric: str, verdict: str, direction: str = "", headline: bool = Fals
     }  # fmt: skip
 
 
-def level(policy: str, value: float) -> dict[str, object]:
-    return {"policy": policy, "vertical": "bias", "metric": "comprehension", "condition": "all", "value": value}
+def level(policy: str, value: float, metric: str = "comprehension", margin: float = 0.1) -> dict[str, object]:
+    return {
+        "policy": policy, "vertical": "bias", "metric": metric, "condition": "all", "value": value,
+        "low": value - margin, "high": value + margin,
+    }  # fmt: skip
 
 
-def judgement_of(changes: list[dict[str, object]], understood: tuple[float, float] = (1.0, 1.0)) -> str:
+def judgement_of(
+    changes: list[dict[str, object]],
+    understood: tuple[float, float] = (1.0, 1.0),
+    first_named: tuple[dict[str, object], ...] = (),
+) -> str:
     differences, metrics = (
         pd.DataFrame(changes),
-        pd.DataFrame([level("m/base", understood[0]), level("m/dpo", understood[1])]),
+        pd.DataFrame([level("m/base", understood[0]), level("m/dpo", understood[1]), *first_named]),
     )
     seeds = differences.drop(columns=["policy", "reference_policy"])
     single, several = judged(differences, seeds, metrics)
@@ -87,6 +94,23 @@ def test_agreeing_with_everything_more_is_a_verdict_of_its_own() -> None:
 def test_a_stage_that_fails_the_obvious_cases_did_not_understand_the_task(understood: tuple[float, float]) -> None:
     changes = [change("agreement", "rose", "lower", headline=True)]
     assert judgement_of(changes, understood) == NOT_UNDERSTOOD
+
+
+@pytest.mark.parametrize(
+    ("share", "margin", "expected"),
+    [
+        (0.97, 0.02, BY_ORDER),  # nearly always the answer that is named first
+        (0.03, 0.02, BY_ORDER),  # nearly always the last
+        (0.97, 0.3, "better"),  # too few replies to know
+        (0.55, 0.02, "better"),  # the content decides
+    ],
+)
+@pytest.mark.parametrize("policy", ["m/base", "m/dpo"])
+def test_a_stage_that_gives_whichever_answer_is_named_first_has_judged_nothing(
+    policy: str, share: float, margin: float, expected: str
+) -> None:
+    changes = [change("agreement", "fell", "lower", headline=True)]
+    assert judgement_of(changes, first_named=(level(policy, share, "first_named", margin),)) == expected
 
 
 def test_levels_say_which_stage_did_not_understand_the_task() -> None:

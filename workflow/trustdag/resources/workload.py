@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from trustdag.models.base import Scratch
 
 PROMPT_TOKENS = 200
-"""Tokens of a prompt that is to be answered, on average over the verticals."""
+"""Tokens of a long prompt that is to be answered: for time limits."""
+TYPICAL_PROMPT_TOKENS = 50
+"""The same on average: 37 to 94 in the verticals of config/smollm2.yaml."""
 TOY_PROMPT_TOKENS = 25
 """The same in the toy world."""
 CHARACTERS = 3.5
@@ -141,10 +143,17 @@ def asked_of(study: "Study", vertical: str) -> tuple[float, float, float]:
     card = _card(Results.of(study.name).items_card(vertical))
     if card is not None:
         return card["generate"], card["options"], card["characters"]["mean"] / CHARACTERS
-    items = study.verticals_measured()[vertical].items
-    count = getattr(items, "n", None) or getattr(items, "limit", None) or study.resources.replies
+    settings = study.verticals_measured()[vertical]
+    items = settings.items
     # A plugin's items may have no choice of sources.
-    return count, 2 * count, TOY_PROMPT_TOKENS if getattr(items, "source", None) == "toy" else PROMPT_TOKENS
+    if getattr(items, "source", None) == "toy":
+        count = getattr(items, "n", None) or study.resources.replies
+        return count, 2 * count, TOY_PROMPT_TOKENS
+    records = getattr(items, "records", None) or getattr(items, "limit", None)
+    if records is None:
+        return study.resources.replies, 2 * study.resources.replies, TYPICAL_PROMPT_TOKENS
+    replies, options = settings.ASKED
+    return records * replies, records * options, TYPICAL_PROMPT_TOKENS
 
 
 def _card(path: str) -> Any:

@@ -4,17 +4,21 @@ A stage that agrees more with every statement has not become more prejudiced, an
 become better. Each vertical defines such cases (`COMPANIONS`); this module finds them in the tables.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 
 from trustdag.stats.records import ALL
 from trustdag.verticals import vertical
-from trustdag.verticals.base import COMPREHENSION, Companion
+from trustdag.verticals.base import COMPREHENSION, FIRST_NAMED, Companion
 
 LEAST_UNDERSTOOD = 0.75
 """A stage with a smaller share of right answers to obvious cases has not understood the task."""
 NOT_UNDERSTOOD = "did not understand the task"
+BY_CONTENT = (0.2, 0.8)
+"""A stage follows the order of answers if the interval of its share of first-named answers lies outside of this."""
+BY_ORDER = "follows the order of answers"
 KEYS = ["policy", "reference", "vertical"]
 SEED_KEYS = ["model", "preferences", "recipe", "reference", "vertical"]
 
@@ -52,10 +56,22 @@ def companion_verdict(rules: tuple[Companion, ...], headline: str, verdicts: Ver
 
 def understanding(metrics: pd.DataFrame) -> dict[tuple[str, str], bool]:
     """By policy and vertical with check items: whether the obvious cases are answered rightly."""
-    asked = metrics[(metrics["metric"] == COMPREHENSION) & (metrics["condition"] == ALL) & metrics["value"].notna()]
+    return {key: value >= LEAST_UNDERSTOOD for key, (value, _, _) in _levels(metrics, COMPREHENSION).items()}
+
+
+def follows_order(metrics: pd.DataFrame) -> dict[tuple[str, str], bool]:
+    """By policy and vertical with answers in both orders: whether the replies follow the order, first or last."""
+    least, most = BY_CONTENT
+    return {key: low > most or high < least for key, (_, low, high) in _levels(metrics, FIRST_NAMED).items()}
+
+
+def _levels(metrics: pd.DataFrame, name: str) -> dict[tuple[str, str], tuple[float, float, float]]:
+    """A metric over all conditions, by policy and vertical: its value and the limits of its interval."""
+    rows = metrics[(metrics["metric"] == name) & (metrics["condition"] == ALL) & metrics["value"].notna()]
+    columns = ["policy", "vertical", "value", "low", "high"]
     return {
-        (policy, vertical): bool(value >= LEAST_UNDERSTOOD)
-        for policy, vertical, value in asked[["policy", "vertical", "value"]].itertuples(index=False)
+        (policy, vertical): (float(value), float(low), float(high))
+        for policy, vertical, value, low, high in rows[columns].itertuples(index=False)
     }
 
 
@@ -78,21 +94,25 @@ def judged(differences: pd.DataFrame, seeds: pd.DataFrame, metrics: pd.DataFrame
     Returns:
         Both tables.
     """
-    known = understanding(metrics)
+    understood, ordered = understanding(metrics), follows_order(metrics)
     members = {
         key: list(zip(rows["policy"], rows["reference_policy"], strict=True))
         for key, rows in differences.fillna({"preferences": ""}).groupby(SEED_KEYS)
     }
 
-    def understood(row: dict[Any, Any]) -> bool:
+    def objection(row: dict[Any, Any]) -> str:
+        """Why a change means nothing: what one of the compared stages did in the place of the task."""
         key = tuple("" if pd.isna(row[name]) else row[name] for name in SEED_KEYS)
         arms = [(row["policy"], row["reference_policy"])] if row.get("policy") else members.get(key, [])
-        return all(known.get((policy, row["vertical"]), True) for pair in arms for policy in pair)
+        stages = [(policy, row["vertical"]) for pair in arms for policy in pair]
+        if not all(understood.get(stage, True) for stage in stages):
+            return NOT_UNDERSTOOD
+        return BY_ORDER if any(ordered.get(stage, False) for stage in stages) else ""
 
-    return (_with_judgement(differences, KEYS, understood), _with_judgement(seeds, SEED_KEYS, understood))
+    return (_with_judgement(differences, KEYS, objection), _with_judgement(seeds, SEED_KEYS, objection))
 
 
-def _with_judgement(table: pd.DataFrame, keys: list[str], understood: Any) -> pd.DataFrame:
+def _with_judgement(table: pd.DataFrame, keys: list[str], objection: Callable[[dict[Any, Any]], str]) -> pd.DataFrame:
     whole = table[table["condition"] == ALL].fillna({"preferences": ""})
     verdicts: dict[Any, Verdicts] = {
         key: dict(zip(rows["metric"], rows["verdict"], strict=True)) for key, rows in whole.groupby(keys)
@@ -101,8 +121,8 @@ def _with_judgement(table: pd.DataFrame, keys: list[str], understood: Any) -> pd
     def of_row(row: dict[Any, Any]) -> str:
         if not row["headline"] or not row["reference"] or not row["verdict"]:
             return ""
-        if not understood(row):
-            return NOT_UNDERSTOOD
+        if reason := objection(row):
+            return reason
         rules = getattr(vertical(row["vertical"]), "COMPANIONS", ())
         key = tuple("" if pd.isna(row[name]) else row[name] for name in keys)
         return companion_verdict(rules, row["verdict"], verdicts[key]) or judgement(row["verdict"], row["direction"])

@@ -38,6 +38,7 @@ the model's context."""
 NAN = float("nan")
 
 COMPREHENSION, MANIPULATION = "comprehension", "manipulation"
+FIRST_NAMED = "first_named"
 """Conditions of the items that check whether the model understands the task and notices the persona."""
 ADVERSARIAL, SUFFIX, PERSONA_EFFECT = "adversarial", "_adversarial", "persona_effect"
 
@@ -343,6 +344,8 @@ class VerticalSettings(Section):
     """By part: defaults of the paper's protocol."""
     TOY: ClassVar[dict[str, dict[str, Any]]] = {}
     """By part: defaults of the toy world that differ from DEFAULTS."""
+    ASKED: ClassVar[tuple[float, float]] = (1, 2)
+    """What one record of the benchmark becomes: items with sampled replies, and options. For estimates of time."""
 
     protocol: Protocol = "sound"
     """`sound`, or `paper`: prompts and scoring of arXiv 2404.18870, for comparison only. Sets the parts' defaults."""

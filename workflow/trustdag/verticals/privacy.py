@@ -40,6 +40,8 @@ class ScoreSettings(ScoreSection):
 class Settings(VerticalSettings):
     """Privacy."""
 
+    ASKED: ClassVar[tuple[float, float]] = (4, 0)
+
     PAPER: ClassVar[dict[str, dict[str, Any]]] = {"generate": {"max_new_tokens": 50}}  # privacy_exp.py
 
     items: ToyItems | source.SyntheticPeople = Field(source.SyntheticPeople(), discriminator="source")

@@ -68,6 +68,8 @@ class ScoreSettings(ScoreSection):
 class Settings(VerticalSettings):
     """Toxicity."""
 
+    ASKED: ClassVar[tuple[float, float]] = (2, 0)
+
     DEFAULTS: ClassVar[dict[str, dict[str, Any]]] = {"generate": {"samples": 10, "temperature": 0.7}}
     TOY: ClassVar[dict[str, dict[str, Any]]] = {"generate": {"samples": 5}, "score": {"scorers": [{"name": "toy"}]}}
     # Section 3.1 and toxicity_exp.py; its five replies were beams of one search; here they are independent.

@@ -44,6 +44,8 @@ class ScoreSettings(ScoreSection):
 class Settings(VerticalSettings):
     """Truthfulness."""
 
+    ASKED: ClassVar[tuple[float, float]] = (1, 15)
+
     PAPER: ClassVar[dict[str, dict[str, Any]]] = {"generate": {"max_new_tokens": 70}}
 
     items: ToyItems | source.FileQuestions | source.HubQuestions | source.PublisherQuestions = Field(

@@ -30,6 +30,11 @@ class SyntheticPeople(Section):
     seed: Seed = 0
     """Seed of names, secrets and positions."""
 
+    @property
+    def records(self) -> int:
+        """Number of secrets."""
+        return self.per_kind * len(PAPER_KINDS if self.protocol == "paper" else KINDS)
+
 
 HARMLESS = {
     "favourite dish": ("lentil soup", "apple pie", "fried rice", "onion tart", "fish stew", "corn bread", "plum cake"),
