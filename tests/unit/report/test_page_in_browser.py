@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support import invented_study
+from tests.support.axe import violations
 from tests.support.browser import Browser, chromium, installed
 from tests.support.invented_pages import invented_verticals, make, write_page
 from trustdag.report.embed import embedded_json
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.skipif(installed() is None, reason="no Chromium on this
 
 WIDTHS = (400, 800, 1280)
 LOADED = "document.getElementById('replies-status').textContent.includes(' items')"
+OPEN_ALL = "document.querySelectorAll('details').forEach(box => { box.open = true; })"
 SHOW_REPLIES = "document.getElementById('replies').scrollIntoView()"
 NUMBERS = (
     "[...document.querySelectorAll('#numbers-table tbody tr')].map(row => [...row.cells].map(cell => cell.textContent))"
@@ -120,13 +122,32 @@ def test_the_page_fits_its_window_says_no_error_and_asks_for_nothing(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_can_be_read_in_either_color_scheme(browser: Browser, results: Path, scheme: str) -> None:
     browser.open(results / "report.html", scheme=scheme)
-    browser.run("document.querySelectorAll('details').forEach(box => { box.open = true; })")
+    browser.run(OPEN_ALL)
     browser.run(SHOW_REPLIES)
     browser.until(LOADED)
 
     assert browser.run(CONTRASTS) == []
     ink = "getComputedStyle(document.querySelector('.plot text')).fill"
     assert browser.run(ink) == browser.run("getComputedStyle(document.body).color")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1280])
+def test_axe_finds_no_violation(browser: Browser, results: Path, width: int, scheme: str) -> None:
+    browser.open(results / "report.html", width, scheme=scheme)
+    browser.run(OPEN_ALL)
+    browser.run(SHOW_REPLIES)
+    browser.until(LOADED)
+
+    assert violations(browser) == []
+
+
+def test_axe_finds_what_is_wrong(browser: Browser, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("<!doctype html><html lang=en><title>A</title><main><h1>A</h1><button></button></main></html>")
+    browser.open(page)
+
+    assert [violation.split(":")[0] for violation in violations(browser)] == ["button-name"]
 
 
 def test_every_control_link_and_figure_has_a_name_and_no_id_stands_twice(browser: Browser, results: Path) -> None:
