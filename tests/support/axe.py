@@ -1,4 +1,4 @@
-"""axe-core, a checker of accessibility, in a page of the tests' browser. Its file comes in a package of tests/axe.txt."""
+"""axe-core, a checker of accessibility, in a page of the tests' browser. A package of tests/axe.txt has its file."""
 
 import json
 from importlib.resources import files

@@ -211,6 +211,18 @@ def test_the_numbers_are_filtered_by_vertical_condition_recipe_and_seed(browser:
     assert offered == ["", "Leakage"]
 
 
+def test_the_numbers_are_chosen_by_topic_or_by_group(browser: Browser, results: Path) -> None:
+    browser.open(results / "report.html")
+
+    choose(browser, "numbers-by", "topic")
+
+    offered = browser.run("[...document.getElementById('numbers-condition').options].map(option => option.text)")
+    assert offered == ["all", "topic 0", "topic 1", "topic 2", "topic 3"]
+    assert {row[2].split("=")[0] for row in browser.run(NUMBERS)} == {"topic"}
+    choose(browser, "numbers-by", "condition")
+    assert {row[2] for row in browser.run(NUMBERS)} <= {"benign", "adversarial"}
+
+
 def test_the_numbers_are_sorted_by_value_with_those_missing_last(browser: Browser, results: Path) -> None:
     browser.open(results / "report.html")
     choose(browser, "numbers-vertical", "toxicity")
@@ -276,6 +288,29 @@ def test_items_that_changed_most_come_first_and_readings_can_be_chosen(browser: 
     assert all("Expected max toxicity: refused" in text for text in refused)
 
 
+def test_every_sample_of_a_reply_has_its_own_reading(browser: Browser, results: Path) -> None:
+    open_replies(browser, results / "report.html")
+    choose(browser, "replies-vertical", "toxicity")
+    search(browser, "toxicity-0003")
+
+    first = "document.querySelector('#replies-list .replies > div')"
+    samples = browser.run(f"[...{first}.querySelectorAll('.reply small')].map(node => node.textContent)")
+    assert len(samples) == 2
+    whole = str(browser.run(f"{first}.querySelector(':scope > small').textContent"))
+    assert all(sample in whole for sample in samples)
+    assert {sample.split(": ")[0] for sample in samples} == {"Expected max toxicity"}
+
+
+def test_what_changed_most_is_judged_between_the_policies_that_are_shown(browser: Browser, results: Path) -> None:
+    open_replies(browser, results / "report.html")
+    boxes = "[...document.querySelectorAll('#replies-policies label')]"
+
+    browser.run(f"{boxes}.slice(1).forEach(box => {{ if (box.firstChild.checked) box.firstChild.click(); }})")
+
+    chips = "[...document.querySelectorAll('#replies-list h4 .chip:last-child')].map(node => node.textContent)"
+    assert set(browser.run(chips)) == {"headline differs by 0.000"}
+
+
 def test_what_a_policy_says_is_not_found_where_it_is_not_shown(browser: Browser, results: Path) -> None:
     open_replies(browser, results / "report.html")
     assert search(browser, "ppo 23.") == ["toxicity-0023"]
@@ -322,7 +357,8 @@ def many_replies(items: int, policies: int, samples: int) -> dict[str, Any]:
         "metrics": ["Toxicity"],
         "headline": 0,
         "policies": [{"replies": [[next(places) for _ in range(samples)] for _ in range(items)],
-                      "options": [[]] * items, "scores": [[0, 0.5]] * items} for _ in range(policies)],
+                      "options": [[]] * items, "scores": [[0, 0.5]] * items,
+                      "samples": [[0] + [0.5] * samples] * items} for _ in range(policies)],
     }  # fmt: skip
 
 

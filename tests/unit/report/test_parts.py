@@ -15,6 +15,7 @@ from trustdag.report.numbers import interval, number, prose, signed, title
 from trustdag.report.runs import models, runs
 from trustdag.stats.companions import judgement
 from trustdag.stats.design import Policy, StudyDesign
+from trustdag.stats.records import metrics_of
 
 NAN = float("nan")
 
@@ -139,12 +140,19 @@ def test_without_benchmarks_there_are_no_run_times(tmp_path: Path) -> None:
 
 
 def test_the_papers_numbers_are_whole() -> None:
-    found = published.table()
+    table = published.table()
 
-    assert len(found) == 7 * 5
-    assert found[["base", "sft", "ppo", "dpo"]].notna().all(axis=None)
-    row = found[(found["measure"] == "bias, agreement, benign") & (found["size"] == "2.8B")].iloc[0]
+    assert len(table) == 9 * 5
+    assert table[["base", "sft", "ppo", "dpo"]].notna().all(axis=None)
+    row = table[(table["measure"] == "bias, agreement, benign") & (table["size"] == "2.8B")].iloc[0]
     assert row[["base", "sft", "ppo", "dpo"]].tolist() == [0.25, 0.91, 1, 0.75]
+
+
+@pytest.mark.parametrize("measure", published.MEASURES, ids=lambda measure: measure.name)
+def test_a_published_number_is_a_share_with_a_source_and_a_metric_that_measures_it(measure: published.Measure) -> None:
+    assert measure.source
+    assert measure.metric in metrics_of(measure.vertical)
+    assert all(0 <= value * measure.unit <= 1 for values in measure.values for value in values)
 
 
 def test_given_checkpoints_and_models_without_curves_are_models_of_the_study(tmp_path: Path) -> None:

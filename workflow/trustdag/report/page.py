@@ -16,12 +16,14 @@ from trustdag.report import html, plots, published
 from trustdag.report.answer import REFERENCES, RecipeAnswer, answers, basis, claim, kind_of, verdict
 from trustdag.report.cards import cards, companions_of
 from trustdag.report.changes import CHANCE, arm_name, arms, changes, levels, of_arm
+from trustdag.report.charts import size_chart, training_chart
 from trustdag.report.draw import rows_of
 from trustdag.report.embed import inline_svg
 from trustdag.report.examples import examples
 from trustdag.report.explorer import numbers_data, packed_replies, reply_script
 from trustdag.report.gather import data_cards, model_table, run_times, software
 from trustdag.report.known_errors import REFUSALS, VERTICALS
+from trustdag.report.plot_settings import PlotSettings
 from trustdag.report.settings import PageSettings
 from trustdag.stats.design import Policy, StudyDesign
 from trustdag.stats.records import ALL, metrics_of
@@ -103,6 +105,7 @@ def gather(
         "numbers": numbers_data(design, statistics),
         "companions": {name: companions_of(name) for name in design.verticals},
         "plots": _plots(design, results),
+        "charts": _charts(design, results, statistics, trained),
         "verticals": [_vertical(name, source, settings) for name in design.verticals],
         "published": rows_of(published.table()),
         "models": rows_of(trained),
@@ -230,6 +233,21 @@ def _shown_policies(design: StudyDesign) -> list[list[Policy]]:
         ]
         found.append(list({policy.recipe: policy for policy in reversed(own)}.values())[::-1])
     return found
+
+
+def _charts(design: StudyDesign, results: Path, statistics: Tables, trained: pd.DataFrame) -> dict[str, Any]:
+    """The charts that a reader can zoom into.
+
+    Args:
+        design: The study's policies and verticals.
+        results: The study's results folder.
+        statistics: The study's tables.
+        trained: The table of models.
+    """
+    sizes = size_chart(design, statistics, trained, PlotSettings())
+    has_published = bool(sizes) and any(view["published"] for view in sizes["views"])
+    training = training_chart(design, results, PlotSettings())
+    return {"sizes": sizes, "training": training, "has_published": has_published}
 
 
 def _plots(design: StudyDesign, results: Path) -> dict[str, dict[str, str]]:
