@@ -89,14 +89,14 @@ def gather(
         The template's context, and the tables by the name of their file.
     """
     design, results = source.design, source.results
-    found, values = changes(statistics), levels(statistics)
+    every_change, values = changes(statistics), levels(statistics)
     trained = model_table(design, results)
     times = run_times(source.benchmarks)
     groups = arms(values)
-    headlines = found[found["headline"].astype(bool)]
+    headlines = every_change[every_change["headline"].astype(bool)]
     influence = attributed.attributions(design, results, settings)
     seeds = sorted({policy.seed for policy in design.policies if policy.seed is not None})
-    told = [_arm(arm, groups, found, values, statistics.metrics) for arm in groups]
+    told = [_arm(arm, groups, every_change, values, statistics.metrics) for arm in groups]
     context = {
         "title": settings.title,
         "design": design,
@@ -123,7 +123,7 @@ def gather(
     }
     frames = attributed.tables(influence) | {
         "published": published.table(),
-        "changes": found,
+        "changes": every_change,
         "levels": values,
         "models": trained,
         "run_times": times,
@@ -151,12 +151,12 @@ def _since_others(arm: dict[str, Any]) -> list[str]:
 def _arm(
     arm: tuple[str, str],
     among: list[tuple[str, str]],
-    found: pd.DataFrame,
+    every_change: pd.DataFrame,
     values: pd.DataFrame,
     metrics: pd.DataFrame,
 ) -> dict[str, Any]:
     """One model with one preference set: its answers, and its table of each vertical."""
-    own_changes, own_values = of_arm(found, arm), of_arm(values, arm)
+    own_changes, own_values = of_arm(every_change, arm), of_arm(values, arm)
     headlines = own_changes[own_changes["headline"].astype(bool)]
     return {
         "name": arm_name(arm, among),
@@ -223,7 +223,7 @@ def _description(vertical: str) -> str:
 
 def _shown_policies(design: StudyDesign) -> list[list[Policy]]:
     """For each model and preference set, one policy of each recipe: the first training seed's."""
-    found = []
+    shown = []
     trained = dict.fromkeys((policy.model, policy.preferences) for policy in design.policies if policy.preferences)
     alone = [(model, None) for model in dict.fromkeys(policy.model for policy in design.policies)]
     missing = [arm for arm in alone if arm[0] not in {model for model, _ in trained}]
@@ -231,8 +231,8 @@ def _shown_policies(design: StudyDesign) -> list[list[Policy]]:
         own = [
             policy for policy in design.policies if policy.model == model and policy.preferences in (None, preferences)
         ]
-        found.append(list({policy.recipe: policy for policy in reversed(own)}.values())[::-1])
-    return found
+        shown.append(list({policy.recipe: policy for policy in reversed(own)}.values())[::-1])
+    return shown
 
 
 def _charts(design: StudyDesign, results: Path, statistics: Tables, trained: pd.DataFrame) -> dict[str, Any]:
@@ -245,21 +245,21 @@ def _charts(design: StudyDesign, results: Path, statistics: Tables, trained: pd.
         trained: The table of models.
     """
     sizes = size_chart(design, statistics, trained, PlotSettings())
-    has_published = bool(sizes) and any(view["published"] for view in sizes["views"])
+    has_published = sizes is not None and any(view["published"] for view in sizes["views"])
     training = training_chart(design, results, PlotSettings())
     return {"sizes": sizes, "training": training, "has_published": has_published}
 
 
 def _plots(design: StudyDesign, results: Path) -> dict[str, dict[str, str]]:
     """Each plot of the study as SVG, which is embedded in the page."""
-    found = {}
+    embedded = {}
     for name in plots.of_study(design):
         path = results / "plots" / f"{name}.svg"
         if not path.is_file():
             raise UserError(f"{path}: no such file; run `trustdag plot {name}` first")
         module = plots.module(name)
-        found[name] = {"title": module.TITLE, "caption": module.CAPTION, "svg": inline_svg(path, name)}
-    return found
+        embedded[name] = {"title": module.TITLE, "caption": module.CAPTION, "svg": inline_svg(path, name)}
+    return embedded
 
 
 def _configuration(path: Path | None) -> str:

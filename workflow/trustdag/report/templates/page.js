@@ -175,7 +175,7 @@
       if (byId(`reply-data-${vertical}`)) return resolve(json(`reply-data-${vertical}`));
       waiting[vertical] = resolve;
       const script = element("script", {src: files[vertical]});
-      script.addEventListener("error", () => reject(new Error(`${files[vertical]} is not beside this page`)));
+      script.addEventListener("error", () => reject(new Error(`this is a copy of the page without its replies: ${files[vertical]} is not beside this page`)));
       document.head.append(script);
     }).then((data) => prepared(vertical, data));
     return loaded[vertical];
@@ -216,8 +216,8 @@
     options.forEach((value, option) => texts.push(element("p", {class: "reply"},
       element(value === best ? "b" : "span", {}, ...highlighted(item.options[option], words)),
       element("small", {}, `log-probability ${fixed(value)}${value === best ? ", the likeliest" : ""}`))));
-    for (let at = 0; at < scores.length; at += 2) {
-      notes.push(`${data.metrics[scores[at]]}: ${told(scores[at + 1])}`);
+    for (let even = 0; even < scores.length; even += 2) {
+      notes.push(`${data.metrics[scores[even]]}: ${told(scores[even + 1])}`);
     }
     const count = policy.replies[place].length;
     const head = name + (count > 1 ? ` (${count} samples, all scored)` : "");
