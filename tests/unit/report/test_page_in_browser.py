@@ -4,6 +4,7 @@ Without a Chromium on the machine these tests are skipped.
 """
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.support import invented_study
 from tests.support.axe import violations
 from tests.support.browser import Browser, chromium, installed
 from tests.support.invented_pages import invented_verticals, make, write_page
+from trustdag.cli import main
 from trustdag.report.embed import embedded_json
 from trustdag.report.explorer import reply_script
 from trustdag.stats.design import StudyDesign
@@ -139,6 +141,19 @@ def test_axe_finds_no_violation(browser: Browser, results: Path, width: int, sch
     browser.run(SHOW_REPLIES)
     browser.until(LOADED)
 
+    assert violations(browser) == []
+
+
+def test_axe_finds_no_violation_on_a_comparison(browser: Browser, results: Path, tmp_path: Path) -> None:
+    shutil.copytree(results, tmp_path / "other")
+    table = tmp_path / "other" / "statistics" / "metrics.csv"
+    table.write_text(re.sub(r"(stereotype_agreement,all,.*?),(0\.\d+),", r"\1,0.123,", table.read_text(), count=1))
+    with invented_verticals():
+        assert main(["compare", str(results), str(tmp_path / "other"), "--html", str(tmp_path / "page.html")]) == 0
+
+    browser.open(tmp_path / "page.html", 400)
+
+    assert browser.run("document.querySelectorAll('#numbers tbody tr').length") > 0
     assert violations(browser) == []
 
 
