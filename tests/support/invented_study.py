@@ -219,6 +219,7 @@ def _write_model(folder: Path, method: str, seed: int) -> None:
         append_jsonl(folder / "metrics.jsonl", {"step": step, "split": "train", **values})
         if step % 10 == 0 and method != "ppo":
             accuracy = {"accuracy": 1 - 0.5 * float(np.exp(-step / 15))} if method in ("reward", "dpo") else {}
+            accuracy |= {"reward": 0.1} if method == "reward" else {}
             append_jsonl(
                 folder / "metrics.jsonl",
                 {"step": step, "split": "validation", "loss": values["loss"] + 0.1, **accuracy},

@@ -48,7 +48,8 @@ def training_chart(design: StudyDesign, results: Path, settings: PlotSettings) -
     shades = {folder: color for own in stages.values() for folder, color in run_colors(own, design, settings).items()}
     panels = []
     for stage, own in stages.items():
-        for measure, meaning in (training.MEASURES | reinforcement.MEASURES).items():
+        is_ppo = own[0].method == "ppo"
+        for measure, meaning in (reinforcement if is_ppo else training).MEASURES.items():
             series = []
             for run in own:
                 mine = [place for place, key in enumerate(keys) if getattr(run, key["group"]) == key["of"]]
@@ -56,7 +57,7 @@ def training_chart(design: StudyDesign, results: Path, settings: PlotSettings) -
                 shared = {"keys": mine, "color": _hexadecimal(shades[run.folder])}
                 series += [shared | curve for curve in _curves(curves[run.folder], measure, name)]
             if series:
-                x = "update" if own[0].method == "ppo" else "step"
+                x = "update" if is_ppo else "step"
                 panels.append(_panel(f"{stage}: {meaning}", x, meaning, stage, series))
     shown = [{"group": key["group"], "name": key["name"], "color": None} for key in keys]
     return {"keys": shown, "views": [{"what": "", "published": False, "panels": panels}]} if panels else None

@@ -1,6 +1,6 @@
 // Charts that a reader can zoom into: small multiples with one legend, drawn as SVG from JSON. A panel takes the focus,
 // and every point can be reached by keys; what is under the pointer or the cursor is said in words below the panel.
-const WIDTH = 360, HEIGHT = 236, LEFT = 50, RIGHT = 12, TOP = 10, BOTTOM = 36;
+const WIDTH = 360, HEIGHT = 236, LEFT = 54, RIGHT = 12, TOP = 10, BOTTOM = 36;
 const DODGE = 7, CLOSEST = 200, MOST_BANDS = 4, MINUS_SIGN = "\u2212";
 const INNER = {width: WIDTH - LEFT - RIGHT, height: HEIGHT - TOP - BOTTOM};
 
@@ -19,8 +19,8 @@ const sized = (value) => {
   return Number((value / unit).toPrecision(2)) + letter;
 };
 
-function ticks([low, high], wanted) {
-  const rough = (high - low) / wanted, power = 10 ** Math.floor(Math.log10(rough));
+function ticks([low, high], wanted, least = 0) {
+  const rough = Math.max((high - low) / wanted, least), power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
   const made = [];
   for (let place = Math.ceil(low / step); place * step <= high + step * 1e-9; place++) made.push(place * step);
@@ -118,7 +118,7 @@ class Panel {
       text(LEFT - 6, up(tick) + 4, "end", short(tick));
     }
     const values = data.series.flatMap(({points}) => points.map(([x]) => x)).filter((x) => this.scaled(x) >= domain[0] && this.scaled(x) <= domain[1]);
-    for (const tick of data.log ? sizeTicks(values, across) : ticks(domain, 5)) {
+    for (const tick of data.log ? sizeTicks(values, across) : ticks(domain, 5, 1)) {
       group.append(make("path", {class: "axis", d: `M${across(tick)} ${floor}v4`}));
       text(across(tick), floor + 16, "middle", data.log ? sized(tick) : short(tick));
     }
@@ -142,7 +142,7 @@ class Panel {
       if (look === "level" && Number.isFinite(low) && Number.isFinite(high)) add("path", {class: "interval-line", stroke: color, d: `M${px} ${up(low)}V${up(high)}`});
       if (look === "seed") add("path", {class: "series", stroke: color, d: `M${px - 4} ${py}h8`});
       else if (look === "published") add("circle", {class: "hollow", stroke: color, cx: px, cy: py, r: 4});
-      else if (look === "level" || (look === "dots" && points.length <= 60)) add("circle", {fill: color, cx: px, cy: py, r: look === "level" ? 4 : 2.5});
+      else if (look === "level" || points.length === 1 || (look === "dots" && points.length <= 60)) add("circle", {fill: color, cx: px, cy: py, r: look === "level" ? 4 : 2.5});
       if (inside(x)) this.points.push({px, py, series, told: note || `${series.name}: ${short(y)} at ${this.data.x} ${short(x)}`});
     });
   }

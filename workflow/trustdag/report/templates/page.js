@@ -221,7 +221,7 @@
     }
     const count = policy.replies[place].length;
     const head = name + (count > 1 ? ` (${count} samples, all scored)` : "");
-    return element("div", {}, element("h5", {}, head), ...texts, element("small", {}, notes.join(" \u00b7 ")));
+    return element("div", {}, element("h5", {}, head), ...texts, element("small", {}, (samples.length ? "Over all samples: " : "") + notes.join(" \u00b7 ")));
   }
 
   function itemBlock(item, index, policies, words) {
