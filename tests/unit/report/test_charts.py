@@ -46,8 +46,8 @@ def sizes(results: Path) -> dict[str, Any]:
 
 def view(chart: dict[str, Any], what: str, is_published: bool) -> dict[str, Any]:
     """The panels of a view by their titles."""
-    (found,) = [view for view in chart["views"] if (view["what"], view["published"]) == (what, is_published)]
-    return {panel["title"]: panel for panel in found["panels"]}
+    (chosen,) = [view for view in chart["views"] if (view["what"], view["published"]) == (what, is_published)]
+    return {panel["title"]: panel for panel in chosen["panels"]}
 
 
 def test_every_stage_has_a_panel_for_each_of_its_measures(results: Path) -> None:

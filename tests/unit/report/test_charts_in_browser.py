@@ -174,16 +174,16 @@ def test_one_legend_hides_a_seed_in_every_panel(browser: Browser, page: Path) ->
 def with_published(page: Path, copy: Path) -> Path:
     """A copy of the page with a published view of its first panel, as studies of the shipped verticals have."""
     text = page.read_text(encoding="utf-8")
-    found = re.search(r'id="data-chart-sizes">(.*?)</script>', text)
-    assert found is not None
-    chart = json.loads(found[1])
+    data = re.search(r'id="data-chart-sizes">(.*?)</script>', text)
+    assert data is not None
+    chart = json.loads(data[1])
     panel = dict(chart["views"][0]["panels"][0])
     words = "published, Pythia-6.9B, DPO: 0.497"
     mark = {"keys": [2], "name": "published, DPO", "color": "#e69f00", "look": "published"}
     panel["series"] = [*panel["series"], mark | {"points": [[6.9e9, 0.497, None, None, words]]}]
     chart["views"].append({"what": "Level", "published": True, "panels": [panel]})
     chart["views"].append({"what": "Change since the base model", "published": True, "panels": [panel]})
-    copy.write_text(text.replace(found[1], json.dumps(chart)), encoding="utf-8")
+    copy.write_text(text.replace(data[1], json.dumps(chart)), encoding="utf-8")
     return copy
 
 

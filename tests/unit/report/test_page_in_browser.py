@@ -268,9 +268,9 @@ def test_replies_are_found_by_their_words_and_stand_side_by_side(
     choose(browser, "replies-vertical", "ethics")
     browser.until("document.querySelector('#replies-list code').textContent.startsWith('ethics')")
 
-    found = search(browser, "DPO says 17.")
+    names = search(browser, "DPO says 17.")
 
-    assert found == ["ethics-0017"]
+    assert names == ["ethics-0017"]
     heads = browser.run("[...document.querySelectorAll('#replies-list h5')].map(node => node.textContent)")
     assert [head.split(" (")[0] for head in heads] == ["base", "sft seed 0", "dpo seed 0", "ppo seed 0", "sft seed 1",
                                                         "dpo seed 1"]  # fmt: skip

@@ -129,8 +129,8 @@ class Panel {
   }
 
   drawSeries(marks, series, across, up, inside) {
-    const {color, look, points} = series, at = points.map(([x, y]) => [across(x), up(y)]);
-    const path = "M" + at.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L");
+    const {color, look, points} = series, spots = points.map(([x, y]) => [across(x), up(y)]);
+    const path = "M" + spots.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L");
     const add = (tag, attributes) => marks.append(make(tag, attributes));
     if (look === "line" && points[0].length > 2 && this.shown.length <= MOST_BANDS) {
       const edge = (place, order) => order.map((point) => `${across(point[0]).toFixed(1)} ${up(point[place]).toFixed(1)}`).join("L");
@@ -138,7 +138,7 @@ class Panel {
     }
     if (look !== "seed" && points.length > 1) add("path", {class: `series ${look}`, stroke: color, d: path});
     points.forEach(([x, y, low, high, note], place) => {
-      const [px, py] = at[place];
+      const [px, py] = spots[place];
       if (look === "level" && Number.isFinite(low) && Number.isFinite(high)) add("path", {class: "interval-line", stroke: color, d: `M${px} ${up(low)}V${up(high)}`});
       if (look === "seed") add("path", {class: "series", stroke: color, d: `M${px - 4} ${py}h8`});
       else if (look === "published") add("circle", {class: "hollow", stroke: color, cx: px, cy: py, r: 4});
