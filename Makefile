@@ -16,11 +16,12 @@ help:  ## What can be made
 .PHONY: setup
 setup: $(STAMP)  ## Set up .venv from requirements.lock
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock tests/axe.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "trustdag needs Python 3.11 or later; set PYTHON=..." >&2; exit 1; }
 	@echo "Setting up $(VENV) from requirements.lock (some minutes, once)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement tests/axe.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -85,5 +86,5 @@ clean:  ## Delete the demo's results
 .PHONY: lock
 lock: setup  ## Write requirements.lock from what .venv holds
 	@{ echo '# Every package of .venv, exactly; written by `make lock`. CUDA libraries are left to the pins of torch itself.'; \
-	   $(BIN)/python -m pip freeze --all --exclude-editable --exclude pip | sed 's/+cpu$$//' | grep -viE '^(nvidia|cuda|triton)'; } > requirements.lock.new
+	   $(BIN)/python -m pip freeze --all --exclude-editable --exclude pip | sed 's/+cpu$$//' | grep -viE '^(nvidia|cuda|triton|axe-playwright-python)'; } > requirements.lock.new
 	@mv requirements.lock.new requirements.lock

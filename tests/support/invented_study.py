@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,6 +40,8 @@ VERTICALS: dict[str, tuple[Metric, ...]] = {
     ),
     "privacy": (Metric("leakage", "lower", "The secret is in the reply.", headline=True),),
 }
+SAMPLED = ("toxicity", "bias", "ethics", "privacy")
+"""Verticals whose items are asked for two samples."""
 GOLD = {"ethics": ("wrong",), "truthfulness": ("correct", "best")}
 EFFECT = {"toxicity": -0.01, "bias": 0.25, "ethics": -0.2, "truthfulness": -0.12, "privacy": 0.15}
 STRENGTH = {"base": 0.0, "sft": 0.4, "dpo": 1.0, "ppo": 0.8}
@@ -107,6 +110,7 @@ def _records(vertical: str, number: int, entry: Policy, items: int, samples: int
         frames.append(
             pd.DataFrame(
                 {
+                    "samples": _samples(value, status) if metric.statistic == "mean" and vertical in SAMPLED else None,
                     "metric": metric.name,
                     "item": [f"{vertical}-{index:04d}" for index in range(count)],
                     "cluster": [f"prompt-{index // samples:04d}" for index in range(count)],
@@ -120,6 +124,14 @@ def _records(vertical: str, number: int, entry: Policy, items: int, samples: int
             )
         )
     return pd.concat(frames, ignore_index=True)
+
+
+def _samples(value: np.ndarray, status: np.ndarray) -> list[list[dict[str, Any]]]:
+    """Of each item two samples, the first of which no parser reads if the item has no value."""
+    return [
+        [{"value": float("nan"), "status": why} if why != "parsed" else {"value": number, "status": why}] * 2
+        for number, why in zip(value, status, strict=True)
+    ]
 
 
 def write_study(study: StudyDesign, results: Path, items: int = 60) -> None:
@@ -207,6 +219,7 @@ def _write_model(folder: Path, method: str, seed: int) -> None:
         append_jsonl(folder / "metrics.jsonl", {"step": step, "split": "train", **values})
         if step % 10 == 0 and method != "ppo":
             accuracy = {"accuracy": 1 - 0.5 * float(np.exp(-step / 15))} if method in ("reward", "dpo") else {}
+            accuracy |= {"reward": 0.1} if method == "reward" else {}
             append_jsonl(
                 folder / "metrics.jsonl",
                 {"step": step, "split": "validation", "loss": values["loss"] + 0.1, **accuracy},

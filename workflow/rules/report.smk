@@ -83,7 +83,13 @@ rule report:
         ),
     output:
         page=report(FILES.report, caption="../report/report.rst", category="Report"),
-        tables=directory(FILES.tables),
+        tables=report(
+            directory(FILES.tables),
+            patterns=["{table}.csv"],
+            caption="../report/tables.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
     log:
         FILES.log("report"),
     benchmark:

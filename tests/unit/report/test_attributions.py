@@ -5,10 +5,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.support.axe import violations
+from tests.support.browser import chromium, installed
 from trustdag.errors import UserError
 from trustdag.layout import Results
 from trustdag.report.attributions import attributions, features, newcombe, tables, wilson
-from trustdag.report.html import environment
+from trustdag.report.html import TEMPLATES, environment
 from trustdag.report.settings import PageSettings
 from trustdag.stamps import stamp
 from trustdag.stats.design import Policy, StudyDesign
@@ -80,6 +82,21 @@ def test_the_section_shows_pairs_features_and_baselines_and_escapes_what_it_quot
     for shown in ("ekfac on 2 layers", "bm25 1.000", "Raised the number most", "Question 39?", "the topic is opinion"):
         assert shown in text
     assert "&lt;b&gt;No&lt;/b&gt;" in text
+
+
+@pytest.mark.skipif(installed() is None, reason="no Chromium on this machine: no page can be opened")
+def test_axe_finds_no_violation_in_the_section(study: StudyDesign, tmp_path: Path) -> None:
+    (entry,) = attributions(study, tmp_path, PageSettings())
+    text = str(environment().get_template("parts.html.j2").module.attribution(entry))  # type: ignore[attr-defined]
+    section = text.replace("<details>", "<details open>")
+    head = f"<title>A</title><style>{(TEMPLATES / 'page.css').read_text('utf-8')}</style>"
+    page = tmp_path / "page.html"
+    page.write_text(f"<!doctype html><html lang=en>{head}<main><h1>A</h1><h2>Influence</h2>{section}</main></html>")
+
+    with chromium(tmp_path / "profile") as browser:
+        browser.open(page, 400)
+
+        assert violations(browser) == []
 
 
 def test_scores_of_another_model_are_refused(study: StudyDesign, tmp_path: Path) -> None:

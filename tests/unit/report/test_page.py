@@ -158,12 +158,12 @@ def test_a_headline_number_stands_once_on_the_page(results: Path) -> None:
 def test_every_change_of_a_headline_metric_is_judged_in_words(results: Path) -> None:
     text = page_of(results).text
     changes = pd.read_csv(results / "tables" / "changes.csv", keep_default_na=False, na_values=[""])
-    found = changes[changes["headline"] & changes["verdict"].isin(["rose", "fell"])]
+    judged = changes[changes["headline"] & changes["verdict"].isin(["rose", "fell"])]
 
-    assert len(found)
-    for row in rows(found):
+    assert len(judged)
+    for row in rows(judged):
         assert f"{signed(row.change)} {interval(row.low, row.high)}" in text
-    better = found[(found["verdict"] == "rose") == (found["direction"] == "higher")]
+    better = judged[(judged["verdict"] == "rose") == (judged["direction"] == "higher")]
     assert text.count("✓ better") >= len(better)
 
 
@@ -239,9 +239,9 @@ def test_the_table_of_numbers_holds_every_condition_topic_and_group_with_its_cou
 
     shown = {(data["policies"][row[3]]["label"], data["metric"][row[1]], data["condition"][row[2]]): row[4:]
              for row in data["rows"]}  # fmt: skip
-    found = shown["base", "Stereotype index", "topic=topic 1"]
-    assert found[:2] == [expected["parsed"], expected["n"]]
-    assert found[2:5] == pytest.approx([expected["value"], expected["low"], expected["high"]], abs=1e-4)
+    row = shown["base", "Stereotype index", "topic=topic 1"]
+    assert row[:2] == [expected["parsed"], expected["n"]]
+    assert row[2:5] == pytest.approx([expected["value"], expected["low"], expected["high"]], abs=1e-4)
     assert {"benign", "adversarial", "group=the as"} <= set(data["condition"])
     assert "all" not in data["condition"]
     assert "topic=topic 1" not in page.text

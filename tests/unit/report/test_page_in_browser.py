@@ -4,6 +4,7 @@ Without a Chromium on the machine these tests are skipped.
 """
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import Any
 import pytest
 
 from tests.support import invented_study
+from tests.support.axe import violations
 from tests.support.browser import Browser, chromium, installed
 from tests.support.invented_pages import invented_verticals, make, write_page
+from trustdag.cli import main
 from trustdag.report.embed import embedded_json
 from trustdag.report.explorer import reply_script
 from trustdag.stats.design import StudyDesign
@@ -22,6 +25,7 @@ pytestmark = pytest.mark.skipif(installed() is None, reason="no Chromium on this
 
 WIDTHS = (400, 800, 1280)
 LOADED = "document.getElementById('replies-status').textContent.includes(' items')"
+OPEN_ALL = "document.querySelectorAll('details').forEach(box => { box.open = true; })"
 SHOW_REPLIES = "document.getElementById('replies').scrollIntoView()"
 NUMBERS = (
     "[...document.querySelectorAll('#numbers-table tbody tr')].map(row => [...row.cells].map(cell => cell.textContent))"
@@ -120,13 +124,45 @@ def test_the_page_fits_its_window_says_no_error_and_asks_for_nothing(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_can_be_read_in_either_color_scheme(browser: Browser, results: Path, scheme: str) -> None:
     browser.open(results / "report.html", scheme=scheme)
-    browser.run("document.querySelectorAll('details').forEach(box => { box.open = true; })")
+    browser.run(OPEN_ALL)
     browser.run(SHOW_REPLIES)
     browser.until(LOADED)
 
     assert browser.run(CONTRASTS) == []
     ink = "getComputedStyle(document.querySelector('.plot text')).fill"
     assert browser.run(ink) == browser.run("getComputedStyle(document.body).color")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1280])
+def test_axe_finds_no_violation(browser: Browser, results: Path, width: int, scheme: str) -> None:
+    browser.open(results / "report.html", width, scheme=scheme)
+    browser.run(OPEN_ALL)
+    browser.run(SHOW_REPLIES)
+    browser.until(LOADED)
+
+    assert violations(browser) == []
+
+
+def test_axe_finds_no_violation_on_a_comparison(browser: Browser, results: Path, tmp_path: Path) -> None:
+    shutil.copytree(results, tmp_path / "other")
+    table = tmp_path / "other" / "statistics" / "metrics.csv"
+    table.write_text(re.sub(r"(stereotype_agreement,all,.*?),(0\.\d+),", r"\1,0.123,", table.read_text(), count=1))
+    with invented_verticals():
+        assert main(["compare", str(results), str(tmp_path / "other"), "--html", str(tmp_path / "page.html")]) == 0
+
+    browser.open(tmp_path / "page.html", 400)
+
+    assert browser.run("document.querySelectorAll('#numbers tbody tr').length") > 0
+    assert violations(browser) == []
+
+
+def test_axe_finds_what_is_wrong(browser: Browser, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("<!doctype html><html lang=en><title>A</title><main><h1>A</h1><button></button></main></html>")
+    browser.open(page)
+
+    assert [violation.split(":")[0] for violation in violations(browser)] == ["button-name"]
 
 
 def test_every_control_link_and_figure_has_a_name_and_no_id_stands_twice(browser: Browser, results: Path) -> None:
@@ -190,6 +226,18 @@ def test_the_numbers_are_filtered_by_vertical_condition_recipe_and_seed(browser:
     assert offered == ["", "Leakage"]
 
 
+def test_the_numbers_are_chosen_by_topic_or_by_group(browser: Browser, results: Path) -> None:
+    browser.open(results / "report.html")
+
+    choose(browser, "numbers-by", "topic")
+
+    offered = browser.run("[...document.getElementById('numbers-condition').options].map(option => option.text)")
+    assert offered == ["all", "topic 0", "topic 1", "topic 2", "topic 3"]
+    assert {row[2].split("=")[0] for row in browser.run(NUMBERS)} == {"topic"}
+    choose(browser, "numbers-by", "condition")
+    assert {row[2] for row in browser.run(NUMBERS)} <= {"benign", "adversarial"}
+
+
 def test_the_numbers_are_sorted_by_value_with_those_missing_last(browser: Browser, results: Path) -> None:
     browser.open(results / "report.html")
     choose(browser, "numbers-vertical", "toxicity")
@@ -220,9 +268,9 @@ def test_replies_are_found_by_their_words_and_stand_side_by_side(
     choose(browser, "replies-vertical", "ethics")
     browser.until("document.querySelector('#replies-list code').textContent.startsWith('ethics')")
 
-    found = search(browser, "DPO says 17.")
+    names = search(browser, "DPO says 17.")
 
-    assert found == ["ethics-0017"]
+    assert names == ["ethics-0017"]
     heads = browser.run("[...document.querySelectorAll('#replies-list h5')].map(node => node.textContent)")
     assert [head.split(" (")[0] for head in heads] == ["base", "sft seed 0", "dpo seed 0", "ppo seed 0", "sft seed 1",
                                                         "dpo seed 1"]  # fmt: skip
@@ -253,6 +301,29 @@ def test_items_that_changed_most_come_first_and_readings_can_be_chosen(browser: 
     refused = browser.run("[...document.querySelectorAll('#replies-list article')].map(node => node.textContent)")
     assert refused
     assert all("Expected max toxicity: refused" in text for text in refused)
+
+
+def test_every_sample_of_a_reply_has_its_own_reading(browser: Browser, results: Path) -> None:
+    open_replies(browser, results / "report.html")
+    choose(browser, "replies-vertical", "toxicity")
+    search(browser, "toxicity-0003")
+
+    first = "document.querySelector('#replies-list .replies > div')"
+    samples = browser.run(f"[...{first}.querySelectorAll('.reply small')].map(node => node.textContent)")
+    assert len(samples) == 2
+    whole = str(browser.run(f"{first}.querySelector(':scope > small').textContent"))
+    assert all(sample in whole for sample in samples)
+    assert {sample.split(": ")[0] for sample in samples} == {"Expected max toxicity"}
+
+
+def test_what_changed_most_is_judged_between_the_policies_that_are_shown(browser: Browser, results: Path) -> None:
+    open_replies(browser, results / "report.html")
+    boxes = "[...document.querySelectorAll('#replies-policies label')]"
+
+    browser.run(f"{boxes}.slice(1).forEach(box => {{ if (box.firstChild.checked) box.firstChild.click(); }})")
+
+    chips = "[...document.querySelectorAll('#replies-list h4 .chip:last-child')].map(node => node.textContent)"
+    assert set(browser.run(chips)) == {"headline differs by 0.000"}
 
 
 def test_what_a_policy_says_is_not_found_where_it_is_not_shown(browser: Browser, results: Path) -> None:
@@ -301,7 +372,8 @@ def many_replies(items: int, policies: int, samples: int) -> dict[str, Any]:
         "metrics": ["Toxicity"],
         "headline": 0,
         "policies": [{"replies": [[next(places) for _ in range(samples)] for _ in range(items)],
-                      "options": [[]] * items, "scores": [[0, 0.5]] * items} for _ in range(policies)],
+                      "options": [[]] * items, "scores": [[0, 0.5]] * items,
+                      "samples": [[0] + [0.5] * samples] * items} for _ in range(policies)],
     }  # fmt: skip
 
 

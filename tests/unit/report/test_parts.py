@@ -15,6 +15,7 @@ from trustdag.report.numbers import interval, number, prose, signed, title
 from trustdag.report.runs import models, runs
 from trustdag.stats.companions import judgement
 from trustdag.stats.design import Policy, StudyDesign
+from trustdag.stats.records import metrics_of
 
 NAN = float("nan")
 
@@ -106,11 +107,11 @@ def test_what_was_not_measured_is_not_called_unchanged() -> None:
 
 def test_models_and_preference_sets_are_told_apart_only_where_they_differ() -> None:
     frame = pd.DataFrame({"model": ["a", "a", "b", "b"], "preferences": ["", "hh", "", "hh"]})
-    found = arms(frame)
+    groups = arms(frame)
 
-    assert found == [("a", "hh"), ("b", "hh")]
-    assert [arm_name(arm, found) for arm in found] == ["a", "b"]
-    assert arm_name(found[0], found[:1]) == ""
+    assert groups == [("a", "hh"), ("b", "hh")]
+    assert [arm_name(arm, groups) for arm in groups] == ["a", "b"]
+    assert arm_name(groups[0], groups[:1]) == ""
     assert arms(pd.DataFrame({"model": ["a"], "preferences": [""]})) == [("a", "")]
 
 
@@ -125,12 +126,12 @@ def test_run_times_are_summed_by_kind_of_job(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:10\t{seconds * 10}\n")
 
-    found = run_times(tmp_path).set_index("stage")
+    times = run_times(tmp_path).set_index("stage")
 
-    assert found["seconds"].to_dict() == {"train sft": 20, "train dpo": 12, "train base": 10}
-    assert found["jobs"]["train dpo"] == 2
-    assert found["longest"]["train dpo"] == 7
-    assert found["memory_mib"]["train dpo"] == 70
+    assert times["seconds"].to_dict() == {"train sft": 20, "train dpo": 12, "train base": 10}
+    assert times["jobs"]["train dpo"] == 2
+    assert times["longest"]["train dpo"] == 7
+    assert times["memory_mib"]["train dpo"] == 70
 
 
 def test_without_benchmarks_there_are_no_run_times(tmp_path: Path) -> None:
@@ -139,12 +140,19 @@ def test_without_benchmarks_there_are_no_run_times(tmp_path: Path) -> None:
 
 
 def test_the_papers_numbers_are_whole() -> None:
-    found = published.table()
+    table = published.table()
 
-    assert len(found) == 7 * 5
-    assert found[["base", "sft", "ppo", "dpo"]].notna().all(axis=None)
-    row = found[(found["measure"] == "bias, agreement, benign") & (found["size"] == "2.8B")].iloc[0]
+    assert len(table) == 9 * 5
+    assert table[["base", "sft", "ppo", "dpo"]].notna().all(axis=None)
+    row = table[(table["measure"] == "bias, agreement, benign") & (table["size"] == "2.8B")].iloc[0]
     assert row[["base", "sft", "ppo", "dpo"]].tolist() == [0.25, 0.91, 1, 0.75]
+
+
+@pytest.mark.parametrize("measure", published.MEASURES, ids=lambda measure: measure.name)
+def test_a_published_number_is_a_share_with_a_source_and_a_metric_that_measures_it(measure: published.Measure) -> None:
+    assert measure.source
+    assert measure.metric in metrics_of(measure.vertical)
+    assert all(0 <= value * measure.unit <= 1 for values in measure.values for value in values)
 
 
 def test_given_checkpoints_and_models_without_curves_are_models_of_the_study(tmp_path: Path) -> None:
@@ -156,9 +164,9 @@ def test_given_checkpoints_and_models_without_curves_are_models_of_the_study(tmp
     curve.parent.mkdir(parents=True)
     curve.write_text('{"step": 1, "split": "train", "loss": 1.0}\n')
 
-    found = {str(run.folder.relative_to(tmp_path / "models")): run.method for run in models(design, tmp_path)}
+    methods = {str(run.folder.relative_to(tmp_path / "models")): run.method for run in models(design, tmp_path)}
 
-    assert found == {"m/base": "base", "m/sft": "external", "m/hh/sft-dpo/seed0": "dpo"}
+    assert methods == {"m/base": "base", "m/sft": "external", "m/hh/sft-dpo/seed0": "dpo"}
     assert [run.method for run in runs(design, tmp_path)] == ["dpo"]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.verticals_fixtures import ITEMS, Like, Say, score, values
 from trustdag.verticals import verticals
-from trustdag.verticals.base import with_variants
+from trustdag.verticals.base import Reading, pooled, with_variants
 
 REFUSAL = "I'm sorry, but I cannot help with that."
 FACETS = {"bias": ("topic", "group"), "ethics": ("length",)}
@@ -160,7 +160,27 @@ def test_every_metric_has_at_most_one_record_an_item_and_only_metrics_that_are_d
     assert not records.duplicated(["metric", "item"]).any()
     assert set(records["metric"]) <= {metric.name for metric in verticals()[vertical].METRICS}
     columns = ["metric", "item", "cluster", "condition", "value", "status", "label"]
-    assert list(records.columns) == columns + list(FACETS.get(vertical, ()))
+    assert list(records.columns.drop("samples", errors="ignore")) == columns + list(FACETS.get(vertical, ()))
+
+
+def test_records_of_several_samples_hold_the_reading_of_each() -> None:
+    texts = ["you idiot", "", "a nice day"]
+    records = score("toxicity", lambda row, n: texts[n % 3])
+    read = records[records["metric"] == "toxicity"].iloc[0]
+    values = [sample["value"] for sample in read["samples"]]
+
+    assert {sample["status"] for sample in read["samples"]} == {"parsed"}
+    assert len(values) > 1
+    assert values[1] == 0
+    assert sum(values) / len(values) == pytest.approx(read["value"])
+    assert records.loc[records["metric"] == "emt", "samples"].isna().all()
+
+
+def test_the_samples_of_an_opposite_are_opposites() -> None:
+    pooled_reading = pooled([Reading(1.0), Reading(0.0), Reading(float("nan"), "refused")])
+
+    assert [sample.status for sample in pooled_reading.samples] == ["parsed", "parsed", "refused"]
+    assert [sample.value for sample in pooled_reading.opposite.samples][:2] == [0, 1]
 
 
 @pytest.mark.parametrize("vertical", sorted(FACETS))

@@ -55,14 +55,14 @@ class RecipeAnswer:
         return f"Since {self.since}, {self.recipe} became {listed}{beside}."
 
 
-def verdict(found: list[RecipeAnswer]) -> str:
+def verdict(recipes: list[RecipeAnswer]) -> str:
     """One sentence about all recipes: whether alignment made the models more trustworthy.
 
     It is `Yes` or `No` only if every recipe changed in that direction alone; otherwise `In part`, or no answer.
     """
-    kinds = {kind for answer in found for kind in answer.kinds}
-    changed = [answer for answer in found if {"worse", "better"} & set(answer.kinds)]
-    if not found or not kinds - {"not measured"}:
+    kinds = {kind for answer in recipes for kind in answer.kinds}
+    changed = [answer for answer in recipes if {"worse", "better"} & set(answer.kinds)]
+    if not recipes or not kinds - {"not measured"}:
         return "Nothing could be measured."
     if not kinds - {"not measured", NOT_TESTED}:
         return f"No change is tested: {TEST_NEEDS}."
@@ -70,8 +70,8 @@ def verdict(found: list[RecipeAnswer]) -> str:
         return "No change was found since the base model in any vertical."
     heads = {frozenset({"better"}): "Yes", frozenset({"worse"}): "No"}
     directions = frozenset({"worse", "better"} & kinds)
-    head = heads.get(directions, "In part") if len(changed) == len(found) else "In part"
-    return f"{head}: " + "; ".join(_counted(answer) for answer in found) + "."
+    head = heads.get(directions, "In part") if len(changed) == len(recipes) else "In part"
+    return f"{head}: " + "; ".join(_counted(answer) for answer in recipes) + "."
 
 
 def _counted(answer: RecipeAnswer) -> str:
@@ -117,11 +117,11 @@ def claim(headlines: pd.DataFrame) -> str:
 
 def answers(headlines: pd.DataFrame, reference: str) -> list[RecipeAnswer]:
     """An answer for each recipe that is compared with `reference`, from the headline rows of `changes`."""
-    found: dict[str, RecipeAnswer] = {}
+    by_recipe: dict[str, RecipeAnswer] = {}
     for row in rows_of(headlines[headlines["reference"] == reference]):
-        answer = found.setdefault(row["recipe"], RecipeAnswer(row["recipe"], reference))
+        answer = by_recipe.setdefault(row["recipe"], RecipeAnswer(row["recipe"], reference))
         answer.kinds.setdefault(kind_of(row), []).append(row)
-    return list(found.values())
+    return list(by_recipe.values())
 
 
 def kind_of(row: dict[str, Any]) -> str:

@@ -75,12 +75,12 @@ def _prefer(single: pd.DataFrame, several: pd.DataFrame, keys: list[str]) -> pd.
 
 def arms(levels: pd.DataFrame) -> list[tuple[str, str]]:
     """Each model with each of its preference sets (empty without training), in the study's order."""
-    found: dict[str, list[str]] = {}
+    sets_of: dict[str, list[str]] = {}
     for model, preferences in zip(levels["model"], levels["preferences"], strict=True):
-        sets = found.setdefault(model, [])
+        sets = sets_of.setdefault(model, [])
         if preferences and preferences not in sets:
             sets.append(preferences)
-    return [(model, name) for model, names in found.items() for name in names or [""]]
+    return [(model, name) for model, names in sets_of.items() for name in names or [""]]
 
 
 def of_arm(frame: pd.DataFrame, arm: tuple[str, str]) -> pd.DataFrame:

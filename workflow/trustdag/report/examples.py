@@ -1,6 +1,7 @@
 """Example items with the replies of every stage: some on which stages differ most, the others drawn at random."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from trustdag.report.settings import PageSettings
 from trustdag.stats.design import Policy
 from trustdag.stats.records import metrics_of
 from trustdag.verticals import vertical as vertical_module
+from trustdag.verticals.base import Metric
 
 CUT = " […]"
 REPLY_COLUMNS = ("item", "kind", "sample", "reply", "logprob", "status")
@@ -29,8 +31,15 @@ class ShownReply:
     recipe: str
     samples: tuple[str, ...]
     """All samples of the scores; without samples, the most likely option."""
+    readings: tuple[str, ...]
+    """What each sample was read as, such as `Toxicity: 0.912`; empty texts for an item with one sample."""
     note: str
     """Each metric's reading of the item, such as `EMT: 1.000 · Refusal: unparsed`."""
+
+    def read(self, outcomes: list[str], singles: list[str]) -> "ShownReply":
+        """With the readings of the whole item, and of each of its samples if there are several."""
+        readings = tuple(singles) if len(singles) == len(self.samples) else self.readings
+        return replace(self, readings=readings, note=" · ".join([*filter(None, [self.note]), *outcomes]))
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,7 @@ def examples(results: Path, policies: list[Policy], vertical: str, settings: Pag
     chosen = _choose(items, _spread(list(records.values()), vertical), settings.examples)
     replies = {policy.id: _replies(results, policy, vertical, set(chosen["item"])) for policy in policies}
     outcomes = {policy.id: _outcomes(records[policy.id], set(chosen["item"]), vertical) for policy in policies}
+    singles = {policy.id: _singles(records[policy.id], vertical) for policy in policies}
     return [
         Example(
             row["item"],
@@ -71,7 +81,9 @@ def examples(results: Path, policies: list[Policy], vertical: str, settings: Pag
             [{"role": message["role"], "content": message["content"]} for message in row["messages"]],
             {title(name): gold_text(name, row[name], list(row["options"])) for name in gold},
             [
-                _shown(policy, replies[policy.id], outcomes[policy.id], row["item"], settings.reply_characters)
+                _shown(policy, replies[policy.id], row["item"], settings.reply_characters).read(
+                    outcomes[policy.id].get(row["item"], []), singles[policy.id].get(row["item"], [])
+                )
                 for policy in policies
             ],
         )
@@ -97,6 +109,30 @@ def gold_text(name: str, value: Any, options: list[str]) -> str:
     if isinstance(value, int | np.integer) and (name == "best" or name.endswith("_option")):
         return options[int(value)] if 0 <= value < len(options) else "none"
     return str(value)
+
+
+Reading = dict[str, Any]
+"""`value` and `status` of a reply, as records hold them."""
+
+
+def shown_metrics(vertical: str) -> list[Metric]:
+    """The metrics that say something of a single item: those that are a mean over items, and the headline."""
+    return [
+        metric
+        for metric in metrics_of(vertical).values()
+        if (metric.statistic == "mean" or metric.headline) and not metric.name.endswith(CHANCE)
+    ]
+
+
+def sample_readings(records: pd.DataFrame, metrics: Sequence[str]) -> dict[str, tuple[str, list[Reading]]]:
+    """By item with several samples: the first of the metrics that reads them one by one, and each sample's reading."""
+    if "samples" not in records:
+        return {}
+    order = {name: place for place, name in enumerate(metrics)}
+    read = records[records["samples"].notna() & records["metric"].isin(list(order))]
+    read = read.sort_values("metric", key=lambda names: names.map(order), kind="stable").drop_duplicates("item")
+    columns = (read["item"], read["metric"], read["samples"])
+    return {item: (metric, list(readings)) for item, metric, readings in zip(*columns, strict=True)}
 
 
 def _spread(records: list[pd.DataFrame], vertical: str) -> pd.Series:
@@ -135,26 +171,43 @@ def _outcomes(records: pd.DataFrame, items: set[str], vertical: str) -> dict[str
     shown = records["item"].isin(items) & ~records["metric"].isin(others) & ~records["metric"].str.endswith(CHANCE)
     outcomes: dict[str, list[str]] = {}
     for row in rows_of(records[shown]):
-        reading = number(row["value"]) if row["status"] == "parsed" else row["status"]
-        outcomes.setdefault(row["item"], []).append(f"{title(row['metric'])}: {reading}")
+        outcomes.setdefault(row["item"], []).append(f"{title(row['metric'])}: {_told(row)}")
     return outcomes
 
 
-def _shown(
-    policy: Policy, replies: pd.DataFrame, outcomes: dict[str, list[str]], item: str, longest: int
-) -> ShownReply:
-    """All sampled replies; without samples, the most likely option."""
+def _singles(records: pd.DataFrame, vertical: str) -> dict[str, list[str]]:
+    """By item with several samples: what each was read as, such as `Toxicity: 0.912`."""
+    by_item = sample_readings(records, [metric.name for metric in shown_metrics(vertical)])
+    return {
+        item: [f"{title(metric)}: {_told(reading)}" for reading in readings]
+        for item, (metric, readings) in by_item.items()
+    }
+
+
+def _told(reading: Reading) -> str:
+    return number(reading["value"]) if reading["status"] == "parsed" else str(reading["status"])
+
+
+def _shown(policy: Policy, replies: pd.DataFrame, item: str, longest: int) -> ShownReply:
+    """All sampled replies; without samples, the most likely option.
+
+    Args:
+        policy: Whose replies.
+        replies: To the shown items.
+        item: The item.
+        longest: Characters of a reply.
+    """
     own = replies[replies["item"] == item]
     sampled = own[own["kind"] == "generate"].sort_values("sample")
     options = own[(own["kind"] == "likelihood") & own["logprob"].notna()]
-    notes = outcomes.get(item, [])
+    notes: list[str] = []
     shown = sampled
     if sampled.empty:
         shown = options.sort_values("logprob", ascending=False).head(1)
-        notes = [f"likeliest of {len(options)} options" if len(options) else "no reply", *notes]
+        notes = [f"likeliest of {len(options)} options" if len(options) else "no reply"]
     bad = sorted({str(status).replace("_", " ") for status in shown["status"] if status != "ok"})
     texts = tuple(_cut(str(reply or "").strip(), longest) for reply in shown["reply"])
-    return ShownReply(policy.recipe, texts, " · ".join([*bad, *notes]))
+    return ShownReply(policy.recipe, texts, ("",) * len(texts), " · ".join([*bad, *notes]))
 
 
 def _cut(text: str, longest: int) -> str:

@@ -12,10 +12,10 @@ from trustdag.layout import Results
 from trustdag.report.changes import CHANCE
 from trustdag.report.draw import rows_of
 from trustdag.report.embed import embedded_json
-from trustdag.report.examples import gold_text
+from trustdag.report.examples import Reading, gold_text, sample_readings, shown_metrics
 from trustdag.report.numbers import title
 from trustdag.stats.design import Policy, StudyDesign
-from trustdag.stats.records import ALL, metrics_of
+from trustdag.stats.records import ALL
 from trustdag.stats.tables import Tables
 from trustdag.verticals import vertical as vertical_module
 
@@ -88,15 +88,13 @@ def replies_data(results: Path, design: StudyDesign, vertical: str) -> dict[str,
     Returns:
         `items` (id, condition, messages, gold, options), `texts` (each different reply once), `metrics`, the place of
         the `headline` among them, and for each policy in the design's order by item: `replies` (places in `texts`, or
-        [place, why it is no reply]), `options` (log-probabilities) and `scores` (metric, value or status, in turn).
+        [place, why it is no reply]), `options` (log-probabilities), `scores` (metric, value or status, in turn) and
+        `samples` (a metric, then each sample's value or status; empty unless an item has several samples).
     """
     files = Results(str(results))
     gold: tuple[str, ...] = vertical_module(vertical).GOLD
     items = read_items(Path(files.items(vertical)))
-    metrics = [
-        metric for metric in metrics_of(vertical).values()
-        if (metric.statistic == "mean" or metric.headline) and not metric.name.endswith(CHANCE)
-    ]  # fmt: skip
+    metrics = shown_metrics(vertical)
     texts: dict[str, int] = {}
     order = list(items["item"])
     policies = []
@@ -104,11 +102,17 @@ def replies_data(results: Path, design: StudyDesign, vertical: str) -> dict[str,
         replies = read_replies(Path(files.replies(policy.id, vertical)))
         records = read_table(Path(files.records(policy.id, vertical)), ("item", "metric", "value", "status"), "records")
         sampled, options = _replies_by_item(replies, texts)
-        scores = _scores_by_item(records, [metric.name for metric in metrics])
+        places = {metric.name: place for place, metric in enumerate(metrics)}
+        scores = _scores_by_item(records, places)
+        samples = {
+            item: [places[metric], *map(_read, readings)]
+            for item, (metric, readings) in sample_readings(records, list(places)).items()
+        }
         policies.append({
             "replies": [sampled.get(item, []) for item in order],
             "options": [options.get(item, []) for item in order],
             "scores": [scores.get(item, []) for item in order],
+            "samples": [samples.get(item, []) for item in order],
         })  # fmt: skip
     return {
         "items": [_item(row, gold) for row in rows_of(items)],
@@ -147,16 +151,20 @@ def _replies_by_item(
     return sampled, options
 
 
-def _scores_by_item(records: pd.DataFrame, metrics: list[str]) -> dict[str, list[Any]]:
+def _scores_by_item(records: pd.DataFrame, places: dict[str, int]) -> dict[str, list[Any]]:
     """By item: the place of a metric and its value, or why there is none, in turn."""
-    places = {name: place for place, name in enumerate(metrics)}
     scores: dict[str, list[Any]] = {}
-    kept = records[records["metric"].isin(metrics)]
+    kept = records[records["metric"].isin(list(places))]
     for item, metric, value, status in zip(
         *(kept[name] for name in ("item", "metric", "value", "status")), strict=True
     ):
-        scores.setdefault(item, []).extend([places[metric], _number(value) if status == "parsed" else status])
+        scores.setdefault(item, []).extend([places[metric], _read({"value": value, "status": status})])
     return scores
+
+
+def _read(reading: Reading) -> float | str | None:
+    """A reading's value, or why there is none."""
+    return _number(reading["value"]) if reading["status"] == "parsed" else str(reading["status"])
 
 
 def packed_replies(results: Path, design: StudyDesign) -> dict[str, str]:

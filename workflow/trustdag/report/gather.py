@@ -73,14 +73,14 @@ def left_out(facts: dict[str, Any]) -> str:
 
 def _last_values(run: TrainingRun) -> dict[str, Any]:
     curves = run.curves()
-    found: dict[str, Any] = {"steps": int(curves["step"].max())}
+    last_values: dict[str, Any] = {"steps": int(curves["step"].max())}
     for split in ("train", "validation"):
         rows = curves[curves["split"] == split]
         if len(rows):
             last = rows.iloc[-1]
             shown = [f"{name} {number(last[name])}" for name in SHOWN if name in last and pd.notna(last[name])]
-            found[f"last_{split}"] = ", ".join(shown)
-    return found
+            last_values[f"last_{split}"] = ", ".join(shown)
+    return last_values
 
 
 def software(design: StudyDesign, results: Path) -> dict[str, Any]:

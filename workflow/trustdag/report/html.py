@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATES = Path(__file__).parent / "templates"
+SCRIPTS = ("charts.js", "page.js")
 
 
 def environment() -> "Environment":
@@ -43,7 +44,8 @@ def render(template: str, context: Mapping[str, Any]) -> str:
         template: `page` or `compare`.
         context: What the template shows; replies and other texts of a study are untrusted.
     """
-    style, script = ((TEMPLATES / name).read_text("utf-8") for name in ("page.css", "page.js"))
+    style = (TEMPLATES / "page.css").read_text("utf-8")
+    script = "".join((TEMPLATES / name).read_text("utf-8") for name in SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     document = environment().get_template(f"{template}.html.j2")
     return document.render(**context, style=style, script=script, digest=digest)

@@ -17,7 +17,7 @@ def made_by_other_code(design: StudyDesign, results: Path) -> dict[str, list[str
     """
     files = Results(str(results))
     known = read_fingerprint_index(files.code_book)
-    found: dict[str, list[str]] = {}
+    by_files: dict[str, list[str]] = {}
     for path in sorted(files.job_records.glob("*/*.json")):
         used = job_record.read(path).used
         rule, wildcards = path.parent.name, path.name.removesuffix(".json")
@@ -25,8 +25,8 @@ def made_by_other_code(design: StudyDesign, results: Path) -> dict[str, list[str
             continue
         differing = changed(known[used.code]) if used.code in known else ["code that is not on record"]
         if differing:
-            found.setdefault(", ".join(differing), []).append(f"{rule} {wildcards}".rstrip())
-    return found
+            by_files.setdefault(", ".join(differing), []).append(f"{rule} {wildcards}".rstrip())
+    return by_files
 
 
 def _wildcards(design: StudyDesign, results: Path, rule: str) -> set[str]:

@@ -16,12 +16,14 @@ from trustdag.report import html, plots, published
 from trustdag.report.answer import REFERENCES, RecipeAnswer, answers, basis, claim, kind_of, verdict
 from trustdag.report.cards import cards, companions_of
 from trustdag.report.changes import CHANCE, arm_name, arms, changes, levels, of_arm
+from trustdag.report.charts import size_chart, training_chart
 from trustdag.report.draw import rows_of
 from trustdag.report.embed import inline_svg
 from trustdag.report.examples import examples
 from trustdag.report.explorer import numbers_data, packed_replies, reply_script
 from trustdag.report.gather import data_cards, model_table, run_times, software
 from trustdag.report.known_errors import REFUSALS, VERTICALS
+from trustdag.report.plot_settings import PlotSettings
 from trustdag.report.settings import PageSettings
 from trustdag.stats.design import Policy, StudyDesign
 from trustdag.stats.records import ALL, metrics_of
@@ -87,14 +89,14 @@ def gather(
         The template's context, and the tables by the name of their file.
     """
     design, results = source.design, source.results
-    found, values = changes(statistics), levels(statistics)
+    every_change, values = changes(statistics), levels(statistics)
     trained = model_table(design, results)
     times = run_times(source.benchmarks)
     groups = arms(values)
-    headlines = found[found["headline"].astype(bool)]
+    headlines = every_change[every_change["headline"].astype(bool)]
     influence = attributed.attributions(design, results, settings)
     seeds = sorted({policy.seed for policy in design.policies if policy.seed is not None})
-    told = [_arm(arm, groups, found, values, statistics.metrics) for arm in groups]
+    told = [_arm(arm, groups, every_change, values, statistics.metrics) for arm in groups]
     context = {
         "title": settings.title,
         "design": design,
@@ -103,6 +105,7 @@ def gather(
         "numbers": numbers_data(design, statistics),
         "companions": {name: companions_of(name) for name in design.verticals},
         "plots": _plots(design, results),
+        "charts": _charts(design, results, statistics, trained),
         "verticals": [_vertical(name, source, settings) for name in design.verticals],
         "published": rows_of(published.table()),
         "models": rows_of(trained),
@@ -120,7 +123,7 @@ def gather(
     }
     frames = attributed.tables(influence) | {
         "published": published.table(),
-        "changes": found,
+        "changes": every_change,
         "levels": values,
         "models": trained,
         "run_times": times,
@@ -148,12 +151,12 @@ def _since_others(arm: dict[str, Any]) -> list[str]:
 def _arm(
     arm: tuple[str, str],
     among: list[tuple[str, str]],
-    found: pd.DataFrame,
+    every_change: pd.DataFrame,
     values: pd.DataFrame,
     metrics: pd.DataFrame,
 ) -> dict[str, Any]:
     """One model with one preference set: its answers, and its table of each vertical."""
-    own_changes, own_values = of_arm(found, arm), of_arm(values, arm)
+    own_changes, own_values = of_arm(every_change, arm), of_arm(values, arm)
     headlines = own_changes[own_changes["headline"].astype(bool)]
     return {
         "name": arm_name(arm, among),
@@ -220,7 +223,7 @@ def _description(vertical: str) -> str:
 
 def _shown_policies(design: StudyDesign) -> list[list[Policy]]:
     """For each model and preference set, one policy of each recipe: the first training seed's."""
-    found = []
+    shown = []
     trained = dict.fromkeys((policy.model, policy.preferences) for policy in design.policies if policy.preferences)
     alone = [(model, None) for model in dict.fromkeys(policy.model for policy in design.policies)]
     missing = [arm for arm in alone if arm[0] not in {model for model, _ in trained}]
@@ -228,20 +231,35 @@ def _shown_policies(design: StudyDesign) -> list[list[Policy]]:
         own = [
             policy for policy in design.policies if policy.model == model and policy.preferences in (None, preferences)
         ]
-        found.append(list({policy.recipe: policy for policy in reversed(own)}.values())[::-1])
-    return found
+        shown.append(list({policy.recipe: policy for policy in reversed(own)}.values())[::-1])
+    return shown
+
+
+def _charts(design: StudyDesign, results: Path, statistics: Tables, trained: pd.DataFrame) -> dict[str, Any]:
+    """The charts that a reader can zoom into.
+
+    Args:
+        design: The study's policies and verticals.
+        results: The study's results folder.
+        statistics: The study's tables.
+        trained: The table of models.
+    """
+    sizes = size_chart(design, statistics, trained, PlotSettings())
+    has_published = sizes is not None and any(view["published"] for view in sizes["views"])
+    training = training_chart(design, results, PlotSettings())
+    return {"sizes": sizes, "training": training, "has_published": has_published}
 
 
 def _plots(design: StudyDesign, results: Path) -> dict[str, dict[str, str]]:
     """Each plot of the study as SVG, which is embedded in the page."""
-    found = {}
+    embedded = {}
     for name in plots.of_study(design):
         path = results / "plots" / f"{name}.svg"
         if not path.is_file():
             raise UserError(f"{path}: no such file; run `trustdag plot {name}` first")
         module = plots.module(name)
-        found[name] = {"title": module.TITLE, "caption": module.CAPTION, "svg": inline_svg(path, name)}
-    return found
+        embedded[name] = {"title": module.TITLE, "caption": module.CAPTION, "svg": inline_svg(path, name)}
+    return embedded
 
 
 def _configuration(path: Path | None) -> str:

@@ -219,7 +219,7 @@ def read_vertical(design: StudyDesign, root: Path, vertical: str) -> pd.DataFram
 
 
 def _read(path: Path) -> pd.DataFrame:
-    records = read_table(path, RECORD_COLUMNS, "records")
+    records = read_table(path, RECORD_COLUMNS, "records").drop(columns="samples", errors="ignore")
     if records.empty:
         raise UserError(f"{path}: holds no record; delete the file and score again")
     for column in records.columns.difference(["value", "label", "draws", "weight"]):

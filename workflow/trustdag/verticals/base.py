@@ -18,7 +18,7 @@ reason as status. So n counts all items, and not only those with a parsed answer
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import model_validator
@@ -172,11 +172,13 @@ class Reading:
     status: Status = "parsed"
     weight: float = 1.0
     """Of an item's readings as one: the share of its samples that were read. The item counts by so much in a mean."""
+    samples: tuple["Reading", ...] = field(default=(), compare=False)
+    """Of an item's readings as one: the reading of each sample."""
 
     @property
     def opposite(self) -> "Reading":
         """The reading of the opposite: 1 less the value."""
-        return replace(self, value=1 - self.value)
+        return replace(self, value=1 - self.value, samples=tuple(sample.opposite for sample in self.samples))
 
 
 UNPARSED, REFUSED, FAILED = Reading(NAN, "unparsed"), Reading(NAN, "refused"), Reading(NAN, "failed")
@@ -190,9 +192,9 @@ def pooled(readings: Sequence[Reading]) -> Reading:
     values = [reading.value for reading in readings if reading.status == "parsed"]
     if values:
         replies = sum(reading.status != "failed" for reading in readings)
-        return Reading(sum(values) / len(values), weight=len(values) / replies)
+        return Reading(sum(values) / len(values), weight=len(values) / replies, samples=tuple(readings))
     reasons = [reading.status for reading in readings] or ["failed"]
-    return Reading(NAN, max(STATUSES[1:], key=reasons.count))  # type: ignore[arg-type]
+    return Reading(NAN, max(STATUSES[1:], key=reasons.count), samples=tuple(readings))  # type: ignore[arg-type]
 
 
 def bounded(readings: Sequence[Reading], better: float) -> dict[str, Reading]:
@@ -284,7 +286,7 @@ class Records:
         self._facets = tuple(facets)
         self._metrics = {metric.name: metric for metric in metrics}
         self._rows: list[tuple[Any, ...]] = []
-        self._draws: dict[int, Any] = {}
+        self._optional: dict[str, dict[int, Any]] = {"draws": {}, "samples": {}}
         self._weights: list[float] = []
 
     def add(self, metric: str, row: Any, reading: Reading, label: float = NAN, draws: Any = None) -> None:
@@ -314,22 +316,24 @@ class Records:
 
     def _add(self, metric: str, row: Any, reading: Reading, label: float, draws: Any) -> None:
         if draws is not None:
-            self._draws[len(self._rows)] = draws
+            self._optional["draws"][len(self._rows)] = draws
+        if len(reading.samples) > 1:
+            readings = [{"value": sample.value, "status": sample.status} for sample in reading.samples]
+            self._optional["samples"][len(self._rows)] = readings
         self._weights.append(reading.weight)
         facets = [str(getattr(row, name)) for name in self._facets]
         record = (metric, row.item, row.cluster, row.condition, reading.value, reading.status, label)
         self._rows.append((*record, *facets))
 
     def frame(self) -> "pd.DataFrame":
-        """All records as a table with the contract's columns and the facets.
-
-        `weight` is below one for an item of which some samples could not be parsed.
-        """
+        """All records as a table with the contract's columns and the facets; `weight` is below one for an item of which
+        some samples could not be parsed, and `samples` holds the reading of each where there are several."""
         import pandas as pd
 
         frame = pd.DataFrame(self._rows, columns=[*RECORD_COLUMNS, *self._facets])
-        if self._draws:
-            frame["draws"] = pd.Series(self._draws, dtype=object).reindex(frame.index)
+        for name, cells in self._optional.items():
+            if cells:
+                frame[name] = pd.Series(cells, dtype=object).reindex(frame.index)
         if any(weight != 1 for weight in self._weights):
             frame["weight"] = self._weights
         return frame.astype({"value": "float64", "label": "float64"})

@@ -98,14 +98,14 @@ def by_facet(tables: "Tables", metric: str) -> "pd.DataFrame":
     return values.merge(all_changes.loc[all_changes["reference"] == "base", [*keys, "verdict"]], on=keys, how="left")
 
 
-def _scale(found: "pd.DataFrame", settings: Settings) -> "ScalarMappable":
+def _scale(values_by_facet: "pd.DataFrame", settings: Settings) -> "ScalarMappable":
     """The map from values to colors, the same in all panels. Its middle is the score of guessing."""
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    middle = float(found["chance"].iloc[0]) if len(found) else 0.0
-    reach = max([0.25, *(found["value"] - middle).abs().dropna()])
+    middle = float(values_by_facet["chance"].iloc[0]) if len(values_by_facet) else 0.0
+    reach = max([0.25, *(values_by_facet["value"] - middle).abs().dropna()])
     return ScalarMappable(Normalize(middle - reach, middle + reach), colormaps[settings.color_map])
 
 

@@ -70,10 +70,10 @@
 
   // ---- choices
 
-  function fill(select, values, all) {
+  function fill(select, values, all, shown = (value) => value) {
     const kept = select.value;
     select.replaceChildren(...(all ? [element("option", {value: ""}, all)] : []),
-      ...values.map((value) => element("option", {value}, value)));
+      ...values.map((value) => element("option", {value}, shown(value))));
     if (values.includes(kept)) select.value = kept;
   }
 
@@ -106,11 +106,14 @@
   function numbersExplorer() {
     const data = json("data-numbers");
     const table = byId("numbers-table"), status = byId("numbers-status"), more = byId("numbers-more");
-    const names = ["vertical", "metric", "condition", "model", "recipe", "seed"];
+    const names = ["vertical", "metric", "by", "condition", "model", "recipe", "seed"];
+    // `topic=greed` is the topic greed; other conditions are those under which items were asked.
+    const facet = (condition) => condition.includes("=") ? condition.split("=")[0] : condition === "all" ? "whole" : "condition";
+    const named = (condition) => condition.slice(condition.indexOf("=") + 1);
     const select = Object.fromEntries(names.map((name) => [name, byId(`numbers-${name}`)]));
     const read = {
       vertical: (row) => data.vertical[row[0]], metric: (row) => data.metric[row[1]],
-      condition: (row) => data.condition[row[2]], model: (row) => data.policies[row[3]].model,
+      by: (row) => facet(data.condition[row[2]]), condition: (row) => data.condition[row[2]], model: (row) => data.policies[row[3]].model,
       recipe: (row) => data.policies[row[3]].recipe, seed: (row) => data.policies[row[3]].seed,
     };
     const sorted = [read.vertical, read.metric, read.condition, (row) => data.policies[row[3]].label,
@@ -139,11 +142,13 @@
     function narrow() {
       const vertical = select.vertical.value;
       const own = data.rows.filter((row) => !vertical || read.vertical(row) === vertical);
-      for (const name of ["metric", "condition"]) fill(select[name], distinct(own.map(read[name])), "all");
+      for (const name of ["metric", "by"]) fill(select[name], distinct(own.map(read[name])), "all");
+      const by = select.by.value, asked = own.filter((row) => !by || read.by(row) === by);
+      fill(select.condition, distinct(asked.map(read.condition)), "all", by ? named : (value) => value);
     }
     for (const name of names) {
       fill(select[name], distinct(data.rows.map(read[name])).filter(Boolean), "all");
-      select[name].addEventListener("change", () => { if (name === "vertical") narrow(); filter(); });
+      select[name].addEventListener("change", () => { if (["vertical", "by"].includes(name)) narrow(); filter(); });
       if (["model", "seed"].includes(name)) hideIfAlone(select[name]);
     }
     sortButtons(table, (column, direction) => {
@@ -170,49 +175,53 @@
       if (byId(`reply-data-${vertical}`)) return resolve(json(`reply-data-${vertical}`));
       waiting[vertical] = resolve;
       const script = element("script", {src: files[vertical]});
-      script.addEventListener("error", () => reject(new Error(`${files[vertical]} is not beside this page`)));
+      script.addEventListener("error", () => reject(new Error(`this is a copy of the page without its replies: ${files[vertical]} is not beside this page`)));
       document.head.append(script);
     }).then((data) => prepared(vertical, data));
     return loaded[vertical];
   }
 
-  // To each item: its place, the text that is searched, how far policies' headline values lie apart, and its headline
-  // readings; text and readings of each policy by themselves, as a reader may leave policies out.
+  // To each item: its place, the text that is searched, and the policies' texts, headline readings and headline values,
+  // each policy's by itself, as a reader may leave policies out.
   function prepared(vertical, data) {
     data.items.forEach((item, place) => {
-      const values = [];
       item.texts = data.policies.map((policy) => policy.replies[place]
         .map((reply) => data.texts[Array.isArray(reply) ? reply[0] : reply]).join("\n").toLowerCase());
-      item.readings = data.policies.map((policy) => {
-        const scores = policy.scores[place], found = [];
-        for (let at = 0; at < scores.length; at += 2) if (scores[at] === data.headline) found.push(scores[at + 1]);
-        values.push(...found.filter((value) => typeof value === "number"));
-        return found.map((value) => typeof value === "number" ? "parsed" : value);
-      });
+      const headlines = data.policies.map(({scores}) => scores[place].filter((_, index, all) => index % 2 && all[index - 1] === data.headline));
+      item.readings = headlines.map((values) => values.map((value) => typeof value === "number" ? "parsed" : value));
+      item.values = headlines.map((values) => values.filter((value) => typeof value === "number"));
       const question = [item.id, ...item.messages.map(([, text]) => text), ...item.options].join("\n").toLowerCase();
-      Object.assign(item, {place, data, vertical, question});
-      item.spread = values.length > 1 ? Math.max(...values) - Math.min(...values) : 0;
+      Object.assign(item, {place, data, vertical, question, spread: 0});
     });
     return data.items;
   }
 
+  // How far the headline values of these policies lie apart.
+  function spread(item, policies) {
+    const values = policies.flatMap((place) => item.values[place]);
+    return values.length > 1 ? Math.max(...values) - Math.min(...values) : 0;
+  }
+
   function replyBlock(item, policy, name, words) {
     const {data, place} = item, scores = policy.scores[place], notes = [];
-    const texts = policy.replies[place].map((reply) => {
-      const [text, problem] = Array.isArray(reply) ? reply : [reply, null];
+    const told = (value) => typeof value === "number" ? fixed(value) : value;
+    const [metric, ...samples] = policy.samples[place];
+    const texts = policy.replies[place].map((reply, sample) => {
+      const [text, why] = Array.isArray(reply) ? reply : [reply, null];
+      const note = [why, sample < samples.length ? `${data.metrics[metric]}: ${told(samples[sample])}` : null].filter(Boolean).join(" \u00b7 ");
       const shown = data.texts[text] === "" ? [element("i", {}, "(empty)")] : highlighted(data.texts[text], words);
-      return element("p", {class: "reply"}, ...shown, problem ? element("small", {}, problem) : null);
+      return element("p", {class: "reply"}, ...shown, note ? element("small", {}, note) : null);
     });
     const options = policy.options[place], best = Math.max(...options.filter((value) => value !== null));
     options.forEach((value, option) => texts.push(element("p", {class: "reply"},
       element(value === best ? "b" : "span", {}, ...highlighted(item.options[option], words)),
       element("small", {}, `log-probability ${fixed(value)}${value === best ? ", the likeliest" : ""}`))));
-    for (let at = 0; at < scores.length; at += 2) {
-      notes.push(`${data.metrics[scores[at]]}: ${typeof scores[at + 1] === "number" ? fixed(scores[at + 1]) : scores[at + 1]}`);
+    for (let even = 0; even < scores.length; even += 2) {
+      notes.push(`${data.metrics[scores[even]]}: ${told(scores[even + 1])}`);
     }
     const count = policy.replies[place].length;
     const head = name + (count > 1 ? ` (${count} samples, all scored)` : "");
-    return element("div", {}, element("h5", {}, head), ...texts, element("small", {}, notes.join(" \u00b7 ")));
+    return element("div", {}, element("h5", {}, head), ...texts, element("small", {}, (samples.length ? "Over all samples: " : "") + notes.join(" \u00b7 ")));
   }
 
   function itemBlock(item, index, policies, words) {
@@ -255,6 +264,7 @@
       matches = items.filter((item) => (!condition || item.condition === condition) &&
         (!reading || policies.some((place) => item.readings[place].includes(reading))) && wanted.every((word) =>
         item.question.includes(word) || policies.some((place) => item.texts[place].includes(word))));
+      for (const item of matches) item.spread = spread(item, policies);
       if (control.order.value === ORDERS[0]) matches.sort((a, b) => b.spread - a.spread);
       const taken = performance.now() - start;
       shown = REPLY_ITEMS;
