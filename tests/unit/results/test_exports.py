@@ -16,7 +16,7 @@ from trustdag.cli import main
 from trustdag.jsonfiles import read_json
 from trustdag.report.numbers import signed
 from trustdag.results import exports
-from trustdag.results.exports.latex import escaped, one_line
+from trustdag.results.exports.latex import change, escaped, number, one_line
 from trustdag.stats import tables
 from trustdag.stats.settings import StatisticsSettings
 
@@ -102,11 +102,32 @@ def test_the_latex_headlines_are_the_answers_numbers_with_intervals(folder: Path
     text = (latex / "headlines.tex").read_text(encoding="utf-8")
     answer = trustdag.load(folder).answer
 
-    for change, low, high in answer[["change", "low", "high"]].itertuples(index=False):
-        shown = f"{signed(change)}".replace("\N{MINUS SIGN}", "-")
-        assert f"${shown}$" in text or f"${change:.3f}$" in text
-        assert f"[${low:.3f}$, ${high:.3f}$]".replace("$-0.000$", "$0.000$") in text
+    for moved, low, high in answer[["change", "low", "high"]].itertuples(index=False):
+        assert change(moved) in text
+        assert f"[{number(low)}, {number(high)}]" in text
     assert r"\boldmath$" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "on_the_page", "in_latex"),
+    [
+        (0.1234, "+0.123", "$+0.123$"),
+        (-0.1234, "\N{MINUS SIGN}0.123", "$-0.123$"),
+        (0.00004, "+4e\N{MINUS SIGN}05", r"$+4\times 10^{-5}$"),
+        (-0.00004, "\N{MINUS SIGN}4e\N{MINUS SIGN}05", r"$-4\times 10^{-5}$"),
+        (0.0, "0.000", "$0.000$"),
+        (-0.0, "0.000", "$0.000$"),
+        (float("nan"), "\N{EN DASH}", "--"),
+    ],
+)
+def test_a_change_has_the_same_digits_on_the_page_and_in_latex(value: float, on_the_page: str, in_latex: str) -> None:
+    assert signed(value) == on_the_page
+    assert change(value) == in_latex
+
+
+def test_a_level_that_rounds_to_zero_has_no_sign_in_latex() -> None:
+    assert number(-0.00004) == "$0.000$"
+    assert number(-0.25) == "$-0.250$"
 
 
 def test_a_text_of_the_study_cannot_leave_its_comment_or_become_a_command(folder: Path, tmp_path: Path) -> None:
