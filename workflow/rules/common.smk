@@ -68,7 +68,7 @@ with user_errors_as_workflow_errors():
 
     SOFTWARE = {method.name for method in workflow.deployment_settings.deployment_method}
     IMAGE = environments.choose(SOFTWARE)
-    tracking.check(STUDY.tracking, ORIGIN, bool(SOFTWARE & {"CONDA", "APPTAINER"}))
+    tracking.check(STUDY.tracking, f"{ORIGIN}: tracking", bool(SOFTWARE & {"CONDA", "APPTAINER"}))
 
 if IMAGE is not None:
 

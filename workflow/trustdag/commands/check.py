@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     study = load.load(*arguments.study, **overrides)
     load.check_results(study, load.identity(arguments.study))
     load.check_cache()
-    tracking.check(study.tracking, names)
+    tracking.check(study.tracking, f"{names}: tracking")
     dag.source_files(study)
     dag.check_templates(study)
     request.check(study, reserved())

@@ -44,6 +44,10 @@ class MetricsLog:
                 shutil.copyfile(kept, partial)
             else:
                 partial.touch()
+        if self._trackers is not None:  # one that was asked for later, or has missed some, gets these lines too
+            for line in read_jsonl(self.path, {"step": int, "split": str}):
+                values = {name: value for name, value in line.items() if name not in ("step", "split")}
+                self._trackers.send(line["step"], line["split"], values)
 
     def write(self, step: int, split: str, values: dict[str, float]) -> None:
         """Adds one line and shows it on stderr.

@@ -25,8 +25,10 @@ from trustdag.train.tracking import SentLog, Tracking, check
 if TYPE_CHECKING:
     from accelerate.tracking import GeneralTracker
 
-CLOSING_SECONDS = 30.0
+CLOSING_SECONDS = 120.0
 """How long the end of a training waits for its trackers."""
+LEAVING_SECONDS = 20.0
+"""The same for a training that is interrupted: its job may be killed soon."""
 MOST_STARTS = 3
 """How often a tracker that does not start is tried, at one line of metrics each."""
 SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
@@ -41,7 +43,7 @@ WANDB_SETTINGS = {
     "x_disable_stats": True,
     "x_save_requirements": False,
     "init_timeout": 60.0,
-    "finish_timeout": CLOSING_SECONDS,
+    "finish_timeout": 60.0,
 }
 """Metrics and settings are sent, and nothing of the machine, the code or the log."""
 
@@ -99,10 +101,7 @@ class Worker:
             self._thread.join(max(seconds, 0.0))
         missed = self.received - self.done
         if missed or self._thread.is_alive():
-            say(
-                f"{self.name}: {missed} of {self.received} lines of metrics were not sent; metrics.jsonl has them all, "
-                f"and `trustdag export RESULTS --to {self.name}` exports a finished study"
-            )
+            say(f"{self.name}: {missed} of {self.received} lines of metrics were not sent; metrics.jsonl has them all")
         if finished and not self._thread.is_alive():
             self._sent.remove()
 
@@ -170,7 +169,7 @@ class Trackers:
         """Ends all trackers; `finished` says whether the training is done or was interrupted."""
         for one in self._workers:
             one.ask_to_end()
-        deadline = time.monotonic() + CLOSING_SECONDS
+        deadline = time.monotonic() + (CLOSING_SECONDS if finished else LEAVING_SECONDS)
         for one in self._workers:
             one.end(deadline - time.monotonic(), finished)
 
@@ -244,6 +243,7 @@ def started(name: str, tracking: Tracking, sent: SentLog, settings: Mapping[str,
         tracker.log({"settings": f"```\n{json.dumps(settings, indent=2, sort_keys=True)}\n```"}, step=0)
     elif not sent.resumed:
         tracker.store_init_configuration(flat(settings))
+    sent.write()
     return tracker
 
 

@@ -59,20 +59,18 @@ def check(names: Iterable[str], origin: str, own_environments: bool = False) -> 
 
     Args:
         names: The trackers.
-        origin: The file or option that names them.
+        origin: The option, or the file and key, that names them.
         own_environments: Whether jobs run in the conda environments or the container of the workflow.
 
     Raises:
         UserError: A tracker's package is missing.
     """
     if own_environments and list(names):
-        raise UserError(
-            f"{origin}: tracking: the environments of --sdm have no trackers; run without --sdm, or remove it"
-        )
+        raise UserError(f"{origin}: the environments of --sdm have no trackers; run without --sdm, or remove it")
     missing = [name for name in names if find_spec(name) is None]
     if missing:
         packages = " ".join(REQUIREMENTS[name] for name in missing)
-        raise UserError(f"{origin}: tracking: {', '.join(missing)}: not installed; `pip install {packages}`")
+        raise UserError(f"{origin}: {', '.join(missing)}: not installed; `pip install {packages}`")
 
 
 class SentLog:
