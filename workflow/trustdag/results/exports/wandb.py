@@ -1,6 +1,7 @@
 """Training curves, headline metrics and changes as runs of Weights & Biases, one for each policy."""
 
 import os
+import re
 from pathlib import Path
 
 from trustdag.errors import UserError, first_line
@@ -21,11 +22,12 @@ def write(study: StudyResults, folder: Path) -> None:
     import wandb
 
     try:
+        project = os.environ.get("WANDB_PROJECT") or re.sub(r"[/\\#?%:]", "-", study.design.study)
         for run in runs_of(study):
-            _send(run, os.environ.get("WANDB_PROJECT", study.design.study), folder)
+            _send(run, project, folder)
     except wandb.errors.Error as error:
         reason = without_secrets(first_line(error), os.environ)
-        raise UserError(f"wandb: {reason}; log in (`wandb login`), or set WANDB_MODE=offline") from None
+        raise UserError(f"wandb: {reason}; with WANDB_MODE=offline nothing is sent") from None
 
 
 def _send(run: PolicyRun, project: str, folder: Path) -> None:
