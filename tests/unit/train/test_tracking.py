@@ -183,7 +183,11 @@ def test_a_tracker_that_does_not_start_is_tried_three_times(tmp_path: Path, caps
 
 def test_a_tracker_that_hangs_holds_nobody_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     release = threading.Event()
-    worker = Worker("recorder", lambda: Recorder(lambda: release.wait(60) and None), sent_log(tmp_path))
+
+    def wait() -> None:
+        release.wait(60)
+
+    worker = Worker("recorder", lambda: Recorder(wait), sent_log(tmp_path))
 
     for step in range(1, 4):
         worker.send(Line(step, "train", {"loss": 1.0}))

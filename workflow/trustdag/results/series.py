@@ -81,7 +81,7 @@ def points_of(study: StudyResults, policy: Policy) -> tuple[Point, ...]:
     for model_id in dict.fromkeys([ModelId(own.model, ()), *before]):
         stage = model_id.chain_name.rsplit("-", 1)[-1]
         rows = study.curves[study.curves["policy"] == str(model_id)]
-        names = [name for name in rows if name not in MEANINGS["curves"]]
+        names = [str(name) for name in rows if name not in MEANINGS["curves"]]
         for row in rows_of(rows):
             values = {f"{stage}/{row['split']}/{name}": float(row[name]) for name in names if pd.notna(row[name])}
             points.append(Point(stage, int(row["step"]), values))
