@@ -1,4 +1,4 @@
-"""`trustdag export RESULTS --to FORMAT`: a study's results for a paper, a table tool, the Hugging Face hub or a tracker."""
+"""`trustdag export RESULTS --to FORMAT`: a study for a paper, a table tool, the Hugging Face hub or a tracker."""
 
 import argparse
 from pathlib import Path
