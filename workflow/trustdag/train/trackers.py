@@ -150,7 +150,13 @@ class Trackers:
 
     @classmethod
     def of(cls, tracking: Tracking, key: str, settings: Mapping[str, Any]) -> "Trackers":
-        """The trackers that a user asked for; see `tracked`."""
+        """The trackers that a user asked for.
+
+        Args:
+            tracking: Which trackers, and where they write.
+            key: Hash of everything that the training depends on.
+            settings: The settings of the training.
+        """
         return cls(worker(name, tracking, key, settings) for name in tracking.trackers)
 
     def send(self, step: int, split: str, values: Mapping[str, float | None]) -> None:
@@ -268,14 +274,29 @@ def environment(name: str, folder: Path) -> dict[str, str]:
 
 
 def arguments(name: str, tracking: Tracking, sent: SentLog) -> tuple[str, ...]:
-    """The positional arguments of accelerate's class: the name, and for TensorBoard the folder."""
+    """The positional arguments of accelerate's class.
+
+    Args:
+        name: The tracker.
+        tracking: Folder, project and run.
+        sent: The run's name.
+
+    Returns:
+        The name of the project; for TensorBoard that of the run, and the folder.
+    """
     if name == "tensorboard":
         return f"{tracking.run}/{sent.run}", str(Path(tracking.folder).absolute() / name)
     return (os.environ.get("WANDB_PROJECT", tracking.project) if name == "wandb" else tracking.project,)
 
 
 def options(name: str, tracking: Tracking, sent: SentLog) -> dict[str, Any]:
-    """The named arguments of accelerate's class, which are those of the library's `init`."""
+    """The named arguments of accelerate's class, which are those of the library's `init`.
+
+    Args:
+        name: The tracker.
+        tracking: Folder, project and run.
+        sent: The run's name, and whether it is continued.
+    """
     title = tracking.run.replace("/", "-")
     chosen: dict[str, dict[str, Any]] = {
         "tensorboard": {},
