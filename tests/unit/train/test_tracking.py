@@ -26,6 +26,7 @@ from trustdag.jobs.resumable import EXIT_RESUMABLE
 from trustdag.jsonfiles import read_json, read_jsonl
 from trustdag.train import tracking
 from trustdag.train.metrics import MetricsLog
+from trustdag.train.pretrain import make
 from trustdag.train.trackers import Line, Trackers, Worker, environment, flat, without_secrets
 from trustdag.train.tracking import SentLog, Tracking
 
@@ -289,6 +290,20 @@ def test_the_reward_model_and_ppo_write_the_same_series(world: Path, tmp_path: P
     for name, folder in (("reward", "r"), ("ppo", "p")):
         assert series(tmp_path / folder) == expected(tmp_path / name / "metrics.jsonl")
     assert {"train/reward", "train/kl"} <= {name for _, name, _ in series(tmp_path / "p")}
+
+
+def test_training_from_scratch_writes_the_same_series(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(world / "path"))
+    (tmp_path / "trackio").mkdir()
+    for name, value in environment("trackio", tmp_path / "trackio").items():
+        monkeypatch.setenv(name, value)
+    asked = Tracking(trackers=["trackio"], folder=str(tmp_path), project="study", run="tiny/base")
+
+    make(tiny.scratch(steps=10), world / "data" / "corpus.parquet", "hh", tmp_path / "base", asked)
+
+    assert series(tmp_path) == expected(tmp_path / "base" / "metrics.jsonl")
 
 
 def test_a_stage_that_is_stopped_goes_on_with_its_run(world: Path, tmp_path: Path) -> None:
