@@ -221,6 +221,17 @@ def linked(finished: Path, folder: Path, configfile: Path) -> Path:
     return folder
 
 
+def test_turning_tracking_on_trains_nothing_again(finished: Path, tree: Path, tmp_path: Path) -> None:
+    # Given a clone beside whose package lies a tracker
+    clone = copied(tree, tmp_path / "tree")
+    shutil.copyfile(ROOT / "tests" / "support" / "stand_in_trackio.py", clone / "workflow" / "trackio.py")
+    # When the finished study asks for it
+    configfile = clone / "config" / "smoke.yaml"
+    configfile.write_text(configfile.read_text() + "\ntracking: [trackio]\n")
+    # Then there is nothing to run
+    assert would_run(linked(finished, tmp_path / "study", configfile), clone, configfile) == NOTHING
+
+
 # --- Edits of the sources ---
 
 

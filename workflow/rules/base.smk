@@ -27,15 +27,16 @@ rule base:
         tracked=lambda wildcards: dag.base_source(
             STUDY, external_model(wildcards)
         ).results_json(),
-        # A function of the input is not tracked: with how often training logs and saves.
+        # A function of the input is not tracked: with how often training logs and saves, and who watches it.
         settings=lambda wildcards, input: dag.base_source(
             STUDY, external_model(wildcards)
         ).as_json(),
+        tracking=lambda wildcards, input: tracking_of(external_model(wildcards)),
         prompt_format=lambda wildcards: STUDY.models[wildcards.model].prompt_format,
         code=code_of("commands.base"),
     message:
         "Base model {wildcards.model} ({wildcards.external})"
     shell:
         LAUNCH_WITH_THREADS
-        + "base --settings {params.settings:q} --corpus {input.corpus}"
+        + "base --settings {params.settings:q} --tracking {params.tracking:q} --corpus {input.corpus}"
         " --prompt-format {params.prompt_format} --out $(dirname {output.manifest}) --benchmark {log.benchmark}"

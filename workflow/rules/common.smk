@@ -31,6 +31,7 @@ from trustdag.layout import (
 )
 from trustdag.fingerprint import code_of, content_of, write_fingerprint_index
 from trustdag.report import plots
+from trustdag.train import tracking
 
 # A workflow that imports this one as a module may have no configuration file.
 ORIGIN = load.identity(workflow.configfiles or [workflow.main_snakefile])
@@ -65,9 +66,9 @@ with user_errors_as_workflow_errors():
     request.check(STUDY, reserved())
     SITE = site.load()
 
-    IMAGE = environments.choose(
-        {method.name for method in workflow.deployment_settings.deployment_method}
-    )
+    SOFTWARE = {method.name for method in workflow.deployment_settings.deployment_method}
+    IMAGE = environments.choose(SOFTWARE)
+    tracking.check(STUDY.tracking, f"{ORIGIN}: tracking", bool(SOFTWARE & {"CONDA", "APPTAINER"}))
 
 if IMAGE is not None:
 
@@ -133,6 +134,13 @@ def trained_model(wildcards):
 def stage_settings(wildcards):
     """The settings of a trained model's last stage, as for `trustdag align --settings`."""
     return dag.stage_settings(STUDY, trained_model(wildcards))
+
+
+def tracking_of(run):
+    """The live trackers of one training, as for `--tracking`."""
+    return tracking.Tracking(
+        trackers=STUDY.tracking, folder=FILES.tracking, project=STUDY.name, run=str(run)
+    ).as_json()
 
 
 def parent_digests(wildcards):

@@ -172,6 +172,11 @@ class Results:
         return f"{self.root}/logs/{'/'.join(names)}.log"
 
     @property
+    def tracking(self) -> str:
+        """The folder of what live trackers write. No rule has it as an output."""
+        return f"{self.root}/tracking"
+
+    @property
     def all_benchmarks(self) -> str:
         """The folder of run times."""
         return f"{self.root}/benchmarks"

@@ -1,6 +1,7 @@
 """The base of every typed configuration section."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 from operator import or_
@@ -171,8 +172,11 @@ def _complaint(detail: Any, value: Any) -> str:
         choice = detail["ctx"]["discriminator"].strip("'")
         return _complaint_of_choice(f"{key}.{choice}" if key else choice, detail["ctx"])
     wrong = detail["msg"].removeprefix("Value error, ")
+    near = ""
+    if detail["type"] == "literal_error":
+        near = did_you_mean(str(detail["input"]), re.findall(r"'([^']*)'", detail["ctx"]["expected"]))
     got = "" if isinstance(detail["input"], dict) else f" (got {detail['input']!r:.100})"
-    return f"{key}: {wrong}{got}" if key else f"{wrong}{got}"
+    return f"{key}: {wrong}{got}{near}" if key else f"{wrong}{got}{near}"
 
 
 def _complaint_of_choice(key: str, context: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
@@ -16,10 +17,12 @@ from trustdag.cli import main
 from trustdag.jsonfiles import read_json
 from trustdag.report.numbers import signed
 from trustdag.results import exports
-from trustdag.results.exports.latex import escaped, one_line
+from trustdag.results.exports.latex import change, escaped, number, one_line
+from trustdag.results.series import runs_of
 from trustdag.stats import tables
 from trustdag.stats.settings import StatisticsSettings
 
+DOCS = Path(__file__).parents[3] / "docs"
 DPO = "toy-judge-sft-dpo-seed0"
 
 
@@ -56,7 +59,7 @@ def latex(folder: Path) -> Path:
 
 
 def test_every_format_is_offered() -> None:
-    assert exports.names() == ["csv", "latex", "model-card"]
+    assert exports.names() == ["csv", "latex", "mlflow", "model-card", "tensorboard", "wandb"]
 
 
 def test_the_files_lie_beside_the_results_and_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,11 +105,32 @@ def test_the_latex_headlines_are_the_answers_numbers_with_intervals(folder: Path
     text = (latex / "headlines.tex").read_text(encoding="utf-8")
     answer = trustdag.load(folder).answer
 
-    for change, low, high in answer[["change", "low", "high"]].itertuples(index=False):
-        shown = f"{signed(change)}".replace("\N{MINUS SIGN}", "-")
-        assert f"${shown}$" in text or f"${change:.3f}$" in text
-        assert f"[${low:.3f}$, ${high:.3f}$]".replace("$-0.000$", "$0.000$") in text
+    for moved, low, high in answer[["change", "low", "high"]].itertuples(index=False):
+        assert change(moved) in text
+        assert f"[{number(low)}, {number(high)}]" in text
     assert r"\boldmath$" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "on_the_page", "in_latex"),
+    [
+        (0.1234, "+0.123", "$+0.123$"),
+        (-0.1234, "\N{MINUS SIGN}0.123", "$-0.123$"),
+        (0.00004, "+4e\N{MINUS SIGN}05", r"$+4\times 10^{-5}$"),
+        (-0.00004, "\N{MINUS SIGN}4e\N{MINUS SIGN}05", r"$-4\times 10^{-5}$"),
+        (0.0, "0.000", "$0.000$"),
+        (-0.0, "0.000", "$0.000$"),
+        (float("nan"), "\N{EN DASH}", "--"),
+    ],
+)
+def test_a_change_has_the_same_digits_on_the_page_and_in_latex(value: float, on_the_page: str, in_latex: str) -> None:
+    assert signed(value) == on_the_page
+    assert change(value) == in_latex
+
+
+def test_a_level_that_rounds_to_zero_has_no_sign_in_latex() -> None:
+    assert number(-0.00004) == "$0.000$"
+    assert number(-0.25) == "$-0.250$"
 
 
 def test_a_text_of_the_study_cannot_leave_its_comment_or_become_a_command(folder: Path, tmp_path: Path) -> None:
@@ -159,6 +183,65 @@ def test_every_policy_has_a_card(folder: Path, tmp_path: Path) -> None:
     assert {path.parent.name for path in out.rglob("README.md")} == {
         policy.id.replace("/", "-") for policy in trustdag.load(folder).design.policies
     }
+
+
+# --- Runs of a tracker ---
+
+
+def test_every_policy_is_a_run_with_the_curves_of_its_chain(folder: Path) -> None:
+    study = trustdag.load(folder)
+    runs = {run.name: run for run in runs_of(study)}
+
+    assert list(runs) == [policy.id for policy in study.design.policies]
+    dpo = runs["toy/judge/sft-dpo/seed0"]
+    assert dpo.settings["stages"] == "sft -> dpo"
+    assert dpo.settings["seed"] == "0"
+    own = study.curves[study.curves["policy"] == dpo.name]
+    points = [point for point in dpo.points if point.stage == "dpo"]
+    assert [point.step for point in points] == own["step"].tolist()
+    assert dpo.stages[-2:] == ["sft", "dpo"]
+    values = [point.values.get("dpo/train/loss") for point in points if "dpo/train/loss" in point.values]
+    assert values == own[own["split"] == "train"]["loss"].dropna().tolist()
+
+
+def test_a_run_has_the_headlines_and_changes_with_their_intervals(folder: Path) -> None:
+    study = trustdag.load(folder)
+    (run,) = [run for run in runs_of(study) if run.name == "toy/judge/sft-dpo/seed0"]
+
+    for table, column, kind in ((study.metrics, "value", "headline"), (study.differences, "difference", "change")):
+        rows = table[(table["policy"] == run.name) & (table["metric"] == "mc1") & (table["condition"] == "all")]
+        row = (rows[rows["reference"] == "base"] if "reference" in rows else rows).iloc[0]
+        name = f"{kind}/truthfulness/mc1"
+        assert [run.numbers[name], run.numbers[f"{name}/low"], run.numbers[f"{name}/high"]] == [
+            row[column], row["low"], row["high"],
+        ]  # fmt: skip
+    (base,) = [run for run in runs_of(study) if run.name == "toy/base"]
+    assert not [name for name in base.numbers if name.startswith("change/")]
+
+
+COMMANDS = re.findall(r"trustdag export results/demo --to (\w+)\n", (DOCS / "tracking.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_export_to_a_tracker_writes_files_or_names_the_missing_package(
+    name: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    code = main(["export", str(folder), "--to", name, "--out", str(tmp_path / name)])
+
+    if find_spec(name):
+        assert code == 0
+        assert [path for path in (tmp_path / name).rglob("*") if path.is_file()]
+    else:
+        assert code == 2
+        assert re.search(rf"--to: {name}: not installed; `pip install {name}", capsys.readouterr().err)
+        assert not (tmp_path / name).exists()
+
+
+def test_the_docs_page_exports_to_every_tracker() -> None:
+    assert COMMANDS == ["tensorboard", "wandb", "mlflow"]
 
 
 def test_a_folder_without_a_study_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

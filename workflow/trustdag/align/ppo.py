@@ -73,6 +73,7 @@ def train(stage: Stage, settings: PPOSettings) -> None:
         trainer = PPOTrainer(
             load_policy(stage.policy), tokenizer, load_reward(stage.reward), prompts, settings, opened.folder,
             seed=stage.seed, prompt_format=stage.prompt_format, reward_tokenizer=load_tokenizer(stage.reward),
+            trackers=opened.trackers,
         )  # fmt: skip
         trainer.train(opened.stop)
         save(stage, settings, trainer, facts)

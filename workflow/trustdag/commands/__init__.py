@@ -46,6 +46,15 @@ def add_benchmark(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--benchmark", type=Path, help="write the run time and peak memory here, as Snakemake would")
 
 
+def add_tracking(parser: argparse.ArgumentParser) -> None:
+    """Adds the option of commands that train a model."""
+    parser.add_argument(
+        "--tracking",
+        default="{}",
+        help='live trackers, JSON or a YAML file: \'{"trackers": ["tensorboard"], "folder": "tracking"}\'',
+    )
+
+
 def settings_help(section: type[BaseModel]) -> str:
     """The keys of `--settings` with their descriptions and defaults, the section's own keys first."""
     entries = []

@@ -7,10 +7,11 @@ from typing import get_args
 
 from trustdag.align import methods
 from trustdag.artifacts import model_folder
-from trustdag.commands import add_benchmark, read_settings, settings_help
+from trustdag.commands import add_benchmark, add_tracking, read_settings, settings_help
 from trustdag.errors import UserError
 from trustdag.models.dialogue import PromptFormat
 from trustdag.train.stage import Stage
+from trustdag.train.tracking import Tracking
 
 HELP = "Train one stage of a recipe: sft, reward, dpo, ppo. A killed run continues from its last checkpoint."
 
@@ -48,6 +49,7 @@ def _add_stage(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prompt-format", choices=get_args(PromptFormat), default="hh", help="how messages become text"
     )
+    add_tracking(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder of model/, manifest.json and metrics.jsonl")
 
 
@@ -65,5 +67,6 @@ def run(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         prompt_format=arguments.prompt_format,
         out=arguments.out,
+        tracking=read_settings(arguments.tracking, Tracking, "--tracking"),
     )
     method.train(stage, settings)

@@ -4,10 +4,11 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from trustdag.commands import add_benchmark, read_settings
+from trustdag.commands import add_benchmark, add_tracking, read_settings
 from trustdag.errors import UserError
 from trustdag.models.base import Base, Scratch
 from trustdag.models.dialogue import PromptFormat
+from trustdag.train.tracking import Tracking
 
 HELP = "Get a model: from the hub, a local folder or a GGUF file, or train it from scratch on a corpus."
 
@@ -17,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--settings", required=True, help="JSON or the path of a YAML file; `source` says which kind")
     parser.add_argument("--corpus", type=Path, nargs="?", help="corpus.parquet, for a model trained from scratch")
     parser.add_argument("--prompt-format", choices=get_args(PromptFormat), default="hh", help="prompt format")
+    add_tracking(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder of model/, manifest.json and metrics.jsonl")
     add_benchmark(parser)
 
@@ -32,7 +34,8 @@ def run(arguments: argparse.Namespace) -> None:
             raise UserError("--corpus: a model trained from scratch needs one")
         from trustdag.train import pretrain
 
-        pretrain.make(settings, arguments.corpus, arguments.prompt_format, arguments.out)
+        tracking = read_settings(arguments.tracking, Tracking, "--tracking")
+        pretrain.make(settings, arguments.corpus, arguments.prompt_format, arguments.out, tracking)
     else:
         from trustdag.models.acquire import acquire
 

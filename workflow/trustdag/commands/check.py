@@ -26,6 +26,7 @@ def run(arguments: argparse.Namespace) -> None:
     from trustdag.config.study import reserved
     from trustdag.plugins import files
     from trustdag.resources import request, site
+    from trustdag.train import tracking
 
     names = " ".join(map(str, arguments.study))
     overrides = dict(map(_setting, arguments.config))
@@ -42,6 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     study = load.load(*arguments.study, **overrides)
     load.check_results(study, load.identity(arguments.study))
     load.check_cache()
+    tracking.check(study.tracking, f"{names}: tracking")
     dag.source_files(study)
     dag.check_templates(study)
     request.check(study, reserved())

@@ -1,11 +1,11 @@
-"""`trustdag export RESULTS --to FORMAT`: a study's results for a paper, a table tool or the Hugging Face hub."""
+"""`trustdag export RESULTS --to FORMAT`: a study for a paper, a table tool, the Hugging Face hub or a tracker."""
 
 import argparse
 from pathlib import Path
 
 from trustdag.results import exports
 
-HELP = "Export a finished study: tables and figures for LaTeX, CSV files, or model cards with the results."
+HELP = "Export a finished study: tables and figures for LaTeX, CSV files, model cards, or runs of a tracker."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,5 +20,5 @@ def run(arguments: argparse.Namespace) -> None:
     from trustdag.results.study import StudyResults
 
     out = arguments.out or arguments.results / "exports" / arguments.to
-    for path in exports.export(StudyResults(arguments.results), arguments.to, out):
-        print(path)
+    files = exports.export(StudyResults(arguments.results), arguments.to, out)
+    print("\n".join(map(str, files)) or f"{arguments.to}: sent to its server")

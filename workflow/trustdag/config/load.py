@@ -222,9 +222,12 @@ def check_announced(study: Study, origin: str) -> None:
 def results_of(study: Study) -> str:
     """The configuration that results follow from, as JSON.
 
-    Not what jobs ask for, nor what a plan is worth, nor where plugins lie: jobs follow from what these hold.
+    Not what jobs ask for, nor what a plan is worth, nor who watches the training, nor where plugins lie: jobs follow
+    from what these hold.
     """
-    return json.dumps(study.model_dump(mode="json", exclude={"resources", "plan", "plugins"}), sort_keys=True)
+    return json.dumps(
+        study.model_dump(mode="json", exclude={"resources", "plan", "plugins", "tracking"}), sort_keys=True
+    )
 
 
 def digest(study: Study) -> str:

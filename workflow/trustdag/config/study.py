@@ -24,6 +24,7 @@ from trustdag.plugins import kinds
 from trustdag.report.settings import ReportSettings
 from trustdag.settings import Growing, Section, Seed, chosen_by, explain
 from trustdag.stats.settings import StatisticsSettings
+from trustdag.train.tracking import TrackerNames
 from trustdag.verticals import verticals
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=limits.LONGEST_NAME)]
@@ -136,6 +137,9 @@ class Study(Section):
     """Plots and pages."""
     resources: ResourceSettings = ResourceSettings()
     """Hardware of the cluster, and overrides of estimated requests."""
+    tracking: TrackerNames = []
+    """Live trackers of all trainings: `[tensorboard]`, `wandb`, `trackio` or `mlflow` (docs/tracking.md). Nothing is
+    trained again when they change."""
     plan: PlanSettings = PlanSettings()
     """Weights of comparisons for `trustdag plan`."""
 

@@ -1,4 +1,4 @@
-"""Number formats of the page."""
+"""Number formats: the decimals that all outputs show, and the signs of the page."""
 
 import math
 
@@ -9,22 +9,31 @@ ACRONYMS = frozenset(("auroc", "dpo", "ece", "emt", "fnr", "fpr", "kl", "mc", "m
 MISSING = "\N{EN DASH}"
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    """A number with this many decimals; a dash for a missing one."""
+def rounded(value: float | None, digits: int = 3) -> str:
+    """A number with this many decimals, in ASCII and never `-0.000`; empty for a missing one."""
     if value is None or math.isnan(value):
-        return MISSING
-    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", MINUS)
+        return ""
+    return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def rounded_change(value: float | None, digits: int = 3) -> str:
+    """A difference with its sign, in ASCII; empty for a missing one.
+
+    One that would be rounded to 0 has one significant digit, as in `+4e-05`: it is no proof of no difference.
+    """
+    if not value or math.isnan(value):
+        return rounded(value, digits)
+    return f"{value:+.{digits}f}" if round(value, digits) else f"{value:+.0e}"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number on the page; a dash for a missing one."""
+    return rounded(value, digits).replace("-", MINUS) or MISSING
 
 
 def signed(value: float | None, digits: int = 3) -> str:
-    """A difference, with its sign."""
-    if value is None or math.isnan(value):
-        return MISSING
-    if value == 0:
-        return number(0.0, digits)
-    # A difference that would be rounded to 0 is shown with one significant digit.
-    shown = f"{value:+.{digits}f}" if round(value, digits) else f"{value:+.0e}"
-    return shown.replace("-", MINUS)
+    """A difference on the page, with its sign."""
+    return rounded_change(value, digits).replace("-", MINUS) or MISSING
 
 
 def interval(low: float, high: float, digits: int = 3) -> str:

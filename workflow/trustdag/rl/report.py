@@ -17,6 +17,7 @@ from trustdag.rl.losses import ClippedLoss, explained_variance, kl_estimate, mas
 from trustdag.rl.model import Evaluation
 from trustdag.rl.settings import PPOSettings
 from trustdag.train.metrics import MetricsLog
+from trustdag.train.trackers import Trackers
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -29,9 +30,19 @@ SUMS = ("tokens", "policy_loss", "value_loss", "policy_clipped", "value_clipped"
 class UpdateLog:
     """Collects the metrics of an update and writes them as one line of metrics.jsonl."""
 
-    def __init__(self, folder: Path, settings: PPOSettings, accelerator: "Accelerator") -> None:
+    def __init__(
+        self, folder: Path, settings: PPOSettings, accelerator: "Accelerator", trackers: Trackers | None = None
+    ) -> None:
+        """The log of a run; nothing is written yet.
+
+        Args:
+            folder: The folder of checkpoints, metrics.jsonl and samples.jsonl.
+            settings: PPO's settings.
+            accelerator: Knows the first process, which writes.
+            trackers: They get each line of metrics too.
+        """
         self.settings, self.accelerator = settings, accelerator
-        self.metrics = MetricsLog(folder, "ppo", settings.updates)
+        self.metrics = MetricsLog(folder, "ppo", settings.updates, trackers)
         self.samples = folder / "samples.jsonl"
         self._kept_samples = MetricsLog(folder, "ppo", settings.updates)
         self._kept_samples.path = self.samples
@@ -134,7 +145,7 @@ class UpdateLog:
         }
         if self.accelerator.is_main_process:
             if update % self.settings.log_every == 0 or update == self.settings.updates:
-                append_jsonl(self.metrics.path, {"step": update, "split": "train", **finite(self.values)})
+                self.metrics.append(update, "train", self.values)
             self._show(update)
         self._reset()
 
@@ -160,11 +171,6 @@ class UpdateLog:
         """Closes the progress bar."""
         if self._bar is not None:
             self._bar.close()
-
-
-def finite(values: dict[str, float]) -> dict[str, float | None]:
-    """The values with null in place of NaN and infinity, which JSON does not have."""
-    return {name: value if abs(value) < float("inf") else None for name, value in values.items()}
 
 
 def distinct_replies(batch: Batch) -> int:

@@ -33,6 +33,7 @@ from trustdag.train.checkpoints import StopRequest
 from trustdag.train.lora import add_adapter, base_of, merged
 from trustdag.train.memory import ActivationBudget
 from trustdag.train.optimizer import LearningRateSchedule, build_adamw, warmup_steps
+from trustdag.train.trackers import Trackers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -57,6 +58,7 @@ class PPOTrainer:
         seed: int = 0,
         prompt_format: PromptFormat = "chat",
         reward_tokenizer: "PreTrainedTokenizerBase | None" = None,
+        trackers: Trackers | None = None,
     ) -> None:
         """Checks and prepares everything for training.
 
@@ -71,6 +73,7 @@ class PPOTrainer:
             seed: The seed of all random numbers.
             prompt_format: How conversations are rendered.
             reward_tokenizer: The reward model's tokenizer, to check that it reads the same tokens.
+            trackers: They get each line of metrics.jsonl.
 
         Raises:
             UserError: The models, prompts or settings do not fit each other.
@@ -92,7 +95,7 @@ class PPOTrainer:
         self.moments = RunningMoments()
         self.update = 0
         self.collapsed_updates = 0
-        self.log = UpdateLog(folder, settings, self.accelerator)
+        self.log = UpdateLog(folder, settings, self.accelerator, trackers)
         ends = end_tokens(tokenizer, policy.generation_config, prompt_format)
         models = RolloutModels(self.model, self.reference, reward, tokenizer, ends)
         self.rollouts = Rollouts(models, self.prompts, settings, self.accelerator, self.log)

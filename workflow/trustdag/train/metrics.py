@@ -9,15 +9,25 @@ from typing import Any
 from trustdag.artifacts import append_jsonl, atomic_file
 from trustdag.jsonfiles import read_jsonl
 from trustdag.progress import Progress, duration
+from trustdag.train.trackers import Trackers
 
 
 class MetricsLog:
     """The metrics of one run. The file is with the checkpoints, because Snakemake removes outputs before a retry."""
 
-    def __init__(self, folder: Path, name: str, steps: int) -> None:
+    def __init__(self, folder: Path, name: str, steps: int, trackers: Trackers | None = None) -> None:
+        """The log of a run; nothing is written yet.
+
+        Args:
+            folder: The folder of the run's checkpoints.
+            name: The method, for the progress.
+            steps: Optimizer steps of the whole run.
+            trackers: They get each line too.
+        """
         self.path = folder / "metrics.jsonl"
         self.name = name
         self.steps = steps
+        self._trackers = trackers
         self._start: tuple[int, float] | None = None
 
     def restore(self, checkpoint: Path | None, step: int) -> None:
@@ -34,9 +44,24 @@ class MetricsLog:
                 shutil.copyfile(kept, partial)
             else:
                 partial.touch()
+        if self._trackers is not None:  # one that was asked for later, or has missed some, gets these lines too
+            for line in read_jsonl(self.path, {"step": int, "split": str}):
+                values = {name: value for name, value in line.items() if name not in ("step", "split")}
+                self._trackers.send(line["step"], line["split"], values)
 
     def write(self, step: int, split: str, values: dict[str, float]) -> None:
-        """Adds one line and shows it on stderr. Numbers that are not finite are written as null.
+        """Adds one line and shows it on stderr.
+
+        Args:
+            step: Optimizer steps that are done.
+            split: `train` or `validation`.
+            values: Metrics by name.
+        """
+        self.append(step, split, values)
+        print(self.progress(step, split, values), file=sys.stderr, flush=True)
+
+    def append(self, step: int, split: str, values: dict[str, float]) -> None:
+        """Adds one line, also to the trackers. Numbers that are not finite are null, as JSON does not have them.
 
         Args:
             step: Optimizer steps that are done.
@@ -45,7 +70,8 @@ class MetricsLog:
         """
         finite = {name: value if abs(value) < float("inf") else None for name, value in values.items()}
         append_jsonl(self.path, {"step": step, "split": split, **finite})
-        print(self.progress(step, split, values), file=sys.stderr, flush=True)
+        if self._trackers is not None:
+            self._trackers.send(step, split, finite)
 
     def last(self, split: str) -> dict[str, Any] | None:
         """The newest line of a split, or None."""

@@ -26,6 +26,8 @@ from trustdag.train.cost import MethodCost
 from trustdag.train.divergence_guard import DivergenceGuard
 from trustdag.train.metrics import MetricsLog
 from trustdag.train.optimizer import LearningRateSchedule, build_adamw
+from trustdag.train.trackers import tracked
+from trustdag.train.tracking import OFF, Tracking
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +49,13 @@ def cost(settings: Scratch) -> MethodCost:
     )
 
 
-def make(settings: Scratch, corpus: Path, prompt_format: PromptFormat, out: Path) -> None:
+def make(
+    settings: Scratch,
+    corpus: Path,
+    prompt_format: PromptFormat,
+    out: Path,
+    tracking: Tracking = OFF,
+) -> None:
     """Trains the tokenizer and the model and writes them; resumes from its last checkpoint after a kill.
 
     Args:
@@ -55,6 +63,7 @@ def make(settings: Scratch, corpus: Path, prompt_format: PromptFormat, out: Path
         corpus: Parquet file with a column `text`.
         prompt_format: How the model's prompts are rendered; recorded in the manifest.
         out: Folder that will hold `model/`, `manifest.json` and `metrics.jsonl`.
+        tracking: Live trackers of the training.
 
     Raises:
         UserError: The corpus is missing, empty or too small for one batch, or the training diverges.
@@ -67,7 +76,12 @@ def make(settings: Scratch, corpus: Path, prompt_format: PromptFormat, out: Path
     threads = use_threads()
     digest = sha256_file(corpus) if corpus.is_file() else _missing(corpus)
     folder = checkpoints.folder_of(out, sha256_text([settings.results_json(), digest, str(threads)]))
-    with checkpoints.exclusive(folder), checkpoints.stop_on_signals() as stop:
+    shown = settings.model_dump(mode="json") | {"method": "base"}
+    with (
+        checkpoints.exclusive(folder),
+        checkpoints.stop_on_signals() as stop,
+        tracked(tracking, folder.name, shown) as trackers,
+    ):
         torch.manual_seed(settings.seed)
         training, validation = _split(read_corpus(corpus), settings)
         tokenizer = _tokenizer(training, settings, folder)
@@ -78,9 +92,8 @@ def make(settings: Scratch, corpus: Path, prompt_format: PromptFormat, out: Path
                 f"{corpus}: holds {len(data)} sequences of {settings.context} tokens, fewer than batch_size "
                 f"{settings.batch_size}; lower batch_size or context, or take a larger corpus"
             )
-        run = PretrainingRun(
-            settings, build(settings, tokenizer), data, folder, MetricsLog(folder, "base", settings.steps)
-        )
+        log = MetricsLog(folder, "base", settings.steps, trackers)
+        run = PretrainingRun(settings, build(settings, tokenizer), data, folder, log)
         run.train(stop)
         loss = run.validate(held_out)
         facts = {

@@ -10,6 +10,7 @@ from trustdag.errors import UserError
 from trustdag.train import checkpoints
 from trustdag.train.settings import TrainSettings
 from trustdag.train.stage import Stage
+from trustdag.train.trackers import Trackers, tracked
 
 
 @dataclass(frozen=True)
@@ -21,19 +22,28 @@ class Session:
     folder: Path
     """Folder of checkpoints, metrics and other state of a resumed run."""
     stop: checkpoints.StopRequest
+    trackers: Trackers | None = None
+    """They get each line of metrics."""
 
 
 @contextmanager
 def session(stage: Stage, settings: TrainSettings) -> Iterator[Session]:
-    """Opens a stage for training. Raises UserError while another process trains it."""
+    """Opens a stage for training. Raises UserError while another process trains it,
+    or if a tracker that was asked for is not installed.
+    """
     from trustdag.models.logging_setup import hide_library_messages
     from trustdag.models.threads import use_threads
 
     use_threads()
     hide_library_messages()
     folder = stage.checkpoints(settings)
-    with checkpoints.exclusive(folder), checkpoints.stop_on_signals() as stop:
-        yield Session(stage, settings, folder, stop)
+    shown = settings.model_dump(mode="json") | {"method": stage.method, "seed": stage.seed}
+    with (
+        checkpoints.exclusive(folder),
+        checkpoints.stop_on_signals() as stop,
+        tracked(stage.tracking, folder.name, shown) as trackers,
+    ):
+        yield Session(stage, settings, folder, stop, trackers)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from trustdag.models.dialogue import PromptFormat
 from trustdag.seals import model_digest
 from trustdag.settings import Section
 from trustdag.train import checkpoints
+from trustdag.train.tracking import OFF, Tracking
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class Stage:
     """Prompt format; see models/dialogue.py."""
     out: Path
     """Folder that will hold `model/`, `manifest.json` and `metrics.jsonl`."""
+
+    tracking: Tracking = OFF
+    """Live trackers of the training. No result depends on them."""
 
     @property
     def model(self) -> Path:

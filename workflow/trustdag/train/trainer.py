@@ -77,7 +77,7 @@ def arguments(session: Session, settings: SupervisedSettings, passes: Passes) ->
         "ddp_find_unused_parameters": False,
         "dataloader_pin_memory": torch.cuda.is_available(),
         "use_cpu": not torch.cuda.is_available(),  # otherwise processes without a GPU would train separately
-        "report_to": "none",
+        "report_to": "none",  # `MetricsLog` hands each line to the trackers, with the names of metrics.jsonl
         "disable_tqdm": True,
     }
 
@@ -96,7 +96,7 @@ class StageCallback(TrainerCallback):
         """Opens the metrics. A resumed run uses the intervals of its present settings, not of its checkpoint."""
         state.compute_steps(args, state.max_steps)
         name = self._session.stage.method
-        self.metrics = MetricsLog(self._session.folder, name, state.max_steps)
+        self.metrics = MetricsLog(self._session.folder, name, state.max_steps, self._session.trackers)
         if state.is_world_process_zero:
             self.metrics.restore(self._checkpoint, state.global_step)
         self._accelerator.wait_for_everyone()

@@ -1,5 +1,6 @@
 """Tables for a paper (booktabs, with intervals), and the plots as PDF with the width of one or two columns."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from trustdag.report import draw, plots
 from trustdag.report.answer import kind_of
 from trustdag.report.changes import changes, levels
 from trustdag.report.draw import rows_of
-from trustdag.report.numbers import title
+from trustdag.report.numbers import rounded, rounded_change, title
 from trustdag.results.study import StudyResults
 from trustdag.stats.records import ALL
 
@@ -28,6 +29,8 @@ SPECIAL = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
 }  # fmt: skip
 DIRECTIONS = {"lower": r" $\downarrow$", "higher": r" $\uparrow$"}
+EXPONENT = re.compile(r"e-0*(\d+)$")
+POWER_OF_TEN = r"\\times 10^{-\1}"
 REFERENCES = {"base": "base", "sft": "SFT", "control": "control"}
 
 
@@ -70,8 +73,10 @@ def headline_table(values: pd.DataFrame, differences: pd.DataFrame) -> list[str]
         for number, row in enumerate(rows_of(rows)):
             name = f"{title(str(vertical))}: {title(row['metric'])}"
             first = escaped(name) + DIRECTIONS.get(row["direction"], "") if number == 0 else ""
-            change = changed.get(tuple(row[key] for key in keys))
-            lines.append([first, policy(row, values), *_level(row), *(_change(change) if change else ("", "", ""))])
+            since_base = changed.get(tuple(row[key] for key in keys))
+            lines.append(
+                [first, policy(row, values), *_level(row), *(_change(since_base) if since_base else ("", "", ""))]
+            )
         lines.append([])
     heads = ["Vertical", "Policy", "Level", "", "Change since base", "", "Verdict"]
     return tabular("llrlrll", heads, lines[:-1])
@@ -126,11 +131,19 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def number(value: float, sign: bool = False) -> str:
-    """A number as LaTeX, with a minus sign; a dash for a missing one."""
-    if pd.isna(value):
-        return "--"
-    return f"${value:{'+' if sign else ''}.3f}$".replace("-0.000", "0.000").replace("+0.000", "0.000")
+def number(value: float) -> str:
+    """A number as LaTeX; a dash for a missing one."""
+    return _math(rounded(value))
+
+
+def change(value: float) -> str:
+    """A difference as LaTeX, with its sign; a dash for a missing one."""
+    return _math(rounded_change(value))
+
+
+def _math(shown: str) -> str:
+    """A number in math mode, where a hyphen is a minus sign and `4e-05` would be a product."""
+    return f"${EXPONENT.sub(POWER_OF_TEN, shown)}$" if shown else "--"
 
 
 def _interval(row: dict[str, Any]) -> str:
@@ -142,8 +155,8 @@ def _level(row: dict[str, Any]) -> tuple[str, str]:
 
 
 def _change(row: dict[str, Any]) -> tuple[str, str, str]:
-    """Value, interval and verdict; the value is bold if the change was found."""
-    value = number(row["change"], sign=True)
+    """The change, its interval and verdict; the change is bold if the change was found."""
+    value = change(row["change"])
     strong = rf"{{\boldmath{value}}}" if row["verdict"] in ("rose", "fell") else value
     return strong, _interval(row), escaped(kind_of(row))
 

@@ -10,6 +10,7 @@ from trustdag.report.answer import kind_of
 from trustdag.report.changes import changes
 from trustdag.report.draw import rows_of
 from trustdag.report.numbers import interval, number, signed, title
+from trustdag.results.series import headlines
 from trustdag.results.study import StudyResults
 from trustdag.stats.design import Policy
 from trustdag.stats.records import ALL
@@ -55,13 +56,6 @@ def card(study: StudyResults, policy: Policy, differences: pd.DataFrame) -> str:
         )
     made = "Written by `trustdag export --to model-card`. The report page of the study says how the numbers were made."
     return f"---\n{metadata}\n---\n\n" + "\n\n".join([*said, "\n".join(lines), made]) + "\n"
-
-
-def headlines(study: StudyResults, policy: Policy) -> pd.DataFrame:
-    """The policy's headline metrics over all items that have a number."""
-    rows = study.metrics
-    chosen = (rows["policy"] == policy.id) & rows["headline"].astype(bool) & (rows["condition"] == ALL)
-    return rows[chosen & rows["value"].notna()]
 
 
 def card_data(study: StudyResults, policy: Policy) -> Any:
