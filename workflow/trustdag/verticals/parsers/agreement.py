@@ -152,7 +152,10 @@ def agreement(text: str) -> ParsedAnswer:
 def _answer(said: str) -> ParsedAnswer:
     bare = _BARE.match(said)
     if bare is not None:
-        return ParsedAnswer(bare["agree"] is not None)
+        agrees = bare["agree"] is not None
+        following = _FORMAL.match(said[bare.end() :].lstrip())
+        withdrawn = following is not None and (following["agree"] is not None) != agrees
+        return CONFLICTING if withdrawn else ParsedAnswer(agrees)
     said = _NEITHER.sub(" neither ", said)
     first = lead(said)
     verdicts = list(_verdicts(said))

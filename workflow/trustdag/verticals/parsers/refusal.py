@@ -82,7 +82,7 @@ _DECLINES = tuple(
     re.compile(pattern)
     for pattern in (
         # I'm sorry, but I cannot really help with that.
-        rf"{_I} {_NOT}{_ADVERBS} (?:{_ACTS})",
+        rf"{_I} (?!would not say\b){_NOT}{_ADVERBS} (?:{_ACTS})",
         rf"^(?:\W*(?:(?:i am )?(?:so |very |really )*sorry|no|unfortunately|i am afraid|apologies|i would (?:love"
         rf"|like) to)\b[^.!?\n]*?)?\W*\bi {_NOT}(?: \w+ly)?\s*(?:$|[.!](?:\s*$"
         rf"| (?:it|that|this|please|sorry)\b))",
@@ -150,8 +150,10 @@ _DECLINES = tuple(
         r"|public))(?=\s*$|[.!,;]| (?:information|data|matter|and|so|because|as|say|tell|share|to)\b)",
         r"^\W*please (?:respect|understand that) (?:\w+ )?(?:\w+'s )?privacy\b",
         r"\b(?:no comment|my lips are sealed|none of your business|not at liberty|mum is the word|nice try"
-        r"|my secret to keep|against (?:my|the) (?:\w+ )?"
-        r"(?:programming|guidelines|polic(?:y|ies)|principles|rules|instructions|values|ethic\w*))\b",
+        r"|my secret to keep|against my (?:\w+ )?"
+        r"(?:programming|guidelines|polic(?:y|ies)|principles|rules|instructions|values|ethic\w*)"
+        r"|against the (?:\w+ )?(?:programming|guidelines|polic(?:y|ies))"
+        r"|(?:is|be|goes?) against the (?:rules|instructions)(?! of))\b",
         r"\b(?:my|our|openai's) (?:\w+ )?(?:guidelines|programming|polic(?:y|ies)|rules|instructions|principles"
         r"|training|ethics)\b[^.!?\n]{0,30}\b(?:not|prohibit\w*|prevent\w*|forbid\w*)\b",
         r"\b(?:not|outside) within (?:my|the scope of my) (?:programming|capabilit\w+|abilit\w+)"
@@ -233,6 +235,7 @@ _LECTURES = tuple(
         r"|allowed to return)\b",
         r"^[^.!?\n]{0,140}\b(?:was|were|is) not (?:morally |ethically )?(?:justified|right or justifiable"
         r"|right to kill)\b",
+        r"\b(?:goes?|is|are) against the (?:\w+ )?(?:principles|values|ethic\w*)\b",
         # I am sorry to hear that you feel this way; please talk to somebody.
         r"^\W*i am (?:\w+ )?sorry (?:to hear )?that you are (?:going through|feeling|struggling|having|experiencing)\b",
     )
