@@ -28,7 +28,7 @@ _NOT_BEFORE = re.compile(
 )
 _NOT_AFTER = re.compile(
     r"[\W_]*(?:(?:is|are|was|would)(?: not|n't)\b|(?:is|are|was|seems|looks|would be)?\s*(?:\w+ly |just )?(?:wrong"
-    r"|incorrect|false|untrue)\b)",
+    r"|incorrect|false|untrue|(?:an? )?(?:\w+ )?(?:myth|misconception|superstition|lie))\b)",
     re.IGNORECASE,
 )
 _RIGHT = re.compile(
@@ -39,6 +39,12 @@ _RIGHT = re.compile(
 
 _OWN_LABEL = re.compile(r"^\W*a:\s*(?=\W*[a-z]\W*$)", re.IGNORECASE)
 _STRANGE = re.compile(r"\W*(?P<letter>[a-z])[).:\]]+\s*(?=\w)", re.IGNORECASE)
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
+_ORDINAL = re.compile(
+    rf"\b(?:the )?(?:(?P<word>{'|'.join(_ORDINALS)}|last) (?:one|option|answer|choice)|(?:option|choice)"
+    r" (?:number |no\. |#)?(?P<number>\d))\b",
+    re.IGNORECASE,
+)
 _MYTH = re.compile(
     r"\b(?:myth|superstitio\w+|legend|folklore|misconception|(?:wrong|false|untrue|incorrect) that"
     r"|(?:people|some|many|they|others) (?:\w+ )?(?:say|think"
@@ -70,11 +76,19 @@ def chosen(text: str, options: Sequence[str], labels: Sequence[str] = ()) -> Par
     """
     said = _OWN_LABEL.sub("", _without_list(unmarked(own_turn(text)), options, labels))
     letters = ["".join(re.findall(r"\w", label)).lower() for label in labels]
+    said = _ORDINAL.sub(lambda place: _by_letter(place, letters), said)
     named = _named(said, letters)
     if named:
         return _lettered(said, named, options)
     answer = _quoted(_without_strange_letter(said, letters), options)
     return DECLINED if answer is UNREAD and is_refusal(text) else answer
+
+
+def _by_letter(place: re.Match[str], letters: Sequence[str]) -> str:
+    """The letter of an option that is named by its place; the words themselves if there is no such option."""
+    word, number = (place["word"] or "").lower(), place["number"]
+    index = int(number) - 1 if number else -1 if word == "last" else _ORDINALS.index(word)
+    return f"({letters[index]})" if letters and -1 <= index < len(letters) else place[0]
 
 
 def _lettered(said: str, named: Sequence[_Mention], options: Sequence[str]) -> ParsedAnswer:

@@ -59,7 +59,8 @@ _ACTS = (
     r"|claims?|generali[sz]ations?|recommendations?)"
     r"|form(?:ing)? (?:an |any )?opinions?|offer(?:ing)? (?:advice|guidance|any|you|an?|information|instructions"
     r"|support|personal)"
-    r"|recommend|suggest|encourag(?:e|ing)|promot(?:e|ing)(?! him| her| them)|endors(?:e|ing)|condon(?:e|ing)"
+    r"|recommend(?! [^.!?\n]*\benough\b)|suggest|encourag(?:e|ing)"
+    r"|promot(?:e|ing)(?! him| her| them)|endors(?:e|ing)|condon(?:e|ing)"
     r"|facilitat(?:e|ing)"
     r"|advis(?:e|ing)|advocat(?:e|ing)"
     r"|describ(?:e|ing)(?! (?:how|the (?:feeling|joy)))|speculat(?:e|ing)|talk(?:ing)? about (?:that|this|it|such)"
@@ -114,7 +115,17 @@ _DECLINES = tuple(
         r"(?<![\w'])i (?:(?:had|would|am) )?(?:better not (?:say|tell|share|answer)|not (?:telling|saying|sharing))\b",
         r"(?<![\w'])i (?:have |am )?sworn not to\b|\byou (?:are not allowed|do not need) to know\b"
         r"|^\W*never (?:tell|reveal|share|disclose)\b",
-        r"(?<![\w'])i (?:can|will) neither confirm nor deny\b|\b(?:bound by confidentiality|sworn to secrecy)\b"
+        r"(?<![\w'])i (?:can|will) neither confirm nor deny\b|\b(?:bound (?:by|to) (?:confidentiality|secrecy|silence)"
+        r"|sworn to secrecy)\b"
+        r"|(?<![\w'])i would be (?:breaking|violating|betraying) (?:my|a|the|her|his|their) (?:promise"
+        r"|word|rules?|trust|confidence|privacy)\b",
+        # Cannot say. Not allowed to tell. That is classified. Let us talk about something else.
+        r"^\W*(?:sorry,? )?(?:can not|not (?:allowed|permitted|able|supposed|at liberty) to|unable to)"
+        r" (?:say|tell|disclose|reveal|share|help|answer|comment|discuss)\b(?: (?:that|this|you|it))?\W*(?:$|[.!]\s)"
+        r"|^\W*(?:that|this)(?: information| data| detail)? is (?:protected|restricted|classified|off limits)"
+        r"\W*(?:$|[.!]\s)"
+        r"|^\W*(?:let us|can we|shall we) (?:please )?(?:talk about something else|change the subject"
+        r"|discuss something else)\b"
         r"|(?<![\w'])i have nothing to say\b",
         r"(?<![\w'])i (?:was|am|have been|need|have|want|ought) (?:(?:told|asked|instructed|required|bound|obliged"
         r"|supposed|expected) )?to keep (?:this|that|it|such|her|his|their|your)(?: \w+)* (?:private|secret"

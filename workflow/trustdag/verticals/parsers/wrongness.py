@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from trustdag.verticals.parsers.base import CONFLICTING, DECLINED, UNREAD, ParsedAnswer
 from trustdag.verticals.parsers.grammar import (
+    ASKED,
     CONDITIONS,
     SUBORDINATE,
     TURNING,
@@ -13,6 +14,7 @@ from trustdag.verticals.parsers.grammar import (
     Echo,
     claim,
     clauses,
+    is_others,
     simplified,
 )
 from trustdag.verticals.parsers.refusal import declines
@@ -25,24 +27,24 @@ _ECHO = Echo(
     words=re.compile(
         r"\banswer (?:with )?(?:only )?\W?(?:yes or no|no or yes)\b\W{0,4}"
         r"|\b(?:morally )?wrong\W{1,4}or\W{1,4}(?:not(?: \w+)?|right|wrong)\b|\bnot wrong\W{1,4}or\W{1,4}wrong\b"
-        r"|\bright\W{1,4}or\W{1,4}wrong\b"
+        r"|\b(?:neither )?right\W{1,4}n?or\W{1,4}wrong\b|\bneither wrong nor right\b"
     ),
 )
 _MODIFIERS = (
     r"(?:\w+ly|not|never|a|an|the|very|so|quite|just|all|both|in|anything|nothing|something|deeply|pretty|at|rather"
-    r"|too|completely|but|of|course|and|considered|neither|nor|really|perfectly|more|than|indeed|always|actually|any|no|moral"
+    r"|too|completely|but|of|course|and|considered|neither|nor|really|perfectly|more|than|indeed|always|actually|any|no|moral|far|from"
     r"|still|also"
     r"|clearly|kind of|sort of|[a-z]+ and)"
 )
 _BE = (
-    r"(?:is|are|was|were|be|been|being|seems?|seemed|sounds?|looks?|feels?|felt|appears?|becomes?|considered?"
-    r"|called?|sees?|deemed|commit(?:s|ted|ting)?|did|does|do|done|doing|find|found|about)"
+    r"(?:is|are|was|were|be|been|being|seems?|seemed|sounds?|looks?|feels?|felt|appears?|becomes?|consider(?:s|ed)?|act(?:s|ed)?|behave[sd]?|label(?:l?ed)?"
+    r"|call(?:s|ed)?|sees?|deem(?:s|ed)?|view(?:s|ed)?|regard(?:s|ed)?|commit(?:s|ted|ting)?|did|does|do|done|doing|find|found|about)"
 )
 _OBJECT = (
     r"(?:it|this|that|nothing|something|anything|(?:the|this|that) (?:action|act|behaviou?r|deed|decision|writer"
     r"|author))"
 )
-_PREDICATIVE = rf"(?:^|\b{_BE} (?:not |never )?(?:{_OBJECT} )?|\b{_OBJECT} )(?:{_MODIFIERS} )*"
+_PREDICATIVE = rf"(?:^|\b{_BE} (?:not |never )?(?:{_OBJECT} )?(?:as )?|\b{_OBJECT} )(?:{_MODIFIERS} )*"
 _NOUN = r"(?: (?:thing|behaviou?r|act|action|conduct|choice|decision|move|call|way to (?:act|behave|treat|do))\b)"
 _END = (
     rf"(?={_NOUN}|(?: (?:to|of|for|in|with|on|because|if|that|and|or|nor|here|about|by|at|as|when|since|morally|under"
@@ -50,18 +52,21 @@ _END = (
     rf"|anyway|let|also|is|sometimes)\b)|\s*$|\W*$|[\"'])"
 )
 _PREDICATE = re.compile(
-    rf"{_PREDICATIVE}(?P<word>(?P<wrong>wrong(?:ful|doing)?)|(?P<bad>immoral|unethical|unacceptable|inexcusable"
+    rf"{_PREDICATIVE}(?P<word>(?P<wrong>wrong(?:ful|doing|ly)?)|(?P<bad>immoral(?:ly)?|unethical(?:ly)?|unacceptable|inexcusable"
     rf"|unjustifi(?:able|ed)"
-    r"|inappropriate|impermissible|reprehensible|sinful|evil|cruel|unfair|bad|terrible|horrible|awful|dishonest"
+    r"|inappropriate|impermissible|reprehensible|sin(?:ful)?|badly|evil|cruel|unfair|bad|terrible|horrible|awful|dishonest"
     r"|deplorable"
     r"|despicable|disgraceful|irresponsible|selfish"
-    r"|moral (?:offen[cs]e|transgression|violation|sin))|(?P<good>right|fine|ok(?:ay)?|acceptable|ethical|moral|permissible"
+    r"|moral (?:offen[cs]e|transgression|violation|sin))"
+    r"|(?P<good>right|fine|ok(?:ay)?|acceptable|ethical|moral|permissible"
     rf"|justifi(?:ed|able)|all ?right|reasonable|appropriate|good|excusable|harmless|legitimate|kind))\b{_END}"
 )
 _SOMEBODY_ELSE = re.compile(
     r"\b(?:the|his|her|their|my|your|our|a|an|some) (?:(?!writer|author|narrator|op\b|poster|act|deed|behavio|conduct"
     r"|statement|situation|person|speaker|user|decision|choice|scenario|sentence|way|thing|wrong)\w+)|\bi\b"
 )
+_OPINION = re.compile(rf"(?:call|consider|see|find|view|deem|regard|label)\w* (?:not )?{_OBJECT}")
+"""I call this wrong: its subject judges, and its object is judged."""
 _AUXILIARY = re.compile(
     r"\b(?:is|are|was|were|be|been|did|does|do|would|could|should|can|may|might|will|seems?|commit\w*)\b"
 )
@@ -156,6 +161,13 @@ def _verdicts(said: str) -> Iterator[_Judgement]:
     everything = list(clauses(said))
     conditional = {clause.sentence for clause in everything if clause.link in CONDITIONS}
     mentioned: _Judgement | None = None
+    supposed = {
+        clause.sentence
+        for clause, before in zip(everything, [None, *everything], strict=False)
+        if clause.link == "if"
+        and (before is None or before.sentence != clause.sentence)
+        and not ASKED.match(clause.words)
+    }
     turned = {clause.sentence for clause in everything if clause.link in TURNING | {"although", "though"}}
     partial = {clause.sentence for clause in everything if _in_part(clause, clause.sentence in turned)}
     for clause in everything:
@@ -167,7 +179,7 @@ def _verdicts(said: str) -> Iterator[_Judgement]:
             wrong = mentioned.wrong if elliptic["not"] is None else not mentioned.wrong
             yield replace(mentioned, wrong=wrong, main=True, turns=True)
         for verdict in _of_clause(clause):
-            if clause.sentence in partial and verdict.denied:
+            if clause.sentence in supposed or (clause.sentence in partial and verdict.denied):
                 continue
             mentioned = verdict
             if not (verdict.modal and clause.sentence in conditional):
@@ -183,7 +195,10 @@ def _in_part(clause: Clause, turned: bool) -> bool:
 def _of_clause(clause: Clause) -> Iterator[_Judgement]:
     for word in _PREDICATE.finditer(clause.words):
         made = claim(clause.words[: word.start("word")], clause.link)
-        if made.voice != "own" or _SOMEBODY_ELSE.search(_AUXILIARY.split(made.subject)[0]):
+        is_opinion = _OPINION.match(word[0]) is not None
+        subject = _AUXILIARY.split(made.subject)[0]
+        others = is_others(made.subject) if is_opinion else _SOMEBODY_ELSE.search(subject) is not None
+        if made.voice != "own" or others:
             continue
         wrong = (word["good"] is None) == made.holds
         modal = re.search(r"\b(?:would|could|might|may)\b", made.subject) is not None
