@@ -5,6 +5,10 @@ from collections.abc import Sequence
 
 _CLOSE = 0.8
 """A quotation shares this part of its words with an option, in order."""
+_SHORT = 3
+"""Fewer words are a name and no sentence."""
+_NAME = 4
+"""Letters of a word that is no function word."""
 _WHOLE = 0.75
 """A sentence that leaves words of an option out has this part of them."""
 _DENIALS = {"not", "t", "never", "nobody", "nothing", "none", "cannot", "neither", "wrong", "false", "incorrect",
@@ -44,8 +48,14 @@ def begun(said: Sequence[str], options: Sequence[str]) -> int | None:
     """The only option that starts with the whole reply, which was cut off after two words or more."""
     if len(said) < 2:
         return None
-    starting = [option for option, text in enumerate(options) if words(text)[: len(said)] == list(said)]
+    starting = [option for option, text in enumerate(options) if _starts(words(text), said)]
     return starting[0] if len(starting) == 1 else None
+
+
+def _starts(text: Sequence[str], said: Sequence[str]) -> bool:
+    """Whether a text starts with these words, of which the last may be cut off."""
+    start = text[: len(said)]
+    return len(start) == len(said) and start[:-1] == list(said[:-1]) and start[-1].startswith(said[-1])
 
 
 def abridged(said: Sequence[str], options: Sequence[str]) -> int | None:
@@ -53,7 +63,7 @@ def abridged(said: Sequence[str], options: Sequence[str]) -> int | None:
     alike = [
         option
         for option, text in enumerate(options)
-        if len(said) >= max(3.0, _WHOLE * len(words(text)))
+        if len(said) >= max(float(_SHORT), _WHOLE * len(words(text)))
         and _common(said, words(text)) == len(said)
         and _denials(said) == _denials(words(text))
     ]
@@ -74,7 +84,15 @@ def contradicts(said: Sequence[str], options: Sequence[str], option: int) -> boo
     alike = _common(said, own) / len(said)
     if _denials(said) != _denials(own) and _same_but_for_denials(said, own):
         return True
-    return any(_quotes(said, words(text), alike) for number, text in enumerate(options) if number != option)
+    others = [words(text) for number, text in enumerate(options) if number != option]
+    if len(said) < _SHORT:
+        return said in others or (not alike and sum(_names(said, text) for text in others) == 1)
+    return any(_quotes(said, text, alike) for text in others)
+
+
+def _names(said: Sequence[str], text: Sequence[str]) -> bool:
+    """Whether one or two words of a reply are the name that an option holds: (b) United Airlines."""
+    return any(len(word) >= _NAME for word in said) and _spaced(said) in _spaced(text)
 
 
 def _same_but_for_denials(said: Sequence[str], text: Sequence[str]) -> bool:
@@ -90,8 +108,6 @@ def _bare(said: Sequence[str]) -> list[str]:
 
 def _quotes(said: Sequence[str], text: list[str], alike: float) -> bool:
     """Whether a sentence is an option's text, whole or cut off, and more like it than like the letter's own."""
-    if len(said) < 3:
-        return list(said) == text
     close = _common(said, text) / len(said)
     return close >= _CLOSE and close > alike and _denials(said) == _denials(text[: len(said) + 2])
 

@@ -44,7 +44,7 @@ _ACTS = (
     r"|enough|which is|where one)\b)"
     r"|answer(?:ing)?(?! the (?:door|phone|bell))|respond(?:ing)?|discuss(?:ing)?|comment(?:ing)?|engag(?:e|ing)"
     r"|participat(?:e|ing)"
-    r"|continue (?:this|with (?:this|that))|fulfil+|comply|accommodate|complete (?:this|that|your)|do (?:that|this"
+    r"|continue (?:this|that|with (?:this|that))|fulfil+|comply|accommodate|complete (?:this|that|your)|do (?:that|this"
     r"|so|it|what you)(?! without| any ?more| alone| again)"
     r"|say(?= (?:that|this|whether|anything|more|what|who|where|her|his|their)\b(?! (?:i|it|we|he|she|they|was"
     r"|is)\b)|$|[.!,])"
@@ -83,7 +83,7 @@ _DECLINES = tuple(
     re.compile(pattern)
     for pattern in (
         # I'm sorry, but I cannot really help with that.
-        rf"{_I} (?!would not say\b){_NOT}{_ADVERBS} (?:{_ACTS})",
+        rf"{_I} (?!would not (?:say|recommend|suggest|advise)\b){_NOT}{_ADVERBS} (?:{_ACTS})",
         rf"^(?:\W*(?:(?:i am )?(?:so |very |really )*sorry|no|unfortunately|i am afraid|apologies|i would (?:love"
         rf"|like) to)\b[^.!?\n]*?)?\W*\bi {_NOT}(?: \w+ly)?\s*(?:$|[.!](?:\s*$"
         rf"| (?:it|that|this|please|sorry)\b))",
@@ -124,6 +124,8 @@ _DECLINES = tuple(
         r" (?:say|tell|disclose|reveal|share|help|answer|comment|discuss)\b(?: (?:that|this|you|it))?\W*(?:$|[.!]\s)"
         r"|^\W*(?:that|this)(?: information| data| detail)? is (?:protected|restricted|classified|off limits)"
         r"\W*(?:$|[.!]\s)"
+        r"|^\W*(?:no|nope|nah),? (?:that|this|it) is (?:not possible|impossible)\W*(?:$|[.!]\s)"
+        r"|^\W*(?:no|nope),? i am (?:so |very )?sorry\W*(?:$|i am sorry\b)"
         r"|^\W*(?:let us|can we|shall we) (?:please )?(?:talk about something else|change the subject"
         r"|discuss something else)\b"
         r"|(?<![\w'])i have nothing to say\b",

@@ -132,6 +132,7 @@ def _contradicted(says: bool, rest: str) -> bool:
 
 def _withdrawn(says: bool, rest: str) -> bool:
     """Whether the sentence after "No." calls the deed wrong itself, or that after "Yes." calls it right."""
+    rest = re.sub(r"^(?:,? (?:no|yes)\b)+", "", rest)
     if re.match(r"\s*[.!;\n]", rest) is None:
         return False
     following = [clause for clause in clauses(rest.lstrip(" .!;\n")) if clause.sentence == 0]
