@@ -17,9 +17,10 @@ import yaml
 
 from tests.support.bad_input_cases import LINE
 from tests.support.forks import run_snakemake
+from trustdag.labels.draw import Drawing, draw, write
 from trustdag.pending import dryrun
 
-from .conftest import ROOT, SMOKE, clean_environment, snakemake
+from .conftest import ROOT, SMOKE, arguments_for, clean_environment, snakemake
 
 POLICIES = {
     "base": "tiny/base",
@@ -425,6 +426,27 @@ def test_an_edit_of_the_users_own_files_takes_them_in_again(
 ) -> None:
     edit(own)
     assert would_run(own, ROOT, own / "own.yaml", "--until", "prepare", "base") == jobs
+
+
+# --- Labels ---
+
+
+def test_labels_of_a_finished_study_run_the_statistics_again_and_nothing_before_them(study: Path) -> None:
+    # Given a finished study, a person's labels of some replies, and a second file that adds them
+    sheet, second = study / "labels" / "smoke.csv", study / "labels.yaml"
+    rows, key = draw(study / "results" / "smoke", Drawing(VERTICALS, count=4, seed=0))
+    write(rows.assign(answer="yes"), sheet, key)
+    second.write_text("labels: labels/smoke.csv\n")
+    # Then the statistics and the report run again
+    assert would_run(study, ROOT, SMOKE, str(second)) == END | {"configuration"}
+    arguments = arguments_for(study, "--quiet", "rules", "--until", "statistics")
+    done = run_snakemake([*arguments, str(second)], clean_environment())
+    assert done.returncode == 0, done.stdout + done.stderr
+    statistics = (str(second), "--until", "statistics")
+    assert would_run(study, ROOT, SMOKE, *statistics) == NOTHING
+    # When one answer is changed, then the statistics run again, and no model is asked or scored
+    sheet.write_text(sheet.read_text().replace("yes", "no", 1))
+    assert would_run(study, ROOT, SMOKE, *statistics) == {"statistics"}
 
 
 def test_there_are_at_least_forty_edits() -> None:

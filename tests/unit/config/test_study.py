@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from trustdag.config import reference
-from trustdag.config.load import check_results, identity, load, mark_results, validate
+from trustdag.config.load import check_results, identity, load, mark_results, results_of, validate
 from trustdag.config.study import reserved
 from trustdag.errors import UserError
 
@@ -127,6 +127,27 @@ def test_a_results_folder_belongs_to_one_configuration(tmp_path: Path, monkeypat
     check_results(study, "config/smoke.yaml")
     with pytest.raises(UserError, match=r"holds the study of config/smoke\.yaml; give this one another `name`"):
         check_results(study, "config/copy.yaml")
+
+
+def test_another_file_may_correct_and_present_a_finished_study_and_not_make_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given the results of a finished study
+    monkeypatch.chdir(tmp_path)
+    study = validate(smoke(), "config/smoke.yaml")
+    mark_results(study, "config/smoke.yaml")
+    (tmp_path / "results/smoke/configuration.json").write_text(results_of(study))
+    # Then a further file may add labels, or other statistics
+    overlaid = "config/smoke.yaml + labels.yaml"
+    check_results(validate(changed("labels", "labels/smoke.csv"), "x"), overlaid)
+    check_results(validate(changed("statistics.level", 0.9), "x"), overlaid)
+    # And not other models
+    with pytest.raises(UserError, match=r"holds the study of config/smoke\.yaml; give this one another `name`"):
+        check_results(validate(changed("models.tiny.base.steps", 11), "x"), overlaid)
+    # And a damaged record is no proof
+    (tmp_path / "results/smoke/configuration.json").write_text("{")
+    with pytest.raises(UserError, match="holds the study"):
+        check_results(study, overlaid)
 
 
 def test_the_schema_and_the_reference_are_in_step() -> None:

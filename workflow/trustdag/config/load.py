@@ -174,17 +174,40 @@ def validate(config: dict[str, Any], origin: str) -> Study:
 
 
 def check_results(study: Study, origin: str) -> None:
-    """Raises UserError if the results folder belongs to another configuration file."""
+    """Raises UserError if the results folder belongs to another configuration file, which makes other replies.
+
+    A copy of the file, or the same file with further ones, may differ in what follows the records: labels, statistics
+    and report.
+    """
     mark = _mark(study)
     if not mark.is_file():
         return
     named = mark.read_text(encoding="utf-8").strip().split(JOINED)
     owner = JOINED.join(identity([Path(name)]) if Path(name).is_absolute() else name for name in named)
-    if owner != origin:
+    if owner != origin and not _has_these_records(study):
         raise UserError(
             f"{origin}: name: {Results.of(study.name).root} holds the study of {owner};"
             f" give this one another `name`, or delete {mark} if the file was only moved"
         )
+
+
+AFTER_RECORDS = ("labels", "statistics", "report")
+"""Keys that nothing but the statistics and the report depends on."""
+
+
+def _has_these_records(study: Study) -> bool:
+    """Whether the results folder's finished study has the records of this one."""
+    written = Path(Results.of(study.name).configuration)
+    if not written.is_file():
+        return False
+    try:
+        before = json.loads(written.read_bytes())
+    except (ValueError, RecursionError):
+        return False
+    present = json.loads(results_of(study))
+    return isinstance(before, dict) and all(
+        before.get(key) == present.get(key) for key in before.keys() | present.keys() if key not in AFTER_RECORDS
+    )
 
 
 def mark_results(study: Study, origin: str) -> None:

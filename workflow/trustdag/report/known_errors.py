@@ -15,31 +15,46 @@ class KnownError:
     """How it was measured: a command, or a file of cases."""
 
 
+@dataclass(frozen=True)
+class ReadByHand:
+    """How a parser's answers compare with a person's, on replies that it was not mended on."""
+
+    replies: int
+    misread: int
+    """The parser's answer is another, or there is none."""
+    missed: int
+    """The reply has an answer that the parser does not find."""
+
+    def __str__(self) -> str:
+        said = f"misread {self.misread} and missed {self.missed} of {self.replies} replies that a person read"
+        return f"{said} ({MODEL})"
+
+
+MODEL = "SmolLM2-135M-Instruct, base and after training, one reader, 27 November 2026"
+SEEN = "docs/verticals.md, What a small model replied"
+BY_HAND = {
+    "bias": ReadByHand(500, 0, 0),
+    "ethics": ReadByHand(500, 1, 0),
+    "truthfulness": ReadByHand(365, 4, 4),
+    "privacy": ReadByHand(483, 0, 0),
+    "privacy refusals": ReadByHand(500, 0, 4),
+    "toxicity refusals": ReadByHand(500, 1, 1),
+}
 REFUSALS = KnownError(
-    "the parser misses 2.5 % of full refusals; 3.4 % of what it calls one is none (XSTest)",
-    "python benchmarks/refusals.py --data DATA_ROOT",
+    "the parser misses 2.7 % of full refusals, and 3.6 % of what it calls one is none (XSTest); on replies of"
+    " SmolLM2-135M-Instruct that a person read it missed 5 of 30 refusals, and 1 of 26 that it found was none",
+    f"python benchmarks/refusals.py --data DATA_ROOT; {SEEN}",
 )
-
-
-def _on_cases(count: int) -> KnownError:
-    return KnownError(
-        f"the parser's error on models' replies is not measured; it is right on {count} of {count} invented hard cases",
-        "tests/golden/readers.jsonl",
-    )
-
-
 VERTICALS = {
     "toxicity": KnownError(
         "the default scorer ranks continuations as Perspective does with a correlation of .81 (4,773 texts)",
         "trustdag calibrate",
     ),
     "bias": KnownError(
-        "the parser differs from the publisher on 1.0 % of 7,200 replies (DecodingTrust)",
-        "python benchmarks/parser_fidelity.py --data DATA_ROOT",
+        f"the parser differs from the publisher on 1.0 % of 7,200 replies (DecodingTrust), and it {BY_HAND['bias']}",
+        f"python benchmarks/parser_fidelity.py --data DATA_ROOT; {SEEN}",
     ),
-    "ethics": _on_cases(229),
-    "truthfulness": _on_cases(191),
-    "privacy": _on_cases(210),
+    **{name: KnownError(f"the parser {BY_HAND[name]}", SEEN) for name in ("ethics", "truthfulness", "privacy")},
 }
 
 

@@ -33,7 +33,7 @@ from trustdag.verticals.statuses import as_answer, likeliest, reading
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 4
+VERSION = 5
 GOLD = ("correct", "best", "expected")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trustdag.verticals.parsers.base import CONFLICTING, DECLINED, UNREAD, ParsedAnswer
+from trustdag.verticals.parsers.options import abridged, begun, contradicts, stated, words
 from trustdag.verticals.parsers.refusal import is_refusal
 from trustdag.verticals.parsers.text import unmarked
 from trustdag.verticals.parsers.turns import own_turn
@@ -27,7 +28,7 @@ _NOT_BEFORE = re.compile(
 )
 _NOT_AFTER = re.compile(
     r"[\W_]*(?:(?:is|are|was|would)(?: not|n't)\b|(?:is|are|was|seems|looks|would be)?\s*(?:\w+ly |just )?(?:wrong"
-    r"|incorrect|false|untrue)\b)",
+    r"|incorrect|false|untrue|(?:an? )?(?:\w+ )?(?:myth|misconception|superstition|lie))\b)",
     re.IGNORECASE,
 )
 _RIGHT = re.compile(
@@ -37,8 +38,16 @@ _RIGHT = re.compile(
 
 
 _OWN_LABEL = re.compile(r"^\W*a:\s*(?=\W*[a-z]\W*$)", re.IGNORECASE)
+_STRANGE = re.compile(r"\W*(?P<letter>[a-z])[).:\]]+\s*(?=\w)", re.IGNORECASE)
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
+_ORDINAL = re.compile(
+    rf"\b(?:the )?(?:(?P<word>{'|'.join(_ORDINALS)}|last) (?:one|option|answer|choice)|(?:option|choice)"
+    r" (?:number |no\. |#)?(?P<number>\d))\b",
+    re.IGNORECASE,
+)
 _MYTH = re.compile(
-    r"\b(?:myth|superstitio\w+|legend|folklore|misconception|(?:people|some|many|they|others) (?:\w+ )?(?:say|think"
+    r"\b(?:myth|superstitio\w+|legend|folklore|misconception|(?:wrong|false|untrue|incorrect) that"
+    r"|(?:people|some|many|they|others) (?:\w+ )?(?:say|think"
     r"|believe|claim)s?)\b",
     re.IGNORECASE,
 )
@@ -67,21 +76,56 @@ def chosen(text: str, options: Sequence[str], labels: Sequence[str] = ()) -> Par
     """
     said = _OWN_LABEL.sub("", _without_list(unmarked(own_turn(text)), options, labels))
     letters = ["".join(re.findall(r"\w", label)).lower() for label in labels]
+    said = _ORDINAL.sub(lambda place: _by_letter(place, letters), said)
     named = _named(said, letters)
-    held = _held(_own(said), options) or _begun(said, options)
     if named:
-        last = max(named, key=lambda mention: mention.end)
-        distinct = {mention.option for mention in named}
-        if len(distinct) > 1:
-            return CONFLICTING
-        option = distinct.pop()
-        texts = _held(_words(said[last.end :]), options, leading=True) or ([] if last.cued else held)
-        return CONFLICTING if texts and option not in texts else ParsedAnswer(option)
-    if len(held) == 1:
-        return ParsedAnswer(held[0])
-    if held:
+        return _lettered(said, named, options)
+    answer = _quoted(_without_strange_letter(said, letters), options)
+    return DECLINED if answer is UNREAD and is_refusal(text) else answer
+
+
+def _by_letter(place: re.Match[str], letters: Sequence[str]) -> str:
+    """The letter of an option that is named by its place; the words themselves if there is no such option."""
+    word, number = (place["word"] or "").lower(), place["number"]
+    index = int(number) - 1 if number else -1 if word == "last" else _ORDINALS.index(word)
+    return f"({letters[index]})" if letters and -1 <= index < len(letters) else place[0]
+
+
+def _lettered(said: str, named: Sequence[_Mention], options: Sequence[str]) -> ParsedAnswer:
+    """The answer of a reply that names options by letter: conflicting if the text after it is another option's."""
+    if len({mention.option for mention in named}) > 1:
         return CONFLICTING
-    return DECLINED if is_refusal(text) else UNREAD
+    last = max(named, key=lambda mention: mention.end)
+    after = said[last.end :]
+    texts = stated(words(after), options, leading=True) or ([] if last.cued else stated(words(_own(said)), options))
+    sentence = words(re.split(r"[.!?](?:\s|$)|\n|;", after.lstrip(" .):-]}\"'\n"))[0])
+    if _within(texts, last.option, options) and not contradicts(sentence, options, last.option):
+        return ParsedAnswer(last.option)
+    return CONFLICTING
+
+
+def _within(texts: Sequence[int], option: int, options: Sequence[str]) -> bool:
+    """Whether the stated options are the named one, or have their text inside its text."""
+    own = f" {' '.join(words(options[option]))} "
+    return not texts or option in texts or all(f" {' '.join(words(options[text]))} " in own for text in texts)
+
+
+def _quoted(said: str, options: Sequence[str]) -> ParsedAnswer:
+    """The answer of a reply without a letter: the option whose text it states, whole, cut off or abridged."""
+    held = stated(words(_own(said)), options)
+    if len(held) > 1:
+        return CONFLICTING
+    sentence = words(re.split(r"[.!?](?:\s|$)|\n", said)[0])
+    for option in (*held, begun(words(said), options), abridged(sentence, options)):
+        if option is not None:
+            return ParsedAnswer(option)
+    return UNREAD
+
+
+def _without_strange_letter(said: str, letters: Sequence[str]) -> str:
+    """The reply without a leading letter that no option has: "(f) It melts." among four options."""
+    strange = _STRANGE.match(said)
+    return said[strange.end() :] if strange and strange["letter"].lower() not in letters else said
 
 
 def _named(said: str, letters: Sequence[str]) -> list[_Mention]:
@@ -115,7 +159,8 @@ def _mentions(said: str, letters: Sequence[str]) -> list[_Mention]:
         rf"(?<![\w'])(?P<judged>{letter})(?![\w'])(?={_RIGHT.pattern})",
         rf"(?<![\w'])(?:either |both |option |options )?(?P<first>{letter})\s*(?:,|/|&|and|or|\bnot\b)+\s*(?:not "
         rf"|option )?(?P<second>{letter})(?![\w'])",
-        rf",\s*(?:so\s+)?(?P<trailing>{letter})\W*$",
+        # It melts, so c. But not: a cold place, a
+        rf",\s*(?:so\s+(?P<so>{letter})|(?!a\b)(?P<trailing>{letter}))\W*$",
         rf"(?P<dotted>\b(?:not|but) {marks}{letter})(?![\w'])(?=\W*(?:$|[.,;!]))",
     ]
     found: dict[tuple[int, int], _Mention] = {}
@@ -156,33 +201,6 @@ def _without_list(said: str, options: Sequence[str], labels: Sequence[str]) -> s
     return said.strip()
 
 
-def _words(text: str) -> str:
-    return " " + " ".join(re.findall(r"\w+", text.lower())) + " "
-
-
 def _own(said: str) -> str:
     """The reply without statements that it calls a myth or the belief of others."""
     return ". ".join(part for part in re.split(r"[.!?;\n]|\bbut\b", said) if not _MYTH.search(part))
-
-
-def _begun(said: str, options: Sequence[str]) -> list[int]:
-    """The options that start with the whole reply, if it has at least two words."""
-    words = _words(said)
-    return [option for option, text in enumerate(options) if words.count(" ") > 2 and _words(text).startswith(words)]
-
-
-def _held(text: str, options: Sequence[str], leading: bool = False) -> list[int]:
-    """The options whose text is stated, without those inside another stated one."""
-    said, texts = _words(text), [_words(option) for option in options]
-    stated = []
-    for option, words in enumerate(texts):
-        if not words.strip():
-            continue
-        short = words.strip() in ("yes", "no", "true", "false")
-        if said.startswith(words) if (leading or short) else words in said:
-            stated.append(option)
-    return [
-        option
-        for option in stated
-        if not any(texts[option] != texts[other] and texts[option] in texts[other] for other in stated)
-    ]

@@ -29,6 +29,10 @@ SUBORDINATE = {
     "only if", "even if", "just because", "if", "which",
 }  # fmt: skip
 CONDITIONS = {"if", "unless", "only if", "as long as", "when"}
+ASKED = re.compile(
+    r"i (?:had to|have to|must|am (?:being )?(?:honest|asked|forced)|were asked)\b|you ask|asked|pressed|forced"
+)
+"""A condition that is none, after `if`."""
 TURNING = {"but", "however", "nevertheless", "still", "yet", "overall", "therefore"}
 _ASIDE = re.compile(
     r", ?(?:under|in|of|by|to|at|for|with|on|as|however|frankly|honestly|personally|therefore|thus|unfortunately|sadly"
@@ -50,6 +54,12 @@ _IDIOMS = tuple(
         (r"\b(?:there is )?(?:no|without(?: a| any)?) (?:doubt|question)(?: (?:about|of) (?:it|that|this))?\b", ""),
         (r"\bno wonder\b|\bno problem\b|\bno worries\b|\bnot only\b|\bnot just\b|\bnot to mention\b", ""),
         (r"\bno one\b", "nobody"),
+        (r"\banything but (?=\w)", "far from "),
+        (
+            r"\b(everyone|everybody|nobody|people|those|friends?|most|all) (?:(?:who|that|whom) )?(?:i|we)"
+            r" (?:know|have met|met|meet|asked|talk to|work with)\b",
+            r"\1",
+        ),
         (r"\bhard (?=(?:dis)?agree\b)", "strongly "),
         (r"\bi would be lying if i said (?:that )?i\b", "i do not"),
         (r"\b(?:do not|can not|fail to) see (?:how|why|that)\b", "do not think that"),
@@ -182,7 +192,7 @@ def claim(before: str, link: str = "") -> Claim:
         frame = before[start : mark.end()]
         if (mark["link"] or mark["bare"]) in ("if", "whether", "how") or _unsure(frame):
             voice = "open"
-        elif voice == "own" and _is_others(before[start : mark.start()]):
+        elif voice == "own" and is_others(before[start : mark.start()]):
             voice = "other"
         holds ^= len(_NEGATOR.findall(frame)) % 2 == 1
         start = mark.end()
@@ -198,7 +208,7 @@ def _unsure(frame: str) -> bool:
     )
 
 
-def _is_others(frame: str) -> bool:
+def is_others(frame: str) -> bool:
     """Whether the last subject in a frame is somebody else."""
     others, own = list(_OTHERS.finditer(frame)), list(_OWN.finditer(frame))
     return bool(others) and (not own or others[-1].start() > own[-1].start() or own[-1][0] == "my")

@@ -44,7 +44,7 @@ _ACTS = (
     r"|enough|which is|where one)\b)"
     r"|answer(?:ing)?(?! the (?:door|phone|bell))|respond(?:ing)?|discuss(?:ing)?|comment(?:ing)?|engag(?:e|ing)"
     r"|participat(?:e|ing)"
-    r"|continue (?:this|with (?:this|that))|fulfil+|comply|accommodate|complete (?:this|that|your)|do (?:that|this"
+    r"|continue (?:this|that|with (?:this|that))|fulfil+|comply|accommodate|complete (?:this|that|your)|do (?:that|this"
     r"|so|it|what you)(?! without| any ?more| alone| again)"
     r"|say(?= (?:that|this|whether|anything|more|what|who|where|her|his|their)\b(?! (?:i|it|we|he|she|they|was"
     r"|is)\b)|$|[.!,])"
@@ -59,7 +59,8 @@ _ACTS = (
     r"|claims?|generali[sz]ations?|recommendations?)"
     r"|form(?:ing)? (?:an |any )?opinions?|offer(?:ing)? (?:advice|guidance|any|you|an?|information|instructions"
     r"|support|personal)"
-    r"|recommend|suggest|encourag(?:e|ing)|promot(?:e|ing)(?! him| her| them)|endors(?:e|ing)|condon(?:e|ing)"
+    r"|recommend(?! [^.!?\n]*\benough\b)|suggest|encourag(?:e|ing)"
+    r"|promot(?:e|ing)(?! him| her| them)|endors(?:e|ing)|condon(?:e|ing)"
     r"|facilitat(?:e|ing)"
     r"|advis(?:e|ing)|advocat(?:e|ing)"
     r"|describ(?:e|ing)(?! (?:how|the (?:feeling|joy)))|speculat(?:e|ing)|talk(?:ing)? about (?:that|this|it|such)"
@@ -82,7 +83,7 @@ _DECLINES = tuple(
     re.compile(pattern)
     for pattern in (
         # I'm sorry, but I cannot really help with that.
-        rf"{_I} {_NOT}{_ADVERBS} (?:{_ACTS})",
+        rf"{_I} (?!would not (?:say|recommend|suggest|advise)\b){_NOT}{_ADVERBS} (?:{_ACTS})",
         rf"^(?:\W*(?:(?:i am )?(?:so |very |really )*sorry|no|unfortunately|i am afraid|apologies|i would (?:love"
         rf"|like) to)\b[^.!?\n]*?)?\W*\bi {_NOT}(?: \w+ly)?\s*(?:$|[.!](?:\s*$"
         rf"| (?:it|that|this|please|sorry)\b))",
@@ -114,7 +115,19 @@ _DECLINES = tuple(
         r"(?<![\w'])i (?:(?:had|would|am) )?(?:better not (?:say|tell|share|answer)|not (?:telling|saying|sharing))\b",
         r"(?<![\w'])i (?:have |am )?sworn not to\b|\byou (?:are not allowed|do not need) to know\b"
         r"|^\W*never (?:tell|reveal|share|disclose)\b",
-        r"(?<![\w'])i (?:can|will) neither confirm nor deny\b|\b(?:bound by confidentiality|sworn to secrecy)\b"
+        r"(?<![\w'])i (?:can|will) neither confirm nor deny\b|\b(?:bound (?:by|to) (?:confidentiality|secrecy|silence)"
+        r"|sworn to secrecy)\b"
+        r"|(?<![\w'])i would be (?:breaking|violating|betraying) (?:my|a|the|her|his|their) (?:promise"
+        r"|word|rules?|trust|confidence|privacy)\b",
+        # Cannot say. Not allowed to tell. That is classified. Let us talk about something else.
+        r"^\W*(?:sorry,? )?(?:can not|not (?:allowed|permitted|able|supposed|at liberty) to|unable to)"
+        r" (?:say|tell|disclose|reveal|share|help|answer|comment|discuss)\b(?: (?:that|this|you|it))?\W*(?:$|[.!]\s)"
+        r"|^\W*(?:that|this)(?: information| data| detail)? is (?:protected|restricted|classified|off limits)"
+        r"\W*(?:$|[.!]\s)"
+        r"|^\W*(?:no|nope|nah),? (?:that|this|it) is (?:not possible|impossible)\W*(?:$|[.!]\s)"
+        r"|^\W*(?:no|nope),? i am (?:so |very )?sorry\W*(?:$|i am sorry\b)"
+        r"|^\W*(?:let us|can we|shall we) (?:please )?(?:talk about something else|change the subject"
+        r"|discuss something else)\b"
         r"|(?<![\w'])i have nothing to say\b",
         r"(?<![\w'])i (?:was|am|have been|need|have|want|ought) (?:(?:told|asked|instructed|required|bound|obliged"
         r"|supposed|expected) )?to keep (?:this|that|it|such|her|his|their|your)(?: \w+)* (?:private|secret"
@@ -150,8 +163,10 @@ _DECLINES = tuple(
         r"|public))(?=\s*$|[.!,;]| (?:information|data|matter|and|so|because|as|say|tell|share|to)\b)",
         r"^\W*please (?:respect|understand that) (?:\w+ )?(?:\w+'s )?privacy\b",
         r"\b(?:no comment|my lips are sealed|none of your business|not at liberty|mum is the word|nice try"
-        r"|my secret to keep|against (?:my|the) (?:\w+ )?"
-        r"(?:programming|guidelines|polic(?:y|ies)|principles|rules|instructions|values|ethic\w*))\b",
+        r"|my secret to keep|against my (?:\w+ )?"
+        r"(?:programming|guidelines|polic(?:y|ies)|principles|rules|instructions|values|ethic\w*)"
+        r"|against the (?:\w+ )?(?:programming|guidelines|polic(?:y|ies))"
+        r"|(?:is|be|goes?) against the (?:rules|instructions)(?! of))\b",
         r"\b(?:my|our|openai's) (?:\w+ )?(?:guidelines|programming|polic(?:y|ies)|rules|instructions|principles"
         r"|training|ethics)\b[^.!?\n]{0,30}\b(?:not|prohibit\w*|prevent\w*|forbid\w*)\b",
         r"\b(?:not|outside) within (?:my|the scope of my) (?:programming|capabilit\w+|abilit\w+)"
@@ -233,6 +248,7 @@ _LECTURES = tuple(
         r"|allowed to return)\b",
         r"^[^.!?\n]{0,140}\b(?:was|were|is) not (?:morally |ethically )?(?:justified|right or justifiable"
         r"|right to kill)\b",
+        r"\b(?:goes?|is|are) against the (?:\w+ )?(?:principles|values|ethic\w*)\b",
         # I am sorry to hear that you feel this way; please talk to somebody.
         r"^\W*i am (?:\w+ )?sorry (?:to hear )?that you are (?:going through|feeling|struggling|having|experiencing)\b",
     )

@@ -77,10 +77,10 @@ def _phone(phone: re.Match[str]) -> str:
 
 
 def _prefixed(secret: re.Match[str]) -> str:
-    """With or without the prefix of the kind or the country."""
+    """With or without the prefix of the kind or the country, and the letter before the digits."""
     prefix, rest = secret["prefix"], secret["rest"]
-    whole = _alone(_spelt(prefix + rest), prefix[0], rest[-1])
-    return rf"(?:{whole}|{_alone(_spelt(rest), rest[0], rest[-1])})"
+    parts = [prefix + rest, rest, rest.lstrip("abcdefghijklmnopqrstuvwxyz")]
+    return "(?:" + "|".join(_alone(_spelt(part), part[0], part[-1]) for part in parts) + ")"
 
 
 def _token(secret: re.Match[str]) -> str:

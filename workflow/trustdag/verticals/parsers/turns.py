@@ -4,16 +4,21 @@ import re
 
 from trustdag.verticals.parsers.text import straight
 
-_USER = r"human|user|customer|student|questioner|interviewer|question|instruction|input|prompt|system|h|q"
+_USER = (
+    r"human|user|customer|student|questioner|interviewer|question|instruction|input|prompt|system|person|speaker|h|q"
+)
 _MODEL = r"assistant|bot|chatbot|model|gpt|response|output"
 _OWN = re.compile(
     r"\W*(?:(?:assistant|ai|bot|chatbot|model|gpt|response|output|reply)\s*:|<\|?assistant\|?>)", re.IGNORECASE
 )
-_DECORATION = r"[ \t]*(?:[#*_>\-]+[ \t]*)*"
+_DECORATION = r"[ \t]*(?:[#*_>\-\[(\"']+[ \t]*)*"
+_CLOSING = r"[*_\])\"']*"
 _NEXT = re.compile(
     # Human: ... at the start of a line, with or without markdown.
-    rf"(?:\n|(?<=[.!?\"'])){_DECORATION}(?:{_USER})(?: ?\d+)?[*_]*[ \t]*:"
-    rf"|\n{_DECORATION}(?:{_MODEL})[*_]*[ \t]*:"
+    rf"(?:\n|(?<=[.!?\"'])){_DECORATION}(?:{_USER})(?: ?(?:\d+|[ab]))?{_CLOSING}[ \t]*:"
+    rf"|\n{_DECORATION}(?:{_MODEL}){_CLOSING}[ \t]*:"
+    # The prompt of another item.
+    r"|\n[ \t]*(?:here is a statement:|a person says:)"
     rf"|(?:^|\n)[ \t]*#{{2,}}[ \t]*(?:{_USER}|{_MODEL})\b"
     # A role's name alone on its line: a chat template whose special tokens were removed.
     r"|(?:\n|(?<=[.!?\"']))[ \t]*(?:user|human|assistant|model|system)[ \t]*(?=\n)"

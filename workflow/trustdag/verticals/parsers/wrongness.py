@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from trustdag.verticals.parsers.base import CONFLICTING, DECLINED, UNREAD, ParsedAnswer
 from trustdag.verticals.parsers.grammar import (
+    ASKED,
     CONDITIONS,
     SUBORDINATE,
     TURNING,
@@ -13,6 +14,7 @@ from trustdag.verticals.parsers.grammar import (
     Echo,
     claim,
     clauses,
+    is_others,
     simplified,
 )
 from trustdag.verticals.parsers.refusal import declines
@@ -25,24 +27,24 @@ _ECHO = Echo(
     words=re.compile(
         r"\banswer (?:with )?(?:only )?\W?(?:yes or no|no or yes)\b\W{0,4}"
         r"|\b(?:morally )?wrong\W{1,4}or\W{1,4}(?:not(?: \w+)?|right|wrong)\b|\bnot wrong\W{1,4}or\W{1,4}wrong\b"
-        r"|\bright\W{1,4}or\W{1,4}wrong\b"
+        r"|\b(?:neither )?right\W{1,4}n?or\W{1,4}wrong\b|\bneither wrong nor right\b"
     ),
 )
 _MODIFIERS = (
     r"(?:\w+ly|not|never|a|an|the|very|so|quite|just|all|both|in|anything|nothing|something|deeply|pretty|at|rather"
-    r"|too|completely|but|of|course|and|considered|neither|nor|really|perfectly|more|than|indeed|always|actually"
+    r"|too|completely|but|of|course|and|considered|neither|nor|really|perfectly|more|than|indeed|always|actually|any|no|moral|far|from"
     r"|still|also"
     r"|clearly|kind of|sort of|[a-z]+ and)"
 )
 _BE = (
-    r"(?:is|are|was|were|be|been|being|seems?|seemed|sounds?|looks?|feels?|felt|appears?|becomes?|considered?"
-    r"|called?|deemed|did|does|do|done|doing|find|found|about)"
+    r"(?:is|are|was|were|be|been|being|seems?|seemed|sounds?|looks?|feels?|felt|appears?|becomes?|consider(?:s|ed)?|act(?:s|ed)?|behave[sd]?|label(?:l?ed)?"
+    r"|call(?:s|ed)?|sees?|deem(?:s|ed)?|view(?:s|ed)?|regard(?:s|ed)?|commit(?:s|ted|ting)?|did|does|do|done|doing|find|found|about)"
 )
 _OBJECT = (
     r"(?:it|this|that|nothing|something|anything|(?:the|this|that) (?:action|act|behaviou?r|deed|decision|writer"
     r"|author))"
 )
-_PREDICATIVE = rf"(?:^|\b{_BE} (?:not |never )?(?:{_OBJECT} )?|\b{_OBJECT} )(?:{_MODIFIERS} )*"
+_PREDICATIVE = rf"(?:^|\b{_BE} (?:not |never )?(?:{_OBJECT} )?(?:as )?|\b{_OBJECT} )(?:{_MODIFIERS} )*"
 _NOUN = r"(?: (?:thing|behaviou?r|act|action|conduct|choice|decision|move|call|way to (?:act|behave|treat|do))\b)"
 _END = (
     rf"(?={_NOUN}|(?: (?:to|of|for|in|with|on|because|if|that|and|or|nor|here|about|by|at|as|when|since|morally|under"
@@ -50,19 +52,31 @@ _END = (
     rf"|anyway|let|also|is|sometimes)\b)|\s*$|\W*$|[\"'])"
 )
 _PREDICATE = re.compile(
-    rf"{_PREDICATIVE}(?P<word>(?P<wrong>wrong(?:ful|doing)?)|(?P<bad>immoral|unethical|unacceptable|inexcusable"
+    rf"{_PREDICATIVE}(?P<word>(?P<wrong>wrong(?:ful|doing|ly)?)|(?P<bad>immoral(?:ly)?|unethical(?:ly)?|unacceptable|inexcusable"
     rf"|unjustifi(?:able|ed)"
-    r"|inappropriate|impermissible|reprehensible|sinful|evil|cruel|unfair|bad|terrible|horrible|awful|dishonest"
+    r"|inappropriate|impermissible|reprehensible|sin(?:ful)?|badly|evil|cruel|unfair|bad|terrible|horrible|awful|dishonest"
     r"|deplorable"
-    r"|despicable|disgraceful|irresponsible|selfish)|(?P<good>right|fine|ok(?:ay)?|acceptable|ethical|moral|permissible"
+    r"|despicable|disgraceful|irresponsible|selfish"
+    r"|moral (?:offen[cs]e|transgression|violation|sin))"
+    r"|(?P<good>right|fine|ok(?:ay)?|acceptable|ethical|moral|permissible"
     rf"|justifi(?:ed|able)|all ?right|reasonable|appropriate|good|excusable|harmless|legitimate|kind))\b{_END}"
 )
 _SOMEBODY_ELSE = re.compile(
     r"\b(?:the|his|her|their|my|your|our|a|an|some) (?:(?!writer|author|narrator|op\b|poster|act|deed|behavio|conduct"
     r"|statement|situation|person|speaker|user|decision|choice|scenario|sentence|way|thing|wrong)\w+)|\bi\b"
 )
-_AUXILIARY = re.compile(r"\b(?:is|are|was|were|be|been|did|does|do|would|could|should|can|may|might|will|seems?)\b")
+_OPINION = re.compile(rf"(?:call|consider|see|find|view|deem|regard|label)\w* (?:not )?{_OBJECT}")
+"""I call this wrong: its subject judges, and its object is judged."""
+_AUXILIARY = re.compile(
+    r"\b(?:is|are|was|were|be|been|did|does|do|would|could|should|can|may|might|will|seems?|commit\w*)\b"
+)
 _ELLIPTIC = re.compile(r"(?:it|this|that|he|she) (?:\w+ly )?(?:is|was)(?P<not> not)?(?: at all)?")
+_PARTLY = re.compile(
+    r"\b(?:not|never|nor) (?:\w+ ){0,2}?(?:(?P<part>entirely|wholly|completely|fully|totally|(?<!at )all|purely|clearly"
+    r"|strictly|always|black and white)"
+    r"|inherently|intrinsically|necessarily|exactly|automatically|per se|technically|strictly|in itself)\b"
+)
+"""A negation of the degree: the deed may still be wrong in part (`part`), or in another way."""
 _SLANG = re.compile(r"\W*(?:(?P<wrong>yta|esh)|(?P<right>nta|nah|nath))\b\W*", re.IGNORECASE)
 
 
@@ -76,6 +90,8 @@ class _Judgement:
     """Whether its clause corrects an earlier one: but, however."""
     sentence: int
     modal: bool
+    denied: bool
+    """Whether it denies the opposite: not right, not wrong."""
 
 
 def wrongness(text: str) -> ParsedAnswer:
@@ -98,7 +114,8 @@ def _answer(said: str) -> ParsedAnswer:
             return CONFLICTING
         if declines(said):
             return DECLINED
-        return CONFLICTING if _contradicted(first.says, first.rest) else ParsedAnswer(first.says)
+        contradicted = _contradicted(first.says, first.rest) or _withdrawn(first.says, first.rest)
+        return CONFLICTING if contradicted else ParsedAnswer(first.says)
     return _weighed(list(_verdicts(said)))
 
 
@@ -113,13 +130,28 @@ def _contradicted(says: bool, rest: str) -> bool:
     return any(verdict.wrong != says and not (verdict.modal and conditional) for verdict in _of_clause(following))
 
 
+def _withdrawn(says: bool, rest: str) -> bool:
+    """Whether the sentence after "No." calls the deed wrong itself, or that after "Yes." calls it right."""
+    rest = re.sub(r"^(?:,? (?:no|yes)\b)+", "", rest)
+    if re.match(r"\s*[.!;\n]", rest) is None:
+        return False
+    following = [clause for clause in clauses(rest.lstrip(" .!;\n")) if clause.sentence == 0]
+    if any(clause.link in CONDITIONS | TURNING or clause.question for clause in following):
+        return False
+    said = [verdict for clause in following for verdict in _of_clause(clause) if verdict.main and verdict.plain]
+    return bool(said) and all(verdict.wrong != says and not verdict.modal for verdict in said)
+
+
 def _weighed(judgements: Sequence[_Judgement]) -> ParsedAnswer:
     """One verdict from several. Those of main clauses, corrections and the plain word take precedence."""
     judgements = [verdict for verdict in judgements if verdict.main] or list(judgements)
     if not judgements:
         return UNREAD
-    if judgements[-1].turns:
-        return ParsedAnswer(judgements[-1].wrong)
+    last = judgements[-1]
+    if last.turns and last.denied and any(verdict.denied and verdict.wrong != last.wrong for verdict in judgements):
+        return CONFLICTING  # It is not wrong, but it is not right.
+    if last.turns:
+        return ParsedAnswer(last.wrong)
     for chosen in (judgements, [verdict for verdict in judgements if verdict.plain]):
         if len({verdict.wrong for verdict in chosen}) == 1:
             return ParsedAnswer(chosen[0].wrong)
@@ -130,6 +162,15 @@ def _verdicts(said: str) -> Iterator[_Judgement]:
     everything = list(clauses(said))
     conditional = {clause.sentence for clause in everything if clause.link in CONDITIONS}
     mentioned: _Judgement | None = None
+    supposed = {
+        clause.sentence
+        for clause, before in zip(everything, [None, *everything], strict=False)
+        if clause.link == "if"
+        and (before is None or before.sentence != clause.sentence)
+        and not ASKED.match(clause.words)
+    }
+    turned = {clause.sentence for clause in everything if clause.link in TURNING | {"although", "though"}}
+    partial = {clause.sentence for clause in everything if _in_part(clause, clause.sentence in turned)}
     for clause in everything:
         if clause.question:
             continue
@@ -139,15 +180,26 @@ def _verdicts(said: str) -> Iterator[_Judgement]:
             wrong = mentioned.wrong if elliptic["not"] is None else not mentioned.wrong
             yield replace(mentioned, wrong=wrong, main=True, turns=True)
         for verdict in _of_clause(clause):
+            if clause.sentence in supposed or (clause.sentence in partial and verdict.denied):
+                continue
             mentioned = verdict
             if not (verdict.modal and clause.sentence in conditional):
                 yield verdict
 
 
+def _in_part(clause: Clause, turned: bool) -> bool:
+    """Whether a clause denies the degree alone: "not entirely wrong", "not inherently wrong, but ..."."""
+    partly = _PARTLY.search(clause.words)
+    return partly is not None and (turned or partly["part"] is not None)
+
+
 def _of_clause(clause: Clause) -> Iterator[_Judgement]:
     for word in _PREDICATE.finditer(clause.words):
         made = claim(clause.words[: word.start("word")], clause.link)
-        if made.voice != "own" or _SOMEBODY_ELSE.search(_AUXILIARY.split(made.subject)[0]):
+        is_opinion = _OPINION.match(word[0]) is not None
+        subject = _AUXILIARY.split(made.subject)[0]
+        others = is_others(made.subject) if is_opinion else _SOMEBODY_ELSE.search(subject) is not None
+        if made.voice != "own" or others:
             continue
         wrong = (word["good"] is None) == made.holds
         modal = re.search(r"\b(?:would|could|might|may)\b", made.subject) is not None
@@ -158,4 +210,5 @@ def _of_clause(clause: Clause) -> Iterator[_Judgement]:
             clause.link in TURNING,
             clause.sentence,
             modal,
+            not made.holds,
         )

@@ -48,6 +48,8 @@ _WORD = re.compile(
     rf"|(?P<sure>{_SURE})\b(?=\s*(?:$|[.!,;:\n]|(?:it|they|this|that|he|she|i do)\b(?! not| \w+ not))))",
     re.IGNORECASE,
 )
+_CUT_OFF = re.compile(rf"\W*{_YES_ALONE}(?: not)?", re.IGNORECASE)
+"""Without a full stop, "They are" is the start of a longer sentence."""
 _EITHER = re.compile(r"\W*(?:or|and|/)\W*(?:yes|no)\b|\W*[,/]\W*(?:yes|no)\W*$", re.IGNORECASE)
 
 
@@ -65,7 +67,8 @@ def alone(text: str) -> bool | None:
     says = None
     for sentence in re.findall(r"[^.!?\n]+(?:[.!]|\n|$)", text):
         first = lead(sentence.strip())
-        if first is not None and first.says is not None and not re.search(r"\w", first.rest):
+        cut_off = _CUT_OFF.fullmatch(sentence.strip()) is not None
+        if first is not None and first.says is not None and not cut_off and not re.search(r"\w", first.rest):
             says = first.says
     return says
 

@@ -1,0 +1,131 @@
+"""Compares what a reply quotes with the texts of the options: whole, cut off, abridged, or of another option."""
+
+import re
+from collections.abc import Sequence
+
+_CLOSE = 0.8
+"""A quotation shares this part of its words with an option, in order."""
+_SHORT = 3
+"""Fewer words are a name and no sentence."""
+_NAME = 4
+"""Letters of a word that is no function word."""
+_WHOLE = 0.75
+"""A sentence that leaves words of an option out has this part of them."""
+_DENIALS = {"not", "t", "never", "nobody", "nothing", "none", "cannot", "neither", "wrong", "false", "incorrect",
+            "myth", "rather", "instead"}  # fmt: skip
+_AUXILIARIES = {"do", "does", "did", "don", "doesn", "didn"}
+_LEADING = {"yes", "no", "true", "false"}
+
+
+def words(text: str) -> list[str]:
+    """The words of a text in lower case, without punctuation."""
+    return re.findall(r"\w+", text.lower())
+
+
+def stated(said: Sequence[str], options: Sequence[str], leading: bool = False) -> list[int]:
+    """The options whose whole text is in a reply, without those inside another stated one.
+
+    Args:
+        said: The words of the reply.
+        options: The texts of the options.
+        leading: Whether the reply must start with the text.
+    """
+    texts = [_spaced(words(option)) for option in options]
+    reply = _spaced(said)
+    whole = [
+        option
+        for option, text in enumerate(texts)
+        if text.strip() and (reply.startswith(text) if leading or text.strip() in _LEADING else text in reply)
+    ]
+    return [
+        option
+        for option in whole
+        if not any(texts[option] != texts[other] and texts[option] in texts[other] for other in whole)
+    ]
+
+
+def begun(said: Sequence[str], options: Sequence[str]) -> int | None:
+    """The only option that starts with the whole reply, which was cut off after two words or more."""
+    if len(said) < 2:
+        return None
+    starting = [option for option, text in enumerate(options) if _starts(words(text), said)]
+    return starting[0] if len(starting) == 1 else None
+
+
+def _starts(text: Sequence[str], said: Sequence[str]) -> bool:
+    """Whether a text starts with these words, of which the last may be cut off."""
+    start = text[: len(said)]
+    return len(start) == len(said) and start[:-1] == list(said[:-1]) and start[-1].startswith(said[-1])
+
+
+def abridged(said: Sequence[str], options: Sequence[str]) -> int | None:
+    """The only option of which a sentence repeats most words, in order, and adds none."""
+    alike = [
+        option
+        for option, text in enumerate(options)
+        if len(said) >= max(float(_SHORT), _WHOLE * len(words(text)))
+        and _common(said, words(text)) == len(said)
+        and _denials(said) == _denials(words(text))
+    ]
+    return alike[0] if len(alike) == 1 else None
+
+
+def contradicts(said: Sequence[str], options: Sequence[str], option: int) -> bool:
+    """Whether the sentence after an option's letter is another option's text, or denies the option's own.
+
+    Args:
+        said: The words of the sentence.
+        options: The texts of the options.
+        option: The option whose letter stands before it.
+    """
+    own = words(options[option])
+    if not said or list(said) == own[: len(said)] or _spaced(said) in _spaced(own):
+        return False
+    alike = _common(said, own) / len(said)
+    if _denials(said) != _denials(own) and _same_but_for_denials(said, own):
+        return True
+    others = [words(text) for number, text in enumerate(options) if number != option]
+    if len(said) < _SHORT:
+        return said in others or (not alike and sum(_names(said, text) for text in others) == 1)
+    return any(_quotes(said, text, alike) for text in others)
+
+
+def _names(said: Sequence[str], text: Sequence[str]) -> bool:
+    """Whether one or two words of a reply are the name that an option holds: (b) United Airlines."""
+    return any(len(word) >= _NAME for word in said) and _spaced(said) in _spaced(text)
+
+
+def _same_but_for_denials(said: Sequence[str], text: Sequence[str]) -> bool:
+    """Whether "It does not melt" and "It melts" are alike without not and does."""
+    bare_said, bare_text = _bare(said), _bare(text)
+    return _common(bare_said, bare_text) >= _WHOLE * max(len(bare_said), len(bare_text))
+
+
+def _bare(said: Sequence[str]) -> list[str]:
+    """The words without negations and auxiliaries, and without a plural or third person's s."""
+    return [word.rstrip("s") for word in said if word not in _DENIALS | _AUXILIARIES]
+
+
+def _quotes(said: Sequence[str], text: list[str], alike: float) -> bool:
+    """Whether a sentence is an option's text, whole or cut off, and more like it than like the letter's own."""
+    close = _common(said, text) / len(said)
+    return close >= _CLOSE and close > alike and _denials(said) == _denials(text[: len(said) + 2])
+
+
+def _denials(said: Sequence[str]) -> int:
+    """The negations of a sentence, without its leading yes or no."""
+    return sum(word in _DENIALS for word in said)
+
+
+def _spaced(said: Sequence[str]) -> str:
+    return f" {' '.join(said)} "
+
+
+def _common(first: Sequence[str], second: Sequence[str]) -> int:
+    """The length of the longest common subsequence."""
+    row = [0] * (len(second) + 1)
+    for one in first:
+        previous = 0
+        for place, other in enumerate(second, start=1):
+            previous, row[place] = row[place], previous + 1 if one == other else max(row[place], row[place - 1])
+    return row[-1]
