@@ -20,9 +20,9 @@ INTRODUCTION = """# The shipped studies
 
 {note}
 
-Each file is a study to run, and to copy from. Job time is what `trustdag pending` expects of all jobs together on the
-CPU of the reference machine ([how](performance.md#what-jobs-are-expected-to-take)). Two jobs run at once on two cores
-where they can. GPU hours are those of the GPUs that the study's `resources` describe."""
+Each file is a study to run, and to copy from. Job time is what `trustdag pending` expects of all jobs on the
+CPU of the reference machine, without plots and attributions ([how](performance.md#what-jobs-are-expected-to-take)). Two
+jobs run at once on two cores where they can. GPU hours are those of the GPUs that the study's `resources` describe."""
 
 
 @dataclass(frozen=True)
