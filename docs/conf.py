@@ -23,7 +23,6 @@ include_patterns = ["docs/*.md", "*.md", "config/*.md", "examples/*.md"]
 exclude_patterns = [".*", "benchmarks", "docs/_build", "results", "tests", "workflow"]
 
 myst_heading_anchors = 4
-myst_enable_extensions = ["attrs_inline"]
 nitpicky = True
 
 html_theme = "furo"
