@@ -146,4 +146,4 @@ def options_of(command: str) -> set[str]:
 @cache
 def snakemakes_options() -> set[str]:
     """The long options of snakemake itself."""
-    return {option for action in get_argument_parser()._actions for option in action.option_strings}
+    return set(re.findall(r"--[\w-]+", get_argument_parser().format_help()))
