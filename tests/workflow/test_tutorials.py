@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
     """A folder as the tutorials want it: with nothing but the models that a reader has."""
     (tmp_path / "mine").mkdir()
     for name in ("my-model", "my-model-sft"):
-        tiny.write_base(tmp_path / name, context=256)
+        tiny.write_base(tmp_path / name, context=512)  # as long as the default `max_length` of a stage
         (tmp_path / name / "model").rename(tmp_path / "mine" / name)
     return tmp_path / "mine"
 
