@@ -65,6 +65,19 @@ test: lint  ## The whole test suite but the slow tests and those on Slurm
 test-slow: setup  ## The tests that take minutes each
 	@pytest -m slow
 
+# Sphinx is no part of .venv: no other target needs it, and `make lock` must not see it.
+SITE := .cache/docs
+
+.PHONY: docs
+docs: $(SITE)/.installed  ## Build the documentation site: docs/_build/index.html
+	@$(SITE)/bin/python -m sphinx --quiet --fail-on-warning --keep-going -c docs . docs/_build
+	@echo "file://$(CURDIR)/docs/_build/index.html"
+
+$(SITE)/.installed: docs/requirements.txt
+	@$(PYTHON) -m venv $(SITE)
+	@$(SITE)/bin/python -m pip install --quiet --disable-pip-version-check --requirement docs/requirements.txt
+	@touch $@
+
 .PHONY: slurm-up
 slurm-up:  ## Start a real Slurm on this machine alone (Debian or Ubuntu, as root)
 	@$(PYTHON) tests/slurm/cluster.py up

@@ -1,39 +1,45 @@
-"""The documentation's links lead somewhere, and the version is the same wherever it is written."""
+"""The documentation's links lead somewhere, its pages are found, and the version is the same wherever it is written."""
 
 import re
+import subprocess
+import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.support.pages import PAGES, ROOT, anchors, links, path_of
 from trustdag import __version__
 
-ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
-LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+INDEX = path_of("index.md")
 
 
-def anchors(page: Path) -> set[str]:
-    """The anchors that GitHub gives to a page's headings."""
-    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
-
-
-def links(page: Path) -> Iterator[str]:
-    """The links of a page to other files of the repository, or to headings."""
-    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    yield from (target for target in LINK.findall(text) if not re.match(r"[a-z]+:", target))
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
     for link in links(page):
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), f"{page.name}: {link}"
         assert not anchor or anchor in anchors(target), f"{page.name}: {link}"
+
+
+def test_every_page_is_in_the_index_once() -> None:
+    listed = [(INDEX.parent / link).resolve() for link in links(INDEX)]
+    assert sorted(listed) == [page for page in PAGES if page != INDEX]
+
+
+def test_generated_pages_are_what_the_code_generates() -> None:
+    command = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}run `python docs/generate.py`"
+
+
+def test_the_site_is_built_from_exact_versions() -> None:
+    lines = (ROOT / "docs" / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    packages = [line for line in lines if not line.startswith("#")]
+    assert {"Sphinx", "myst-parser", "furo"} <= {line.partition("==")[0] for line in packages}
+    assert [line for line in packages if not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
 
 
 def test_the_version_is_the_same_in_every_file() -> None:

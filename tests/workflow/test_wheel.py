@@ -10,14 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.pages import commands_of, path_of
 from trustdag.plugins import files
 
 from .conftest import ROOT
 
-PAGE = (ROOT / "docs" / "starting.md").read_text(encoding="utf-8")
-COMMANDS = [
-    line for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL) for line in block.splitlines()
-]
+COMMANDS = commands_of(path_of("starting.md"))
 TRAINING = ("trustdag run study.yaml --cores 2", "trustdag summary results/first")
 """The commands of the page that take minutes."""
 

@@ -23,7 +23,7 @@ ORDER = (
 def as_text() -> str:
     """The order as the block of docs/architecture.md."""
     width = max(len(purpose) for purpose, _ in ORDER)
-    return "\n".join(f"    {purpose:{width}}  {' -> '.join(rooms)}" for purpose, rooms in ORDER)
+    return "\n".join(f"{purpose:{width}}  {' -> '.join(rooms)}" for purpose, rooms in ORDER)
 
 
 def room_of(path: Path) -> str:

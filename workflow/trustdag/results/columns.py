@@ -36,7 +36,10 @@ MEANINGS: dict[str, dict[str, str]] = {
     | {name: METRIC[name] for name in ("vertical", "metric")}
     | {"change": "the change of the headline metric since the base model, over the training seeds"}
     | {name: INTERVAL[name] for name in ("low", "high")}
-    | {"answer": "`better`, `worse`, `changed`, `no change found`, `not tested` or `not measured`"},
+    | {
+        "answer": "`better`, `worse`, `changed`, `no change found`, `not tested`, `not measured`, "
+        "or a companion's verdict (docs/numbers.md)"
+    },
     "metrics": IDENTITY
     | METRIC
     | {
