@@ -102,6 +102,6 @@ def engine(gradients: Gradients) -> dict[str, Tensor]:
     """By layer, (examples, features), in the examples' order."""
     tables: dict[str, Tensor] = {}
     for block in gradients.blocks():
-        for name, features in block.features.items():
+        for name, features in block.features():
             tables.setdefault(name, features.new_zeros(gradients.count, features.shape[1]))[block.examples] = features
     return tables

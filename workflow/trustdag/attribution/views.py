@@ -64,6 +64,10 @@ class LoraView:
         of_second = outputs.transpose(1, 2) @ (inputs @ first.T)
         return torch.cat([of_first.flatten(1), of_second.flatten(1)], dim=1)
 
+    def products(self, trace: LayerTrace, vectors: Tensor) -> Tensor:
+        """(examples, vectors)."""
+        return self.features(trace) @ vectors.T
+
 
 @dataclass(frozen=True)
 class ProjectedView:
@@ -111,6 +115,10 @@ class ProjectedView:
         inputs, outputs = trace.factors()
         columns, rows = self.matrices[trace.layer.name]
         return ((outputs @ rows).transpose(1, 2) @ (inputs @ columns)).flatten(1)
+
+    def products(self, trace: LayerTrace, vectors: Tensor) -> Tensor:
+        """(examples, vectors)."""
+        return self.features(trace) @ vectors.T
 
 
 def _check_rank(key: str, wanted: int, layer: Layer, most: int) -> None:
