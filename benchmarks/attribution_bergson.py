@@ -9,7 +9,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import attribution_world as world
 import torch
 from bergson import GradientCollector, IndexConfig, InMemoryCollector, Scorer
 from bergson.collector.collector import CollectorComputer
@@ -22,6 +21,8 @@ from bergson.score.score_writer import InMemorySequenceScoreWriter
 from bergson.utils.worker_utils import create_processor, setup_model_and_peft
 from datasets import Dataset, disable_progress_bars
 from torch import Tensor
+
+import attribution_world as world
 
 Vectors = dict[str, Tensor]
 

@@ -9,12 +9,12 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-import attribution_world as world
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
+import attribution_world as world
 from trustdag.attribution.layers import select
 from trustdag.attribution.views import LoraView
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import attribution_world as world
 import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
+import attribution_world as world
 from trustdag.attribution.batches import Examples, PaddedBatch
 from trustdag.attribution.gradients import FullView, Gradients, Vectors, View
 from trustdag.attribution.layers import select
@@ -39,12 +39,12 @@ class Side:
             view: The features.
         """
         settings = MethodSettings(method=name, damping=None if name in ("dot", "datainf") else world.DAMPING)
-        by_query = rows_of(self.gradients(self.queries, view))
         # The query's number is minus its loss, so that the signs are those of the other side.
-        query = {
-            layer: -(rows if name == "datainf" else rows[: world.SUMMED].mean(0, keepdim=True))
-            for layer, rows in by_query.items()
-        }
+        if name == "datainf":
+            query = {layer: -rows for layer, rows in rows_of(self.gradients(self.queries, view)).items()}
+        else:
+            rows_by_layer = rows_of(self.gradients(self.queries[: world.SUMMED], view))
+            query = {layer: -rows.mean(0, keepdim=True) for layer, rows in rows_by_layer.items()}
 
         def score(texts: list[list[int]]) -> Tensor:
             parts = method(name).score(Problem(self.gradients(texts, view), lambda: query), settings)

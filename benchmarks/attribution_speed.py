@@ -10,8 +10,8 @@ All sides read the same Llama of random weights and the same texts of 128 tokens
 same linear layers, damping, projections and labels of the curvature, and use as many threads. Loading and the query's
 gradients are not timed. Each side is a process that stays, so that rounds alternate. Ratios are medians over rounds.
 `by processor` counts processor time, which depends less on what else runs on the machine. `memory` is the most memory
-above what the side held before it began. Needs Linux. With 2 rounds of 64 texts it takes a minute of processor time;
-the defaults take about eight.
+above what the side held before it began. Needs Linux. One round of
+64 texts takes about two minutes of processor time.
 """
 
 import argparse
@@ -24,9 +24,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import attribution_world as world
 import numpy as np
 from scipy.stats import spearmanr
+
+import attribution_world as world
 
 HERE = Path(__file__).resolve().parent
 RIVALS = {"dot": "bergson", "projected": "bergson", "ekfac": "bergson", "datainf": "datainf"}
@@ -70,7 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bergson", metavar="PYTHON", help="a Python that has bergson; without it: DataInf alone")
     parser.add_argument("--methods", nargs="+", choices=RIVALS, default=list(RIVALS))
-    parser.add_argument("--texts", type=int, default=256)
+    parser.add_argument("--texts", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -144,11 +145,10 @@ def agreement(theirs: np.ndarray, ours: np.ndarray) -> dict[str, float]:
 
 def print_table(rows: list[dict[str, Any]]) -> None:
     """Medians over rounds."""
+    three = "theirs | ours | ratio"
     print(
-        "| method | against | tokens/s | ours | ratio | tokens/s by processor | ours | ratio | memory, MiB | ours | ",
-        end="",
+        f"| method | against | tokens/s: {three} | by processor: {three} | MiB: theirs | ours | Spearman | difference |"
     )
-    print("Spearman | largest difference |")
     print("|---|---|" + "---:|" * 10)
     for method in dict.fromkeys(row["method"] for row in rows):
         own = [row for row in rows if row["method"] == method]

@@ -17,7 +17,7 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 VOCABULARY, HIDDEN, LAYERS, HEADS, WIDTH = 1024, 256, 4, 4, 688
-TOKENS, QUERIES, SUMMED, WARM = 128, 100, 4, 16
+TOKENS, QUERIES, SUMMED, WARM = 128, 100, 4, 4
 """Tokens of a text and DataInf's queries, as in its paper; the first queries, which are summed to one against bergson;
 texts of the pass that warms up."""
 RANK = 4

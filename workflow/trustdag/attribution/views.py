@@ -32,22 +32,24 @@ class LoraView:
         Args:
             layers: Linear layers of the trained model.
             start: The model that the stage started from.
-            rank: Rank of each adapter.
+            rank: Rank of each adapter; a layer with few outputs, such as a reward model's score, has one of as many.
 
         Raises:
-            UserError: A layer has fewer inputs or outputs than the rank.
+            UserError: A layer has fewer inputs than the rank.
         """
         before = dict(start.named_modules())
         factors = {}
         for layer in layers:
             weight: Tensor = layer.module.weight  # type: ignore[assignment]
-            _check_rank("rank", rank, layer, min(weight.shape))
+            outputs, inputs = weight.shape
+            _check_rank("rank", rank, layer, inputs)
+            kept = min(rank, outputs)
             change = weight.detach().double() - before[layer.name].weight.detach().double()
             left, values, right = torch.linalg.svd(change, full_matrices=False)
-            root = values[:rank].sqrt()
+            root = values[:kept].sqrt()
             factors[layer.name] = (
-                (root[:, None] * right[:rank]).to(weight.dtype),
-                (left[:, :rank] * root).to(weight.dtype),
+                (root[:, None] * right[:kept]).to(weight.dtype),
+                (left[:, :kept] * root).to(weight.dtype),
             )
         return cls(factors)
 
