@@ -3,6 +3,7 @@
 Its own passes, collectors and scorer, with the model in memory: reading the model and tokenizing are not timed.
 """
 
+import json
 import logging
 import sys
 import tempfile
@@ -84,7 +85,9 @@ class Side:
         config = EkfacConfig(str(folder / "kfac"), str(folder / "query"), str(folder / "solved"), ev_correction=True)
         apply_worker(0, 0, 1, config, InversionConfig(damping_factor=world.DAMPING))
         solved = torch.from_numpy(load_gradients(folder / "solved").copy())
-        return dict(zip(sizes, solved.split(list(sizes.values()), 1), strict=True))
+        # It writes the layers in an order of its own.
+        written = json.loads((folder / "solved" / "info.json").read_text(encoding="utf-8"))["grad_sizes"]
+        return dict(zip(written, solved.split(list(written.values()), 1), strict=True))
 
     def collected(self, texts: list[list[int]], skip_hessians: bool) -> Any:
         """A finished collector in memory."""
