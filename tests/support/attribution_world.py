@@ -10,7 +10,7 @@ from torch import Tensor
 from tests.support import tiny_models as tiny
 from trustdag.align import dpo, reward, sft
 from trustdag.attribution.batches import Examples, PaddedBatch
-from trustdag.attribution.gradients import Gradients, View
+from trustdag.attribution.gradients import FullView, Gradients, View
 from trustdag.attribution.layers import Selection, select
 from trustdag.attribution.objectives import Objective, objective_of, reply_logprobs
 from trustdag.models.load import load_policy, load_tokenizer, new_reward
@@ -57,10 +57,9 @@ class World:
     def gradients(self, pattern: str = "", block: int = 4, view: View | None = None) -> Gradients:
         """The gradients under test."""
         selection = self.selection(pattern)
-        extra = {} if view is None else {"view": view}
         return Gradients(
             self.model, selection, lambda: self.examples.blocks(block, self.pad), len(self.examples),
-            self.objective.losses, self.objective.curvature, **extra,
+            self.objective.losses, self.objective.curvature, view or FullView(),
         )  # fmt: skip
 
     def by_loop(self, values: Callable[[Any, PaddedBatch], Tensor] | None = None) -> list[dict[str, Tensor]]:
@@ -102,6 +101,6 @@ def engine(gradients: Gradients) -> dict[str, Tensor]:
     """By layer, (examples, features), in the examples' order."""
     tables: dict[str, Tensor] = {}
     for block in gradients.blocks():
-        for name, features in block.features.items():
+        for name, features in block.features():
             tables.setdefault(name, features.new_zeros(gradients.count, features.shape[1]))[block.examples] = features
     return tables

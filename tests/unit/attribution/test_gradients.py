@@ -1,12 +1,16 @@
 """Gradients of single examples from one batched backward pass are those of autograd, one example at a time."""
 
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from tests.support.attribution_world import World, engine, flat
+from trustdag.attribution.batches import PaddedBatch
 from trustdag.attribution.gradients import Vectors, add_weighted
 from trustdag.attribution.layers import select
 from trustdag.attribution.views import LoraView, ProjectedView
@@ -145,3 +149,77 @@ def test_a_rank_beyond_a_layers_size_is_refused(tmp_path: Path, make: Any) -> No
 
     with pytest.raises(UserError, match=r"is more than the 3\d that .*query_key_value has; lower it"):
         make(world, world.selection("query_key_value").layers)
+
+
+def test_layers_that_a_stage_left_as_they_were_have_no_adapter(tmp_path: Path) -> None:
+    # Given a stage that changed all layers but one
+    world = World(tmp_path, "dpo")
+    selection = world.selection("dense")
+    same = selection.layers[1]
+    same.module.load_state_dict(world.start.get_submodule(same.name).state_dict())
+    # When the changed layers are selected
+    changed = selection.changed_since(world.start)
+    # Then that one is left out, and said to be
+    assert [layer.name for layer in changed.layers] == [layer.name for layer in selection.layers if layer is not same]
+    assert {f"{same.name}.weight", f"{same.name}.bias"} <= set(changed.left_out)
+
+
+def test_a_stage_that_changed_no_selected_layer_is_refused(tmp_path: Path) -> None:
+    world = World(tmp_path, "dpo")
+
+    with pytest.raises(UserError, match="the stage changed none of the selected layers"):
+        select(world.start, "dense").changed_since(world.start)
+
+
+def test_a_reward_models_score_has_an_adapter_of_its_one_output(tmp_path: Path) -> None:
+    world = World(tmp_path, "reward")
+    layers = world.selection("score").layers
+    start = deepcopy(world.model)
+    start.score.weight.data.zero_()
+
+    view = LoraView.of_change(layers, start, rank=3)
+
+    first, second = view.factors["score"]
+    torch.testing.assert_close(second @ first, world.model.score.weight.detach())
+    assert len(first) == 1
+    assert engine(world.gradients("score", view=view))["score"].shape == (6, view.size(layers[0]))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("name", ["sft", "dpo"])
+def test_products_are_those_of_the_formed_gradients(tmp_path: Path, name: str, count: int) -> None:
+    # Given vectors, and layers of each kind, with and without bias
+    world = World(tmp_path, name)
+    gradients = world.gradients("0|embed_in|norm")
+    vectors = {layer: torch.randn(count, size, dtype=torch.float64) for layer, size in gradients.sizes.items()}
+    tables = engine(gradients)
+    # When their products with blocks of gradients are taken, then they are the products with the gradients
+    for block in gradients.blocks():
+        for layer, products in block.products(vectors):
+            torch.testing.assert_close(products, tables[layer][block.examples] @ vectors[layer].T)
+
+
+def test_kept_gradients_are_computed_once(tmp_path: Path) -> None:
+    # Given gradients that are kept, and the number of backward passes
+    world = World(tmp_path, "dpo")
+    passes: list[int] = []
+
+    def losses(model: Any, batch: PaddedBatch) -> Tensor:
+        passes.append(batch.count)
+        return world.objective.losses(model, batch)
+
+    expected = engine(world.gradients("dense"))
+    gradients = replace(world.gradients("dense", block=2), losses=losses, keep=True)
+    # When all are taken after a pass that was left in the middle, and again
+    for _ in gradients.blocks():
+        break
+    first, again = engine(gradients), engine(gradients)
+    # Then they are right both times, and only the first whole pass computed them
+    for name, table in expected.items():
+        torch.testing.assert_close(first[name], table)
+        assert torch.equal(first[name], again[name])
+    assert passes == [2, 2, 2, 2]
+    # And a pass that begins later has the later blocks
+    assert [block.examples.tolist() for block in gradients.blocks(2)] == [
+        block.examples.tolist() for block in list(gradients.blocks())[2:]
+    ]

@@ -147,7 +147,7 @@ def test_tracin_is_the_sum_of_products_over_points_by_their_learning_rates(tmp_p
         # Then the first stands for steps 0 to 4 (a tie goes to the earlier one), the second for 5 to 7
         share = sum(rates[:5]) if step.number == 2 else sum(rates[5:])
         for block in problem.gradients.blocks():
-            for name, features in block.features.items():
+            for name, features in block.features():
                 table = expected.setdefault(name, torch.zeros(14, 2, dtype=torch.float64))
                 table[block.examples] -= share * features @ problem.queries()[name].T
 

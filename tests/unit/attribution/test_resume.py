@@ -168,7 +168,14 @@ attribute(AttributionTask.model_validate_json(task), Results(results))
 """Attributes, and is killed at the first forward pass after the file was written."""
 
 
-@pytest.mark.parametrize(("changes", "kept"), [({"method": "ekfac"}, "eigenvalues"), ({"method": "unrolled"}, "steps")])
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({"method": "ekfac"}, "eigenvalues"),
+        ({"method": "unrolled"}, "steps"),
+        ({"method": "tracin", "checkpoints": 3}, "points"),
+    ],
+)
 def test_a_killed_job_goes_on_and_writes_the_same_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], kept: str
 ) -> None:

@@ -30,9 +30,12 @@ class LayerTrace:
         """The trace by example: the rows of one example are concatenated into one long row.
 
         Args:
-            owners: (rows,) index of the example that each row belongs to; all examples have the same number of rows.
+            owners: (rows,) index of the example that each row belongs to; all examples have the same number of rows,
+                and the first rows of all examples come first, in their order.
             count: How many examples.
         """
+        if len(owners) == count:  # one row for each example, in their order
+            return self
         order = torch.argsort(owners, stable=True)
         inputs, gradients = self.inputs[order], self.output_gradients[order]
         return LayerTrace(
@@ -64,6 +67,12 @@ class LayerTrace:
         if getattr(self.layer.module, "bias", None) is not None:
             parts.append(self.output_gradients.sum(1))
         return torch.cat(parts, dim=1)
+
+    def product(self, vector: Tensor) -> Tensor:
+        """(examples, 1): the products of one vector (weights,) with the gradients of a linear layer, not formed."""
+        inputs, gradients = self.factors()
+        shaped = vector.reshape(gradients.shape[-1], inputs.shape[-1])
+        return ((inputs @ shaped.T) * gradients).sum((1, 2))[:, None]
 
     def _of_embedding(self) -> Tensor:
         module = self.layer.module

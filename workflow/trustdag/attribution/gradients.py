@@ -25,6 +25,9 @@ class View(Protocol):
     def features(self, trace: LayerTrace) -> Tensor:
         """(examples, features): linear functions of each example's gradient."""
 
+    def products(self, trace: LayerTrace, vectors: Tensor) -> Tensor:
+        """(examples, vectors): the features' products with vectors (vectors, features)."""
+
 
 class FullView:
     """The whole gradient."""
@@ -37,20 +40,68 @@ class FullView:
         """The gradient itself."""
         return trace.gradients()
 
+    def products(self, trace: LayerTrace, vectors: Tensor) -> Tensor:
+        """With one vector, a linear layer's gradients are not formed, which saves writing and reading them."""
+        if len(vectors) == 1 and trace.layer.kind == "linear":
+            return trace.product(vectors[0])
+        return self.features(trace) @ vectors.T
+
+
+class Block(Protocol):
+    """The gradients of some examples. They are formed when they are asked for, one layer at a time."""
+
+    @property
+    def examples(self) -> Tensor:
+        """(examples,): their numbers."""
+
+    def features(self) -> Iterator[tuple[str, Tensor]]:
+        """Each layer's name and (examples, features)."""
+
+    def products(self, vectors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+        """Each layer's name and (examples, vectors), the products with that layer's vectors (vectors, features)."""
+
 
 @dataclass(frozen=True)
-class Block:
-    """The gradients of some examples."""
+class TracedBlock:
+    """Gradients that are formed from traces."""
 
     examples: Tensor
-    """(examples,): their numbers."""
-    features: Vectors
-    """By layer, (examples, features)."""
+    traces: list[LayerTrace]
+    view: View
+
+    def features(self) -> Iterator[tuple[str, Tensor]]:
+        """See `Block`."""
+        return ((trace.layer.name, self.view.features(trace)) for trace in self.traces)
+
+    def products(self, vectors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+        """See `Block`."""
+        for trace in self.traces:
+            name = trace.layer.name
+            yield name, self.view.products(trace, vectors[name].to(trace.output_gradients))
+
+
+@dataclass(frozen=True)
+class KeptBlock:
+    """Gradients that were formed before and kept."""
+
+    examples: Tensor
+    kept: Vectors
+
+    def features(self) -> Iterator[tuple[str, Tensor]]:
+        """See `Block`."""
+        return iter(self.kept.items())
+
+    def products(self, vectors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+        """See `Block`."""
+        return ((name, features @ vectors[name].to(features).T) for name, features in self.kept.items())
 
 
 @dataclass(frozen=True)
 class Gradients:
-    """The gradients of all examples of a stage. Each pass computes them again: memory does not grow with the data."""
+    """The gradients of all examples of a stage.
+
+    Each pass computes them again, so that memory does not grow with the data, unless they are kept.
+    """
 
     model: Any
     selection: Selection
@@ -63,6 +114,10 @@ class Gradients:
     curvature: Callable[[Any, PaddedBatch, torch.Generator], Tensor]
     """See `Objective.curvature`."""
     view: View = field(default_factory=FullView)
+    keep: bool = False
+    """Whether the first whole pass keeps the features for later ones. The model must stay as it is."""
+    _kept: list[KeptBlock] = field(default_factory=list, init=False)
+    """The blocks of the first whole pass."""
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -76,9 +131,17 @@ class Gradients:
 
     def blocks(self, start: int = 0) -> Iterator[Block]:
         """The gradient of each example's loss, in one pass over the data, from the block of number `start` on."""
+        if self._kept:
+            yield from self._kept[start:]
+            return
+        kept = []
         for batch in islice(self.batches(), start, None):
-            traces = traces_of(self.model, self.layers, batch, self.losses)
-            yield Block(batch.examples, {trace.layer.name: self.view.features(trace) for trace in traces})
+            block = TracedBlock(batch.examples, traces_of(self.model, self.layers, batch, self.losses), self.view)
+            if self.keep:
+                kept.append(KeptBlock(block.examples, dict(block.features())))
+            yield kept[-1] if self.keep else block
+        if start == 0:
+            self._kept.extend(kept)
 
     def curvature_traces(self, start: int = 0) -> Iterator[list[LayerTrace]]:
         """Traces by example of the gradients whose mean outer product is the Gauss-Newton matrix.
@@ -123,7 +186,7 @@ def add_weighted(totals: Vectors, block: Block, weights: Mapping[str, Tensor]) -
         block: Gradients of some examples.
         weights: By layer, (vectors, all examples).
     """
-    for name, features in block.features.items():
+    for name, features in block.features():
         chosen = weights[name][:, block.examples].to(features)
         total = totals.setdefault(name, features.new_zeros(len(chosen), features.shape[1]))
         total += chosen @ features

@@ -46,6 +46,35 @@ class Selection:
         """Weights of the selected layers."""
         return sum(layer.size for layer in self.layers)
 
+    def changed_since(self, start: nn.Module) -> "Selection":
+        """The selected layers whose weights a stage changed; one that trained adapters leaves others as they were.
+
+        Args:
+            start: The model that the stage started from.
+
+        Raises:
+            UserError: No selected layer changed.
+        """
+        before = dict(start.named_modules())
+        same = {
+            layer.name
+            for layer in self.layers
+            if all(
+                weight.detach().cpu().equal(before[layer.name].get_parameter(name).detach().cpu())
+                for name, weight in layer.module.named_parameters(recurse=False)
+            )
+        }
+        layers = tuple(layer for layer in self.layers if layer.name not in same)
+        if not layers:
+            raise UserError("attribution: layers: the stage changed none of the selected layers; select others")
+        unchanged = tuple(
+            f"{layer.name}.{name}"
+            for layer in self.layers
+            if layer.name in same
+            for name, _ in layer.module.named_parameters(recurse=False)
+        )
+        return Selection(layers, self.parameters, self.left_out + unchanged)
+
     def __str__(self) -> str:
         share = 100 * self.selected / self.parameters
         text = f"{len(self.layers)} layers with {self.selected:,} of {self.parameters:,} weights ({share:.1f} %)"

@@ -7,6 +7,8 @@ from trustdag.errors import UserError
 
 SINGLE, DOUBLE = 4, 8
 """Bytes of a number."""
+SEVERAL_PASSES = ("datainf", "projected")
+"""Methods that need each pair's gradient more than once, at the same weights."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ def needed(settings: VerticalAttribution, size: Size) -> float:
     """Bytes that a method needs in addition to the model: gradients of queries and of a block, scores, and its own."""
     number = DOUBLE if settings.method in ("tracin", "unrolled") else SINGLE
     vectors = number * size.vectors * size.features
-    held = 2 * vectors + number * settings.block * size.features + SINGLE * size.examples * size.vectors * size.layers
+    held = 2 * vectors + number * settings.block * size.largest + SINGLE * size.examples * size.vectors * size.layers
     if settings.method == "ekfac":
         held += 3 * DOUBLE * size.factors + SINGLE * (size.features + settings.block * size.largest)
     elif settings.method == "datainf":
@@ -49,8 +51,18 @@ def needed(settings: VerticalAttribution, size: Size) -> float:
     return float(held)
 
 
+def keeps(settings: VerticalAttribution, size: Size) -> bool:
+    """Whether the gradients of all pairs fit beside the rest, so that they are computed once and not in each pass."""
+    return settings.method in SEVERAL_PASSES and needed(settings, size) + kept(size) <= settings.memory_gb * 1e9
+
+
+def kept(size: Size) -> float:
+    """Bytes of the gradients of all pairs."""
+    return float(SINGLE * size.examples * size.features)
+
+
 def check(settings: VerticalAttribution, size: Size) -> float:
-    """The bytes needed. Raises UserError, with what would help, if they are more than `memory_gb`."""
+    """The bytes that will be held. Raises UserError, with what would help, if more than `memory_gb` are needed."""
     held = needed(settings, size)
     if held > settings.memory_gb * 1e9:
         helps = {
@@ -61,4 +73,4 @@ def check(settings: VerticalAttribution, size: Size) -> float:
             f"attribution: {settings.method} would need {held / 1e9:.3g} GB, more than memory_gb"
             f" ({settings.memory_gb:g}); {helps}, select fewer `layers` or use fewer `groups`, or raise memory_gb"
         )
-    return held
+    return held + kept(size) * keeps(settings, size)

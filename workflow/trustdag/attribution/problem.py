@@ -58,7 +58,6 @@ def add_products(scores: Scores, block: Block, vectors: Vectors, scale: float, c
         scale: Multiplies the products.
         count: How many examples there are in all.
     """
-    for name, features in block.features.items():
-        products = scale * features @ vectors[name].to(features).T
+    for name, products in block.products(vectors):
         table = scores.setdefault(name, products.new_zeros(count, products.shape[1]))
-        table.index_add_(0, block.examples.to(table.device), products)
+        table.index_add_(0, block.examples.to(table.device), scale * products)

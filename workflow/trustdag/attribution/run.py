@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,9 @@ def scores_of(
     print(f"attribution of {subject.task.trained}: {wanted.method}, {selection}", file=sys.stderr)
     replay = subject.replay() if replayed else None
     gradients = subject.gradients(wanted, selection)
-    held = memory.check(wanted, size_of(gradients, len(queries) * groups, len(replay.steps) if replay else 0))
+    size = size_of(gradients, len(queries) * groups, len(replay.steps) if replay else 0)
+    held = memory.check(wanted, size)
+    gradients = replace(gradients, keep=memory.keeps(wanted, size))
     print(f"at most {held / 1e9:.3g} GB in addition to the model", file=sys.stderr)
     if replay is not None:
         *_, (_, state) = replay.run()

@@ -86,10 +86,14 @@ class Subject:
         return torch.nn.utils.parameters_to_vector(self.model.parameters()).detach().clone()
 
     def selection(self, wanted: VerticalAttribution) -> Selection:
-        """The layers that are attributed; adapters and projections exist for linear layers alone."""
+        """The layers that are attributed.
+
+        Adapters and projections exist for linear layers alone, and adapters only of layers that the stage changed.
+        """
         small = wanted.gradients == "lora" or wanted.method == "projected"
         kinds: tuple[LayerKind, ...] = ("linear",) if small else ("linear", "embedding", "norm")
-        return select(self.model, wanted.layers, kinds)
+        selection = select(self.model, wanted.layers, kinds)
+        return selection.changed_since(self._start()) if wanted.gradients == "lora" else selection
 
     def gradients(self, wanted: VerticalAttribution, selection: Selection) -> Gradients:
         """The gradients of the pairs, with the features that are wanted."""

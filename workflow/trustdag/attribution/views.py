@@ -32,22 +32,24 @@ class LoraView:
         Args:
             layers: Linear layers of the trained model.
             start: The model that the stage started from.
-            rank: Rank of each adapter.
+            rank: Rank of each adapter; a layer with few outputs, such as a reward model's score, has one of as many.
 
         Raises:
-            UserError: A layer has fewer inputs or outputs than the rank.
+            UserError: A layer has fewer inputs than the rank.
         """
         before = dict(start.named_modules())
         factors = {}
         for layer in layers:
             weight: Tensor = layer.module.weight  # type: ignore[assignment]
-            _check_rank("rank", rank, layer, min(weight.shape))
+            outputs, inputs = weight.shape
+            _check_rank("rank", rank, layer, inputs)
+            kept = min(rank, outputs)
             change = weight.detach().double() - before[layer.name].weight.detach().double()
             left, values, right = torch.linalg.svd(change, full_matrices=False)
-            root = values[:rank].sqrt()
+            root = values[:kept].sqrt()
             factors[layer.name] = (
-                (root[:, None] * right[:rank]).to(weight.dtype),
-                (left[:, :rank] * root).to(weight.dtype),
+                (root[:, None] * right[:kept]).to(weight.dtype),
+                (left[:, :kept] * root).to(weight.dtype),
             )
         return cls(factors)
 
@@ -63,6 +65,10 @@ class LoraView:
         of_first = (outputs @ second).transpose(1, 2) @ inputs
         of_second = outputs.transpose(1, 2) @ (inputs @ first.T)
         return torch.cat([of_first.flatten(1), of_second.flatten(1)], dim=1)
+
+    def products(self, trace: LayerTrace, vectors: Tensor) -> Tensor:
+        """(examples, vectors)."""
+        return self.features(trace) @ vectors.T
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,10 @@ class ProjectedView:
         inputs, outputs = trace.factors()
         columns, rows = self.matrices[trace.layer.name]
         return ((outputs @ rows).transpose(1, 2) @ (inputs @ columns)).flatten(1)
+
+    def products(self, trace: LayerTrace, vectors: Tensor) -> Tensor:
+        """(examples, vectors)."""
+        return self.features(trace) @ vectors.T
 
 
 def _check_rank(key: str, wanted: int, layer: Layer, most: int) -> None:

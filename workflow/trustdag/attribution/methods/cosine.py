@@ -3,7 +3,7 @@
 import torch
 
 from trustdag.attribution.gradients import Block
-from trustdag.attribution.problem import Problem, Scores, add_products
+from trustdag.attribution.problem import Problem, Scores
 from trustdag.attribution.settings import MethodSettings
 
 
@@ -16,10 +16,14 @@ def score(problem: Problem, settings: MethodSettings) -> Scores:  # noqa: ARG001
     vectors, count = problem.final_queries(), problem.gradients.count
 
     def add(scores: Scores, block: Block) -> None:
-        squares = sum((features.double() ** 2).sum(1) for features in block.features.values())
-        norms = torch.as_tensor(squares).sqrt()
+        products, squares = {}, torch.zeros(len(block.examples), dtype=torch.float64)
+        for name, features in block.features():
+            products[name] = features @ vectors[name].to(features).T
+            squares = squares.to(features.device) + (features.double() ** 2).sum(1)
+        norms = squares.sqrt()
         inverse = torch.where(norms > 0, 1 / norms.clamp(min=torch.finfo(torch.float64).tiny), 0.0)
-        scaled = {name: inverse[:, None].to(features) * features for name, features in block.features.items()}
-        add_products(scores, Block(block.examples, scaled), vectors, -1.0, count)
+        for name, table in products.items():
+            total = scores.setdefault(name, table.new_zeros(count, table.shape[1]))
+            total.index_add_(0, block.examples.to(total.device), -inverse[:, None].to(table) * table)
 
     return problem.passes.total("scores", problem.gradients.blocks, add)

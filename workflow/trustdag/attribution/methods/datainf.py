@@ -36,7 +36,7 @@ def score(problem: Problem, settings: MethodSettings) -> Scores:
 
 def _add_first(sums: Sums, block: Block, vectors: Vectors, count: int) -> None:
     """Notes, by layer, (1, examples) squared norms of gradients and (queries, examples) products with the queries'."""
-    for name, features in block.features.items():
+    for name, features in block.features():
         of_block = {SQUARES: (features**2).sum(1)[None], PRODUCTS: vectors[name].to(features) @ features.T}
         for kind, values in of_block.items():
             table = sums.setdefault(kind + name, features.new_zeros(len(values), count))

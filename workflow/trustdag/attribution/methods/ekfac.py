@@ -106,9 +106,10 @@ def _add_moments(moments: Sums, traces: list[LayerTrace]) -> None:
             continue
         inputs, outputs = (factor.flatten(0, 1) for factor in trace.factors())
         real = (outputs != 0).any(1)  # padding, and tokens that no loss depends on, have no output gradient
-        for kind, factor in ((INPUTS, inputs[real].double()), (OUTPUTS, outputs[real].double())):
-            place = kind + trace.layer.name
-            moments.setdefault(place, factor.new_zeros(factor.shape[1], factor.shape[1])).add_(factor.T @ factor)
+        for kind, factor in ((INPUTS, inputs[real]), (OUTPUTS, outputs[real])):
+            place, product = kind + trace.layer.name, factor.T @ factor
+            # A block's products are rounded as its gradients are; the sum over many blocks is in double precision.
+            moments.setdefault(place, torch.zeros_like(product, dtype=torch.float64)).add_(product)
 
 
 def _with_basis(moments: Sums, name: str) -> Curvature:

@@ -24,7 +24,7 @@ def score(problem: Problem, settings: MethodSettings) -> Scores:
     gradients = problem.gradients
 
     def add(moments: Sums, block: Block) -> None:
-        for name, features in block.features.items():
+        for name, features in block.features():
             moment = moments.setdefault(name, features.new_zeros(features.shape[1], features.shape[1]).double())
             moment += features.double().T @ features.double() / gradients.count
 
