@@ -64,7 +64,7 @@ def commands() -> Iterator[str]:
 
 def test_the_page_is_followed_from_the_template_to_the_dry_run(documented: Path) -> None:
     shown = [run(documented, command) for command in commands()]
-    assert "2 models on 1 verticals: study.yaml is valid" in shown[0]
+    assert "2 models on 1 vertical: study.yaml is valid" in shown[0]
     assert re.search(r"^generate +2$", shown[1], re.MULTILINE)
     assert (documented / "items.parquet").is_file()
     assert "none was run" in shown[-1]

@@ -56,7 +56,7 @@ def test_the_tutorial_of_ones_own_data_is_followed(folder: Path) -> None:
     printed = followed("tutorial-data.md", folder)
     prepared = next(text for command, text in printed.items() if command.startswith("trustdag prepare"))
     assert "225 records read, 225 kept" in prepared
-    assert "3 models on 1 verticals: study.yaml is valid" in printed["trustdag check study.yaml"]
+    assert "3 models on 1 vertical: study.yaml is valid" in printed["trustdag check study.yaml"]
     assert "dpo                  1" in printed["trustdag run study.yaml --dry-run"]
 
 

@@ -388,6 +388,24 @@ def test_the_summary_names_each_headline_change_the_cost_and_the_page(
     assert (results / "report.html").resolve().as_uri() in shown
 
 
+def test_the_summary_of_a_model_that_is_only_measured_shows_its_levels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = invented_study.cells()
+    only = whole.model_copy(update={"policies": tuple(entry for entry in whole.policies if entry.recipe == "base")})
+    make(tmp_path, only)
+
+    assert main(["summary", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    levels = pd.read_csv(tmp_path / "tables" / "levels.csv", keep_default_na=False, na_values=[""])
+    headlines = levels[levels["headline"] & (levels["condition"] == "all")]
+    assert len(headlines) == 5
+    assert "change since base" not in shown
+    for row in rows(headlines):
+        assert f"{number(row.value)}" in shown
+        assert interval(row.low, row.high) in shown
+
+
 def test_without_a_page_the_summary_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["summary", str(tmp_path)]) == 2
     assert "report.html: no such file; run the study first" in capsys.readouterr().err

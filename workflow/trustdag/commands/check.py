@@ -52,7 +52,9 @@ def run(arguments: argparse.Namespace) -> None:
     for model_id in dag.models_needed(study):
         source = study.stages[model_id.chain[-1]].method if model_id.is_trained else "external"
         print(f"{model_id}\t{source}\t{evaluated.get(model_id, '(not evaluated)')}")
-    print(f"{len(evaluated)} models on {len(study.verticals_measured())} verticals: {names} is valid")
+    counts = [(len(evaluated), "model"), (len(study.verticals_measured()), "vertical")]
+    models, verticals = (f"{count} {noun}{'s' if count != 1 else ''}" for count, noun in counts)
+    print(f"{models} on {verticals}: {names} is valid")
 
 
 def _setting(text: str) -> tuple[str, Any]:

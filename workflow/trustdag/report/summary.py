@@ -15,15 +15,21 @@ from trustdag.report.answer import answers, kind_of, pairs_of
 from trustdag.report.changes import arm_name, arms, changes, levels, of_arm
 from trustdag.report.draw import rows_of
 from trustdag.report.gather import run_times
-from trustdag.report.numbers import interval, signed, title
+from trustdag.report.numbers import interval, number, signed, title
+from trustdag.stats.companions import NOT_UNDERSTOOD
 from trustdag.stats.design import StudyDesign
+from trustdag.stats.records import ALL
 from trustdag.stats.tables import read
 
 COLUMNS = ("recipe", "vertical", "change since base", "interval", "", "items")
+LEVELS = ("recipe", "vertical", "level", "interval", "")
+"""Columns for a study that measures models as they are."""
 
 
 def summary(results: Path) -> str:
     """The headline changes as a table, the answer in words, the cost of the study, and the path of its page.
+
+    A model that nothing was trained from has its levels in the place of changes.
 
     Raises UserError if the study has no statistics or no page yet.
     """
@@ -32,14 +38,17 @@ def summary(results: Path) -> str:
         raise UserError(f"{page}: no such file; run the study first, and give its folder, such as results/demo")
     design = read_section(results / "design.json", StudyDesign)
     tables = read(results / "statistics")
-    all_changes = changes(tables)
-    groups = arms(levels(tables))
+    all_changes, all_levels = changes(tables), levels(tables)
+    groups = arms(all_levels)
     parts = [f"Study {design.study}" + (f". {design.notice}" if design.notice else "")]
     for arm in groups:
         headlines = of_arm(all_changes, arm)
         headlines = headlines[headlines["headline"].astype(bool) & headlines["reference"].eq("base")]
         if name := arm_name(arm, groups):
             parts.append(f"{name}:")
+        if headlines.empty:
+            parts.append("\n".join(aligned([LEVELS, *_level_rows(of_arm(all_levels, arm))])))
+            continue
         parts.append("\n".join(aligned([COLUMNS, *_rows(headlines, design)])))
         parts.append("\n".join(answer.sentence for answer in answers(headlines, "base")))
     written = datetime.fromtimestamp(page.stat().st_mtime).strftime("%Y-%m-%d %H:%M")
@@ -62,6 +71,21 @@ def _rows(headlines: pd.DataFrame, design: StudyDesign) -> list[tuple[str, ...]]
             pairs_of(row),
         )
         for row in rows
+    ]
+
+
+def _level_rows(values: pd.DataFrame) -> list[tuple[str, ...]]:
+    """The headline levels, one row for each recipe and vertical."""
+    headlines = values[values["headline"].astype(bool) & values["condition"].eq(ALL)]
+    return [
+        (
+            row["recipe"],
+            f"{row['vertical']}: {title(row['metric'])}",
+            number(row["value"]),
+            interval(row["low"], row["high"]),
+            row["understood"] if row["understood"] == NOT_UNDERSTOOD else "",
+        )
+        for row in rows_of(headlines)
     ]
 
 
