@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from math import inf
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trustdag.errors import UserError
+from trustdag.fingerprint import ROOT
 from trustdag.jobs.record import Usage
 from trustdag.pending import dryrun, picture, table
 from trustdag.pending.cost import Machine, cost, costs_of, critical_path, makespan
@@ -316,3 +318,17 @@ def test_too_small_a_disk_is_said_with_the_mend_before_anything_trains() -> None
 
 def test_jobs_that_write_no_model_say_nothing_of_the_disk() -> None:
     assert disk_line(0, 10) == ""
+
+
+# --- The profile ---
+
+
+def test_the_packages_profile_is_found_in_any_folder_and_an_own_one_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ["--profile", "slurm", "-n"]
+    assert dryrun.with_our_profile(options) == ["--profile", str(ROOT / "slurm"), "-n"]
+    (tmp_path / "slurm").mkdir()
+    assert dryrun.with_our_profile(options) == options
+    assert dryrun.with_our_profile(["--profile", "another"]) == ["--profile", "another"]

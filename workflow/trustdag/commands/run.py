@@ -9,7 +9,7 @@ from pathlib import Path
 
 from trustdag.errors import UserError, did_you_mean
 from trustdag.fingerprint import ROOT
-from trustdag.pending.dryrun import search_path
+from trustdag.pending.dryrun import search_path, with_our_profile
 
 HELP = "Run a study in this folder: `snakemake` with the workflow of the package, and any option of `snakemake`."
 SUFFIXES = (".yaml", ".yml")
@@ -70,7 +70,7 @@ def start(paths: Sequence[Path], options: Sequence[str]) -> int:
         "-m",
         "snakemake",
         *chosen,
-        *_with_our_profile(options),
+        *with_our_profile(options),
         "--configfile",
         *map(str, paths),
     ]
@@ -82,13 +82,3 @@ def _given(options: Sequence[str], names: Sequence[str]) -> bool:
     long = [option.split("=")[0] for option in options if option.startswith("--")]
     short = [option[:2] for option in options if not option.startswith("--")]
     return not set(names).isdisjoint([*long, *short])
-
-
-def _with_our_profile(options: Sequence[str]) -> list[str]:
-    """The options, with the package's profile for `--profile slurm` if this folder has none of that name."""
-    ours = {path.name: path for path in ROOT.iterdir() if path.is_dir() and any(path.glob("config*.yaml"))}
-    chosen = list(options)
-    for place, option in enumerate(chosen[1:], start=1):
-        if chosen[place - 1] == "--profile" and option in ours and not Path(option).is_dir():
-            chosen[place] = str(ours[option])
-    return chosen

@@ -64,7 +64,7 @@ class DryRun:
 def dry_run(options: Sequence[str]) -> DryRun:
     """Dry run of `snakemake OPTIONS`. Raises UserError with Snakemake's message if it fails."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "snakemake", *OPTIONS, *where(options), *options]
+        command = [sys.executable, "-m", "snakemake", *OPTIONS, *where(options), *with_our_profile(options)]
         environment = os.environ | variables(Path(folder))
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -87,6 +87,16 @@ def where(options: Sequence[str]) -> list[str]:
     named = any(option.split("=")[0] in ("--snakefile", "-s") for option in options)
     own = any(Path(name).is_file() for name in ("Snakefile", "workflow/Snakefile", "snakefile", "workflow/snakefile"))
     return [] if named or own else ["--snakefile", str(ROOT / "Snakefile")]
+
+
+def with_our_profile(options: Sequence[str]) -> list[str]:
+    """The options, with the package's profile for `--profile slurm` if this folder has none of that name."""
+    ours = {path.name: path for path in ROOT.iterdir() if path.is_dir() and any(path.glob("config*.yaml"))}
+    chosen = list(options)
+    for place, option in enumerate(chosen[1:], start=1):
+        if chosen[place - 1] == "--profile" and option in ours and not Path(option).is_dir():
+            chosen[place] = str(ours[option])
+    return chosen
 
 
 def read(folder: Path) -> DryRun:

@@ -92,9 +92,13 @@ def _disk(written: float, free: float) -> list[str]:
     """What the models need on the disk of the results; nothing where jobs write none."""
     if not written:
         return []
-    has = "" if free == inf else f", {free / 1000:.1f} GB are free there"
+    has = "" if free == inf else f", {_size(free)} are free there"
     mend = "; free more, or keep the results on another disk" if written > free else ""
-    return [f"disk: models of {written / 1000:.1f} GB are added to the results{has}{mend}"]
+    return [f"disk: models of {_size(written)} are added to the results{has}{mend}"]
+
+
+def _size(megabytes: float) -> str:
+    return f"{megabytes / 1000:.1f} GB" if megabytes >= 100 else f"{megabytes:.0f} MB"
 
 
 def _row(
