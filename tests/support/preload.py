@@ -1,6 +1,10 @@
 """Imported once by the process that `forks` forks from: what trainings and Snakemake on our workflow import."""
 
 import importlib
+import os
+
+# As the launcher sets it for jobs. OpenMP reads it once, when torch is imported.
+os.environ["OMP_WAIT_POLICY"] = "passive"
 
 LIBRARIES = (
     "accelerate", "datasets", "matplotlib.pyplot", "pandas", "peft", "torch",
