@@ -58,7 +58,11 @@ lint: setup  ## Formatting, lint and types
 	@mypy
 
 .PHONY: test
-test: lint  ## The whole test suite but the slow tests and those on Slurm
+test: setup  ## Lint, and the test suite but the slow tests and those on Slurm
+	@$(MAKE) --no-print-directory --jobs 2 lint suite
+
+.PHONY: suite
+suite: setup
 	@pytest -m "not slow and not slurm" -n auto
 
 .PHONY: test-slow

@@ -8,8 +8,12 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
+
+from tests.support import warm_jobs
 
 ROOT = Path(__file__).parents[2]
 FORKS = multiprocessing.get_context("forkserver")
@@ -19,16 +23,29 @@ FORKS.set_forkserver_preload(["tests.support.preload"])
 def run_snakemake(
     arguments: Sequence[str], environment: Mapping[str, str], folder: Path | None = None
 ) -> "subprocess.CompletedProcess[str]":
-    """What `snakemake ARGUMENTS` does in that environment, started in `folder`."""
+    """What `snakemake ARGUMENTS` does in that environment, started in `folder`. Its jobs are forks too."""
+    environment = {**environment, **variables_of_jobs()}
     with tempfile.TemporaryDirectory() as captured:
         process = FORKS.Process(
-            target=_snakemake, args=(list(arguments), dict(environment), str(folder or Path.cwd()), captured)
+            target=_snakemake, args=(list(arguments), environment, str(folder or Path.cwd()), captured)
         )
         process.start()
         process.join()
         out, err = (Path(captured, name).read_text(encoding="utf-8") for name in ("out", "err"))
     assert process.exitcode is not None
     return subprocess.CompletedProcess(["snakemake", *arguments], process.exitcode, out, err)
+
+
+@cache
+def variables_of_jobs() -> dict[str, str]:
+    """The environment of jobs that are forks. The process that forks them is started once, and ends with this one."""
+    address = f"{tempfile.mkdtemp(prefix='trustdag-')}/jobs"
+    server = FORKS.Process(target=warm_jobs.serve, args=(address,), daemon=True)
+    server.start()
+    while not Path(address).exists():
+        assert server.is_alive(), "the process that forks jobs has ended"
+        time.sleep(0.01)
+    return warm_jobs.variables(address)
 
 
 def _snakemake(arguments: list[str], environment: dict[str, str], folder: str, captured: str) -> None:
@@ -39,9 +56,9 @@ def _snakemake(arguments: list[str], environment: dict[str, str], folder: str, c
         file = os.open(Path(captured, name), os.O_WRONLY | os.O_CREAT)
         os.dup2(file, number)
     sys.argv = ["snakemake", *arguments]
-    if str(ROOT / "Snakefile") not in arguments:  # the workflow is to import the package of its own tree
-        for name in [name for name in sys.modules if name.split(".")[0] == "trustdag"]:
-            del sys.modules[name]
+    sys.executable = str(warm_jobs.PYTHON)
+    if str(ROOT / "Snakefile") not in arguments:
+        warm_jobs.forget_package()
     from snakemake.cli import main
 
     main()

@@ -3,13 +3,13 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
-from tests.support.forks import run_snakemake
+from tests.support import warm_jobs
+from tests.support.forks import run_snakemake, variables_of_jobs
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "config" / "smoke.yaml"
@@ -58,13 +58,18 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not (folder / "done").exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            # The only run by the very command that a user gives: others are forks of a process that has imported it.
-            arguments = arguments_for(folder, "--quiet", "rules", "--show-failed-logs")
-            command = [sys.executable, "-m", "snakemake", *arguments]
-            run = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), check=False)
+            run = snakemake(folder, "--quiet", "rules", "--show-failed-logs")
             assert run.returncode == 0, run.stdout + run.stderr
             (folder / "done").touch()
     return folder
+
+
+@pytest.fixture
+def warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that start Snakemake get forks in place of new Pythons."""
+    for name, value in variables_of_jobs().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.executable", str(warm_jobs.PYTHON))
 
 
 @pytest.fixture

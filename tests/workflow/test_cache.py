@@ -1,14 +1,13 @@
 """Two studies, or two users, that share a prefix: what one has made, the other takes from the cache."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from .conftest import ROOT, SMOKE
+from tests.support.forks import run_snakemake
+
+from .conftest import ROOT, SMOKE, clean_environment
 from .test_reruns import copied
 
 STAGE = "models/tiny/crowd/sft/seed0"
@@ -21,11 +20,10 @@ def run(tree: Path, folder: Path, name: str, cache: Path, changes: dict[str, Any
     study["stages"]["sft"] = study["stages"]["sft"] | changes
     configfile = folder / f"{name}.yaml"
     configfile.write_text(yaml.safe_dump(study, sort_keys=False))
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(tree / "Snakefile"), "--directory", str(folder)]
+    command = ["--snakefile", str(tree / "Snakefile"), "--directory", str(folder)]
     command += ["--configfile", str(configfile), "--cores", "2", "--quiet", "rules", "--show-failed-logs"]
     command += [f"results/{name}/{STAGE}/manifest.json", "--cache", "prepare", "base", "sft"]
-    environment = os.environ | {"SNAKEMAKE_OUTPUT_CACHE": str(cache)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    done = run_snakemake(command, clean_environment() | {"SNAKEMAKE_OUTPUT_CACHE": str(cache)})
     assert done.returncode == 0, done.stdout + done.stderr
     return folder / "results" / name
 

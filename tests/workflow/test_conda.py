@@ -91,6 +91,17 @@ def test_packages_in_the_home_folder_are_not_imported(user: CondaUser, options: 
 
 
 def test_an_edited_environment_file_runs_the_rules_that_name_it(user: CondaUser) -> None:
+    # Given data, made in their environment
+    user.make(DATA)
+    # When the environment of training is edited, then the data stay; when theirs is, they are made again
+    for name, planned in (("train", {}), ("data", {"prepare": 1})):
+        environment = user.tree / "envs" / f"{name}.yaml"
+        environment.write_text(environment.read_text().replace("pip=23.3.1", "pip=23.3.2"))
+        assert jobs(user.snakemake(DATA, "-n", *CONDA)) == planned
+
+
+@pytest.mark.slow
+def test_an_edited_environment_file_runs_what_depends_on_its_rules(user: CondaUser) -> None:
     # Given data and a base model, each made in its own environment
     user.make(BASE)
     assert jobs(user.snakemake(BASE, "-n", *CONDA)) == {}

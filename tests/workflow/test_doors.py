@@ -60,6 +60,7 @@ def test_the_demo_is_found_from_any_folder(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.usefixtures("warm")
 def test_pending_and_plan_see_the_keys_of_the_command_line(
     finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,6 +73,7 @@ def test_pending_and_plan_see_the_keys_of_the_command_line(
     assert "records/tiny/crowd/sft-dpo/seed1/bias.parquet" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("warm")
 def test_what_a_dry_run_refuses_is_passed_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,8 @@ import pytest
 from tests.support import tiny_models as tiny
 from trustdag.cli import main
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 
 def test_a_model_is_measured_and_gets_its_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

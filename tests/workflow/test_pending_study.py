@@ -12,6 +12,8 @@ from trustdag.cli import main
 from .conftest import ROOT, SMOKE
 from .test_reruns import copied, edited, linked, reworked
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 
 @pytest.fixture
 def changed(finished: Path, tmp_path: Path) -> Any:

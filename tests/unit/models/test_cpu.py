@@ -53,6 +53,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc")
 def test_a_freed_tensor_leaves_its_pages_to_the_next() -> None:
     # Given tensors of 40 MB, ten thousand pages, in a process of their own

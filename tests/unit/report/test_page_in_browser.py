@@ -396,6 +396,7 @@ def test_43_000_replies_are_searched_in_less_than_200_ms(browser: Browser, outsi
     assert search(browser, "n43014") == ["i1228"]
 
 
+@pytest.mark.slow
 def test_thirty_policies_fit_five_megabytes_and_open_in_two_seconds(
     browser: Browser, results: Path, tmp_path: Path
 ) -> None:

@@ -40,7 +40,7 @@ def launch(world: Path, out: Path, method: str) -> list[Any]:
     return [tiny.start(train, world, out, rank, method) for rank in ranks]
 
 
-@pytest.mark.parametrize("method", ["sft", "dpo"])
+@pytest.mark.parametrize("method", ["sft", pytest.param("dpo", marks=pytest.mark.slow)])
 def test_two_processes_learn_what_one_learns_and_resume(method: str, world: Path, tmp_path: Path) -> None:
     train(world, tmp_path / "one", {}, method)
     # Given two processes of which one is asked to stop
