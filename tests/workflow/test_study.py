@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from .conftest import ROOT, SMOKE, jobs, snakemake
+from .conftest import ROOT, SMOKE, arguments_for, clean_environment, jobs, snakemake
 
 BENCHMARKS = (
     "preference/pairs.jsonl",
@@ -32,6 +32,18 @@ def data_root(tmp_path: Path) -> Path:
         (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "data" / name).touch()
     return tmp_path / "data"
+
+
+def test_jobs_in_new_processes_make_what_forks_of_a_warm_one_make(finished: Path, tmp_path: Path) -> None:
+    # Given the finished study, whose jobs were forks of a process that had imported everything
+    models = [f"results/smoke/models/{policy}/digest.txt" for policy in POLICIES]
+    made = [*models, "results/smoke/records/tiny/base/privacy.parquet"]
+    # When the very command that a user gives runs every stage, each in a Python of its own
+    command = [sys.executable, "-m", "snakemake", *arguments_for(tmp_path, *made, "--quiet", "rules")]
+    done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), check=False)
+    # Then it makes the same
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [(tmp_path / name).read_bytes() for name in made] == [(finished / name).read_bytes() for name in made]
 
 
 @pytest.mark.parametrize("configfile", STUDIES, ids=lambda path: path.stem)
