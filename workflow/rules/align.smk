@@ -27,13 +27,14 @@ for method in dag.methods_used(STUDY):
         threads: request.threads(STUDY, method)
         resources:
             **resources_of(method),
+            # A parameter would be part of the key of the cache that studies share.
+            tracking=lambda wildcards: tracking_of(trained_model(wildcards)),
         params:
             threads=STUDY.threads.of(method),
             # Tracked by Snakemake: all settings that the weights depend on.
             tracked=lambda wildcards: stage_settings(wildcards).results_json(),
-            # A function of the input is not tracked: with how often the stage logs and saves, and who watches it.
+            # A function of the input is not tracked: with how often the stage logs and saves.
             settings=lambda wildcards, input: stage_settings(wildcards).as_json(),
-            tracking=lambda wildcards, input: tracking_of(trained_model(wildcards)),
             prompt_format=lambda wildcards: STUDY.models[wildcards.model].prompt_format,
             code=code_of("commands.align", f"align.{method}"),
             method=method,
@@ -43,5 +44,5 @@ for method in dag.methods_used(STUDY):
         shell:
             LAUNCH_WITH_THREADS + "align {params.method}"
             " --policy {input.policy} --reward {input.reward} --data $(dirname {input.data})"
-            " --settings {params.settings:q} --tracking {params.tracking:q} --seed {params.seed} --prompt-format {params.prompt_format}"
+            " --settings {params.settings:q} --tracking {resources.tracking:q} --seed {params.seed} --prompt-format {params.prompt_format}"
             " --out $(dirname {output.manifest}) --benchmark {log.benchmark}"

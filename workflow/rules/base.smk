@@ -21,22 +21,23 @@ rule base:
     threads: request.threads(STUDY, "base")
     resources:
         **resources_of("base"),
+        # A parameter would be part of the key of the cache that studies share.
+        tracking=lambda wildcards: tracking_of(external_model(wildcards)),
     params:
         threads=STUDY.threads.of("base"),
         # Tracked by Snakemake: all settings that the weights depend on.
         tracked=lambda wildcards: dag.base_source(
             STUDY, external_model(wildcards)
         ).results_json(),
-        # A function of the input is not tracked: with how often training logs and saves, and who watches it.
+        # A function of the input is not tracked: with how often training logs and saves.
         settings=lambda wildcards, input: dag.base_source(
             STUDY, external_model(wildcards)
         ).as_json(),
-        tracking=lambda wildcards, input: tracking_of(external_model(wildcards)),
         prompt_format=lambda wildcards: STUDY.models[wildcards.model].prompt_format,
         code=code_of("commands.base"),
     message:
         "Base model {wildcards.model} ({wildcards.external})"
     shell:
         LAUNCH_WITH_THREADS
-        + "base --settings {params.settings:q} --tracking {params.tracking:q} --corpus {input.corpus}"
+        + "base --settings {params.settings:q} --tracking {resources.tracking:q} --corpus {input.corpus}"
         " --prompt-format {params.prompt_format} --out $(dirname {output.manifest}) --benchmark {log.benchmark}"

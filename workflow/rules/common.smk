@@ -66,9 +66,13 @@ with user_errors_as_workflow_errors():
     request.check(STUDY, reserved())
     SITE = site.load()
 
-    SOFTWARE = {method.name for method in workflow.deployment_settings.deployment_method}
+    SOFTWARE = {
+        method.name for method in workflow.deployment_settings.deployment_method
+    }
     IMAGE = environments.choose(SOFTWARE)
-    tracking.check(STUDY.tracking, f"{ORIGIN}: tracking", bool(SOFTWARE & {"CONDA", "APPTAINER"}))
+    tracking.check(
+        STUDY.tracking, f"{ORIGIN}: tracking", bool(SOFTWARE & {"CONDA", "APPTAINER"})
+    )
 
 if IMAGE is not None:
 
