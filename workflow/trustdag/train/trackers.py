@@ -235,7 +235,7 @@ def started(name: str, tracking: Tracking, sent: SentLog, settings: Mapping[str,
     from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 
     PartialState()  # the log of accelerate needs it
-    folder = Path(tracking.folder).absolute() / name
+    folder = tracking.folder_of(name)
     folder.mkdir(parents=True, exist_ok=True)
     for variable, value in environment(name, folder).items():
         os.environ.setdefault(variable, value)
@@ -285,7 +285,7 @@ def arguments(name: str, tracking: Tracking, sent: SentLog) -> tuple[str, ...]:
         The name of the project; for TensorBoard that of the run, and the folder.
     """
     if name == "tensorboard":
-        return f"{tracking.run}/{sent.run}", str(Path(tracking.folder).absolute() / name)
+        return f"{tracking.run}/{sent.run}", str(tracking.folder_of(name))
     return (os.environ.get("WANDB_PROJECT", tracking.project) if name == "wandb" else tracking.project,)
 
 
@@ -304,7 +304,7 @@ def options(name: str, tracking: Tracking, sent: SentLog) -> dict[str, Any]:
             "name": tracking.run,
             "id": f"{title}-{sent.run}"[-100:],
             "resume": "allow",
-            "dir": str(Path(tracking.folder).absolute() / name),
+            "dir": str(tracking.folder_of(name)),
             "settings": WANDB_SETTINGS,
         },
         "trackio": {

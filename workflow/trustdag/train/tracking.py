@@ -49,6 +49,10 @@ class Tracking(Section):
     run: str = "run"
     """Name of the run; in a workflow the id of the model, such as `toy/hh/sft/seed0`."""
 
+    def folder_of(self, tracker: str) -> Path:
+        """The absolute folder of one tracker."""
+        return Path(self.folder).absolute() / tracker
+
 
 OFF = Tracking()
 """No tracker."""
