@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import os
 import shutil
 from pathlib import Path
 from types import ModuleType
@@ -70,3 +71,24 @@ def test_code_of_another_module_does_not(package: Path) -> None:
 def test_a_missing_module_is_an_error(package: Path) -> None:
     with pytest.raises(FileNotFoundError):
         fresh(package, "nowhere")
+
+
+def test_an_edit_is_seen_by_a_process_that_has_read_the_file(package: Path) -> None:
+    # given a process that knows a digest
+    module = fingerprint_in(package)
+    before = module.digest_of(package / "b.py")
+    assert module.changed({"b.py": before}) == []
+    # when the file is edited to as many characters, in the same folder
+    (package / "b.py").write_text((package / "b.py").read_text().replace("return 1", "return 2"))
+    # then
+    assert module.changed({"b.py": before}) == ["b.py"]
+
+
+def test_a_file_that_another_replaces_is_seen_though_size_and_time_are_equal(package: Path) -> None:
+    module = fingerprint_in(package)
+    before = module.digest_of(package / "c.py")
+    status = (package / "c.py").stat()
+    (package / "new").write_text("x = 2\n")
+    os.utime(package / "new", ns=(status.st_atime_ns, status.st_mtime_ns))
+    (package / "new").replace(package / "c.py")
+    assert module.digest_of(package / "c.py") != before

@@ -37,7 +37,7 @@ def code_of(*modules: str) -> str:
 
 @cache
 def _code_of(modules: tuple[str, ...], _: tuple[object, ...]) -> str:
-    trees = {_label(path): _digest(syntax_tree_of(path)) for path in sorted(reachable(*modules))}
+    trees = {_label(path): digest_of(path) for path in sorted(reachable(*modules))}
     fingerprint = _digest(json.dumps(trees))
     _INDEX[fingerprint] = trees
     return fingerprint
@@ -64,7 +64,7 @@ def changed(modules: Mapping[str, str]) -> list[str]:
 
 def _digest_now(name: str) -> str | None:
     path = sources.labelled(name) if name.startswith(sources.PREFIX) else PACKAGE / name
-    return _digest(syntax_tree_of(path)) if path is not None and path.is_file() else None
+    return digest_of(path) if path is not None and path.is_file() else None
 
 
 def _label(path: Path) -> str:
@@ -108,17 +108,23 @@ def _path_of(parts: list[str]) -> Path | None:
 
 def imports_of(path: Path) -> tuple[Path, ...]:
     """The modules of this package that a file imports, also inside functions."""
-    return _read(path, path.stat().st_mtime_ns)[1]
+    return _read(path, *_version(path))[1]
 
 
-def syntax_tree_of(path: Path) -> str:
-    """A file's syntax tree as text, without docstrings."""
-    return _read(path, path.stat().st_mtime_ns)[0]
+def digest_of(path: Path) -> str:
+    """The hash (16 hexadecimal digits) of a file's syntax tree without docstrings."""
+    return _read(path, *_version(path))[0]
+
+
+def _version(path: Path) -> tuple[int, int, int]:
+    """What changes when a file is written or replaced."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 @cache
-def _read(path: Path, _: int) -> tuple[str, tuple[Path, ...]]:
-    """A file's syntax tree and imports. It is parsed once, as parsing takes most of the workflow's start-up time."""
+def _read(path: Path, *_: int) -> tuple[str, tuple[Path, ...]]:
+    """A file's digest and imports. Each version is parsed once, which takes a fifth of the workflow's start."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     others = () if path.is_relative_to(PACKAGE) else tuple(sources.imports_of(path, tree))
     names: list[list[str]] = []
@@ -131,7 +137,7 @@ def _read(path: Path, _: int) -> tuple[str, tuple[Path, ...]]:
             names.append(node.module.split("."))
             names += [[*node.module.split("."), alias.name] for alias in node.names]
     paths = (_path_of(name[1:]) for name in names if name[0] == "trustdag" and len(name) > 1)
-    return ast.dump(tree), (*others, *(path for path in paths if path is not None))
+    return _digest(ast.dump(tree)), (*others, *(path for path in paths if path is not None))
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.AST]:
