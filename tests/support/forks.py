@@ -36,6 +36,29 @@ def run_snakemake(
     return subprocess.CompletedProcess(["snakemake", *arguments], process.exitcode, out, err)
 
 
+def start_python(
+    arguments: Sequence[str], environment: Mapping[str, str], folder: Path | None = None
+) -> "subprocess.Popen[str]":
+    """Starts what `python ARGUMENTS` starts in that environment and folder: a module by `-m`, or a file."""
+    return subprocess.Popen(
+        [str(warm_jobs.PYTHON), *arguments],
+        cwd=folder,
+        env={**environment, **variables_of_jobs()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run_python(
+    arguments: Sequence[str], environment: Mapping[str, str], folder: Path | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """As `start_python`, to its end."""
+    with start_python(arguments, environment, folder) as process:
+        out, err = process.communicate()
+    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+
 @cache
 def variables_of_jobs() -> dict[str, str]:
     """The environment of jobs that are forks. The process that forks them is started once, and ends with this one."""
