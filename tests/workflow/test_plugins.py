@@ -120,8 +120,8 @@ def codes_of(folder: Path, study: Path) -> dict[tuple[str, str], str]:
     """The fingerprint of the code of each job of a dry run, by its rule and the name of its record."""
     shown = snakemake(folder, "-n", "--printshellcmds", configfile=study)
     assert shown.returncode == 0, shown.stdout + shown.stderr
-    found = re.findall(r"--record \S+/\.jobs/([^/]+)/(\S*)\.json .*? --code (\w+)", shown.stdout + shown.stderr)
-    return {(rule, record): code for rule, record, code in found}
+    records = re.findall(r"--record \S+/\.jobs/([^/]+)/(\S*)\.json .*? --code (\w+)", shown.stdout + shown.stderr)
+    return {(rule, record): code for rule, record, code in records}
 
 
 def test_plugins_reach_the_jobs(tmp_path: Path) -> None:

@@ -62,8 +62,8 @@ def test_every_shipped_study_is_planned_offline(configfile: Path, tmp_path: Path
     ],
 )
 def test_targets_go_by_name_or_by_file(target: str, planned: dict[str, int], tmp_path: Path) -> None:
-    found = jobs(snakemake(tmp_path, target, "-n", "-q", "rules"))
-    assert {rule: found.get(rule, 0) for rule in planned} == planned
+    counted = jobs(snakemake(tmp_path, target, "-n", "-q", "rules"))
+    assert {rule: counted.get(rule, 0) for rule in planned} == planned
 
 
 def test_the_study_ends_complete(finished: Path) -> None:
