@@ -5,19 +5,41 @@ Each pytest process has one such server, which serves all of its tests.
 
 import multiprocessing
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 from tests.support import warm_jobs
 
 ROOT = Path(__file__).parents[2]
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.support.preload"])
+
+
+def start_two(function: Callable[..., None], *arguments: Any) -> list[ForkServerProcess]:
+    """Starts `function(*arguments)` in two processes of one training, as `accelerate launch` does."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    processes = []
+    for rank in range(2):
+        environment = common | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+        processes.append(FORKS.Process(target=_as_rank, args=(environment, function, arguments)))
+        processes[-1].start()
+    return processes
+
+
+def _as_rank(environment: dict[str, str], function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    os.environ.update(environment)
+    function(*arguments)
 
 
 def run_snakemake(
