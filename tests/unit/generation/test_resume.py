@@ -43,8 +43,8 @@ def test_a_run_that_is_killed_resumes_without_repeating_finished_items(
     # Given a run that SIGKILL meets after some batches
     out = tmp_path / "replies.parquet"
     partial = tmp_path / ".replies.parquet.partial.jsonl"
-    job = (study / "items.parquet", study / "model", SETTINGS, "hh", out)
-    process = FORKS.Process(target=run, args=("bias", *job))
+    items, model = study / "items.parquet", study / "model"
+    process = FORKS.Process(target=run, args=("bias", items, model, SETTINGS, "hh", out))
     process.start()
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline and process.is_alive():
@@ -57,7 +57,7 @@ def test_a_run_that_is_killed_resumes_without_repeating_finished_items(
     finished = finished_batches(partial)
     assert len(finished) >= 3
     # When it is started again
-    run("bias", *job)
+    run("bias", items, model, SETTINGS, "hh", out)
     # Then only the rest is generated, and the result is the one of a whole run.
     replies = pd.read_parquet(out)
     pd.testing.assert_frame_equal(replies, pd.read_parquet(study / "whole.parquet"))
