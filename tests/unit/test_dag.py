@@ -46,12 +46,12 @@ def test_a_stage_starts_from_the_last_model_of_each_role() -> None:
 
 
 def test_seeds_and_preferences_multiply_what_is_trained_but_not_the_base() -> None:
-    found = ids(
+    models = ids(
         dag.models_needed(study(seeds=[0, 1, 2], preferences={"crowd": {"source": "toy"}, "other": {"source": "toy"}}))
     )
-    assert found.count("tiny/base") == 1
-    assert len(found) == 1 + 4 * 3 * 2
-    assert len(set(found)) == len(found)
+    assert models.count("tiny/base") == 1
+    assert len(models) == 1 + 4 * 3 * 2
+    assert len(set(models)) == len(models)
 
 
 def test_a_reward_model_that_no_recipe_needs_is_not_trained() -> None:
@@ -65,9 +65,9 @@ def with_checkpoint() -> Study:
 
 
 def test_a_checkpoint_enters_in_the_middle_of_a_chain(with_checkpoint: Study) -> None:
-    found = ids(dag.models_needed(with_checkpoint))
-    assert "tiny/sft" in found
-    assert "tiny/crowd/sft/seed0" not in found
+    models = ids(dag.models_needed(with_checkpoint))
+    assert "tiny/sft" in models
+    assert "tiny/crowd/sft/seed0" not in models
     dpo = ModelId("tiny", ("sft", "dpo"), "crowd", 0)
     assert str(dag.parents(with_checkpoint, dpo)["policy"]) == "tiny/sft"
     assert dag.base_source(with_checkpoint, ModelId("tiny", ("sft",))).path == "models/my-sft"

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.forks import run_python
 from trustdag.cli import main
 
-from .conftest import ROOT, SMOKE, jobs, snakemake
+from .conftest import ROOT, SMOKE, clean_environment, jobs, snakemake
 
 MODULES = f"""
 configfile: "studies.yaml"
@@ -39,9 +40,9 @@ def test_a_workflow_may_import_two_studies_under_prefixes(tmp_path: Path) -> Non
     (tmp_path / "Snakefile").write_text(MODULES)
     (tmp_path / "studies.yaml").write_text(yaml.safe_dump({"first": smoke(), "second": smoke(name="other")}))
     # When a job of each study is run, with a message, a log and resources of its own
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "results/smoke/design.json"]
+    command = ["-m", "snakemake", "--cores", "1", "results/smoke/design.json"]
     command += ["results/other/items/bias.parquet", "--printshellcmds"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = run_python(command, clean_environment() | {"PYTHONPATH": str(ROOT / "workflow")}, tmp_path)
     # Then both are made, each in its own folder
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads((tmp_path / "results/smoke/design.json").read_text())["study"] == "smoke"
@@ -55,8 +56,8 @@ def test_another_spelling_of_the_files_path_is_the_same_study(finished: Path, tm
 
 
 def test_the_demo_is_found_from_any_folder(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "rules", "--snakefile", str(ROOT / "Snakefile")]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    command = ["-m", "snakemake", "-n", "--quiet", "rules", "--snakefile", str(ROOT / "Snakefile")]
+    done = run_python(command, clean_environment(), tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -1,9 +1,13 @@
 """The base of every typed configuration section."""
 
+import ast
+import inspect
 import json
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import reduce
+from functools import cache, reduce
+from itertools import pairwise
 from operator import or_
 from typing import Annotated, Any, ClassVar, Self
 from unicodedata import category
@@ -13,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     TypeAdapter,
     ValidationError,
     model_validator,
@@ -42,13 +47,11 @@ NO_RESULT = frozenset({"batch_tokens", "checkpoint_every", "log_every"})
 class Section(BaseModel):
     """A configuration section: immutable, unknown keys refused, each field documented where it is defined.
 
-    `use_attribute_docstrings` makes the string below a field its description. The JSON schema and the reference page
-    are generated from the descriptions.
+    The string below a field is its description. The JSON schema and the reference page are generated from the
+    descriptions.
     """
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
     RENAMED: ClassVar[dict[str, str]] = {}
     """Former names of keys, with their present names."""
@@ -69,6 +72,25 @@ class Section(BaseModel):
             return f"this key is now called `{cls.RENAMED[key]}`; rename it"
         return f"unknown key{did_you_mean(key, cls.model_fields) or '; remove it'}"
 
+    @classmethod
+    def descriptions(cls) -> dict[str, str]:
+        """The description of each field: that of its `Field`, or the string below it.
+
+        Sources are read when this is called. Pydantic's `use_attribute_docstrings` reads them at every start.
+        """
+        strings: dict[str, str] = {}
+        for section in reversed(cls.__mro__[: cls.__mro__.index(Section)]):
+            strings |= _strings_below_fields(section.__module__).get(section.__name__, {})
+        return {name: field.description or strings.get(name, "") for name, field in cls.model_fields.items()}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        document = handler(schema)
+        properties = handler.resolve_ref_schema(document).get("properties", {})
+        for name, text in cls.descriptions().items():
+            properties[name] |= {"description": text} if text else {}
+        return document
+
     def as_json(self) -> str:
         """The section as JSON with sorted keys. Equal settings give equal text, as a rule's params need."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True)
@@ -81,6 +103,20 @@ class Section(BaseModel):
     def from_json(cls, text: str) -> Self:
         """The section from `as_json`'s text."""
         return cls.model_validate_json(text)
+
+
+@cache
+def _strings_below_fields(module: str) -> dict[str, dict[str, str]]:
+    """For each class of a module: the string below each field of its body."""
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    return {node.name: dict(_strings(node.body)) for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
+def _strings(body: Sequence[ast.stmt]) -> Iterator[tuple[str, str]]:
+    for field, below in pairwise(body):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                yield name, inspect.cleandoc(text)
 
 
 class Growing:

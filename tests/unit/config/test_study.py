@@ -161,7 +161,7 @@ def test_every_key_is_documented() -> None:
         f"{name}.{key}"
         for name, section in json.loads(reference.schema())["$defs"].items()
         for key, field in section.get("properties", {}).items()
-        if key != "source" and not field.get("description")
+        if not field.get("description")
     ]
     assert undocumented == []
 

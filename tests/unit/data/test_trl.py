@@ -258,8 +258,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("case", GOOD)
 def test_every_format_gives_prompt_and_replies(case: str) -> None:
     record, prompt, chosen, rejected = GOOD[case]
-    found, *replies = parts(record)
-    assert (found, [reply.strip() for reply in replies]) == (prompt, [chosen, rejected])
+    asked, *replies = parts(record)
+    assert (asked, [reply.strip() for reply in replies]) == (prompt, [chosen, rejected])
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -327,8 +327,8 @@ def test_jsonl_and_parquet_give_the_same_pairs(tmp_path: Path) -> None:
 
 def test_a_row_without_the_columns_is_counted_as_malformed(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": ["a", "b"]}), tmp_path / "a.parquet")
-    found = list(read(Settings(path=str(tmp_path / "a.parquet"))))
-    assert [drop.reason for drop in found if isinstance(drop, Drop)] == ["malformed", "malformed"]
+    records = list(read(Settings(path=str(tmp_path / "a.parquet"))))
+    assert [drop.reason for drop in records if isinstance(drop, Drop)] == ["malformed", "malformed"]
 
 
 @pytest.mark.parametrize("cut", [0, 3, 100, -1, -200])

@@ -175,18 +175,18 @@ def topics_that_change_by_chance(generator: np.random.Generator) -> list[np.ndar
 
 
 def test_where_groups_share_statements_topics_are_the_clusters() -> None:
-    found = {16: 0, 16 * 24: 0}
+    significant = {16: 0, 16 * 24: 0}
     for study in range(100):
         arms = topics_that_change_by_chance(np.random.default_rng(study))
-        for clusters in found:
+        for clusters in significant:
             values = arms if clusters == 16 else [arm.transpose(0, 2, 1) for arm in arms]
             ours, theirs = (_sample(arm.ravel(), clusters, arm.size // clusters) for arm in values)
             compared = compare("mean", ours, theirs, SETTINGS)
             assert compared is not None
-            found[clusters] += compared.p < 0.05
+            significant[clusters] += compared.p < 0.05
 
-    assert found[16] <= 11
-    assert found[16 * 24] >= 30
+    assert significant[16] <= 11
+    assert significant[16 * 24] >= 30
 
 
 def arms_apart(generator: np.random.Generator, change: float, clusters: int, size: int) -> tuple[Sample, Sample]:
@@ -215,14 +215,14 @@ def test_the_verdict_finds_the_detectable_difference_in_8_of_10_studies(clusters
         ]
         powers = [power_of(one.change, SETTINGS).detectable(family, SETTINGS) for one in compared if one is not None]
         change = float(np.median(powers))
-    found = 0
+    significant = 0
     for study in range(1000):
         one = compare("mean", *arms_apart(np.random.default_rng([2, study]), change, clusters, size), SETTINGS)
         assert one is not None
-        found += one.p * family < 0.05
+        significant += one.p * family < 0.05
 
     # 1,000 studies: the standard error of the share is .013.
-    assert 0.75 <= found / 1000 <= 0.85
+    assert 0.75 <= significant / 1000 <= 0.85
 
 
 @pytest.mark.parametrize(("clusters", "family"), [(5, 1), (7, 1), (8, 1), (9, 5), (10, 25), (12, 25)])

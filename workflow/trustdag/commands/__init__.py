@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from trustdag.errors import UserError
-from trustdag.settings import explain, refuse_characters
+from trustdag.settings import Section, explain, refuse_characters
 
 AnySection = TypeVar("AnySection", bound=BaseModel)
 
@@ -55,14 +55,14 @@ def add_tracking(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def settings_help(section: type[BaseModel]) -> str:
+def settings_help(section: type[Section]) -> str:
     """The keys of `--settings` with their descriptions and defaults, the section's own keys first."""
-    entries = []
+    entries, descriptions = [], section.descriptions()
     for name, field in sorted(section.model_fields.items(), key=lambda item: item[0] not in section.__annotations__):
         default = (
             "required" if field.is_required() else f"default {_shown(field.get_default(call_default_factory=True))}"
         )
-        text = f"{' '.join((field.description or '').split())} ({default})"
+        text = f"{' '.join(descriptions[name].split())} ({default})"
         entries.append(textwrap.fill(text, width=110, initial_indent=f"  {name:25} ", subsequent_indent=" " * 28))
     return "keys of --settings:\n" + "\n".join(entries)
 

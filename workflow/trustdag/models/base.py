@@ -132,6 +132,7 @@ class Hub(Existing):
     """A model of the Hugging Face hub at one commit. Code that comes with a model is never run."""
 
     source: Literal["hub"] = "hub"
+    """A model of the hub."""
     name: Repository
     """Repository, such as `EleutherAI/pythia-1.4b`."""
     revision: Commit
@@ -144,6 +145,7 @@ class Folder(Existing):
     """A model in a local folder: config.json, safetensors weights and the tokenizer."""
 
     source: Literal["folder"] = "folder"
+    """A model folder."""
     path: str
     """The folder, relative to the working directory or absolute."""
     kind: Kind = "policy"
@@ -154,6 +156,7 @@ class Gguf(Existing):
     """A language model in a GGUF file (llama.cpp's format). Its quantized weights are dequantized."""
 
     source: Literal["gguf"] = "gguf"
+    """A GGUF file."""
     path: str
     """The file, relative to the working directory, absolute, or below the home folder (`~/...`)."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -169,6 +172,7 @@ class Scratch(Section):
     """A small GPT-NeoX (the architecture of Pythia), trained inside the DAG with its own tokenizer."""
 
     source: Literal["scratch"] = "scratch"
+    """A model that the study trains from its first step."""
     corpus: str
     """Preference set of the study whose corpus.parquet is the training text."""
     vocabulary: int = Field(2048, ge=300, le=1_000_000)

@@ -163,7 +163,7 @@ def _mentions(said: str, letters: Sequence[str]) -> list[_Mention]:
         rf",\s*(?:so\s+(?P<so>{letter})|(?!a\b)(?P<trailing>{letter}))\W*$",
         rf"(?P<dotted>\b(?:not|but) {marks}{letter})(?![\w'])(?=\W*(?:$|[.,;!]))",
     ]
-    found: dict[tuple[int, int], _Mention] = {}
+    mentions: dict[tuple[int, int], _Mention] = {}
     for form in forms:
         for match in re.finditer(form, said, re.IGNORECASE):
             for name, value in match.groupdict().items():
@@ -174,14 +174,14 @@ def _mentions(said: str, letters: Sequence[str]) -> list[_Mention]:
                 end = match.end(name)
                 cued = name in ("cued", "reasoned", "judged") or _is_cued(said[:start])
                 key = (start, start + len(core))
-                earlier = found.get(key)
+                earlier = mentions.get(key)
                 if earlier is None or cued:
-                    found[key] = _Mention(known[core.lower()], start, end, cued)
+                    mentions[key] = _Mention(known[core.lower()], start, end, cued)
     for match in re.finditer(r"(?<![\w'])[B-HJ-Z](?![\w'])", said):
         key = (match.start(), match.end())
-        if match[0].lower() in known and key not in found:
-            found[key] = _Mention(known[match[0].lower()], *key, False)
-    return sorted(found.values(), key=lambda mention: mention.start)
+        if match[0].lower() in known and key not in mentions:
+            mentions[key] = _Mention(known[match[0].lower()], *key, False)
+    return sorted(mentions.values(), key=lambda mention: mention.start)
 
 
 def _is_cued(before: str) -> bool:
