@@ -34,6 +34,7 @@ rule statistics:
         **resources_of("statistics"),
     params:
         settings=STUDY.statistics.as_json(),
+        content=content_of_sources(SOURCES.labels),
         results=subpath(input.design, parent=True),
         code=code_of(
             "commands.statistics", *(f"verticals.{vertical}" for vertical in VERTICALS)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from trustdag.errors import UserError
 from trustdag.settings import explain, refuse_characters
+from trustdag.yamlfiles import parse_yaml, read_yaml
 
 AnySection = TypeVar("AnySection", bound=BaseModel)
 
@@ -25,15 +26,7 @@ def read_settings(text: str, section: type[AnySection], option: str = "--setting
         option: The option's name, for messages.
     """
     origin = option if text.lstrip().startswith("{") else text
-    try:
-        if origin != option and Path(text).exists() and not Path(text).is_file():
-            raise UserError(f"{origin}: not a regular file")
-        content = text if origin == option else Path(text).read_text(encoding="utf-8")
-        value = yaml.safe_load(content)
-    except OSError as error:
-        raise UserError(f"{origin}: {error.strerror}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{origin}: not YAML or JSON: {' '.join(str(error).split())}") from None
+    value = parse_yaml(text, option, "YAML or JSON") if origin == option else read_yaml(Path(text))
     refuse_characters(value, origin)
     try:
         return section.model_validate(value or {})
