@@ -8,9 +8,11 @@ import yaml
 
 from trustdag.errors import UserError
 
-LARGEST = 1_000_000
-"""Bytes of a file."""
-MOST_VALUES = 200_000
+LARGEST = 10_000_000
+"""Bytes of a file of JSON."""
+LARGEST_YAML = 1_000_000
+"""Characters of YAML, which is read a hundred times as slowly."""
+MOST_VALUES = 1_000_000
 """Values after aliases and merge keys (`<<`) are replaced by what they stand for."""
 DEEPEST = 100
 """Levels of sections in each other."""
@@ -26,7 +28,7 @@ def read_yaml(path: Path) -> Any:
         if path.exists() and not path.is_file():
             raise UserError(f"{path}: not a regular file")
         if path.stat().st_size > LARGEST:
-            raise UserError(f"{path}: larger than {LARGEST:,} bytes; write what repeats once, with an alias")
+            raise UserError(f"{path}: larger than {LARGEST:,} bytes")
         content = path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL
         raise UserError(f"{path}: {getattr(error, 'strerror', error)}") from None
@@ -62,6 +64,8 @@ def _parsed(text: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_once)
     except json.JSONDecodeError:
+        if len(text) > LARGEST_YAML:
+            raise ValueError(f"larger than {LARGEST_YAML:,} characters") from None
         return yaml.load(text, Loader=StrictLoader)  # noqa: S506 - a SafeLoader
 
 

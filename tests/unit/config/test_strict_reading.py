@@ -41,7 +41,7 @@ FILES = {
     "an alias of itself": (b"a: &a {b: *a}\n", "without end"),
     "an alias bomb": (BOMB.encode(), "without end"),
     "a bomb of merge keys": (MERGES.encode(), "without end"),
-    "more than a megabyte": (b"# remark\n" * 200_000, "larger than 1,000,000 bytes"),
+    "more than a megabyte": (b"# remark\n" * 200_000, "larger than 1,000,000 characters"),
     "a key twice in JSON": (b'{"name": "a", "name": "b"}', "`name` stands twice"),
     "a key that YAML reads as False": (b"recipes: {no: [sft]}\n", "`no` is read as another kind of value"),
     "a key that is a number": (b"recipes: {1: [sft]}\n", "`1` is read as another kind of value"),
