@@ -1,7 +1,12 @@
-"""The command line: one file a command. Each has HELP, `add_arguments(parser)` and `run(arguments)`."""
+"""The command line: one file a command. Each has HELP, `add_arguments(parser)` and `run(arguments)`.
+
+PASSES_ON = True means that `arguments.snakemake` gets all options that the command does not know.
+"""
 
 import argparse
+import math
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,6 +37,18 @@ def read_settings(text: str, section: type[AnySection], option: str = "--setting
         return section.model_validate(value or {})
     except ValidationError as error:
         raise UserError(explain(error, origin, value or {})) from None
+
+
+def at_least(least: int) -> Callable[[str], float]:
+    """The type of an option for a finite number from `least` on, whole if it is written so."""
+
+    def number(text: str) -> float:
+        value = int(text) if text.lstrip("-").isdigit() else float(text)
+        if not least <= value < math.inf:
+            raise argparse.ArgumentTypeError(f"{text}: write a number from {least} on")
+        return value
+
+    return number
 
 
 def add_benchmark(parser: argparse.ArgumentParser) -> None:
