@@ -152,3 +152,19 @@ def test_only_stages_that_the_study_trains_count_as_trained() -> None:
 
 
 BIAS = {"items": {"source": "toy"}}
+
+
+@pytest.mark.parametrize("name", ["pairs {seed}.jsonl", "{x}/pairs.jsonl", "a{ y }.jsonl", "{n,[0-9]}.jsonl"])
+def test_a_path_that_snakemake_would_take_for_a_pattern_is_refused(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("{}\n")
+    with pytest.raises(UserError, match=r"jsonl: Snakemake takes `\{.*\}` for a wildcard; rename"):
+        dag.source_files(study(preferences={"crowd": {"source": "hh", "path": str(path)}}))
+
+
+def test_other_braces_and_signs_may_stand_in_a_path(tmp_path: Path) -> None:
+    path = tmp_path / "a {} {-} $HOME 'q' \"d\" ü;&|*.jsonl"
+    path.write_text("{}\n")
+    sources = dag.source_files(study(preferences={"crowd": {"source": "hh", "path": str(path)}}))
+    assert sources.preferences["crowd"] == [str(path)]

@@ -46,9 +46,18 @@ def user_errors_as_workflow_errors():
         raise WorkflowError(str(error))
 
 
+# The files of a workflow that imports this one may hold what they like: only `config` comes here. They are read for the
+# folder of plugins alone.
+IMPORTED = Path(workflow.main_snakefile).resolve() != (ROOT / "Snakefile").resolve()
+CONFIGFILES = (
+    []
+    if IMPORTED and not config.get("plugins")
+    else list(map(Path, workflow.configfiles))
+)
+
 with user_errors_as_workflow_errors():
-    load.refuse_templates(map(Path, workflow.configfiles))
-    SOURCE = load.with_plugins(config, map(Path, workflow.configfiles), ORIGIN)
+    load.refuse_templates(CONFIGFILES)
+    SOURCE = load.with_plugins(config, CONFIGFILES, ORIGIN)
     if workflow.is_main_process:
         plugin_files.say(load.plugins_of(SOURCE))
     plugin_files.use_also(load.plugins_of(SOURCE))

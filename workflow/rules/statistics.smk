@@ -7,7 +7,8 @@ rule design:
     log:
         FILES.log("design"),
     params:
-        content=DESIGN.as_json(),
+        # A function, because Snakemake would take `{x}` in a text for a wildcard.
+        content=lambda wildcards: DESIGN.as_json(),
     message:
         f"Write the design of {STUDY.name}"
     run:

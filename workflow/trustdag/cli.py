@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parser(argv).parse_args(argv)
         with measured(getattr(arguments, "benchmark", None)):
             arguments.run(arguments)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # None: it was closed from the start (`>&-`)
+                sys.stdout.flush()
     except BrokenPipeError:
         # The reader (`| head`) has closed the pipe. Otherwise the interpreter would print an error at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
