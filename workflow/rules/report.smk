@@ -55,6 +55,7 @@ rule configuration:
     message:
         f"Write down the configuration of {STUDY.name}"
     run:
+        copied.note_written(STUDY.name, f"{params.content}\n")
         load.write_down(params.content, output[0], log[0])
 
 

@@ -139,7 +139,7 @@ def check_results(study: Study, origin: str) -> None:
     mark = _mark(study)
     if not mark.is_file():
         return
-    named = mark.read_text(encoding="utf-8").strip().split(JOINED)
+    named = mark.read_text(encoding="utf-8", errors="replace").strip().split(JOINED)
     owner = JOINED.join(identity([Path(name)]) if Path(name).is_absolute() else name for name in named)
     if owner != origin and not _has_these_records(study):
         raise UserError(
