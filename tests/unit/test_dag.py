@@ -120,14 +120,19 @@ GIVEN = {"source": "folder", "path": "model"}
 
 
 def test_a_study_that_only_evaluates_needs_no_preferences_and_no_stages() -> None:
-    only = validate({"name": "s", "models": {"m": {"base": GIVEN}}, "verticals": {}}, "s")
+    only = validate({"name": "s", "models": {"m": {"base": GIVEN}}, "verticals": {"bias": BIAS}}, "s")
     assert ids(dag.models_needed(only)) == ["m/base"]
     assert dag.preferences_used(only) == dag.methods_used(only) == []
 
 
 def test_a_checkpoint_that_every_model_has_needs_no_stage() -> None:
     model = {"base": GIVEN, "checkpoints": {"chat": GIVEN}}
-    config = {"name": "s", "models": {"m": model}, "recipes": {"base": [], "chat": ["chat"]}, "verticals": {}}
+    config = {
+        "name": "s",
+        "models": {"m": model},
+        "recipes": {"base": [], "chat": ["chat"]},
+        "verticals": {"bias": BIAS},
+    }
     only = validate(config, "s")
     assert ids(dag.models_needed(only)) == ["m/base", "m/chat"]
     # A second model without one has to be trained, which nothing says how.
@@ -138,7 +143,7 @@ def test_a_checkpoint_that_every_model_has_needs_no_stage() -> None:
 def test_training_without_preferences_is_refused() -> None:
     config = {"name": "s", "models": {"m": {"base": GIVEN}}, "recipes": {"sft": ["sft"]}, "stages": {"sft": {}}}
     with pytest.raises(UserError, match=r"recipes.sft: `sft` is trained on preference pairs; name them in"):
-        validate(config | {"verticals": {}}, "s")
+        validate(config | {"verticals": {"bias": BIAS}}, "s")
 
 
 def test_only_stages_that_the_study_trains_count_as_trained() -> None:
@@ -152,3 +157,19 @@ def test_only_stages_that_the_study_trains_count_as_trained() -> None:
 
 
 BIAS = {"items": {"source": "toy"}}
+
+
+@pytest.mark.parametrize("name", ["pairs {seed}.jsonl", "{x}/pairs.jsonl", "a{ y }.jsonl", "{n,[0-9]}.jsonl"])
+def test_a_path_that_snakemake_would_take_for_a_pattern_is_refused(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("{}\n")
+    with pytest.raises(UserError, match=r"jsonl: Snakemake takes `\{.*\}` for a wildcard; rename"):
+        dag.source_files(study(preferences={"crowd": {"source": "hh", "path": str(path)}}))
+
+
+def test_other_braces_and_signs_may_stand_in_a_path(tmp_path: Path) -> None:
+    path = tmp_path / "a {} {-} $HOME 'q' \"d\" ü;&|*.jsonl"
+    path.write_text("{}\n")
+    sources = dag.source_files(study(preferences={"crowd": {"source": "hh", "path": str(path)}}))
+    assert sources.preferences["crowd"] == [str(path)]

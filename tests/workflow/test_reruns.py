@@ -413,10 +413,23 @@ def with_other_weights(own: Path) -> None:
     weights.write_bytes(content)
 
 
+def aged(edit: Callable[[Path], None], name: str) -> Callable[[Path], None]:
+    """The edit, after which the file is older than any result: after `mv`, `cp -p`, `rsync -t` or unpacking."""
+
+    def edit_and_age(own: Path) -> None:
+        edit(own)
+        os.utime(own / name, (1, 1))
+
+    return edit_and_age
+
+
 OWN_EDITS: dict[str, tuple[Callable[[Path], None], set[str]]] = {
     "nothing": (lambda own: None, NOTHING),
     "another pair in the file": (with_another_pair, {"prepare"}),
     "other weights in the folder": (with_other_weights, {"base"}),
+    "older pairs in place of the file": (aged(with_another_pair, "pairs.jsonl"), {"prepare"}),
+    "older weights in place of the folder's": (aged(with_other_weights, "model/model.safetensors"), {"base"}),
+    "times alone": (aged(lambda own: None, "pairs.jsonl"), NOTHING),
 }
 
 

@@ -11,8 +11,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from itertools import takewhile
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from trustdag import __version__, commands
 from trustdag.artifacts import atomic_file, disk_is_full
@@ -46,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parser(argv).parse_args(argv)
         with measured(getattr(arguments, "benchmark", None)):
             arguments.run(arguments)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # None: it was closed from the start (`>&-`)
+                sys.stdout.flush()
     except BrokenPipeError:
         # The reader (`| head`) has closed the pipe. Otherwise the interpreter would print an error at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -90,6 +92,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         helps[name] = command.HELP
         subparser = subparsers.add_parser(name, prog=f"trustdag {name}", description=command.HELP, allow_abbrev=False)
         command.add_arguments(subparser)
+        parser.passes_on = getattr(command, "PASSES_ON", False)
         subparser.set_defaults(run=command.run)
     parser.epilog = overview(helps)
     return parser
@@ -97,6 +100,18 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors name the nearest existing option or choice."""
+
+    passes_on = False
+    """Whether options that the command does not know are Snakemake's."""
+
+    def parse_args(self, args: Sequence[str], namespace: Any = None) -> argparse.Namespace:  # type: ignore[override]
+        """The arguments, with those of Snakemake as `snakemake`: unknown ones, and all after `--`."""
+        if not self.passes_on:
+            return super().parse_args(args, namespace)
+        own = list(takewhile(lambda word: word != "--", args))
+        arguments, rest = self.parse_known_args(own, namespace)
+        arguments.snakemake = [*rest, *args[len(own) + 1 :]]
+        return arguments
 
     def error(self, message: str) -> NoReturn:
         """Prints the error and its remedy, and exits with 2."""

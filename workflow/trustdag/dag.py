@@ -12,7 +12,7 @@ from trustdag.config.study import Study
 from trustdag.data import sources
 from trustdag.data.derived import Pruned
 from trustdag.errors import UserError
-from trustdag.layout import ModelId, chain_name
+from trustdag.layout import ModelId, chain_name, refuse_wildcards
 from trustdag.models import base
 from trustdag.settings import Section
 from trustdag.stats import label_files as labels
@@ -128,14 +128,15 @@ class SourceFiles:
 
 
 def source_files(study: Study) -> SourceFiles:
-    """The local input files of the study. Raises UserError for a missing file."""
-    external = [model_id for model_id in models_needed(study) if not model_id.is_trained]
-    return SourceFiles(
+    """The local input files of the study. Raises UserError for a missing file, or a name that Snakemake cannot take."""
+    sources = SourceFiles(
         items={vertical: item_files(study, vertical) for vertical in study.verticals_measured()},
         preferences={name: preference_files(study, name) for name in preferences_used(study)},
-        models={model_id: model_files(study, model_id) for model_id in external},
+        models={model: model_files(study, model) for model in models_needed(study) if not model.is_trained},
         labels=label_files(study),
     )
+    refuse_wildcards(sources.labels, *sources.items.values(), *sources.preferences.values(), *sources.models.values())
+    return sources
 
 
 def check_templates(study: Study) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from trustdag.fingerprint import PACKAGE, imports_of
 
 ORDER = (
-    ("ground", ("errors", "progress", "settings", "plugins", "jsonfiles", "artifacts", "seals", "stamps")),
+    ("ground", ("errors", "progress", "settings", "plugins", "jsonfiles", "yamlfiles", "artifacts", "seals", "stamps")),
     ("other machines", ("hub", "publishers")),
     ("the package", ("fingerprint", "rooms", "layout")),
     ("what a job is", ("jobs", "terminal")),

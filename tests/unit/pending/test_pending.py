@@ -1,5 +1,6 @@
 """Pending jobs: reasons, costs, the critical path, the time on N GPUs, and the picture."""
 
+import subprocess
 from collections.abc import Iterable
 from math import inf
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trustdag.cli import main
 from trustdag.errors import UserError
 from trustdag.fingerprint import ROOT
 from trustdag.jobs.record import Usage
@@ -332,3 +334,65 @@ def test_the_packages_profile_is_found_in_any_folder_and_an_own_one_comes_first(
     (tmp_path / "slurm").mkdir()
     assert dryrun.with_our_profile(options) == options
     assert dryrun.with_our_profile(["--profile", "another"]) == ["--profile", "another"]
+    (tmp_path / "slurm").rmdir()
+    assert dryrun.with_our_profile(["--profile=slurm", "-n"]) == ["--profile", str(ROOT / "slurm"), "-n"]
+
+
+@pytest.mark.parametrize("named", [["--snakefile", "S"], ["--snakefile=S"], ["-s", "S"], ["-sS"]])
+def test_a_snakefile_that_is_named_is_the_one(named: list[str]) -> None:
+    assert dryrun.where(named) == []
+
+
+# --- Options of Snakemake ---
+
+PASSED_ON = {
+    "a target before and after": ("report --json card", ["report", "card"]),
+    "options": ("--until sft --json -R dpo --sdm conda", ["--until", "sft", "-R", "dpo", "--sdm", "conda"]),
+    "options of both": ("--forcerun sft --config seeds=[1]", ["--forcerun", "sft", "--config", "seeds=[1]"]),
+    "all after two dashes": ("--until sft -- --json --config x=1", ["--until", "sft", "--json", "--config", "x=1"]),
+    "a working folder": ("-d there --rerun-triggers mtime", ["-d", "there", "--rerun-triggers", "mtime"]),
+}
+
+
+@pytest.mark.parametrize(("words", "options"), PASSED_ON.values(), ids=list(PASSED_ON))
+@pytest.mark.parametrize("command", ["pending", "plan --gpu-hours 1"])
+def test_what_the_command_does_not_know_is_snakemakes(
+    command: str, words: str, options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a Python in whose place a command stands that says how it was started
+    started: list[list[str]] = []
+
+    def start(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        started.append(command)
+        return subprocess.CompletedProcess(command, 1, "", "")
+
+    monkeypatch.setattr(subprocess, "run", start)
+    words = words.replace("--json ", "") if command != "pending" and " -- " not in words else words
+    assert main([*command.split(), *words.split()]) == 2
+    assert [word for word in started[0][3:] if word not in dryrun.OPTIONS][: len(options)] == options
+
+
+@pytest.mark.parametrize("option", ["--configfile", "--configfile=", "--configfiles", "--configf", "-- --configfile"])
+def test_a_template_is_refused_however_its_option_is_written(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = tmp_path / "theirs.yaml"
+    theirs.write_text("__use_yte__: true\n")
+    words = [f"{option}{theirs}"] if option.endswith("=") else [*option.split(), str(theirs)]
+    assert main(["pending", *words]) == 2
+    assert "__use_yte__: a template may run any code" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["pending --gpus -1", "pending --cores 0", "plan --gpu-hours -1", "plan --gpu-hours nan", "pending --gpus x"],
+)
+def test_a_number_that_cannot_be_is_refused(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(words.split())
+    assert words.split()[1] in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_mistake_in_snakemakes_options_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pending", "--jso"]) == 2
+    assert capsys.readouterr().err.count("\n") <= 2

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from trustdag.errors import UserError
+from trustdag.errors import UserError, first_line
 
 HELP = "Validate a study's configuration and the files that it names, and list the models that it trains and evaluates."
 
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> None:
     from trustdag.train import tracking
 
     names = " ".join(map(str, arguments.study))
-    overrides = dict(map(_setting, arguments.config))
+    overrides = _settings(arguments.config)
     if arguments.data_root:
         overrides["data_root"] = arguments.data_root
     named = load.plugins_of(load.merged(*arguments.study, **overrides))
@@ -57,11 +57,11 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"{models} on {verticals}: {names} is valid")
 
 
-def _setting(text: str) -> tuple[str, Any]:
-    """A key and its value, parsed as by `snakemake --config`."""
-    import yaml
+def _settings(entries: list[str]) -> dict[str, Any]:
+    """The keys and values of `--config`, parsed by Snakemake's own function."""
+    from snakemake.cli import parse_config
 
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise UserError(f"--config: {text}: write KEY=VALUE")
-    return key, yaml.safe_load(value)
+    try:
+        return dict(parse_config(entries))
+    except ValueError as error:
+        raise UserError(f"--config: {' '.join(entries)}: write KEY=VALUE ({first_line(error)})") from None

@@ -29,6 +29,7 @@ from trustdag.stats.design import Policy, StudyDesign
 from trustdag.stats.records import ALL, metrics_of
 from trustdag.stats.tables import Tables, read
 from trustdag.verticals import vertical as vertical_module
+from trustdag.yamlfiles import read_yaml
 
 REPLIES = "replies"
 """Folder beside the CSV tables of the replies that do not fit the page."""
@@ -267,5 +268,5 @@ def _configuration(path: Path | None) -> str:
 
     if path is None:
         return ""
-    content = read_json(path) if path.suffix == ".json" else yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = read_json(path) if path.suffix == ".json" else read_yaml(path)
     return yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False, allow_unicode=True, width=100)
