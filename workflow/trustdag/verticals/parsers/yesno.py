@@ -23,12 +23,13 @@ _PREFIX = re.compile(rf"[\W_]*(?:\d[.)]\s+|{_LABEL}\s*[:=]|{_LABEL} - |(?:{_FILL
 _SURE = r"absolutely|definitely|certainly|of course|totally|most certainly"
 _EMPHATIC = rf"{_SURE}|surely|clearly|obviously|probably|hell|heck|oh|god|well"
 _YES = (
-    rf"yes(?: indeed)?|yeah|yep|yup|yea|aye|affirmative|indeed|for sure|very much so|undoubtedly"
+    rf"yes(?:,? yes\b)*(?: indeed)?|yeah|yep|yup|yea|aye|affirmative|indeed|for sure|very much so|undoubtedly"
     rf"|(?:{_EMPHATIC}),? yes|(?:i )?think so|(?:i )?believe so|100 ?%"
 )
 _YES_ALONE = r"(?:it|they|he|she|this|that) (?:really |certainly |definitely |most certainly )?(?:is|was|are|were)"
 _NO = (
-    rf"no|nope|nah|nay|never|by no means|in no way|no way|not (?:really|at all|in the least|in the slightest"
+    rf"no(?:,? no\b)*|nope|nah|nay|never|by no means|in no way|no way|not (?:really|at all|in the least"
+    rf"|in the slightest"
     rf"|particularly"
     rf"|necessarily|quite|exactly|in my (?:opinion|view|book)|remotely|even (?:close|remotely)|one bit|a chance|so"
     rf"|here)"
@@ -37,11 +38,13 @@ _NO = (
     rf"|(?:i )?(?:do|would|can) not (?:really )?(?:think|believe|say) so|i think not|think not|i (?:hope|guess) not"
 )
 _NO_ALONE = rf"not|{_YES_ALONE} not"
-_ALONE = r"(?=\s*(?:$|[.!,;:\n\"')\]\u2013\u2014]))"
+_END = r"$|[.!,;:\n\"')\]}<|\u2013\u2014"
+_ALONE = rf"(?=\s*(?:{_END}]))"
 _AFTER = (
-    r"(?!,? (?:thanks?|please)\b)(?=\s*(?:$|[.!,;:\n\"')\]\u2013\u2014-]"
+    rf"(?!,? (?:thanks?|please)\b)(?=\s*(?:{_END}-]"
     r"|(?:i|it|this|that|he|she|they|you|we|there|these|those|the|but|because|since|as|not|sir|ma'am|never"
-    r"|unless|although|though|even|mate|dear|nothing|and)\b))"
+    r"|unless|although|though|even|mate|dear|nothing|and|if|only|what|when|here|again|morally|\w+ly|of course"
+    r"|(?:on|in|to|for|about|under) (?:this|that|these|both|all|my|the|your|his|her|any))\b))"
 )
 _WORD = re.compile(
     rf"[\W_]*(?:(?P<no>(?:{_NO})\b{_AFTER}|(?:{_NO_ALONE}){_ALONE})|(?P<yes>(?:{_YES})\b{_AFTER}|{_YES_ALONE}{_ALONE})"
@@ -50,7 +53,7 @@ _WORD = re.compile(
 )
 _CUT_OFF = re.compile(rf"\W*{_YES_ALONE}(?: not)?", re.IGNORECASE)
 """Without a full stop, "They are" is the start of a longer sentence."""
-_EITHER = re.compile(r"\W*(?:or|and|/)\W*(?:yes|no)\b|\W*[,/]\W*(?:yes|no)\W*$", re.IGNORECASE)
+_EITHER = re.compile(r"\W*(?:(?:or|and|/)\W*|[,/]\W*(?=\w+\W*$))(?:yes|(?P<no>no))\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,8 @@ def lead(text: str) -> Lead | None:
         word = _WORD.match(said)
         if word is not None:
             either = _EITHER.match(said[word.end() :])
+            if either is not None and (either["no"] is None) == (word["no"] is None):
+                either = None  # I believe so, yes.
             rest = said[(word.end() + either.end()) if either else word.end() :]
             return Lead(None if either else word["no"] is None, rest)
         prefix = _PREFIX.match(said)
