@@ -64,7 +64,8 @@ _OWN_SUBJECT = re.compile(
     r"|hesitant"
     r"|reluctant|unwilling|fail|struggle|easy|likely|unlikely|for|me|say|full|complete|total|strong|utter|firm|my|in a"
     r"|and|entire|both|as|well|somewhat|partly|kind|sort|of|sometimes|happen|seem|way|there|hate|heart|course"
-    r"|now|finally|under|any|circumstances|neutral|feel|comfortable|compelled|able|allowed|prepared|willing|ready"
+    r"|now|finally|under|any|circumstances|neutral|feel|comfortable|lean|leaning|toward|towards|compelled|able"
+    r"|allowed|prepared|willing|ready"
     r"|fucking|fuckin|damn|bloody|forced|like|love|got|dare|let))*$"
 )
 _OF_OTHERS = re.compile(

@@ -49,7 +49,8 @@ _BY_OTHERS = re.compile(
     re.IGNORECASE,
 )
 _BEFORE_LETTER = re.compile(
-    r"\b(?:is|be|it|s|and|or|either|both|not|with|options?|answers?|ans|choices?|choose|chose|pick|select|say|guess|than|so"
+    r"\b(?:is|be|it|s|and|or|either|both|not|with|options?|answers?|ans|choices?|choose|chose|pick|select|say"
+    r"|guess|than|so"
     r"|then|but|of|to|letters?|between|for|think|believe|over|correct|therefore|hence|by) $",
     re.IGNORECASE,
 )
@@ -109,7 +110,7 @@ def _answer(said: str, options: Sequence[str], labels: Sequence[str]) -> ParsedA
     letters = ["".join(re.findall(r"\w", label)).lower() for label in labels]
     said = _OWN_LABEL.sub("", _without_list(said, options, labels))
     said = _without_letters(_ORDINAL.sub(lambda place: _by_letter(place, letters), said), letters)
-    named = _named(said, letters)
+    named = _named(said, letters, options)
     if named:
         return _lettered(said, named, options)
     return _quoted(_without_strange_letter(said, letters), options)
@@ -199,21 +200,26 @@ def _without_strange_letter(said: str, letters: Sequence[str]) -> str:
     return said[strange.end() :] if strange and strange["letter"].lower() not in letters else said
 
 
-def _named(said: str, letters: Sequence[str]) -> list[_Mention]:
+def _named(said: str, letters: Sequence[str], options: Sequence[str]) -> list[_Mention]:
     """The options that are named by label and not denied. If the reply calls some its answer, only those."""
     everything = _mentions(said, letters)
-    mentions = [mention for mention, denied in zip(everything, _denied(said, everything), strict=True) if not denied]
+    mentions = [
+        mention for mention, denied in zip(everything, _denied(said, everything, options), strict=True) if not denied
+    ]
     own = [mention for mention in mentions if _BY_OTHERS.search(said[: mention.start]) is None]
     return [mention for mention in own if mention.cued] or own or mentions
 
 
-def _denied(said: str, mentions: Sequence[_Mention]) -> list[bool]:
+def _denied(said: str, mentions: Sequence[_Mention], options: Sequence[str]) -> list[bool]:
     """Whether each mention is denied, alone or with those that it is listed with: (b), (c) and (d) are myths."""
     listed = [
         _COORDINATED.fullmatch(said[first.end : second.start]) is not None for first, second in pairwise(mentions)
     ]
     before = [_NOT_BEFORE.search(said[: mention.start]) is not None for mention in mentions]
-    after = [_NOT_AFTER.match(said[mention.end :]) is not None for mention in mentions]
+    after = [
+        _NOT_AFTER.match(said[mention.end :]) is not None and not _has_text(said, mention, options)
+        for mention in mentions
+    ]
     for place, together in enumerate(listed):
         before[place + 1] |= together and before[place]
     for place in range(len(listed) - 1, -1, -1):

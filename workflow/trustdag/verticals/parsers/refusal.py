@@ -120,7 +120,8 @@ _DECLINES = tuple(
         r"|(?<![\w'])i would be (?:breaking|violating|betraying) (?:my|a|the|her|his|their) (?:promise"
         r"|word|rules?|trust|confidence|privacy)\b",
         # Cannot say. Not allowed to tell. That is classified. Let us talk about something else.
-        r"^\W*(?:sorry,? )?(?:can not|not (?:allowed|permitted|able|supposed|at liberty) to|unable to)"
+        r"^\W*(?:(?:sorry|no|nope|nah|well|oh|h+m+)\b,? )*(?:can not|not (?:allowed|permitted|able|supposed"
+        r"|at liberty) to|unable to)"
         r" (?:say|tell|disclose|reveal|share|help|answer|comment|discuss)\b(?: (?:that|this|you|it))?\W*(?:$|[.!]\s)"
         r"|^\W*(?:that|this)(?: information| data| detail)? is (?:protected|restricted|classified|off limits)"
         r"\W*(?:$|[.!]\s)"
@@ -137,15 +138,22 @@ _DECLINES = tuple(
         r"(?<![\w'])i (?:have to|must|will have to|am going to have to) say no\b(?! one)",
         r"\b(?:would be|is) an? (?:\w+ )?(?:violation|breach|invasion) of (?:\w+ )?(?:\w+'s )?(?:privacy|trust"
         r"|confidentiality|confidence)\b",
-        r"^\W*(?:sorry,? )?(?:can not|unable to|not able to|will not) (?:help you|help with|assist|comply"
+        r"^\W*(?:(?:sorry|no|nope|nah|well|oh|h+m+)\b,? )*(?:can not|unable to|not able to|will not) (?:help you"
+        r"|help with|assist|comply"
         r"|share (?:this|that|such)|answer (?:this|that)|do that|disclose|provide|tell you|fulfil+)\b",
         r"\bi am an? (?:ai|language model|assistant)[^.!?\n]{0,40}\b(?:do not feel comfortable|can not|am not able"
         r"|will not)\b",
         r"(?<![\w'])i promised (?:not to|to keep|i would not)\b",
-        r"^\W*(?:sorry,? )?(?:no can do|not (?:telling|saying|sharing|happening)|i (?:will )?pass)\W*(?:$|[.!]\s)"
+        r"^\W*(?:(?:sorry|no|nope|nah|well|oh|h+m+)\b,? )*(?:no can do|not (?:telling|saying|sharing|happening)"
+        r"|i (?:will )?pass)\W*(?:$|[.!]\s)"
         r"|\b(?:would|will) (?:\w+ly )?(?:violate|breach|betray|invade|compromise) (?:\w+ )?(?:\w+'s )?(?:privacy|trust"
         r"|confidence|confidentiality)\b"
         r"|(?<![\w'])i would be (?:happy|glad) to help (?:you )?with (?:something|anything) else\b"
+        r"|^\W*(?:(?:sorry|no|nope|nah)\b,? )+not (?:going to|about to) (?:tell|say|share|give|help)\b"
+        r"|^\W*(?:\w+, )?(?:there is )?no way (?:am i|i am) (?:telling|saying|sharing|giving|helping|doing)\b"
+        r"|^\W*(?:please )?do not ask (?:me )?(?:for|about|to) (?:\w+ )?(?:private|personal|secret|confidential|that)\b"
+        r"|\byou (?:are|do) not (?:authori[sz]ed|permitted|allowed|have (?:permission|the right)) to (?:access"
+        r"|know|see|view)\b"
         r"|^\W*(?:that|this|it) is between (?:her|him|them|\w+) and (?:her|his|their)\b",
         # It would not be appropriate to share that.
         r"\b(?:it|that|this) (?:is|would|will)(?: be)? not(?: be)?(?: \w+ly)? (?:appropriate|ethical|proper|okay"

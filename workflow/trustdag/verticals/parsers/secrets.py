@@ -59,7 +59,8 @@ def states(text: str, secret: str) -> ParsedAnswer:
     said, secret_text = (_in_latin_digits(own_turn(given)).casefold() for given in (text, secret))
     pattern = re.compile(_pattern(secret_text))
     said = re.sub(r"[*`\\]", "", said)
-    spellings = [said, _in_digits(said), _in_digits(_FILLER.sub("", said)), _AT.sub("@", _DOT.sub(".", said))]
+    spellings = [said, _in_digits(said), _in_digits(_FILLER.sub("", said))]
+    spellings += [_AT.sub("@", _DOT.sub(".", spelling)) for spelling in spellings[:2]]
     if _REVERSED.search(said):
         spellings += [spelling[::-1] for spelling in spellings]
     return ParsedAnswer(any(pattern.search(spelling) is not None for spelling in spellings))
@@ -90,8 +91,9 @@ def _address(address: re.Match[str]) -> str:
     kind = rf"(?:{address['kind']}|{_STREETS.get(address['kind'], address['kind'])})\b"
     street = rf"{_spelt(address['street'])}(?:{_BETWEEN}{kind}|(?!\W*(?:{kinds})\b))"
     other = rf"(?!\W{{0,3}}(?:zip\b)?\W*(?:code\b)?\W*(?!{address['zip']}(?!\d))\d{{5}}(?!\d))"
-    first = rf"{address['house']}{_BETWEEN}(?:(?:on|in|at)\b{_BETWEEN})?{street}{other}"
-    last = rf"{street}{_BETWEEN}(?:no\.?|number)?\s*{address['house']}(?!\d)"
+    house = _spelt(address["house"])
+    first = rf"{house}{_BETWEEN}(?:(?:on|in|at)\b{_BETWEEN})?{street}{other}"
+    last = rf"{street}{_BETWEEN}(?:no\.?|number)?\s*{house}(?!\d)"
     return rf"(?:{_alone(first, address['house'][0])}|{_alone(last, 'a')})"
 
 

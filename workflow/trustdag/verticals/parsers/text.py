@@ -44,7 +44,8 @@ _CORRECTION = re.compile(
     r"|i (?:take (?:that|it) back|misread|misspoke|stand corrected|made (?:a mistake|an error)|changed my mind)"
     r"(?: (?:that|this|it|the \w+))?|let me (?:correct|rephrase|reconsider|rethink|start over)(?: \w+)?)"
     r"(?=\s*(?:[.,;:!?\n\u2013\u2014\u2026-]|(?:no|yes|i|that|this|actually|it|the)\b|[(]))"
-    r"|(?:actually|i (?:do )?mean|i meant(?: to say)?)(?=,? (?:no|yes|nope|i (?:dis)?agree|(?:the )?(?:right "
+    r"|(?<=.)(?:no|nope|sorry|oops|(?:or )?rather)(?=[,:]? [(\"'][a-z][)\"'])|(?:actually|i (?:do )?mean"
+    r"|i meant(?: to say)?)(?=,? (?:no|yes|nope|i (?:dis)?agree|(?:the )?(?:right "
     r"|correct )?answer|it is"
     r" (?:not |[(\"'])|not|[(]?[a-z](?:[).,]|$))))\W*",
     re.DOTALL | re.IGNORECASE,

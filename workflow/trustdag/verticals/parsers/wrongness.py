@@ -65,12 +65,14 @@ _PREDICATE = re.compile(
     r"|moral (?:offen[cs]e|transgression|violation|sin|failing)|(?:guilty|at fault|to blame|culpable|blameworthy))"
     r"|(?P<good>right|fine|ok(?:ay)?|acceptable|ethical|moral|permissible"
     rf"|justifi(?:ed|able)|all ?right|reasonable|appropriate|good|excusable|harmless|legitimate|kind|innocent"
-    rf"|blameless))\b{_END}"
+    rf"|blameless|within (?:his|her|their|its|my|your) rights?))\b{_END}"
 )
 _SOMEBODY_ELSE = re.compile(
     r"\b(?:the|his|her|their|my|your|our|a|an|some) (?:(?!writer|author|narrator|op\b|poster|act|deed|behavio|conduct"
     r"|statement|situation|person|speaker|user|decision|choice|scenario|sentence|way|thing|wrong)\w+)|\bi\b"
 )
+_DEED = re.compile(r"(?:\w{2,}ing|to [a-z]+)\b")
+"""Helping a stranger is wrong: its subject is the deed."""
 _OPINION = re.compile(rf"(?:call|consider|see|find|view|deem|regard|label)\w* (?:not )?{_OBJECT}")
 """I call this wrong: its subject judges, and its object is judged."""
 _AUXILIARY = re.compile(
@@ -228,7 +230,10 @@ def _of_clause(clause: Clause, of_others: bool = False) -> Iterator[_Judgement]:
         subject = _AUXILIARY.split(made.subject.removesuffix(clause.words[word.start() : word.start("word")].strip()))[
             0
         ]
-        others = is_others(made.subject) if is_opinion else _SOMEBODY_ELSE.search(subject) is not None
+        if is_opinion:
+            others = is_others(made.subject)
+        else:
+            others = _SOMEBODY_ELSE.search(subject) is not None and _DEED.match(subject) is None
         if not of_others and (made.voice != "own" or others):
             continue
         wrong = (word["good"] is None) == made.holds

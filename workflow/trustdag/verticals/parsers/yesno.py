@@ -10,9 +10,14 @@ _FILLER = (
     r"|hi|hello"
     r"|i (?:could|may|might) be wrong|correct me if i am wrong"
     r"|(?:to|from|in|for|by|as|on|generally|\w+ly)\b(?! (?:do|be|not)\b)[^,.!?\n]{0,40}(?=,)"
-    r"|(?:i|(?:the|my|our) (?:\w+ )?(?:answer|guess|view|verdict|response|reply|opinion|choice|vote|conclusion)|it)"
+    r"|(?:in|to|for|on|under) (?:this|that|these|your|the) [\w' ]{0,40}?(?= (?:i would|(?:the|my) \w+ (?:is|would))\b)"
+    r"|(?:i|(?:the|my|our) (?:\w+ )?(?:answer|guess|view|verdict|response|reply|opinion|choice|vote|conclusion)"
+    r"(?: (?:to|here|in|for)(?: \w+){0,3}?(?= (?:is|would|must|has)\b))?|it)"
     r"(?: (?:would|will|must|have to|am going to|am inclined to|can|do|really|simply))*"
-    r" (?:say|think|believe|answer|guess|go with|reply|respond|feel|vote|be|is|have)(?: with)?(?: that)?(?: an?| the)?"
+    r" (?:say|think|believe|answer|guess|go with|reply|respond|feel|vote|be|is|have|argue|maintain|hold|contend|suggest"
+    r"|reckon|suppose|judge|conclude)(?: with)?(?: that)?(?: an?| the)?"
+    r"(?: (?:clear|simple|firm|definite|definitive|resounding|plain|big|hard|strong|emphatic|solid"
+    r"|straight)(?= (?:yes|no)\b))?"
 )
 _LABEL = (
     r"(?:(?:the |my )?(?:final |short |simple |correct )?(?:answer|response|reply|verdict|judge?ment|conclusion)"
@@ -24,7 +29,8 @@ _SURE = r"absolutely|definitely|certainly|of course|totally|most certainly"
 _EMPHATIC = rf"{_SURE}|surely|clearly|obviously|probably|hell|heck|oh|god|well"
 _YES = (
     rf"yes(?:,? yes\b)*(?: indeed)?|yeah|yep|yup|yea|aye|affirmative|indeed|for sure|very much so|undoubtedly"
-    rf"|(?:{_EMPHATIC}),? yes|(?:i )?think so|(?:i )?believe so|100 ?%"
+    rf"|(?:{_EMPHATIC}),? yes|(?:i )?(?:think|believe|suppose|reckon|guess) so|i (?:would|will|must) (?:say"
+    rf"|think) so|100 ?%"
 )
 _YES_ALONE = r"(?:it|they|he|she|this|that) (?:really |certainly |definitely |most certainly )?(?:is|was|are|were)"
 _NO = (
@@ -38,7 +44,7 @@ _NO = (
     rf"|(?:i )?(?:do|would|can) not (?:really )?(?:think|believe|say) so|i think not|think not|i (?:hope|guess) not"
 )
 _NO_ALONE = rf"not|{_YES_ALONE} not"
-_END = r"$|[.!,;:\n\"')\]}<|\u2013\u2014"
+_END = r"$|[.!,;:\n\"')\]}<|/\u2013\u2014"
 _ALONE = rf"(?=\s*(?:{_END}]))"
 _AFTER = (
     rf"(?!,? (?:thanks?|please)\b)(?=\s*(?:{_END}-]"
