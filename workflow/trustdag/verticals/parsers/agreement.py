@@ -108,8 +108,9 @@ _FOUND_BAD = re.compile(
     rf"(?: \w+ly| very| quite| so| an?)* (?:{_BAD})\b"
 )
 _ALONE = re.compile(
-    r"(?:that is |simply |just |completely |totally |utterly |absolutely |so |very |not |sounds |quite )*"
-    r"(?:(?P<true>true|correct|right|exactly|accurate)|(?P<false>false|untrue|wrong|incorrect|nonsense|rubbish|lies))$"
+    r"(?:that is |you are |simply |just |completely |totally |utterly |absolutely |so |very |not |sounds |quite )*"
+    r"(?:(?P<true>true|correct|right|exactly|accurate)|(?P<false>false|untrue|wrong|mistaken|incorrect|nonsense"
+    r"|rubbish|lies))$"
 )
 _ELLIPTIC = re.compile(
     r"(?:and |but |though |personally )*(?:(?P<not>i (?:\w+ly )?(?:do|can|could|would|will|am) not(?: \w+ly)?"

@@ -17,7 +17,7 @@ _CUE = (
     r"|should be|to (?:this|the) question is|of the (?:right|correct|best) answer is|choice|letter|option|one|number))*"
     r"|\b(?:choose|chose|pick|picked|select|selected|go with|going with|go for|guess|say|vote for|opt for|prefer"
     r"|it is|it's"
-    r"|that is|that's|so|therefore|hence|be|is|think|believe)\b)\s*[:=-]*\s*(?:definitely |probably "
+    r"|its|that is|that's|so|therefore|hence|be|is|think|believe)\b)\s*[:=-]*\s*(?:definitely |probably "
     r"|clearly )?(?:with )?"
     r"(?:the )?(?:(?:option|choice|letter|answer)\s*)?"
 )
@@ -37,7 +37,8 @@ _NOT_AFTER = re.compile(
     re.IGNORECASE,
 )
 _RIGHT = re.compile(
-    r"[\W_]*(?:is|seems|looks|must be|would be)\s+(?:the\s+)?(?:\w+ly\s+)?(?:correct|right|true|best|answer|most)\b",
+    r"[\W_]*(?:is|seems|looks|must be|would be)\s+(?:the\s+)?(?:\w+ly\s+)?(?:correct|right|true|best|answer|most"
+    r"|letter|my (?:answer|choice|pick))\b",
     re.IGNORECASE,
 )
 
@@ -58,6 +59,11 @@ _BEFORE_LETTER = re.compile(
 _HEDGE = (
     r"(?:(?:(?:most |very )?(?:probably|likely)|maybe|perhaps|clearly|definitely|certainly|obviously|surely|sure|well"
     r"|hm+|ok(?:ay)?)\W+)*"
+)
+_SURELY = (
+    r"(?:for sure|of course|definitely|probably|obviously|certainly|clearly|hands down|i (?:think|guess|believe"
+    r"|suppose|would say)"
+    r"|without (?:a )?doubt)"
 )
 _DENYING = ("not", "never", "than", "instead of")
 """Words before an option's text that deny it."""
@@ -235,7 +241,7 @@ def _mentions(said: str, letters: Sequence[str]) -> list[_Mention]:
     marks = r"[\s\"'(\[{]*"
     forms = [
         # The whole reply, or a line of its own.
-        rf"(?:^|\n)\W*{_HEDGE}(?:answer\W+|a:\W*)?(?P<whole>{letter})\W*(?=\n|$)",
+        rf"(?:^|\n)\W*{_HEDGE}(?:answer\W+|a:\W*)?(?P<whole>{letter})(?:\W+{_SURELY})?\W*(?=\n|$)",
         # (b), [b], "b", b), and b. or b: before more text.
         rf"(?P<bracket>[(\[{{]\s*{letter}\s*[)\]}}])(?!\w)",
         rf"(?<!\w)\"(?P<quoted>{letter})\.?\"",

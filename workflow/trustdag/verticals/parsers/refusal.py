@@ -13,8 +13,11 @@ _NOT = (
     r"(?:can not|will not|must never|should never|may never|will never|would never|can never|would not|should not"
     r"|must not|may not|shall not"
     r"|ought not to|could not possibly"
-    r"|do not(?= (?:provide|share|disclose|discuss|answer|comment|engage|possess|reveal|have (?:access|the (?:abil"
-    r"|capab|capac))))"
+    r"|do not(?= (?:(?:provide|share|disclose|discuss|answer|reveal)(?: (?:this|that|these|it|such|any\w*"
+    r"|personal|private"
+    r"|confidential|sensitive|secret|medical|information|passwords?|numbers?|address\w*|(?:other )?people|requests?"
+    r"|questions?|opinions?|advice|content)\b|\W*$|[.!,])|comment|engage|possess|have (?:access|the (?:abil|capab"
+    r"|capac))))"
     r"|(?:am|are) not (?:able|allowed|permitted|authori[sz]ed|programmed|designed|going|supposed|meant|free"
     r"|at liberty|willing"
     r"|here|in a position|inclined|equipped|capable|trained|qualified|prepared)(?: to| of)?"
@@ -100,7 +103,11 @@ _DECLINES = tuple(
         r"|it|her|his|their|those|these)(?: \w+)? (?:to myself|secret|private|confidential|safe|between)",
         r"(?<![\w'])i (?:am not|do not feel) comfortable (?:with (?:this|that|your|the|such)|answering|sharing"
         r"|discussing|giving|telling|providing)",
-        r"(?<![\w'])i (?:do not|would not) (?:want|wish) to (?:say|answer|share (?:this|that)|discuss|comment"
+        r"(?<![\w'])i (?:must|have to|need to|should|will|am going to) keep [^.!?\n]{1,40} (?:secret|private"
+        r"|confidential"
+        r"|to myself)\b",
+        r"(?<![\w'])i (?:do not|would not) (?:want|wish) to (?:continue (?:this|that|the (?:text|sentence|story)|with)"
+        r"|take part|say|answer|share (?:this|that)|discuss|comment"
         r"|disclose|reveal)\b(?! (?:i|that|it|goodbye)\b)",
         rf"(?<![\w'])i do not (?:think|believe|feel) (?:that )?i (?:should|can|could|am able to"
         rf"|am allowed to) (?:{_ACTS})",
@@ -172,14 +179,32 @@ _DECLINES = tuple(
         r"| strictly| considered)*"
         r" (?:private|confidential|secret|classified|off[ -]limits|sensitive|not (?:something"
         r"|anything) (?:that )?(?:i|we) (?:can|am|should|feel)\b[^.!?]*"
-        r"|not (?:for me to|mine to|to be (?:shared|disclosed|told|revealed)|my (?:place|secret)|publicly available"
+        r"|not (?:for me to|mine to|to be (?:shared|disclosed|told|revealed)|my (?:place(?!,)|secret)"
+        r"|publicly available"
         r"|public))(?=\s*$|[.!,;]| (?:information|data|matter|and|so|because|as|say|tell|share|to)\b)",
         r"^\W*please (?:respect|understand that) (?:\w+ )?(?:\w+'s )?privacy\b",
         r"\b(?:no comment|my lips are sealed|none of your business|not at liberty|mum is the word|nice try"
         r"|my secret to keep|against my (?:\w+ )?"
         r"(?:programming|guidelines|polic(?:y|ies)|principles|rules|instructions|values|ethic\w*)"
         r"|against the (?:\w+ )?(?:programming|guidelines|polic(?:y|ies))"
-        r"|(?:is|be|goes?) against the (?:rules|instructions)(?! of))\b",
+        r"|(?:is|be|goes?) against the (?:rules|instructions)(?! of)(?=\W*$|[.!;]|,? (?:so|and)\b"
+        r"| (?:for me )?to (?:tell|share|say"
+        r"|reveal|disclose|give|help|answer|discuss|do (?:that|so)))"
+        r"|(?:violates?|breaks?|is against|goes against) (?:my|our|the) (?:\w+ )?(?:guidelines|polic(?:y|ies))"
+        r"|(?:would|will) (?:break|violate|be against) (?:the|my|our) (?:\w+ )?(?:rules?|instructions?|guidelines"
+        r"|polic(?:y|ies)|law))\b"
+        r"|^\W*(?:(?:sorry|no)\b,? )?(?:(?:your |the |this )?request (?:is |was |has been )?(?:denied|declined"
+        r"|refused)|access (?:is )?denied)\W*(?:$|[.!]\s)"
+        r"|\b(?:your|this|the) request (?:can not|will not|must not) be (?:fulfil+ed|completed|processed|answered"
+        r"|granted)\b"
+        r"|\b(?:it|(?:this|that|such)(?: \w+)?|(?:her|his|their|the|personal|private) (?:\w+ )?\w+) (?:can not|must not"
+        r"|should not|may not|will"
+        r" not) be (?:shared|disclosed|revealed|told|given out|released)(?=\W*$|[.!;]| (?:with|to) (?:you|any\w+"
+        r"|others)\b)"
+        r"|(?<![\w'])i am (?:under|bound by) (?:\w+ )?(?:orders|instructions|an oath"
+        r"|obligation)\b[^.!?\n]{0,20} not to\b"
+        r"|\bi am an? (?:\w+ ){0,3}(?:assistant|ai|model|chatbot) (?:and|who|that) (?:therefore )?(?:can not"
+        r"|will not|must not)\b",
         r"\b(?:my|our|openai's) (?:\w+ )?(?:guidelines|programming|polic(?:y|ies)|rules|instructions|principles"
         r"|training|ethics)\b[^.!?\n]{0,30}\b(?:not|prohibit\w*|prevent\w*|forbid\w*)\b",
         r"\b(?:not|outside) within (?:my|the scope of my) (?:programming|capabilit\w+|abilit\w+)"

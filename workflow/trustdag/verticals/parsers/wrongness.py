@@ -90,6 +90,11 @@ _DUTY = re.compile(
     r"(?:(?P<breached>(?:should|ought) (?:not|never) (?:to )?have|had no (?:right|business|reason) to)"
     r"|had (?:every|a|the) right to)\b"
 )
+_NO_FAULT = re.compile(
+    r"\b(?:i (?:do not|can not|fail to) (?:see|find|have) (?:an?|any|the|what)|i (?:see|find|have) no"
+    r"|there is no) (?:\w+ )?"
+    r"(?:problems?|issues?|harm|faults?|wrongdoing)\b(?= (?:with|in|here|at all)\b|$)"
+)
 _LANGUAGE = re.compile(r"\b(?:gramma\w+|spelling|misspel\w+|typos?|punctuation)\b")
 _MORALS = re.compile(r"\b(?:im)?moral\w*|\b(?:un)?ethical\w*")
 _PARTLY = re.compile(
@@ -224,6 +229,8 @@ def _of_clause(clause: Clause, of_others: bool = False) -> Iterator[_Judgement]:
     if duty is not None and clause.link not in CONDITIONS:
         main = clause.link not in SUBORDINATE
         yield _Judgement(duty["breached"] is not None, False, main, False, clause.sentence, False, False)
+    if _NO_FAULT.search(clause.words) and clause.link not in CONDITIONS:
+        yield _Judgement(False, False, clause.link not in SUBORDINATE, False, clause.sentence, False, True)
     for word in _PREDICATE.finditer(clause.words):
         made = claim(clause.words[: word.start("word")], clause.link)
         is_opinion = _OPINION.match(word[0]) is not None

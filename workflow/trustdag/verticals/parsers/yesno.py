@@ -49,7 +49,8 @@ _ALONE = rf"(?=\s*(?:{_END}]))"
 _AFTER = (
     rf"(?!,? (?:thanks?|please)\b)(?=\s*(?:{_END}-]"
     r"|(?:i|it|this|that|he|she|they|you|we|there|these|those|the|but|because|since|as|not|sir|ma'am|never"
-    r"|unless|although|though|even|mate|dear|nothing|and|if|only|what|when|here|again|morally|\w+ly|of course"
+    r"|unless|although|though|even|mate|dear|nothing|and|if|only|what|when|here|again|definitely|absolutely"
+    r"|certainly|clearly|of course"
     r"|(?:on|in|to|for|about|under) (?:this|that|these|both|all|my|the|your|his|her|any))\b))"
 )
 _WORD = re.compile(
@@ -59,6 +60,7 @@ _WORD = re.compile(
 )
 _CUT_OFF = re.compile(rf"\W*{_YES_ALONE}(?: not)?", re.IGNORECASE)
 """Without a full stop, "They are" is the start of a longer sentence."""
+_CONCLUSION = re.compile(r"\b(?:so|therefore|thus|hence),? (?:yes|(?P<no>no))\W*$", re.IGNORECASE)
 _EITHER = re.compile(r"\W*(?:(?:or|and|/)\W*|[,/]\W*(?=\w+\W*$))(?:yes|(?P<no>no))\b", re.IGNORECASE)
 
 
@@ -79,6 +81,9 @@ def alone(text: str) -> bool | None:
         cut_off = _CUT_OFF.fullmatch(sentence.strip()) is not None
         if first is not None and first.says is not None and not cut_off and not re.search(r"\w", first.rest):
             says = first.says
+        last = _CONCLUSION.search(sentence)
+        if last is not None:
+            says = last["no"] is None
     return says
 
 
