@@ -165,6 +165,21 @@ def test_intervals_of_rankings_that_are_nearly_perfect_cover_the_truth(gap: floa
     assert held / 300 >= 0.91
 
 
+@pytest.mark.parametrize(("clusters", "rate"), [(15, 0.3), (60, 0.3), (60, 0.9)])
+def test_intervals_cover_the_truth_where_few_clusters_hold_most_records(clusters: int, rate: float) -> None:
+    held = []
+    for study in range(300):
+        generator = np.random.default_rng(study)
+        sizes = np.minimum((generator.pareto(1.1, clusters) * 2 + 1).astype(int), 200)
+        of = np.repeat(np.arange(clusters), sizes)
+        alike = (generator.normal(size=clusters)[of] + generator.normal(size=len(of))) / np.sqrt(2)
+        sample = Sample((alike < norm.ppf(rate)) * 1.0, np.full(len(of), NAN), of, clusters)
+        low, high = estimate("mean", sample).interval(0.95)
+        held.append(low <= rate <= high)
+
+    assert np.mean(held) > 0.9
+
+
 def topics_that_change_by_chance(generator: np.random.Generator) -> list[np.ndarray]:
     """Two models' agreement, (topics, statements, groups): a model's topics differ by chance, and none on average."""
     ease = generator.normal(0, 0.7, (16, 3, 1))

@@ -109,6 +109,35 @@ def test_an_index_is_found_to_change_although_agreement_with_everything_rose() -
     assert np.mean(significant) > 0.6
 
 
+@pytest.mark.parametrize("statistic", ["balanced_accuracy", "difference"])
+def test_a_class_of_three_clusters_seldom_shows_a_change_that_is_none(statistic: str) -> None:
+    # Given 30 clusters, three of them of class 1, and arms that are drawn alike.
+    labels = (np.arange(30) % 10 == 0) * 1.0
+    found = []
+    for study in range(400):
+        arms = np.random.default_rng(study).random((2, 30)) < 0.6
+        compared = compare(statistic, *(sample_of(arm, labels) for arm in arms), SETTINGS)
+        assert compared is not None
+        found.append(compared.p < 0.05)
+
+    assert np.mean(found) < 0.06
+
+
+def test_a_limit_that_the_test_moves_across_0_passes_no_plausible_change() -> None:
+    # Given an arm of half of the other's scores, of which most are near 0: each cluster falls, very differently.
+    held = []
+    for study in range(200):
+        generator = np.random.default_rng(study)
+        toxic = np.clip(generator.beta(0.06, 1.94, (18, 1, 1)), 1e-3, 1 - 1e-3) * 3
+        scores = generator.beta(toxic, 3 - toxic, (18, 3, 5)).max(axis=2).ravel()
+        of = np.repeat(np.arange(18), 3)
+        compared = compare("mean", sample_of(scores, clusters=of), sample_of(scores / 2, clusters=of), SETTINGS)
+        assert compared is not None
+        held.append(compared.interval[0] <= 0.033 <= compared.interval[1])
+
+    assert np.mean(held) > 0.93
+
+
 @pytest.mark.parametrize(("shift", "scale"), [(0, 1), (4, 1), (0, 10)])
 def test_a_ranking_is_compared_by_ranks_alone(shift: float, scale: float) -> None:
     generator = np.random.default_rng(0)
