@@ -70,32 +70,44 @@ def complete_tokenizer(source: Path, tokenizer: "PreTrainedTokenizerBase") -> "P
     return tokenizer
 
 
-def load_policy(folder: Path, dtype: "torch.dtype | None" = None) -> "PreTrainedModel":
-    """The causal language model of a folder, in `dtype` or fp32, in evaluation mode.
+def load_policy(folder: Path, dtype: "torch.dtype | None" = None, device: str | None = None) -> "PreTrainedModel":
+    """The causal language model of a folder, in evaluation mode.
 
-    Raises UserError unless the folder's files contain exactly the weights of the model.
+    Args:
+        folder: The model folder.
+        dtype: Precision of the weights in memory. None: fp32.
+        device: `meta` reads names and shapes of the weights alone, in no memory. None: the CPU.
+
+    Raises:
+        UserError: The folder's files do not contain exactly the weights of the model.
     """
     import torch
     from transformers import AutoModelForCausalLM
 
     model_files(folder)
     check_kind(folder, "policy")
-    model = load_complete(AutoModelForCausalLM, folder, dtype or torch.float32)
+    model = load_complete(AutoModelForCausalLM, folder, dtype or torch.float32, device)
     make_savable(folder, model)
     return model
 
 
-def load_reward(folder: Path, dtype: "torch.dtype | None" = None) -> "PreTrainedModel":
-    """The reward model of a folder: a sequence classifier with one score, in `dtype` or fp32.
+def load_reward(folder: Path, dtype: "torch.dtype | None" = None, device: str | None = None) -> "PreTrainedModel":
+    """The reward model of a folder: a sequence classifier with one score.
 
-    Raises UserError if the folder contains a language model instead, or lacks a weight.
+    Args:
+        folder: The model folder.
+        dtype: Precision of the weights in memory. None: fp32.
+        device: `meta` reads names and shapes of the weights alone, in no memory. None: the CPU.
+
+    Raises:
+        UserError: The folder contains a language model instead, or lacks a weight.
     """
     import torch
     from transformers import AutoModelForSequenceClassification
 
     model_files(folder)
     check_kind(folder, "reward")
-    return load_complete(AutoModelForSequenceClassification, folder, dtype or torch.float32)
+    return load_complete(AutoModelForSequenceClassification, folder, dtype or torch.float32, device)
 
 
 def new_reward(folder: Path, tokenizer: "PreTrainedTokenizerBase", seed: int) -> "PreTrainedModel":
@@ -173,6 +185,21 @@ def check_length(folder: Path, config: "PreTrainedConfig", max_length: int) -> N
         raise UserError(
             f"max_length: {max_length} tokens do not fit the context of {folder}, which is {context_length(config)}; "
             "lower max_length or take a model with a longer context"
+        )
+
+
+def check_new_tokens(folder: Path, config: "PreTrainedConfig", max_new_tokens: int) -> None:
+    """Raises UserError if a reply of `max_new_tokens` tokens leaves no room for a prompt in the model's context.
+
+    Args:
+        folder: the model's folder, for the message.
+        config: its configuration.
+        max_new_tokens: tokens of the longest reply.
+    """
+    if max_new_tokens >= context_length(config):
+        raise UserError(
+            f"max_new_tokens: {max_new_tokens} leaves no room for a prompt in the context of {folder}, which is "
+            f"{context_length(config)}; lower max_new_tokens or take a model with a longer context"
         )
 
 

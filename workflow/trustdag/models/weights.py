@@ -44,7 +44,7 @@ class Differences:
 
 
 def load_weights(
-    auto_class: Any, folder: Path, dtype: "torch.dtype", **options: Any
+    auto_class: Any, folder: Path, dtype: "torch.dtype", device: str | None = None, **options: Any
 ) -> "tuple[PreTrainedModel, Differences]":
     """Loads a model from safetensors, without network access and without code from the folder.
 
@@ -52,6 +52,7 @@ def load_weights(
         auto_class: A transformers class such as `AutoModelForCausalLM`.
         folder: The model folder.
         dtype: Precision of the weights in memory.
+        device: `meta` reads names and shapes of the weights alone, in no memory. None: the CPU.
         **options: Values of the configuration that differ from the folder's.
 
     Returns:
@@ -68,7 +69,10 @@ def load_weights(
     except Exception as error:  # whatever the libraries raise on it
         raise UserError(f"{folder}: the model cannot be loaded ({first_line(error)})") from error
     # The library's own attention: the file may name a repository of the hub, whose code transformers would run.
-    return _load(auto_class, folder, folder, dtype=dtype, use_safetensors=True, config=config, attn_implementation=None)
+    return _load(
+        auto_class, folder, folder, dtype=dtype, use_safetensors=True, config=config, attn_implementation=None,
+        device_map=device,
+    )  # fmt: skip
 
 
 def load_file(auto_class: Any, path: Path, dtype: "torch.dtype") -> "tuple[PreTrainedModel, Differences]":
@@ -114,15 +118,16 @@ def _load(auto_class: Any, source: Path, folder: Path, **options: Any) -> "tuple
     )
 
 
-def load_complete(auto_class: Any, folder: Path, dtype: "torch.dtype") -> "PreTrainedModel":
+def load_complete(auto_class: Any, folder: Path, dtype: "torch.dtype", device: str | None = None) -> "PreTrainedModel":
     """The model of a folder. Raises UserError unless the files contain exactly its weights.
 
     Args:
         auto_class: a class of transformers, such as AutoModelForCausalLM.
         folder: the model's folder.
         dtype: type of the weights in memory.
+        device: as in `load_weights`.
     """
-    model, differences = load_weights(auto_class, folder, dtype)
+    model, differences = load_weights(auto_class, folder, dtype, device)
     require_complete(folder, differences)
     _correct_tied_flag(model)
     return model
