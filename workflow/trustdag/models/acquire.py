@@ -14,7 +14,7 @@ from trustdag.models.dialogue import PromptFormat, check_template
 from trustdag.models.folder import copy_model, write_model
 from trustdag.models.load import load_policy, load_reward, load_tokenizer
 from trustdag.models.size import Memory, check_loads
-from trustdag.models.weights import check_weight_files
+from trustdag.models.weights import check_weight_files, require_finite
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -66,6 +66,7 @@ def _take_folder(folder: Path, settings: Hub | Folder, prompt_format: PromptForm
     check_weight_files(folder)
     check_loads(folder, Memory.of_machine())
     opened = _open(folder, settings, prompt_format)
+    require_finite(folder, opened.model)
     copy_model(
         folder, out, kind=settings.kind, prompt_format=prompt_format, parameters=opened.model.num_parameters(),
         made_by=_made_by(settings), template=opened.template,
@@ -87,6 +88,7 @@ def _take_gguf(settings: Gguf, prompt_format: PromptFormat, out: Path) -> None:
     model, tokenizer = load_gguf(settings.file, settings.sha256)
     _with_arguments(settings, tokenizer)
     _check(settings.file, model, tokenizer, prompt_format)
+    require_finite(settings.file, model)
     write_model(
         out, model, tokenizer, kind="policy", prompt_format=prompt_format, made_by=_made_by(settings),
         facts={"weights": f"a dequantised copy of {settings.file.name}"},

@@ -8,8 +8,25 @@ from typing import TYPE_CHECKING
 from trustdag.artifacts import atomic_folder
 from trustdag.errors import UserError, first_line
 from trustdag.jsonfiles import FETCH, read_object
-from trustdag.models.base import ADAPTER, ADAPTER_WEIGHTS, TAKEN, has_weights, refuse_links_outside
-from trustdag.models.weights import INDEX, PREFIXES, VALUE_HEAD, check_weight_files
+from trustdag.models.base import (
+    ADAPTER,
+    ADAPTER_WEIGHTS,
+    TAKEN,
+    architecture,
+    has_weights,
+    read_config,
+    refuse_links_outside,
+)
+from trustdag.models.weights import (
+    INDEX,
+    VALUE_HEAD,
+    check_weight_files,
+    is_wrapped,
+    load_weights,
+    refuse_unmerged,
+    unwrapped,
+    weight_files,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -70,25 +87,36 @@ def _strip_prefixes(folder: Path, out: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     check_weight_files(folder)
+    prefix = _other_prefix(folder)
     weights: dict[str, torch.Tensor] = {}
-    changed = 0
-    for path in sorted(folder.glob("*.safetensors")):
+    changed = False
+    for path in weight_files(folder):
         for name, value in load_file(str(path)).items():
-            plain = unwrapped(name)
-            changed += plain != name or plain.startswith(VALUE_HEAD)
+            plain = unwrapped(name.removeprefix(prefix))
+            if plain in weights:
+                raise UserError(f"{folder}: two weights would be {plain}, one of them {name}; remove the one not meant")
+            changed |= plain != name or plain.startswith(VALUE_HEAD)
             if not plain.startswith(VALUE_HEAD):
                 weights[plain] = value
     if not changed:
-        raise UserError(f"{folder}: nothing to convert: no adapter, and no name of a weight starts with a wrapper's")
+        raise UserError(f"{folder}: nothing to convert: no adapter, and no name of a weight is a wrapper's")
     save_file(weights, str(out / "model.safetensors"), metadata={"format": "pt"})
     _copy_small(folder, out)
 
 
-def unwrapped(name: str) -> str:
-    """A weight's name without prefixes of wrappers."""
-    while prefix := next((prefix for prefix in PREFIXES if name.startswith(prefix)), None):
-        name = name.removeprefix(prefix)
-    return name
+def _other_prefix(folder: Path) -> str:
+    """The prefix of names of weights from a wrapper that is not known; empty if there is none.
+
+    Raises UserError for an adapter's weights among the model's.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+    reward = architecture(read_config(folder)).endswith("ForSequenceClassification")
+    auto_class = AutoModelForSequenceClassification if reward else AutoModelForCausalLM
+    _, differences = load_weights(auto_class, folder, torch.float32, "meta")
+    refuse_unmerged(folder, differences)
+    return "" if any(map(is_wrapped, differences.unexpected)) else differences.prefix()
 
 
 def _link_without_adapter(source: Path, target: Path) -> None:

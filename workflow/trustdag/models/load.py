@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Literal
 from trustdag.errors import UserError, first_line
 from trustdag.models.base import Kind, architecture, model_files, read_config, refuse_links_outside
 from trustdag.models.weights import (
-    PREFIXES,
-    VALUE_HEAD,
     Differences,
+    is_wrapped,
     load_complete,
     load_weights,
     make_savable,
@@ -136,7 +135,7 @@ def new_reward(folder: Path, tokenizer: "PreTrainedTokenizerBase", seed: int) ->
     trunk = f"{model.base_model_prefix}."
     # The files lack the new score, and the policy's output layer is not needed.
     missing = tuple(name for name in differences.missing if name.startswith(trunk))
-    needless = tuple(name for name in differences.unexpected if name.startswith((trunk, *PREFIXES, VALUE_HEAD)))
+    needless = tuple(name for name in differences.unexpected if name.startswith(trunk) or is_wrapped(name))
     require_complete(folder, Differences(missing, needless, differences.mismatched))
     model.config.pad_token_id = tokenizer.pad_token_id
     return model
