@@ -180,6 +180,30 @@ def test_an_adapter_is_merged_by_the_command_in_the_error(folder: Path, tmp_path
     assert load_tokenizer(tmp_path / "new").eos_token == "<|endoftext|>"
 
 
+def lose_half(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in weights.items() if "layers.1" not in name}
+
+
+def gain_a_layer(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return weights | {name.replace("layers.1", "layers.2"): value.clone() for name, value in weights.items()}
+
+
+@pytest.mark.parametrize(("change", "message"), [(lose_half, "are missing"), (gain_a_layer, "are not of")])
+def test_an_adapter_of_another_base_or_cut_short_is_refused(
+    folder: Path,
+    tmp_path: Path,
+    change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with_adapter(folder, tmp_path / "adapter")
+    file = tmp_path / "adapter" / "adapter_model.safetensors"
+    save_file(change(load_file(file)), file, metadata={"format": "pt"})
+    assert main(["convert", str(tmp_path / "adapter"), str(tmp_path / "new"), "--base", str(folder)]) == 2
+    assert f"weights of the adapter {message}" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
 def test_an_adapter_beside_full_weights_is_never_added_in_silence(folder: Path, tmp_path: Path) -> None:
     adapted = with_adapter(folder, folder)
     with pytest.raises(UserError, match=r"holds full weights and an adapter") as error:

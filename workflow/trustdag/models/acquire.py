@@ -14,7 +14,7 @@ from trustdag.models.dialogue import PromptFormat, check_template
 from trustdag.models.folder import copy_model, write_model
 from trustdag.models.load import load_policy, load_reward, load_tokenizer
 from trustdag.models.size import Memory, check_loads
-from trustdag.models.weights import check_weight_files, require_finite
+from trustdag.models.weights import check_weight_files, require_causal, require_finite
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -67,6 +67,8 @@ def _take_folder(folder: Path, settings: Hub | Folder, prompt_format: PromptForm
     check_loads(folder, Memory.of_machine())
     opened = _open(folder, settings, prompt_format)
     require_finite(folder, opened.model)
+    if settings.kind == "policy":
+        require_causal(folder, opened.model)
     copy_model(
         folder, out, kind=settings.kind, prompt_format=prompt_format, parameters=opened.model.num_parameters(),
         made_by=_made_by(settings), template=opened.template,

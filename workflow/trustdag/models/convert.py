@@ -17,6 +17,7 @@ from trustdag.models.base import (
     read_config,
     refuse_links_outside,
 )
+from trustdag.models.headers import safetensors_weights
 from trustdag.models.weights import (
     INDEX,
     VALUE_HEAD,
@@ -30,6 +31,7 @@ from trustdag.models.weights import (
 
 if TYPE_CHECKING:
     import torch
+    from peft import PeftModel
 
 
 def convert(folder: Path, out: Path, base: Path | None) -> None:
@@ -74,12 +76,29 @@ def _merge_adapter(folder: Path, out: Path, base: Path | None) -> None:
         _link_without_adapter(base, Path(name))
         model = load(Path(name))
     try:
-        merged = PeftModel.from_pretrained(model, str(folder)).merge_and_unload(safe_merge=True)
+        adapted = PeftModel.from_pretrained(model, str(folder))
     except Exception as error:  # whatever the libraries raise on it
         raise UserError(f"{folder}: the adapter does not fit {base} ({first_line(error)})") from error
+    _require_whole(folder, base, adapted)
+    merged = adapted.merge_and_unload(safe_merge=True)
     merged.save_pretrained(str(out))
     for source in (folder, base):
         _copy_small(source, out)
+
+
+def _require_whole(folder: Path, base: Path, adapted: "PeftModel") -> None:
+    """Raises UserError unless a file has exactly the adapter's weights: peft makes up missing ones and drops others."""
+    from peft import get_peft_model_state_dict
+
+    stored = safetensors_weights(folder / f"{ADAPTER_WEIGHTS}.safetensors").keys()
+    needed = get_peft_model_state_dict(adapted, save_embedding_layers=False).keys()
+    missing, unexpected = sorted(needed - stored), sorted(stored - needed - adapted.state_dict().keys())
+    if missing or unexpected:
+        names, what = (missing, "are missing") if missing else (unexpected, f"are not of {base}")
+        raise UserError(
+            f"{folder}: {len(names)} weights of the adapter {what}, the first is {names[0]}; give the base model that"
+            " it was trained on, or fetch the adapter again"
+        )
 
 
 def _strip_prefixes(folder: Path, out: Path) -> None:

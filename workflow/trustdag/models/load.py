@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from trustdag.errors import UserError, first_line
-from trustdag.models.base import Kind, architecture, model_files, read_config, refuse_links_outside
+from trustdag.errors import UserError
+from trustdag.models.base import Kind, architecture, model_files, read_config, refuse_links_outside, unreadable
 from trustdag.models.weights import (
     Differences,
     is_wrapped,
@@ -48,7 +48,7 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except Exception as error:  # whatever the libraries raise on it
-        raise UserError(f"{folder}: no tokenizer can be read here ({first_line(error)})") from error
+        raise unreadable(folder, "the tokenizer", error) from error
     return complete_tokenizer(folder, tokenizer)
 
 
@@ -150,7 +150,7 @@ def load_config(folder: Path) -> "PreTrainedConfig":
     try:
         return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except Exception as error:  # whatever the libraries raise on it
-        raise UserError(f"{folder}: no model configuration can be read here ({first_line(error)})") from error
+        raise unreadable(folder, "the model's configuration", error) from error
 
 
 def check_kind(folder: Path, kind: Kind) -> None:
@@ -159,6 +159,10 @@ def check_kind(folder: Path, kind: Kind) -> None:
     name = architecture(config)
     scores = len(config.get("id2label") or {"0": "", "1": ""})
     kind_found = "reward" if name.endswith("ForSequenceClassification") else "policy"
+    if name.endswith("ForMaskedLM"):
+        raise UserError(
+            f"{folder}: {name} reads the text after a token too, so it cannot write; take a causal language model"
+        )
     if kind_found != kind:
         raise UserError(f"{folder}: holds a {kind_found} model ({name}) where a {kind} model is needed")
     if kind == "reward" and scores != 1:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trustdag.errors import UserError, first_line
 from trustdag.jsonfiles import EVERY, FETCH, read_object
-from trustdag.models.base import model_files, read_config
+from trustdag.models.base import model_files, read_config, unreadable
 from trustdag.models.headers import Stored, safetensors_weights
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def load_weights(
     try:
         config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False, **options)
     except Exception as error:  # whatever the libraries raise on it
-        raise UserError(f"{folder}: the model cannot be loaded ({first_line(error)})") from error
+        raise unreadable(folder, "the model", error) from error
     # The library's own attention: the file may name a repository of the hub, whose code transformers would run.
     return _load(
         auto_class, folder, folder, dtype=dtype, use_safetensors=True, config=config, attn_implementation=None,
@@ -300,6 +300,21 @@ def require_finite(source: Path, model: "PreTrainedModel") -> None:
             raise UserError(
                 f"{source}: {name} has numbers that are not finite; the file is damaged, or the model diverged: {FETCH}"
             )
+
+
+def require_causal(source: Path, model: "PreTrainedModel") -> None:
+    """Raises UserError for a language model whose predictions depend on later tokens, such as BERT's."""
+    import torch
+
+    size = model.get_input_embeddings().num_embeddings
+    texts = torch.tensor([[1, 2, 3, 4, 5], [1, 2, 3, 6, 7]], device=model.device) % size
+    with torch.no_grad():
+        one, other = model(input_ids=texts, use_cache=False).logits[:, :3].double()
+    if not torch.allclose(one, other, rtol=1e-3, atol=1e-3 * float(one.abs().max())):
+        raise UserError(
+            f"{source}: the model's predictions depend on later tokens, so it cannot write; take a causal language "
+            "model"
+        )
 
 
 def make_savable(folder: Path, model: "PreTrainedModel") -> None:
