@@ -67,6 +67,13 @@ def _last_that_makes(study: Study, model_id: ModelId, role: str) -> ModelId:
     return ModelId(model_id.model, ())
 
 
+def root(study: Study, model_id: ModelId) -> ModelId:
+    """The model from elsewhere, or from scratch, whose trunk and tokenizer a model has: its policies' first one."""
+    while model_id.is_trained:
+        model_id = parents(study, model_id)["policy"]
+    return model_id
+
+
 def models_needed(study: Study) -> list[ModelId]:
     """All evaluated models and their ancestors, parents before children."""
     needed: dict[ModelId, None] = {}
@@ -137,22 +144,6 @@ def source_files(study: Study) -> SourceFiles:
     )
     refuse_wildcards(sources.labels, *sources.items.values(), *sources.preferences.values(), *sources.models.values())
     return sources
-
-
-def check_templates(study: Study) -> None:
-    """Raises UserError for a local model whose chat template cannot render the study's prompts.
-
-    It reads the models' tokenizers, which takes seconds. So `trustdag check` calls it, and Snakemake does not.
-    """
-    from trustdag.models.acquire import check_prompt_format
-
-    for model_id in external_models(study):
-        source, entry = base_source(study, model_id), study.models[model_id.model]
-        if isinstance(source, base.Folder) and entry.prompt_format == "chat":
-            try:
-                check_prompt_format(source)
-            except UserError as error:
-                raise UserError(f"models.{model_id.model}.prompt_format: {error}") from error
 
 
 def label_files(study: Study) -> list[str]:

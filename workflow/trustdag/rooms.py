@@ -14,7 +14,7 @@ ORDER = (
     ("replies", ("generation",)),
     ("training", ("train", "rl", "align")),
     ("measuring", ("scorers", "verticals", "stats", "labels", "attribution", "report", "results")),
-    ("the study", ("plan", "config", "resources", "dag", "pending", "environments", "starting")),
+    ("the study", ("plan", "config", "resources", "dag", "local_models", "pending", "environments", "starting")),
     ("doors", ("commands", "cli", "__main__")),
 )
 """The purpose of each group of rooms, and its rooms in order."""

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Prints the study's models, one per line. Raises UserError for everything that a dry run would refuse."""
-    from trustdag import dag
+    from trustdag import dag, local_models
     from trustdag.config import load
     from trustdag.config.study import reserved
     from trustdag.plugins import files
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
     load.check_cache()
     tracking.check(study.tracking, f"{names}: tracking")
     dag.source_files(study)
-    dag.check_templates(study)
+    local_models.check(study)
     request.check(study, reserved())
     site.load()
     evaluated = {entry.model: entry.recipe for entry in dag.evaluated_models(study)}

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, RootModel, model_validator
 
 from trustdag.data.location import expanded
-from trustdag.errors import UserError
+from trustdag.errors import UserError, first_line
 from trustdag.hub import Commit, Repository
 from trustdag.jsonfiles import FETCH, read_object
 from trustdag.settings import Count, Decay, NotNegative, Positive, Section, Seed
@@ -97,6 +97,22 @@ def read_config(folder: Path) -> dict[str, Any]:
             if layers is not None and not (isinstance(layers, int) and 0 <= layers <= MOST_LAYERS):
                 raise UserError(f"{path}: {name}: {layers!r:.40} is no number of layers up to {MOST_LAYERS:,}; {FETCH}")
     return config
+
+
+def unreadable(folder: Path, what: str, error: Exception) -> UserError:
+    """The UserError for a folder from which a library cannot load.
+
+    Args:
+        folder: The folder.
+        what: What could not be loaded, for the message.
+        error: The library's error.
+    """
+    if "custom code" in str(error):
+        return UserError(
+            f"{folder}: {what} needs Python code that comes with it, which is never run; take a model of an"
+            " architecture that transformers has itself"
+        )
+    return UserError(f"{folder}: {what} cannot be read here ({first_line(error)})")
 
 
 def architecture(config: Mapping[str, Any]) -> str:
