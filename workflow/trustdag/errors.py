@@ -17,6 +17,14 @@ def first_line(error: BaseException) -> str:
     return lines[0][:200] if lines else type(error).__name__
 
 
+def not_yaml(error: Exception) -> str:
+    """Why a text is not YAML, in one line: `line 9, column 6: could not find expected ':'`."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    if mark is None or not problem:
+        return " ".join(str(error).split())
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`; did you mean ...?` with the nearest of the known names; empty if none is near."""
     close = get_close_matches(name, list(known), n=1)

@@ -8,7 +8,7 @@ from typing import TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from trustdag.errors import UserError
+from trustdag.errors import UserError, not_yaml
 from trustdag.settings import explain, refuse_characters
 
 AnySection = TypeVar("AnySection", bound=BaseModel)
@@ -33,7 +33,7 @@ def read_settings(text: str, section: type[AnySection], option: str = "--setting
     except OSError as error:
         raise UserError(f"{origin}: {error.strerror}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{origin}: not YAML or JSON: {' '.join(str(error).split())}") from None
+        raise UserError(f"{origin}: not YAML or JSON: {not_yaml(error)}") from None
     refuse_characters(value, origin)
     try:
         return section.model_validate(value or {})

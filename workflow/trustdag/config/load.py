@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from trustdag.artifacts import atomic_file, sha256_text
 from trustdag.config.study import Study
-from trustdag.errors import UserError
+from trustdag.errors import UserError, not_yaml
 from trustdag.fingerprint import ROOT
 from trustdag.jobs.record import ANNOUNCED
 from trustdag.layout import Results
@@ -90,7 +90,7 @@ def read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path}: not YAML: {not_yaml(error)}") from None
     _refuse_endless(config, path)
     if not isinstance(config, dict):
         raise UserError(f"{path}: a study is a mapping of keys; see config/demo.yaml")

@@ -1,7 +1,6 @@
 """The answer of a finished study as text, and the failures of a run."""
 
 import sys
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pandas as pd
 from trustdag.errors import UserError
 from trustdag.jobs import record as job_record
 from trustdag.jsonfiles import read_section
-from trustdag.progress import duration
+from trustdag.progress import aligned, duration
 from trustdag.report.answer import answers, kind_of, pairs_of
 from trustdag.report.changes import arm_name, arms, changes, levels, of_arm
 from trustdag.report.draw import rows_of
@@ -87,12 +86,6 @@ def _level_rows(values: pd.DataFrame) -> list[tuple[str, ...]]:
         )
         for row in rows_of(headlines)
     ]
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The rows as lines, each column as wide as its widest cell."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _cost(benchmarks: Path) -> str:

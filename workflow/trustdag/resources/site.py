@@ -18,7 +18,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator
 
 from trustdag.data.location import expanded
-from trustdag.errors import UserError
+from trustdag.errors import UserError, not_yaml
 from trustdag.fingerprint import ROOT
 from trustdag.settings import MOST, Count, Section, explain
 
@@ -146,7 +146,7 @@ def load() -> Site:
     except OSError as error:
         raise UserError(f"{file}: {error.strerror}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{file}: not YAML: {not_yaml(error)}") from None
     if not isinstance(settings, dict | None):
         raise UserError(f"{file}: the site's file is a mapping of keys; see slurm/site.example.yaml")
     try:
