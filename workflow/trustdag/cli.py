@@ -5,6 +5,7 @@ import os
 import pkgutil
 import re
 import resource
+import shutil
 import sys
 import textwrap
 import time
@@ -29,6 +30,8 @@ GROUPS = {
 }  # fmt: skip
 """Groups of commands, in the order of `trustdag --help`."""
 INTERNAL = "Internal: started by the workflow, or for developers"
+WIDEST = 110
+"""Columns of the overview of the commands where the terminal has more."""
 READER_GONE = 141
 """Exit code of a command whose reader closed the pipe, as in a shell."""
 
@@ -39,11 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0; 2 after a UserError, of which only the message is printed; or `READER_GONE`.
     """
-    argv = sys.argv[1:] if argv is None else argv
+    argv = (sys.argv[1:] if argv is None else argv) or ["--help"]
     # No data leaves the machine: the usage reports of the libraries are turned off before their import.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
         refuse_unknown(argv)
+        argv = study_named(argv)
         arguments = _parser(argv).parse_args(argv)
         with measured(getattr(arguments, "benchmark", None)):
             arguments.run(arguments)
@@ -62,6 +66,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def study_named(argv: Sequence[str]) -> list[str]:
+    """The arguments, with the option for a study that stands in front: `pending STUDY.yaml`, as `check STUDY.yaml`.
+
+    argparse would hand it and all that follows to Snakemake.
+    """
+    command, rest = list(argv[:1]), list(argv[1:])
+    if not set(command) <= {"pending", "plan"} or not rest or not rest[0].endswith((".yaml", ".yml")):
+        return command + rest
+    names = list(takewhile(lambda word: word.endswith((".yaml", ".yml")), rest))
+    rest = rest[len(names) :]
+    targets = rest and not rest[0].startswith("-")
+    return [*command, "--configfile", *names, *(["--"] if targets else []), *rest]
+
+
 def user_message(error: Exception) -> str | None:
     """The message for an error that the user can fix; None for a bug, which keeps its traceback."""
     if isinstance(error, UserError):
@@ -78,7 +96,8 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         prog="trustdag",
         usage="trustdag [--version] COMMAND ...",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Does aligning a language model make it more trustworthy? `snakemake` runs a study.",
+        description="Does aligning a language model make it more trustworthy? "
+        "`trustdag run demo` runs the embedded study.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"trustdag {__version__}")
@@ -147,7 +166,8 @@ def overview(helps: dict[str, str]) -> str:
 
 
 def _entry(name: str, text: str) -> str:
-    return textwrap.fill(text, width=110, initial_indent=f"  {name:14}", subsequent_indent=" " * 16)
+    width = min(shutil.get_terminal_size().columns, WIDEST) - 2
+    return textwrap.fill(text, width=max(width, 40), initial_indent=f"  {name:14}", subsequent_indent=" " * 16)
 
 
 def refuse_unknown(argv: Sequence[str]) -> None:

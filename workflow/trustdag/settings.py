@@ -40,6 +40,16 @@ Weight = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 """A number of either sign."""
 Decay = Annotated[float, Field(ge=0, lt=1)]
 """A decay rate of an optimizer."""
+PATTERNS = {
+    r"^[A-Za-z0-9][A-Za-z0-9_.-]*$": "letters, digits, `_`, `.` and `-` alone, and begin with a letter or a digit",
+    r"^[A-Za-z0-9][A-Za-z0-9_.]*$": "letters, digits, `_` and `.` alone, and begin with a letter or a digit",
+    r"^[\w.-]+$": "letters, digits, `_`, `.` and `-` alone",
+    r"^[\w.-]+/[\w.-]+$": "the form OWNER/NAME",
+    r"^[A-Za-z_]\w*$": "letters, digits and `_` alone, and begin with none of the digits",
+    r"^[0-9a-f]{40}$": "the 40 hexadecimal digits of a commit: a branch or tag can change",
+    r"^[0-9a-f]{64}$": "the 64 hexadecimal digits of a SHA-256",
+}
+"""What a text of each pattern must have, in words."""
 NO_RESULT = frozenset({"batch_tokens", "checkpoint_every", "log_every"})
 """Keys of sections that change how a result is computed, logged or saved, but not the result itself."""
 
@@ -192,7 +202,15 @@ def explain(error: ValidationError, origin: str, value: Any = None) -> str:
         origin: The file or option that the value came from.
         value: The validated value.
     """
-    return "\n".join(f"{origin}: {line}" for detail in error.errors() for line in _complaints(detail, value))
+    details = error.errors()
+    wrong = [detail["loc"] for detail in details if detail["type"] != "too_short"]
+    # A list seems to lack the entries that were found to be wrong.
+    told = [
+        detail
+        for detail in details
+        if detail["type"] != "too_short" or not any(loc[: len(detail["loc"])] == detail["loc"] for loc in wrong)
+    ]
+    return "\n".join(f"{origin}: {line}" for detail in told for line in _complaints(detail, value))
 
 
 def _complaints(detail: Any, value: Any) -> list[str]:
@@ -208,6 +226,8 @@ def _complaint(detail: Any, value: Any) -> str:
         choice = detail["ctx"]["discriminator"].strip("'")
         return _complaint_of_choice(f"{key}.{choice}" if key else choice, detail["ctx"])
     wrong = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "string_pattern_mismatch" and detail["ctx"]["pattern"] in PATTERNS:
+        wrong = f"must have {PATTERNS[detail['ctx']['pattern']]}"
     near = ""
     if detail["type"] == "literal_error":
         near = did_you_mean(str(detail["input"]), re.findall(r"'([^']*)'", detail["ctx"]["expected"]))

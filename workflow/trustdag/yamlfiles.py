@@ -53,10 +53,18 @@ def parse_yaml(text: str, origin: str, otherwise: str = "YAML") -> Any:
     try:
         value = _parsed(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{origin}: not {otherwise}: {' '.join(str(error).split()):.300}") from None
+        raise UserError(f"{origin}: not {otherwise}: {_in_one_line(error)}") from None
     if _is_endless(value):
         raise UserError(f"{origin}: its aliases repeat each other without end; write the sections out")
     return value
+
+
+def _in_one_line(error: Exception) -> str:
+    """Why a text is not YAML: `line 9, column 6: could not find expected ':'`."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    if mark is None or not problem:
+        return f"{' '.join(str(error).split()):.300}"
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
 
 
 def _parsed(text: str) -> Any:

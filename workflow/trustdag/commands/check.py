@@ -25,6 +25,7 @@ def run(arguments: argparse.Namespace) -> None:
     from trustdag.config import load
     from trustdag.config.study import reserved
     from trustdag.plugins import files
+    from trustdag.progress import aligned
     from trustdag.resources import request, site
     from trustdag.train import tracking
 
@@ -49,9 +50,11 @@ def run(arguments: argparse.Namespace) -> None:
     request.check(study, reserved())
     site.load()
     evaluated = {entry.model: entry.recipe for entry in dag.evaluated_models(study)}
+    rows = [("model", "made by", "recipe")]
     for model_id in dag.models_needed(study):
-        source = study.stages[model_id.chain[-1]].method if model_id.is_trained else "external"
-        print(f"{model_id}\t{source}\t{evaluated.get(model_id, '(not evaluated)')}")
+        maker = study.stages[model_id.chain[-1]].method if model_id.is_trained else "-"
+        rows.append((str(model_id), maker, evaluated.get(model_id, "(not evaluated)")))
+    print("\n".join(aligned(rows)))
     counts = [(len(evaluated), "model"), (len(study.verticals_measured()), "vertical")]
     models, verticals = (f"{count} {noun}{'s' if count != 1 else ''}" for count, noun in counts)
     print(f"{models} on {verticals}: {names} is valid")

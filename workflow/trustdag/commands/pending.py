@@ -40,7 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_study_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options that select a study."""
     parser.add_argument(
-        "--configfile", type=Path, nargs="+", default=[], metavar="FILE", help="the study; without it, the demo"
+        "--configfile",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="the study; its files may also stand first; without it, the demo",
     )
     parser.add_argument(
         "--config", nargs="+", default=[], metavar="KEY=VALUE", help="keys of the study that differ from its file"
