@@ -96,7 +96,7 @@ class StrictLoader(yaml.SafeLoader):
     merged = 0
     """Keys that merge keys have added."""
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """A mapping as it is written. Raises YAMLError for a repeated key, and for a key that is no text."""
         node = super().compose_mapping_node(anchor)
         seen: set[str] = set()
