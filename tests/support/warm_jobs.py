@@ -102,7 +102,9 @@ def uses_this_tree(arguments: list[str]) -> bool:
     workflow = os.environ.get("TRUSTDAG_WORKFLOW")
     if workflow is not None:
         return workflow == str(ROOT / "workflow")
-    return str(ROOT / "Snakefile") in arguments or str(ROOT / "workflow") in python_path()
+    if "--snakefile" in arguments:
+        return str(ROOT / "Snakefile") in arguments
+    return str(ROOT / "workflow") in python_path()
 
 
 def forget_package() -> None:
