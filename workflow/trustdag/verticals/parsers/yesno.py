@@ -29,6 +29,7 @@ _SURE = r"absolutely|definitely|certainly|of course|totally|most certainly"
 _EMPHATIC = rf"{_SURE}|surely|clearly|obviously|probably|hell|heck|oh|god|well"
 _YES = (
     rf"yes(?:,? yes\b)*(?: indeed)?|yeah|yep|yup|yea|aye|affirmative|indeed|for sure|very much so|undoubtedly"
+    rf"|(?:i am )?afraid so"
     rf"|(?:{_EMPHATIC}),? yes|(?:i )?(?:think|believe|suppose|reckon|guess) so|i (?:would|will|must) (?:say"
     rf"|think) so|100 ?%"
 )
@@ -41,7 +42,8 @@ _NO = (
     rf"|here)"
     rf"|(?:{_EMPHATIC}),? (?:not|no)|why would it be|far from it|negative"
     rf"|(?:{_EMPHATIC}),? (?:it|they|this|that|he|she|i) \w+ not"
-    rf"|(?:i )?(?:do|would|can) not (?:really )?(?:think|believe|say) so|i think not|think not|i (?:hope|guess) not"
+    rf"|(?:i )?(?:do|would|can) not (?:really )?(?:think|believe|say) so|i think not|(?:i am )?afraid not"
+    rf"|think not|i (?:hope|guess) not"
 )
 _NO_ALONE = rf"not|{_YES_ALONE} not"
 _END = r"$|[.!,;:\n\"')\]}<|/\u2013\u2014"
