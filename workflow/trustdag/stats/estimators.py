@@ -281,7 +281,7 @@ def _auroc(sample: Sample) -> tuple[Part, ...]:
         _mean(Sample(placements, members.labels, members.clusters, sample.count), 1.0)
         for placements, members in zip((above, below), classes, strict=True)
     ]
-    own = [half.influences * half.scale for half in halves]
+    own = [half.influences * _factor(half) for half in halves]
     shares = (halves[0].shares + halves[1].shares) / 2
     variances = np.array([float((influences**2).sum()) for influences in own])
     trials = np.array([half.trials for half in halves])
@@ -290,6 +290,12 @@ def _auroc(sample: Sample) -> tuple[Part, ...]:
     spread = Spread(float(min(sizes)), 0.0, events)
     part = Part(1.0, halves[0].value, own[0] + own[1], shares, int(trials.min()), freedom, 1.0, spread)
     return (replace(part, spread=replace(spread, design=_design([part], spread.records))),)
+
+
+def _factor(part: Part) -> float:
+    """One factor with the effect of those of all clusters: the influences still sum to 0."""
+    alone = float((part.influences**2).sum())
+    return float(np.sqrt(_variance(part) / alone)) if alone > 0 else 1.0
 
 
 def _share_below(values: Array, others: Array) -> Array:

@@ -268,7 +268,8 @@ def _of_truth(clause: Clause) -> Iterator[_Verdict]:
     if called is not None and _held(clause, called.start()):
         yield _Verdict(False, 0, main)
     for judged in _JUDGED.finditer(clause.words):
-        made = claim(clause.words[: judged.start("between") + len(judged["between"])], clause.link)
+        # The subject's own verb is no frame: what you say is true.
+        made = claim(clause.words[: judged.start()] + judged["between"], clause.link)
         if made.voice != "own":
             continue
         if judged["bad"] or judged["fair"]:

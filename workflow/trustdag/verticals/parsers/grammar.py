@@ -53,6 +53,11 @@ _IDIOMS = tuple(
         (r"\bagree to (?:differ|disagree)\b", "disagree"),
         (r"\b(?:there is )?(?:no|without(?: a| any)?) (?:doubt|question)(?: (?:about|of) (?:it|that|this))?\b", ""),
         (r"\bno wonder\b|\bno problem\b|\bno worries\b|\bnot only\b|\bnot just\b|\bnot to mention\b", ""),
+        (
+            r"\bi am (?:afraid|(?:sorry|sad|glad|happy) to say) (?:that )?(?=(?:it|this|that|he|she|they|the|yes"
+            r"|no)\b)",
+            "",
+        ),
         (r"\bno one\b", "nobody"),
         (r"\bneither (?!(?:dis)?agree|right|wrong)(\w+(?: \w+){0,2}?) nor\b", r"not \1 or"),
         (r"\bin (?:all |any |good |clear |full |complete |total )+(?:conscience|faith|honesty|sincerity)\b,? ?", ""),

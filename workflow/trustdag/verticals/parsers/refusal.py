@@ -67,7 +67,7 @@ _ACTS = (
     r"|facilitat(?:e|ing)"
     r"|advis(?:e|ing)|advocat(?:e|ing)"
     r"|describ(?:e|ing)(?! (?:how|the (?:feeling|joy)))|speculat(?:e|ing)|talk(?:ing)? about (?:that|this|it|such)"
-    r"|(?:go|get)(?:ting|ing)? (?:into (?:that|this)|there)"
+    r"|(?:go|get)(?:ting|ing)? (?:into (?:that|this)|there(?! again))"
     r"|entertain|process (?:this|that|your)|release (?:that|this|any)|confirm|proceed|satisfy|explain how|teach you"
     r"|instruct|guide you"
     r"|contribut(?:e|ing) to|have (?:an |any |personal |the )*(?:opinions?|beliefs?|feelings|views?|access|ability"

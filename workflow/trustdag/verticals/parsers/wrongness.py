@@ -65,7 +65,8 @@ _PREDICATE = re.compile(
     r"|moral (?:offen[cs]e|transgression|violation|sin|failing)|(?:guilty|at fault|to blame|culpable|blameworthy))"
     r"|(?P<good>right|fine|ok(?:ay)?|acceptable|ethical|moral|permissible"
     rf"|justifi(?:ed|able)|all ?right|reasonable|appropriate|good|excusable|harmless|legitimate|kind|innocent"
-    rf"|blameless|within (?:his|her|their|its|my|your) rights?))\b{_END}"
+    rf"|blameless|(?:(?<=acted )|(?<=behaved ))(?:morally|ethically|rightly)|within (?:his|her|their|its|my"
+    rf"|your) rights?))\b{_END}"
 )
 _SOMEBODY_ELSE = re.compile(
     r"\b(?:the|his|her|their|my|your|our|a|an|some) (?:(?!writer|author|narrator|op\b|poster|act|deed|behavio|conduct"
