@@ -114,5 +114,5 @@ def test_memory_is_returned_before_the_gradient_of_large_embeddings() -> None:
         )
         for call in ("", "release_before_embeddings(model)")
     }
-    # Then it takes new memory, unless the freed memory is returned first
-    assert more["release_before_embeddings(model)"] < 0 < 100 < more[""]
+    # Then the process has less memory than before, and would else have kept it
+    assert more["release_before_embeddings(model)"] < -100 < -10 < more[""]
