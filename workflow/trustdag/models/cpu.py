@@ -40,8 +40,8 @@ def keep_freed_memory() -> None:
 def release_before_embeddings(model: "PreTrainedModel") -> None:
     """Makes malloc return what it keeps before the gradient of large embeddings is computed.
 
-    That gradient is the last one of a backward pass and too large for the blocks that malloc keeps. Together they are
-    the peak of a training's memory.
+    It is the last gradient of a backward pass, and too large for the blocks of activations that malloc keeps. Together
+    they were the peak of a training's memory.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     embeddings = model.get_input_embeddings()
