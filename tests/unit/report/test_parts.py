@@ -205,7 +205,7 @@ WORSE, BETTER, SAME = (
             "Nothing can be said: the task was not understood in any of 1 verticals.",
         ),
         ([change("bias", "not tested", 0.1)], "No change is tested: a test takes one training seed, or at least 3."),
-        ([], "Nothing could be measured."),
+        ([], "Nothing is compared with the base model: each vertical shows its levels."),
         ([change("bias", "not tested", 0.2)], "No change is tested: a test takes one training seed, or at least 3."),
         (
             [BETTER, SAME | {"recipe": "ppo"}],

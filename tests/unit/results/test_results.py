@@ -18,7 +18,7 @@ from trustdag.cli import main
 from trustdag.errors import UserError
 from trustdag.jsonfiles import read_json
 from trustdag.results.columns import MEANINGS, as_markdown
-from trustdag.results.compare import compare
+from trustdag.results.compare import StudyComparison, as_text, compare
 from trustdag.results.study import StudyResults
 from trustdag.stamps import stamp
 from trustdag.stats import tables
@@ -178,3 +178,10 @@ class TestCompare:
         assert text.count("<script>") == 1
         assert "All &lt;invented&gt;." in text
         assert 'class="plain sortable"' in text
+
+
+def test_studies_without_a_common_number_are_told_what_is_compared() -> None:
+    moved = pd.DataFrame(columns=["policy", "vertical", "metric", "condition", "a", "b", "moved", "causes"])
+    hint = "same names of policy, vertical and metric"
+    assert hint in as_text(StudyComparison(moved, 0, {"a": 3, "b": 4}), ("one", "other"))
+    assert hint not in as_text(StudyComparison(moved, 2, {"a": 3, "b": 4}), ("one", "other"))

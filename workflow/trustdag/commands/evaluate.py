@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
     local_models.check(checked)
     _write(path, content)
     if arguments.write_only:
-        print(path)
+        print(f"{path}: the study. Next: `trustdag run {path}`")
         return
     if start([path], ["--cores", arguments.cores]):
         raise UserError(f"{path}: the study did not finish; fix the errors above, and run the same command again")

@@ -93,7 +93,9 @@ def _verdict(recipes: list[RecipeAnswer]) -> str:
     """The first sentence of `verdict`."""
     kinds = {kind for answer in recipes for kind in answer.kinds}
     changed = [answer for answer in recipes if {"worse", "better"} & set(answer.kinds)]
-    if not recipes or not kinds - {"not measured"}:
+    if not recipes:
+        return "Nothing is compared with the base model: each vertical shows its levels."
+    if not kinds - {"not measured"}:
         return "Nothing could be measured."
     if not kinds - {"not measured", NOT_TESTED}:
         return f"No change is tested: {TEST_NEEDS}."

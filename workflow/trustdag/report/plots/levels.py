@@ -1,7 +1,7 @@
 """The headline metric of each vertical at each stage."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -87,7 +87,7 @@ def _panel(axes: "Axes", rows: "pd.DataFrame", recipes: list[str], palette: dict
             f"{level['recipe']}, {level['vertical']}: {number(level['value'])} {interval(level['low'], level['high'])}",
         )
     # Slanted names end at their tick, so that a long one does not run into the next.
-    slant = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(recipes) > 3 else {}
+    slant: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(recipes) > 3 else {}
     axes.set_xticks(range(len(recipes)), recipes, **slant)
     axes.set_xlim(-0.6, len(recipes) - 0.4)
     axes.margins(y=0.15)
