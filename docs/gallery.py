@@ -28,20 +28,21 @@ site links its whole page."""
 PICTURES = Path(__file__).parent / "figures"
 """The pictures of pages: `python docs/pictures.py results/NAME` writes them."""
 ANSWERS = {
-    "closed-form": "In a smaller form, yes: all five ratios of measured to predicted have intervals that hold 1. "
-    "Four are too wide to tell a size. [Numbers](toy-world.md#measured).",
+    "closed-form": "Nearly: nine of ten intervals of measured over predicted hold 1, two of them a little wider than a "
+    "factor of two; nine of ten ratios are below 1. [Numbers](toy-world.md#measured).",
     "demo": "DPO and PPO move all five verticals in the direction that is known beforehand, each with an interval "
     "that excludes 0. [Numbers](toy-world.md#measured).",
     "dose": "Yes: after DPO it is .42, .86, .96 and .98 for weights of 0, .33, .67 and 1, over three training seeds. "
     "[Numbers](toy-world.md#measured).",
     "hh-local": "",
     "lds": "",
-    "null": "In an earlier form of five sets, no: mean changes since SFT are at most .063, with p of .08 and more. The "
-    "present form has not been run in full. [Numbers](toy-world.md#measured).",
+    "null": "13 of 15 mean changes are within .1 of 0, over ten sets. Truthfulness after DPO and after PPO is not: single "
+    "sets move it by up to .47. [Numbers](toy-world.md#measured).",
     "paper": "",
     "smoke": "Yes. Its numbers mean nothing.",
     "smollm2": "In no vertical was a change found that more training alone does not explain, and the model does not "
     "understand four of the five tasks. [Findings](findings.md).",
+    "smollm2-attribution": "",
     "specificity": "Not run in full. In a smaller form its part on recall misses both goals. "
     "[Numbers](toy-world.md#measured).",
     "toy-seeds": "Yes: five of five verticals move as known, for DPO and for PPO. [Numbers](toy-world.md#measured).",

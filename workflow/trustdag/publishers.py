@@ -98,7 +98,7 @@ def _download(address: str, file: PublishedFile) -> bytes:
         ) from error
 
 
-def _bounded(stream: IO[bytes], origin: str) -> bytes:
+def _bounded(stream: IO[bytes] | gzip.GzipFile, origin: str) -> bytes:
     """All that a stream holds. Raises UserError for more than `LARGEST` bytes."""
     content = stream.read(LARGEST + 1)
     if len(content) > LARGEST:
