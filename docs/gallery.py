@@ -36,8 +36,8 @@ ANSWERS = {
     "[Numbers](toy-world.md#measured).",
     "hh-local": "",
     "lds": "",
-    "null": "13 of 15 mean changes are within .1 of 0, over ten sets. Truthfulness after DPO and after PPO is not: single "
-    "sets move it by up to .47. [Numbers](toy-world.md#measured).",
+    "null": "13 of 15 mean changes are within .1 of 0, over ten sets. Truthfulness after DPO and after PPO is not: "
+    "single sets move it by up to .47. [Numbers](toy-world.md#measured).",
     "paper": "",
     "smoke": "Yes. Its numbers mean nothing.",
     "smollm2": "In no vertical was a change found that more training alone does not explain, and the model does not "
