@@ -54,8 +54,6 @@ class Spread:
     """Design effect: the rate's variance over that of as many independent binary values; 0 if no value varies."""
     events: float
     """Effective number of clusters with values other than 0, or other than 1, whichever is smaller."""
-    share: float = 1.0
-    """The share of `events` that is of this mean: of the rises, where `events` counts rises and falls."""
 
 
 @dataclass(frozen=True)
@@ -168,11 +166,7 @@ def _alike(rises: Part, falls: Part) -> list[Part]:
         _design([rises, falls], known.records),
         rare_events(sums[0] + sums[1], rises.shares * known.records - sums[0] - sums[1]),
     )
-    both = rises.value + falls.value
-    return [
-        replace(part, spread=replace(spread, share=part.value / both if both > 0 else 1.0), is_change=True)
-        for part in (rises, falls)
-    ]
+    return [replace(part, spread=spread, is_change=True) for part in (rises, falls)]
 
 
 def _design(members: list[Part], records: float) -> float:

@@ -159,8 +159,9 @@ def limits_of(part: Part, variance: float, quantile: float) -> tuple[float, floa
         # For an observed rate of 0 or 1, no sample size has the uncertainty of further sources of variance.
         margin = quantile * sqrt(_beside(part, variance))
         low, high = value - np.hypot(value - low, margin), value + np.hypot(high - value, margin)
-    fewer = _limit_of_fewer_events(part, quantile)
-    low, high = (low, max(high, fewer)) if value <= 0.5 else (min(low, 1 - fewer), high)
+    if not part.is_change:
+        fewer = _limit_of_fewer_events(part, quantile)
+        low, high = (low, max(high, fewer)) if value <= 0.5 else (min(low, 1 - fewer), high)
     return min(max(float(low), 0.0), value), max(min(float(high), 1.0), value)
 
 
@@ -188,14 +189,13 @@ def _limit_of_fewer_events(part: Part, quantile: float) -> float:
     This is corrected, because an observed outcome must not appear rarer than an unobserved one.
     """
     spread = part.spread
-    events = spread.events * spread.share
-    most = min(events, ENOUGH_EVENTS)
+    most = min(spread.events, ENOUGH_EVENTS)
     # The same numbers of events for every sample: limits of a finer grid would not be in order.
-    own = np.append(np.arange(0, most, ENOUGH_EVENTS / 40), most)
+    events = np.append(np.arange(0, most, ENOUGH_EVENTS / 40), most)
     worst, seen = spread.records / part.trials, max(spread.design, 1.0)
-    unseen = np.maximum(0.0, 1 - (spread.events - events + own) / ENOUGH_EVENTS)
+    unseen = np.maximum(0.0, 1 - events / ENOUGH_EVENTS)
     sizes = spread.records / (seen + unseen * max(worst - seen, 0.0))
-    values = min(part.value, 1 - part.value) * own / max(events, 1e-9)
+    values = min(part.value, 1 - part.value) * events / max(spread.events, 1e-9)
     return float(score_limits(values, sizes, quantile)[1].max())
 
 

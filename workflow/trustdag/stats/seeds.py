@@ -64,7 +64,6 @@ def _mean_part(members: tuple[Part, ...]) -> Part:
         float(np.mean([part.spread.records for part in members])),
         float(np.mean([part.spread.design for part in members])) * kept,
         float(np.mean([part.spread.events for part in members])),
-        float(np.mean([part.spread.share for part in members])),
     )
     drawn = [part.draws for part in members if part.draws is not None]
     return replace(
