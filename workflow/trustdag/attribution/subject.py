@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 COLUMNS = {"sft": ("chosen",), "reward": ("chosen", "rejected"), "dpo": ("chosen", "rejected")}
 """The replies that each method trains on."""
 REFERENCE_BLOCK = 32
-"""Pairs in one forward pass of the model that DPO starts from."""
+"""Pairs at most in one forward pass of the model that DPO starts from."""
+REFERENCE_LOGITS = 1 << 26
+"""Logits at most in such a pass, in the longest block."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,8 @@ def with_reference(examples: Examples, model: Any, pad: int) -> Examples:
     """
     device = next(model.parameters()).device
     reference = torch.zeros(len(examples), len(examples.replies))
-    for batch in examples.blocks(REFERENCE_BLOCK, pad):
+    fitting = REFERENCE_LOGITS // (examples.longest * model.config.get_text_config().vocab_size)
+    for batch in examples.blocks(min(REFERENCE_BLOCK, max(1, fitting)), pad):
         rows = reply_logprobs(model, batch.to(device), by_row=True)
         reference[batch.examples] = rows.reshape(len(examples.replies), -1).T.to(reference)
     return replace(examples, reference=reference)
