@@ -72,9 +72,9 @@ def study_named(argv: Sequence[str]) -> list[str]:
     argparse would hand it and all that follows to Snakemake.
     """
     command, rest = list(argv[:1]), list(argv[1:])
-    if not set(command) <= {"pending", "plan"} or not rest or not rest[0].endswith((".yaml", ".yml")):
+    names = list(takewhile(lambda word: word.endswith((".yaml", ".yml")) and not word.startswith("-"), rest))
+    if not set(command) <= {"pending", "plan"} or not names:
         return command + rest
-    names = list(takewhile(lambda word: word.endswith((".yaml", ".yml")), rest))
     rest = rest[len(names) :]
     targets = rest and not rest[0].startswith("-")
     return [*command, "--configfile", *names, *(["--"] if targets else []), *rest]

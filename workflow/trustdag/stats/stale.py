@@ -16,12 +16,10 @@ from trustdag.stats.design import StudyDesign
 PLACES = frozenset({"path", "paths", "file"})
 """Keys that say where something lies, and not what it is: its digest says that."""
 
-
 CONFIGURATION: Mapping[str, Any] = {
     "models?": {EVERY: {"base?": dict, "overrides?": {EVERY: dict}, "checkpoints?": {EVERY: dict}}},
     "preferences?": {EVERY: dict},
     "stages?": {EVERY: dict},
-    "verticals?": {EVERY: {"items?": dict}},
 }
 
 
@@ -52,7 +50,8 @@ def check_settings(design: StudyDesign, files: Results, configuration: dict[str,
         files: the study's paths.
         configuration: the configuration that the report shows.
     """
-    _refuse_other(configuration, CONFIGURATION)
+    measured = {f"{vertical}?": {"items?": dict} for vertical in design.verticals}
+    _refuse_other(configuration, {**CONFIGURATION, "verticals?": measured})
     for policy, vertical in _pairs(design):
         path = Path(files.records(policy, vertical))
         if made_from := read_stamp(path):
