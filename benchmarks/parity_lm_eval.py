@@ -1,7 +1,7 @@
 """Compares likelihoods with those of lm-evaluation-harness 0.4.13, for the same model, items and prompts.
 
     python benchmarks/parity_lm_eval.py --model MODEL_FOLDER --data DATA_ROOT --out parity.json
-    python benchmarks/parity_lm_eval.py --model MODEL_FOLDER --data DATA_ROOT --prompt-format chat --limit 40
+    python benchmarks/parity_lm_eval.py --model MODEL_FOLDER --data DATA_ROOT --prompt-format chat --limit 40 --seed 1
 
 Installs the harness in an environment of its own, `.cache/lm-eval`, which sees this one's torch and transformers, and
 feeds it the same local files through its own task definitions (truthfulqa_mc1, truthfulqa_mc2, ethics_cm). Each of
@@ -14,6 +14,7 @@ import argparse
 import gzip
 import json
 import os
+import random
 import site
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from typing import Any
 
 VERSION = "0.4.13"
 TASKS = ("truthfulqa_mc1", "truthfulqa_mc2", "ethics_cm")
+MOST = 10**9
 HERE = Path(__file__).resolve().parent.parent
 TOLERANCE = 1e-3
 """In nats, for a whole option: what single precision leaves of a sum in another order."""
@@ -34,7 +36,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True, help="folder of a causal language model")
     parser.add_argument("--data", type=Path, required=True, help="folder with truthfulness/ and ethics/")
-    parser.add_argument("--limit", type=int, help="only the first items of each task")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS, help="the harness's names")
+    parser.add_argument("--limit", type=int, help="only so many items of each task")
+    parser.add_argument("--seed", type=int, default=0, help="these are drawn at random with this seed")
     parser.add_argument("--prompt-format", choices=["plain", "chat"], default="plain", help="how the model is asked")
     parser.add_argument("--environment", type=Path, default=HERE / ".cache" / "lm-eval")
     parser.add_argument("--out", type=Path, help="JSON file for the comparison")
@@ -50,6 +54,7 @@ def main() -> None:
     command = [
         str(python), __file__, "--harness", str(answers),
         "--model", str(arguments.model), "--data", str(arguments.data), "--prompt-format", arguments.prompt_format,
+        "--seed", str(arguments.seed), "--tasks", *arguments.tasks,
     ]  # fmt: skip
     subprocess.run(command + (["--limit", str(arguments.limit)] if arguments.limit else []), check=True)
     theirs = json.loads(answers.read_text())
@@ -103,9 +108,16 @@ def run_harness(arguments: argparse.Namespace) -> None:
 
     model = Recording(pretrained=str(arguments.model), dtype="float32", device="cpu", batch_size=16)
     manager = TaskManager(include_path=str(Path(tasks.__file__).parent))
+    sizes = {task: len(local[task.split("_")[0]]["test" if task == "ethics_cm" else "validation"]) for task in TASKS}
+    drawn = {
+        task: sorted(
+            random.Random(arguments.seed).sample(range(sizes[task]), min(sizes[task], arguments.limit or MOST))
+        )
+        for task in arguments.tasks
+    }
     started, worked = time.perf_counter(), time.process_time()
     evaluated = simple_evaluate(
-        model=model, tasks=list(TASKS), task_manager=manager, num_fewshot=0, limit=arguments.limit, log_samples=True,
+        model=model, tasks=list(arguments.tasks), task_manager=manager, num_fewshot=0, samples=drawn, log_samples=True,
         bootstrap_iters=0, apply_chat_template=arguments.prompt_format == "chat",
     )  # fmt: skip
     seconds = {"wall": time.perf_counter() - started, "processor": time.process_time() - worked}
@@ -120,7 +132,7 @@ def run_harness(arguments: argparse.Namespace) -> None:
             }
             for sample in evaluated["samples"][task]
         ]
-        for task in TASKS
+        for task in arguments.tasks
     }
     arguments.harness.write_text(json.dumps({"seconds": seconds, "samples": samples}))
 

@@ -5,11 +5,16 @@ files hold, and the navigation is taken from the lists of docs/index.md.
 """
 
 import re
+import sys
 from pathlib import Path
 
 from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "docs"))
+
+import study_pages  # type: ignore[import-not-found]  # noqa: E402
+
 SECTION = re.compile(r"^## (?P<title>.+)\n\n(?P<links>(?:- .+\n?)+)", re.MULTILINE)
 LINK = re.compile(r"^- \[(?P<title>[^\]]+)\]\((?P<page>[^)]+)\.md\)", re.MULTILINE)
 
@@ -53,9 +58,17 @@ def folders_as_pages(text: str, folder: Path) -> str:
     return re.sub(r"\]\(([^)#:\s]+)\)", page, text)
 
 
+def copy_pages(app: Sphinx, error: Exception | None) -> None:
+    """Copies the studies' pages into the site."""
+    if error is None:
+        study_pages.copy(ROOT / "results", Path(app.outdir))
+
+
 def prepare(app: Sphinx, name: str, source: list[str]) -> None:  # noqa: ARG001 - Sphinx passes all three
     """Adapts a page's source: links to folders, and on the index page the navigation."""
     source[0] = folders_as_pages(source[0], (ROOT / name).parent)
+    if name == "docs/studies":
+        source[0] = study_pages.linked(source[0], study_pages.found(ROOT / "results"))
     if name == root_doc:
         source[0] += "\n" + navigation(source[0])
 
@@ -63,3 +76,4 @@ def prepare(app: Sphinx, name: str, source: list[str]) -> None:  # noqa: ARG001 
 def setup(app: Sphinx) -> None:
     """Connects our steps to the build."""
     app.connect("source-read", prepare)
+    app.connect("build-finished", copy_pages)

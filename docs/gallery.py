@@ -22,7 +22,32 @@ INTRODUCTION = """# The shipped studies
 
 Each file is a study to run, and to copy from. Job time is what `trustdag pending` expects of all jobs on the
 CPU of the reference machine, without plots and attributions ([how](performance.md#what-jobs-are-expected-to-take)). Two
-jobs run at once on two cores where they can. GPU hours are those of the GPUs that the study's `resources` describe."""
+jobs run at once on two cores where they can. GPU hours are those of the GPUs that the study's `resources` describe.
+A picture shows the answer and the first plot of the study's page. Where the study was run below `results/`, the built
+site links its whole page."""
+PICTURES = Path(__file__).parent / "figures"
+"""The pictures of pages: `python docs/pictures.py results/NAME` writes them."""
+ANSWERS = {
+    "closed-form": "Nearly: nine of ten intervals of measured over predicted hold 1, two of them a little wider than a "
+    "factor of two; nine of ten ratios are below 1. [Numbers](toy-world.md#measured).",
+    "demo": "DPO and PPO move all five verticals in the direction that is known beforehand, each with an interval "
+    "that excludes 0. [Numbers](toy-world.md#measured).",
+    "dose": "Yes: after DPO it is .42, .86, .96 and .98 for weights of 0, .33, .67 and 1, over three training seeds. "
+    "[Numbers](toy-world.md#measured).",
+    "hh-local": "",
+    "lds": "",
+    "null": "13 of 15 mean changes are within .1 of 0, over ten sets. Truthfulness after DPO and after PPO is not: "
+    "single sets move it by up to .47. [Numbers](toy-world.md#measured).",
+    "paper": "",
+    "smoke": "Yes. Its numbers mean nothing.",
+    "smollm2": "In no vertical was a change found that more training alone does not explain, and the model does not "
+    "understand four of the five tasks. [Findings](findings.md).",
+    "smollm2-attribution": "",
+    "specificity": "Not run in full. In a smaller form its part on recall misses both goals. "
+    "[Numbers](toy-world.md#measured).",
+    "toy-seeds": "Yes: five of five verticals move as known, for DPO and for PPO. [Numbers](toy-world.md#measured).",
+}
+"""What each study answered; empty where it was not run. The numbers stand in the page that the sentence links."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +98,22 @@ def _described(path: Path) -> tuple[str, str]:
     top, study = header(text), load(path, data_root="FOLDER")
     cost = "depends on the files in `data_root`" if PLACEHOLDER in text else expected(study)
     row = f"| [{path.stem}](#{path.stem}) | {top.question} | {cost} |"
-    section = (
-        f"## {path.stem}\n\n**{top.question}**\n\n{_linked(top.explanation)}\n\n```sh\n{top.command}\n```\n\n"
-        f"{size(study)} Expected cost: {cost}. File: [config/{path.name}](../config/{path.name})."
-    )
-    return row, section
+    parts = [
+        f"## {path.stem}",
+        f"**{top.question}** {ANSWERS[path.stem] or 'Not run yet.'}",
+        *_picture(path.stem),
+        _linked(top.explanation),
+        f"```sh\n{top.command}\n```",
+        f"{size(study)} Expected cost: {cost}. File: [config/{path.name}](../config/{path.name}).",
+    ]
+    return row, "\n\n".join(parts)
+
+
+def _picture(study: str) -> Iterator[str]:
+    """The picture of the study's page, if there is one."""
+    picture = PICTURES / f"page-{study}.webp"
+    if picture.is_file():
+        yield f"![The top of the page of {study}: its answer and the first plot]({PICTURES.name}/{picture.name})"
 
 
 def _linked(text: str) -> str:

@@ -153,8 +153,8 @@ class Workflow:
         """The process of our package that does a running job's work; None before it has started."""
         running = job_record.read(record).running
         family = processes.descendants(running.pid) if running is not None else []
-        found = [pid for pid in family if processes.arguments(pid)[1:3] == ["-m", "trustdag"]]
-        return found[0] if found else None
+        commands = [pid for pid in family if processes.arguments(pid)[1:3] == ["-m", "trustdag"]]
+        return commands[0] if commands else None
 
 
 class Stage(Workflow):
@@ -192,8 +192,8 @@ class Stage(Workflow):
 
     def step(self) -> int:
         """The step of the newest checkpoint; 0 if there is none."""
-        found = [int(path.name.rpartition("-")[2]) for path in self.model.glob(".checkpoints/*/checkpoint-*")]
-        return max(found, default=0)
+        steps = [int(path.name.rpartition("-")[2]) for path in self.model.glob(".checkpoints/*/checkpoint-*")]
+        return max(steps, default=0)
 
     def digest(self) -> str:
         """What the model is, by content."""
@@ -223,10 +223,10 @@ class TwoNodes(Stage):
 
     def study(self, asked: dict[str, Any], steps: int) -> dict[str, Any]:
         """A base model that is soon done, and an SFT that takes a while."""
-        found = super().study({}, steps=10)
+        study = super().study({}, steps=10)
         sft = {"max_steps": steps, "batch_size": 8, "max_length": 64, "checkpoint_every": 20, "log_every": 10}
-        found["resources"]["rules"]["sft"] = {"cpus": 1, "mem_mb": 4000} | asked
-        return found | {"recipes": {"sft": ["sft"]}, "stages": {"sft": sft}}
+        study["resources"]["rules"]["sft"] = {"cpus": 1, "mem_mb": 4000} | asked
+        return study | {"recipes": {"sft": ["sft"]}, "stages": {"sft": sft}}
 
 
 @pytest.fixture

@@ -3,15 +3,16 @@
 import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+
+from tests.support.forks import run_python
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -69,6 +70,7 @@ def links(page: Path) -> list[str]:
     return [target for target in targets if not re.match(r"[a-z]+:", target)]
 
 
+@cache
 def anchors(page: Path) -> set[str]:
     """The anchors that GitHub and the site give to a page's headings; a repeated one gets a number."""
     content = tokens(page)
@@ -98,13 +100,7 @@ def run(command: str, folder: Path, *, paths: Sequence[Path] = (ROOT / "workflow
     start = {"trustdag": ["-m", "trustdag"], "python": []}[words[0]]
     # Nothing of the test's own environment says which study or cache is meant.
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("TRUSTDAG", "SNAKEMAKE"))}
-    done = subprocess.run(
-        [sys.executable, *start, *words[1:]],
-        cwd=folder,
-        env=inherited | {"PYTHONPATH": os.pathsep.join(map(str, paths))} | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    variables["PYTHONPATH"] = os.pathsep.join(map(str, paths))
+    done = run_python([*start, *words[1:]], inherited | variables, folder)
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     return done.stdout + done.stderr

@@ -109,7 +109,6 @@ def weights(trained: PPOTrainer) -> dict[str, torch.Tensor]:
 
 def run_to_the_end(folder: Path, changes: dict[str, Any]) -> None:
     """Trains as a process that may be killed; `reward_model` in `changes` takes a model in place of the function."""
-    torch.set_num_threads(1)
     with exclusive(folder), stop_on_signals() as stop:
         run = trainer(folder, reward_model() if changes.pop("reward_model", False) else count_w5, **changes)
         run.train(stop)

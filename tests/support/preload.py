@@ -27,5 +27,5 @@ from trustdag.config import load  # noqa: E402
 
 # What each start of the workflow does first, and then keeps.
 for path in fingerprint.PACKAGE.rglob("*.py"):
-    fingerprint.syntax_tree_of(path)
+    fingerprint.digest_of(path)
 load.validate(load.read(fingerprint.ROOT / "config" / "smoke.yaml"), "config/smoke.yaml")

@@ -118,15 +118,12 @@ def edit_json(path: Path, **changes: Any) -> None:
 
 def start(function: Any, *arguments: Any) -> Any:
     """Runs `function(*arguments)` in a process of its own."""
-    process = FORKS.Process(target=_one_thread, args=(function, *arguments))
+    process = FORKS.Process(target=_run, args=(function, *arguments))
     process.start()
     return process
 
 
-def _one_thread(function: Any, *arguments: Any) -> None:
-    import torch
-
-    torch.set_num_threads(1)
+def _run(function: Any, *arguments: Any) -> None:
     try:
         function(*arguments)
     except UserError as error:

@@ -134,10 +134,10 @@ def values(records: pd.DataFrame, vertical: str) -> dict[str, float | None]:
     from trustdag.stats.estimators import Sample
     from trustdag.stats.intervals import estimate
 
-    found = {}
+    numbers = {}
     for metric in verticals()[vertical].METRICS:
         chosen = records[(records["metric"] == metric.name) & (records["status"] == "parsed")]
         clusters = np.arange(len(chosen))
         sample = Sample(chosen["value"].to_numpy(), chosen["label"].to_numpy(), clusters, len(chosen))
-        found[metric.name] = estimate(metric.statistic, sample).value if len(chosen) else None
-    return found
+        numbers[metric.name] = estimate(metric.statistic, sample).value if len(chosen) else None
+    return numbers

@@ -44,7 +44,10 @@ def _wait_for_ended() -> None:
 
 
 def _handle(connection: socket.socket) -> None:
-    """Runs a command in a fork and answers with its exit code. Kills it if the one who asked is gone."""
+    """Runs a command in a fork. Answers with its process id, and at its end with its exit code.
+
+    Kills it if the one who asked is gone.
+    """
     _, files, _, _ = socket.recv_fds(connection, 1, 3)
     request = json.loads(connection.makefile("rb").read())
     job = os.fork()
@@ -52,6 +55,8 @@ def _handle(connection: socket.socket) -> None:
         connection.close()
         _become(files, request["folder"], request["environment"])
         _run(request["arguments"])
+        sys.exit()
+    connection.sendall(f"{job}\n".encode())
     ended = os.pidfd_open(job)
     poll = select.poll()
     poll.register(ended, select.POLLIN)
@@ -75,20 +80,31 @@ def _become(files: list[int], folder: str, environment: dict[str, str]) -> None:
 
 
 def _run(arguments: list[str]) -> None:
-    option, module, *rest = arguments
-    assert option == "-m", arguments
     sys.executable = str(PYTHON)
-    sys.argv = [module, *rest]
-    sys.path[:0] = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    if not uses_this_tree(rest):
+    sys.path[:0] = python_path()
+    if not uses_this_tree(arguments):
         forget_package()
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    if arguments[0] == "-m":
+        sys.argv = arguments[1:]
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = arguments
+        sys.path.insert(0, str(Path(arguments[0]).parent))
+        runpy.run_path(arguments[0], run_name="__main__")
+
+
+def python_path() -> list[str]:
+    return [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
 
 
 def uses_this_tree(arguments: list[str]) -> bool:
-    """Whether Snakemake with these arguments, or a job of its study, uses the package of this tree."""
+    """Whether a command, Snakemake, or a job of its study uses the package of this tree."""
     workflow = os.environ.get("TRUSTDAG_WORKFLOW")
-    return str(ROOT / "Snakefile") in arguments if workflow is None else workflow == str(ROOT / "workflow")
+    if workflow is not None:
+        return workflow == str(ROOT / "workflow")
+    if "--snakefile" in arguments:
+        return str(ROOT / "Snakefile") in arguments
+    return str(ROOT / "workflow") in python_path()
 
 
 def forget_package() -> None:

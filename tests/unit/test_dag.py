@@ -46,12 +46,12 @@ def test_a_stage_starts_from_the_last_model_of_each_role() -> None:
 
 
 def test_seeds_and_preferences_multiply_what_is_trained_but_not_the_base() -> None:
-    found = ids(
+    models = ids(
         dag.models_needed(study(seeds=[0, 1, 2], preferences={"crowd": {"source": "toy"}, "other": {"source": "toy"}}))
     )
-    assert found.count("tiny/base") == 1
-    assert len(found) == 1 + 4 * 3 * 2
-    assert len(set(found)) == len(found)
+    assert models.count("tiny/base") == 1
+    assert len(models) == 1 + 4 * 3 * 2
+    assert len(set(models)) == len(models)
 
 
 def test_a_reward_model_that_no_recipe_needs_is_not_trained() -> None:
@@ -65,9 +65,9 @@ def with_checkpoint() -> Study:
 
 
 def test_a_checkpoint_enters_in_the_middle_of_a_chain(with_checkpoint: Study) -> None:
-    found = ids(dag.models_needed(with_checkpoint))
-    assert "tiny/sft" in found
-    assert "tiny/crowd/sft/seed0" not in found
+    models = ids(dag.models_needed(with_checkpoint))
+    assert "tiny/sft" in models
+    assert "tiny/crowd/sft/seed0" not in models
     dpo = ModelId("tiny", ("sft", "dpo"), "crowd", 0)
     assert str(dag.parents(with_checkpoint, dpo)["policy"]) == "tiny/sft"
     assert dag.base_source(with_checkpoint, ModelId("tiny", ("sft",))).path == "models/my-sft"
@@ -120,14 +120,19 @@ GIVEN = {"source": "folder", "path": "model"}
 
 
 def test_a_study_that_only_evaluates_needs_no_preferences_and_no_stages() -> None:
-    only = validate({"name": "s", "models": {"m": {"base": GIVEN}}, "verticals": {}}, "s")
+    only = validate({"name": "s", "models": {"m": {"base": GIVEN}}, "verticals": {"bias": BIAS}}, "s")
     assert ids(dag.models_needed(only)) == ["m/base"]
     assert dag.preferences_used(only) == dag.methods_used(only) == []
 
 
 def test_a_checkpoint_that_every_model_has_needs_no_stage() -> None:
     model = {"base": GIVEN, "checkpoints": {"chat": GIVEN}}
-    config = {"name": "s", "models": {"m": model}, "recipes": {"base": [], "chat": ["chat"]}, "verticals": {}}
+    config = {
+        "name": "s",
+        "models": {"m": model},
+        "recipes": {"base": [], "chat": ["chat"]},
+        "verticals": {"bias": BIAS},
+    }
     only = validate(config, "s")
     assert ids(dag.models_needed(only)) == ["m/base", "m/chat"]
     # A second model without one has to be trained, which nothing says how.
@@ -138,7 +143,7 @@ def test_a_checkpoint_that_every_model_has_needs_no_stage() -> None:
 def test_training_without_preferences_is_refused() -> None:
     config = {"name": "s", "models": {"m": {"base": GIVEN}}, "recipes": {"sft": ["sft"]}, "stages": {"sft": {}}}
     with pytest.raises(UserError, match=r"recipes.sft: `sft` is trained on preference pairs; name them in"):
-        validate(config | {"verticals": {}}, "s")
+        validate(config | {"verticals": {"bias": BIAS}}, "s")
 
 
 def test_only_stages_that_the_study_trains_count_as_trained() -> None:
@@ -152,3 +157,19 @@ def test_only_stages_that_the_study_trains_count_as_trained() -> None:
 
 
 BIAS = {"items": {"source": "toy"}}
+
+
+@pytest.mark.parametrize("name", ["pairs {seed}.jsonl", "{x}/pairs.jsonl", "a{ y }.jsonl", "{n,[0-9]}.jsonl"])
+def test_a_path_that_snakemake_would_take_for_a_pattern_is_refused(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("{}\n")
+    with pytest.raises(UserError, match=r"jsonl: Snakemake takes `\{.*\}` for a wildcard; rename"):
+        dag.source_files(study(preferences={"crowd": {"source": "hh", "path": str(path)}}))
+
+
+def test_other_braces_and_signs_may_stand_in_a_path(tmp_path: Path) -> None:
+    path = tmp_path / "a {} {-} $HOME 'q' \"d\" ü;&|*.jsonl"
+    path.write_text("{}\n")
+    sources = dag.source_files(study(preferences={"crowd": {"source": "hh", "path": str(path)}}))
+    assert sources.preferences["crowd"] == [str(path)]

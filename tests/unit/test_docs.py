@@ -1,10 +1,12 @@
 """The documentation's links lead somewhere, its pages are found, and the version is the same wherever it is written."""
 
+import importlib.util
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
@@ -33,6 +35,43 @@ def test_generated_pages_are_what_the_code_generates() -> None:
     command = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.stdout}{done.stderr}run `python docs/generate.py`"
+
+
+def docs_module(name: str) -> ModuleType:
+    """A module of docs/, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_gallery_has_an_answer_for_each_shipped_study_and_no_other() -> None:
+    answers = docs_module("gallery").ANSWERS
+    assert answers.keys() == {path.stem for path in (ROOT / "config").glob("*.yaml")}
+    assert all(answer == "" or answer.endswith(".") for answer in answers.values())
+
+
+def test_pictures_of_pages_are_small_and_of_shipped_studies() -> None:
+    pictures = list((ROOT / "docs" / "figures").glob("page-*.webp"))
+    assert {path.stem.removeprefix("page-") for path in pictures} <= {path.stem for path in ROOT.glob("config/*.yaml")}
+    assert max(path.stat().st_size for path in pictures) <= 60_000
+
+
+def test_the_site_links_and_holds_the_pages_of_studies_that_were_run(tmp_path: Path) -> None:
+    study_pages = docs_module("study_pages")
+    (tmp_path / "results" / "demo" / "tables" / "replies").mkdir(parents=True)
+    (tmp_path / "results" / "demo" / "report.html").write_text("a page")
+    (tmp_path / "results" / "demo" / "tables" / "replies" / "bias.js").write_text("replies")
+    (tmp_path / "results" / "unfinished").mkdir()
+
+    text = study_pages.linked(path_of("studies.md").read_text(), study_pages.found(tmp_path / "results"))
+    study_pages.copy(tmp_path / "results", tmp_path / "site")
+
+    (page,) = re.findall(r'<a href="\.\./([^"]*)">', text)
+    assert (tmp_path / "site" / page).read_text() == "a page"
+    assert (tmp_path / "site" / page).with_name("tables").joinpath("replies", "bias.js").is_file()
 
 
 def test_the_site_is_built_from_exact_versions() -> None:

@@ -58,7 +58,7 @@ def test_what_is_missing_is_seen() -> None:
         'def told(a, b, c) -> tuple[int, str]:\n    """Doc.\n\n    Args:\n        a: 1.\n\n'
         '    Returns:\n        2.\n    """\n'
     )
-    found = {function.name: missing(function) for function in public_functions(tree.body)}
-    assert found == {
+    lacks = {function.name: missing(function) for function in public_functions(tree.body)}
+    assert lacks == {
         "few": [], "many": ["Args"], "two": ["Returns"], "any_number": [], "method": ["Args"], "told": [],
     }  # fmt: skip

@@ -30,10 +30,10 @@ def test_there_is_no_environment_that_no_rule_names() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_environment_is_valid_and_every_version_exact(name: str) -> None:
-    found = yaml.safe_load((environments.ENVS / f"{name}.yaml").read_text())
-    assert found.keys() == {"name", "channels", "dependencies"}
-    assert found["channels"] == ["conda-forge"], "conda 26.7 takes every other word for a channel"
-    *conda, pip = found["dependencies"]
+    described = yaml.safe_load((environments.ENVS / f"{name}.yaml").read_text())
+    assert described.keys() == {"name", "channels", "dependencies"}
+    assert described["channels"] == ["conda-forge"], "conda 26.7 takes every other word for a channel"
+    *conda, pip = described["dependencies"]
     assert all(re.fullmatch(r"[a-z]+=\d+(\.\d+)+", each) for each in conda)
     versions = locked()
     for line in pip["pip"]:
@@ -86,9 +86,9 @@ def test_imports_for_types_alone_are_not_needed(tmp_path: Path) -> None:
 
 
 def test_a_closure_holds_what_its_packages_need() -> None:
-    found = package_closure(["pandas"], locked())
-    assert {"pandas", "numpy", "python-dateutil"} <= found.keys()
-    assert "torch" not in found
+    closure = package_closure(["pandas"], locked())
+    assert {"pandas", "numpy", "python-dateutil"} <= closure.keys()
+    assert "torch" not in closure
 
 
 def test_a_package_that_is_not_locked_is_named_with_the_mend() -> None:

@@ -1,13 +1,12 @@
 """Each script of examples/ runs on a tiny model, and stays short enough to be read at a glance."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support import tiny_models as tiny
+from tests.support.forks import run_python
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
@@ -15,9 +14,8 @@ SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
 
 def run(script: str, *arguments: str, folder: Path) -> str:
     """The output of a script that is started in `folder`."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(ROOT / "examples" / script), *arguments]
-    finished = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
+    finished = run_python([str(ROOT / "examples" / script), *arguments], environment, folder)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return finished.stdout
 

@@ -136,10 +136,13 @@ def test_a_studys_comparisons_are_its_policies_with_their_references() -> None:
         study="s", notice="", policies=(BASE, SFT, policy("dpo", 3, sft=SFT.id)), verticals=("privacy",)
     )
     makers = {"r/records/m/hh/dpo/seed3/privacy.parquet": 7, "r/records/m/base/privacy.parquet": 2}
-    found = comparisons_of(design, PlanSettings(), Results("r"), makers)
-    assert [each.needs for each in found] == [frozenset({7, 2}), frozenset({7})]
-    assert found[0].name == "m/hh/dpo/seed3 against m/base on privacy"
-    assert found[1].targets == ("r/records/m/hh/dpo/seed3/privacy.parquet", "r/records/m/hh/sft/seed3/privacy.parquet")
+    comparisons = comparisons_of(design, PlanSettings(), Results("r"), makers)
+    assert [each.needs for each in comparisons] == [frozenset({7, 2}), frozenset({7})]
+    assert comparisons[0].name == "m/hh/dpo/seed3 against m/base on privacy"
+    assert comparisons[1].targets == (
+        "r/records/m/hh/dpo/seed3/privacy.parquet",
+        "r/records/m/hh/sft/seed3/privacy.parquet",
+    )
 
 
 def test_weights_multiply_and_later_seeds_count_less() -> None:

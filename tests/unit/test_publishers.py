@@ -80,6 +80,14 @@ def test_another_content_is_refused_and_not_kept(mirror: Path, content: bytes) -
     assert not FILE.cached.exists()
 
 
+def test_a_bomb_is_not_unzipped(mirror: Path) -> None:
+    bomb = gzip.compress(b"x" * 1_000_000) * 400
+    for file, content in ((FILE, bomb), (ARCHIVE, gzip.compress(tar_of("data/test.csv", b"x" * 301_000_000), 1))):
+        publish(mirror, file, content)
+        with pytest.raises(UserError, match=r"more than 300,000,000 bytes"):
+            fetch(file)
+
+
 def test_a_cached_file_that_was_changed_is_refused(mirror: Path) -> None:
     publish(mirror, FILE, TEXT)
     fetch(FILE).write_bytes(b"changed")

@@ -1,5 +1,7 @@
 """Damaged files are detected, and a model agrees with its manifest."""
 
+import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +11,7 @@ import pytest
 from trustdag.artifacts import manifest, write_json
 from trustdag.errors import UserError
 from trustdag.jsonfiles import read_json
-from trustdag.seals import REMEMBERED, SEAL, damage, model_digest, seal, whole
+from trustdag.seals import REMEMBERED, SEAL, content_of_sources, damage, model_digest, seal, whole
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "emptied": (lambda path: path.write_bytes(b""), "has 0 of 8 bytes"),
@@ -143,3 +145,51 @@ def test_the_copy_that_two_studies_leave_in_their_cache_is_removed(model: Path, 
     (entry / "model.safetensors").write_bytes(b"another!")
     with pytest.raises(UserError, match=rf"delete .*sft and .*/{'0f' * 32}\*"):
         model_digest(model)
+
+
+# --- Source files ---
+
+
+def test_another_content_of_a_source_is_noticed_whatever_its_time(tmp_path: Path) -> None:
+    path, memory = tmp_path / "pairs.jsonl", tmp_path / "memory" / "digests.json"
+    path.write_text("one")
+    before = content_of_sources([str(path)], memory)
+    # When the file is replaced by another one of the same size and time
+    other = tmp_path / "other"
+    other.write_text("two")
+    shutil.copystat(path, other)
+    other.replace(path)
+    # Then its digest is another one
+    assert json.loads(before).keys() == {"pairs.jsonl"}
+    assert content_of_sources([str(path)], memory) != before
+
+
+def test_equal_content_in_another_folder_is_the_same(tmp_path: Path) -> None:
+    digests = []
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        for file in ("a.csv", "b.csv"):
+            (tmp_path / name / file).write_text(file)
+        paths = [str(tmp_path / name / file) for file in ("a.csv", "b.csv")]
+        digests.append(content_of_sources(paths, tmp_path / "memory" / "digests.json"))
+    assert digests[0] == digests[1]
+
+
+def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    paths = [tmp_path / name / "train.jsonl" for name in "ab"]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_text(str(path))
+    contents = [content_of_sources(map(str, order), tmp_path / "m" / "d.json") for order in (paths, paths[::-1])]
+    assert contents[0] != contents[1]
+
+
+def test_a_source_is_read_once(tmp_path: Path) -> None:
+    path, memory = tmp_path / "pairs.jsonl", tmp_path / "digests.json"
+    path.write_text("one")
+    before = content_of_sources([str(path)], memory)
+    facts = path.stat()
+    with path.open("r+") as file:
+        file.write("two")  # in the same file, with the same size
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert content_of_sources([str(path)], memory) == before

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from trustdag.artifacts import sha256_file, write_digest
+from trustdag.artifacts import sha256_file, write_digest, write_json
 from trustdag.errors import UserError
 from trustdag.layout import Results
 from trustdag.stamps import check, read_stamp, stamp, stamp_of
@@ -88,3 +88,63 @@ def test_records_of_another_threshold_are_refused(files: Results) -> None:
     section = CONFIGURATION["verticals"]["bias"] | {"score": {"threshold": 0.6}}
     with pytest.raises(UserError, match=r"records/m/base/bias\.parquet: stale: made with other `score`"):
         check_settings(DESIGN, files, CONFIGURATION | {"verticals": {"bias": section}})
+
+
+PPO = StudyDesign(
+    study="s",
+    policies=(Policy(id="m/p/sft-reward-ppo/seed0", model="m", recipe="ppo", preferences="p", seed=0),),
+    verticals=("bias",),
+)
+STUDY: dict[str, Any] = {
+    "models": {
+        "m": {"base": {"source": "scratch", "steps": 9}, "overrides": {"sft": {"epochs": 2}}, "prompt_format": "hh"}
+    },
+    "preferences": {"p": {"source": "hh", "path": "pairs.jsonl", "limit": 9}},
+    "stages": {"sft": {"method": "sft", "epochs": 1, "log_every": 5}, "reward": {"epochs": 1}, "ppo": {"kl_coef": 0.1}},
+    "verticals": {"bias": {"items": {"source": "toy", "n": 8}, "generate": {}, "score": {}}},
+}
+MADE: dict[str, tuple[str, dict[str, Any]]] = {
+    "items": ("items/bias.card.json", {"settings": {"source": "toy", "n": 8}}),
+    "data": ("data/p/card.json", {"settings": {"source": "hh", "path": "/elsewhere/pairs.jsonl", "limit": 9}}),
+    "the base": ("models/m/base/manifest.json", {"made_by": {"settings": {"source": "scratch", "steps": 9}}}),
+    "a parent with an override": (
+        "models/m/p/sft/seed0/manifest.json",
+        {"made_by": {"settings": {"epochs": 2, "log_every": 1, "added_later": 3}}},
+    ),
+    "the reward model": ("models/m/p/sft-reward/seed0/manifest.json", {"made_by": {"settings": {"epochs": 1}}}),
+    "the policy": ("models/m/p/sft-reward-ppo/seed0/manifest.json", {"made_by": {"settings": {"kl_coef": 0.1}}}),
+}
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Results:
+    """The files of a PPO policy, made with the settings of the study."""
+    files = Results(str(tmp_path))
+    for name, content in MADE.values():
+        write_json(tmp_path / name, content)
+    write(Path(files.records("m/p/sft-reward-ppo/seed0", "bias")), {})
+    return files
+
+
+def test_what_was_made_with_the_studys_settings_is_accepted_wherever_it_came_from(made: Results) -> None:
+    check_settings(PPO, made, STUDY)
+
+
+@pytest.mark.parametrize(
+    ("which", "key", "value"),
+    [
+        ("items", "n", 9),
+        ("data", "limit", None),
+        ("the base", "steps", 10),
+        ("a parent with an override", "epochs", 1),
+        ("the reward model", "epochs", 2),
+        ("the policy", "kl_coef", 0.2),
+    ],
+)
+def test_what_was_made_with_other_settings_is_refused_by_name(which: str, key: str, value: Any, made: Results) -> None:
+    name, content = MADE[which]
+    settings = content.get("settings") or content["made_by"]["settings"]
+    other = settings | {key: value}
+    write_json(Path(made.root) / name, {"settings": other, "made_by": {"settings": other}})
+    with pytest.raises(UserError, match=rf"{name}: stale: made with {key} .* as the study says; delete"):
+        check_settings(PPO, made, STUDY)

@@ -58,6 +58,12 @@ def names_of_ours(tree: ast.Module) -> set[str]:
     }
 
 
+def test_a_test_process_computes_with_one_thread() -> None:
+    import torch
+
+    assert torch.get_num_threads() == 1
+
+
 def trees() -> Iterator[tuple[str, ast.Module]]:
     for path in sorted((ROOT / "tests").rglob("*.py")):
         yield str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))

@@ -62,11 +62,6 @@ def user(tmp_path: Path) -> CondaUser:
     return CondaUser(tmp_path)
 
 
-def test_a_rule_runs_in_its_environment(user: CondaUser) -> None:
-    user.make(DATA)
-    assert user.started() == ["trustdag-data prepare"]
-
-
 def test_a_rule_runs_in_its_environment_when_base_is_active_and_a_virtual_environment_on_top(user: CondaUser) -> None:
     user.activate_base()
     user.make(DATA)
@@ -90,9 +85,10 @@ def test_packages_in_the_home_folder_are_not_imported(user: CondaUser, options: 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_an_edited_environment_file_runs_the_rules_that_name_it(user: CondaUser) -> None:
+def test_a_rule_runs_in_its_environment_and_again_when_its_file_is_edited(user: CondaUser) -> None:
     # Given data, made in their environment
     user.make(DATA)
+    assert user.started() == ["trustdag-data prepare"]
     # When the environment of training is edited, then the data stay; when theirs is, they are made again
     for name, planned in (("train", {}), ("data", {"prepare": 1})):
         environment = user.tree / "envs" / f"{name}.yaml"

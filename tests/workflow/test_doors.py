@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.forks import run_python, run_snakemake
 from trustdag.cli import main
 
-from .conftest import ROOT, SMOKE, jobs, snakemake
+from .conftest import ROOT, SMOKE, clean_environment, jobs, snakemake
 
 MODULES = f"""
 configfile: "studies.yaml"
@@ -39,13 +40,50 @@ def test_a_workflow_may_import_two_studies_under_prefixes(tmp_path: Path) -> Non
     (tmp_path / "Snakefile").write_text(MODULES)
     (tmp_path / "studies.yaml").write_text(yaml.safe_dump({"first": smoke(), "second": smoke(name="other")}))
     # When a job of each study is run, with a message, a log and resources of its own
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "results/smoke/design.json"]
+    command = ["-m", "snakemake", "--cores", "1", "results/smoke/design.json"]
     command += ["results/other/items/bias.parquet", "--printshellcmds"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = run_python(command, clean_environment() | {"PYTHONPATH": str(ROOT / "workflow")}, tmp_path)
     # Then both are made, each in its own folder
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads((tmp_path / "results/smoke/design.json").read_text())["study"] == "smoke"
     assert (tmp_path / "results/other/items/bias.parquet").is_file()
+
+
+def test_the_file_of_an_importing_workflow_may_hold_what_it_likes(tmp_path: Path) -> None:
+    # Given a workflow in another folder whose file has keys and values of its own, in a syntax that no study has
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "Snakefile").write_text(
+        f'module td:\n    snakefile: "{ROOT}/Snakefile"\n    config: config["study"]\n'
+        "use rule * from td as td_*\n"
+        "rule out:\n    default_target: True\n    input: rules.td_all.input\n"
+    )
+    own = "samples: {1: 2024-01-01, 2: 2024-01-02}\nwindow: 3:20\n"
+    (tmp_path / "own.yaml").write_text(own + yaml.safe_dump({"study": smoke()}))
+    # When it is planned from a third folder
+    (tmp_path / "third").mkdir()
+    arguments = ["-n", "--quiet", "rules", "--snakefile", str(tmp_path / "elsewhere" / "Snakefile")]
+    run = run_snakemake(
+        [*arguments, "--configfile", str(tmp_path / "own.yaml")], clean_environment(), tmp_path / "third"
+    )
+    # Then the whole study is
+    assert jobs(run)["td_score"] == 20
+
+
+@pytest.mark.parametrize("entry", ["labels=null", "seeds=[0,1]", "notice=3:20", "statistics={level: 0.9}", "seeds=010"])
+def test_check_reads_the_keys_of_the_command_line_as_snakemake_does(
+    entry: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = main(["check", str(SMOKE), "--config", entry])
+    said = capsys.readouterr().err
+    run = snakemake(tmp_path, "-n", "--quiet", "all", "--config", entry)
+    assert (refused, run.returncode) in ((0, 0), (2, 1)), said + run.stdout + run.stderr
+
+
+def test_braces_in_a_text_are_no_wildcards(tmp_path: Path) -> None:
+    study = tmp_path / "study.yaml"
+    page = {"page": {"title": "What {policy} changed in {x}"}}
+    study.write_text(yaml.safe_dump(smoke(notice="Of {model} and {y}", report=page)))
+    assert jobs(snakemake(tmp_path, "-n", "--quiet", "rules", configfile=study))["report"] == 1
 
 
 def test_another_spelling_of_the_files_path_is_the_same_study(finished: Path, tmp_path: Path) -> None:
@@ -55,8 +93,8 @@ def test_another_spelling_of_the_files_path_is_the_same_study(finished: Path, tm
 
 
 def test_the_demo_is_found_from_any_folder(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "rules", "--snakefile", str(ROOT / "Snakefile")]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    command = ["-m", "snakemake", "-n", "--quiet", "rules", "--snakefile", str(ROOT / "Snakefile")]
+    done = run_python(command, clean_environment(), tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -110,6 +148,14 @@ def test_check_looks_for_the_files_too(
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(config))
     assert main(["check", str(tmp_path / "study.yaml")]) == 2
     assert "gone.jsonl" in capsys.readouterr().err
+
+
+def test_a_closed_output_is_no_error() -> None:
+    command = [sys.executable, "-m", "trustdag", "check", str(SMOKE)]
+    done = subprocess.run(
+        command, stderr=subprocess.PIPE, text=True, check=False, preexec_fn=lambda: os.close(1), close_fds=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:

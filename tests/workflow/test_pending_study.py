@@ -46,12 +46,12 @@ def test_a_changed_parameter_is_named_with_both_values(
     changed: Any, finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(finished)
-    found = pending(changed({"stages.dpo.beta": 0.2}), capsys)
-    reasons = {job["rule"]: job["reason"] for job in found["jobs"]}
+    shown = pending(changed({"stages.dpo.beta": 0.2}), capsys)
+    reasons = {job["rule"]: job["reason"] for job in shown["jobs"]}
     assert reasons["dpo"] == "beta 0.1 -> 0.2"
     assert reasons["generate"] == "follows dpo"
-    assert found["critical_path"][0]["rule"] == "dpo"
-    dpo = next(job for job in found["jobs"] if job["rule"] == "dpo")
+    assert shown["critical_path"][0]["rule"] == "dpo"
+    dpo = next(job for job in shown["jobs"] if job["rule"] == "dpo")
     assert dpo["ready"]
     assert dpo["cost_from"] == "this job"
     assert dpo["seconds"] > 0
@@ -64,8 +64,8 @@ def test_changed_code_is_named_by_its_module(
     tree = copied(ROOT, tmp_path / "tree")
     module = tree / "workflow" / "trustdag" / "align" / "dpo.py"
     module.write_text(reworked(module.read_text()))
-    found = pending(changed({}, tree), capsys)
-    assert {job["reason"] for job in found["jobs"] if job["rule"] == "dpo"} == {"code of align/dpo.py"}
+    shown = pending(changed({}, tree), capsys)
+    assert {job["reason"] for job in shown["jobs"] if job["rule"] == "dpo"} == {"code of align/dpo.py"}
 
 
 def test_nothing_pending_is_said(

@@ -3,14 +3,13 @@
 import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.support.forks import run_python
 from trustdag.commands.new import text
 
 from .conftest import ROOT, SMOKE, snakemake
@@ -18,6 +17,7 @@ from .conftest import ROOT, SMOKE, snakemake
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 WALK = PAGE.split("\n## ")[1]
 """The section from the template to the report."""
+HERE = {"PYTHONPATH": str(ROOT / "workflow")}
 
 
 def blocks(section: str, language: str) -> list[str]:
@@ -30,14 +30,7 @@ def run(folder: Path, command: str) -> str:
     words = shlex.split(command)
     variables = dict(words.pop(0).split("=", 1) for _ in words[:1] if "=" in words[0])
     assert words[0] == "trustdag"
-    done = subprocess.run(
-        [sys.executable, "-m", *words],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "workflow")} | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_python(["-m", *words], os.environ | HERE | variables, folder)
     assert done.returncode == (2 if "--no-plugins" in words else 0), done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -127,8 +120,8 @@ def codes_of(folder: Path, study: Path) -> dict[tuple[str, str], str]:
     """The fingerprint of the code of each job of a dry run, by its rule and the name of its record."""
     shown = snakemake(folder, "-n", "--printshellcmds", configfile=study)
     assert shown.returncode == 0, shown.stdout + shown.stderr
-    found = re.findall(r"--record \S+/\.jobs/([^/]+)/(\S*)\.json .*? --code (\w+)", shown.stdout + shown.stderr)
-    return {(rule, record): code for rule, record, code in found}
+    records = re.findall(r"--record \S+/\.jobs/([^/]+)/(\S*)\.json .*? --code (\w+)", shown.stdout + shown.stderr)
+    return {(rule, record): code for rule, record, code in records}
 
 
 def test_plugins_reach_the_jobs(tmp_path: Path) -> None:
@@ -173,7 +166,7 @@ def test_two_studies_of_one_workflow_each_find_their_plugins(tmp_path: Path) -> 
         for name in studies
     )
     (tmp_path / "Snakefile").write_text(f'configfile: "studies.yaml"\n{modules}', encoding="utf-8")
-    command = [sys.executable, "-m", "snakemake", "--cores", "1"]
+    command = ["-m", "snakemake", "--cores", "1"]
     command += [f"results/{name}/items/{name}_vertical.digest.txt" for name in studies]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = run_python(command, os.environ | HERE, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -107,17 +107,17 @@ Edit = dict[str, Any]
 
 def edited(config: Edit, changes: Edit) -> Edit:
     """A configuration with leaves changed: `{"stages.dpo.beta": 0.2}`; None as a value removes the key."""
-    found = json.loads(json.dumps(config))  # a copy in which no two sections are the same object
+    content = json.loads(json.dumps(config))  # a copy in which no two sections are the same object
     for key, value in changes.items():
         *path, last = key.split(".")
-        section = found
+        section = content
         for name in path:
             section = section.setdefault(name, {})
         if value is REMOVED:
             del section[last]
         else:
             section[last] = value
-    return found
+    return content
 
 
 REMOVED = object()
@@ -206,9 +206,9 @@ def test_an_edit_of_the_configuration_runs_what_depends_on_it(
     changed = tmp_path / "smoke.yaml"
     changed.write_text(yaml.safe_dump(config, sort_keys=False))
     folder = linked(finished, tmp_path / "study", changed)
-    found = would_run(folder, ROOT, changed)
+    planned = would_run(folder, ROOT, changed)
     # The report shows the configuration, so it is written anew with any edit that results depend on.
-    assert found == (jobs | {"configuration", "report"} if jobs else NOTHING)
+    assert planned == (jobs | {"configuration", "report"} if jobs else NOTHING)
 
 
 def linked(finished: Path, folder: Path, configfile: Path) -> Path:
@@ -336,8 +336,8 @@ def test_what_an_orphan_finished_is_taken_over_and_later_edits_are_seen(study: P
     changed.write_text(
         yaml.safe_dump(edited(yaml.safe_load(SMOKE.read_text()), {"stages.dpo.beta": 0.2}), sort_keys=False)
     )
-    found = would_run(linked(study, tmp_path / "linked", changed), ROOT, changed)
-    assert found == {"dpo", "configuration", "report"} | AFTER_DPO
+    planned = would_run(linked(study, tmp_path / "linked", changed), ROOT, changed)
+    assert planned == {"dpo", "configuration", "report"} | AFTER_DPO
 
 
 # --- Removed and touched files ---
@@ -413,10 +413,23 @@ def with_other_weights(own: Path) -> None:
     weights.write_bytes(content)
 
 
+def aged(edit: Callable[[Path], None], name: str) -> Callable[[Path], None]:
+    """The edit, after which the file is older than any result: after `mv`, `cp -p`, `rsync -t` or unpacking."""
+
+    def edit_and_age(own: Path) -> None:
+        edit(own)
+        os.utime(own / name, (1, 1))
+
+    return edit_and_age
+
+
 OWN_EDITS: dict[str, tuple[Callable[[Path], None], set[str]]] = {
     "nothing": (lambda own: None, NOTHING),
     "another pair in the file": (with_another_pair, {"prepare"}),
     "other weights in the folder": (with_other_weights, {"base"}),
+    "older pairs in place of the file": (aged(with_another_pair, "pairs.jsonl"), {"prepare"}),
+    "older weights in place of the folder's": (aged(with_other_weights, "model/model.safetensors"), {"base"}),
+    "times alone": (aged(lambda own: None, "pairs.jsonl"), NOTHING),
 }
 
 

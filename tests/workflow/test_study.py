@@ -34,11 +34,16 @@ def data_root(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_jobs_in_new_processes_make_what_forks_of_a_warm_one_make(finished: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "policies", [POLICIES[:2], pytest.param(POLICIES, marks=pytest.mark.slow)], ids=["base and SFT", "all stages"]
+)
+def test_jobs_in_new_processes_make_what_forks_of_a_warm_one_make(
+    policies: tuple[str, ...], finished: Path, tmp_path: Path
+) -> None:
     # Given the finished study, whose jobs were forks of a process that had imported everything
-    models = [f"results/smoke/models/{policy}/digest.txt" for policy in POLICIES]
+    models = [f"results/smoke/models/{policy}/digest.txt" for policy in policies]
     made = [*models, "results/smoke/records/tiny/base/privacy.parquet"]
-    # When the very command that a user gives runs every stage, each in a Python of its own
+    # When the very command that a user gives runs the stages, each in a Python of its own
     command = [sys.executable, "-m", "snakemake", *arguments_for(tmp_path, *made, "--quiet", "rules")]
     done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), check=False)
     # Then it makes the same
@@ -62,8 +67,8 @@ def test_every_shipped_study_is_planned_offline(configfile: Path, tmp_path: Path
     ],
 )
 def test_targets_go_by_name_or_by_file(target: str, planned: dict[str, int], tmp_path: Path) -> None:
-    found = jobs(snakemake(tmp_path, target, "-n", "-q", "rules"))
-    assert {rule: found.get(rule, 0) for rule in planned} == planned
+    counted = jobs(snakemake(tmp_path, target, "-n", "-q", "rules"))
+    assert {rule: counted.get(rule, 0) for rule in planned} == planned
 
 
 def test_the_study_ends_complete(finished: Path) -> None:

@@ -63,7 +63,7 @@ def test_the_tutorial_of_ones_own_data_is_followed(folder: Path) -> None:
 def test_the_tutorial_of_ones_own_model_is_followed(folder: Path) -> None:
     printed = followed("tutorial-model.md", folder)
     assert "my-model/pairs/sft-dpo/seed0" in printed["trustdag check study.yaml"]
-    assert "critical path" in printed["trustdag pending --configfile study.yaml"]
+    assert "critical path" in printed["trustdag pending study.yaml"]
 
 
 def test_the_tutorial_of_a_cluster_is_followed_to_the_submission(folder: Path) -> None:

@@ -76,7 +76,7 @@ def test_the_page_is_followed_in_an_empty_folder(site: Path, first: Path) -> Non
     assert "3 models on 2 verticals: study.yaml is valid" in shown["trustdag check study.yaml"]
     assert re.search(r"^generate +6$", shown["trustdag run study.yaml --dry-run"], re.MULTILINE)
     assert re.search(r"^ppo +1$", shown["trustdag run smoke --dry-run"], re.MULTILINE)
-    assert "generate" in shown["trustdag pending --configfile study.yaml"]
+    assert "generate" in shown["trustdag pending study.yaml"]
     # And jobs run, and go to a cluster
     installed(site, first, "run", "study.yaml", "--cores", "1", "results/first/items/ethics.digest.txt")
     assert (first / "results" / "first" / "items" / "ethics.digest.txt").is_file()

@@ -25,6 +25,9 @@ rule base:
         tracking=lambda wildcards: tracking_of(external_model(wildcards)),
     params:
         threads=STUDY.threads.of("base"),
+        content=lambda wildcards: content_of_sources(
+            SOURCES.models[external_model(wildcards)]
+        ),
         # Tracked by Snakemake: all settings that the weights depend on.
         tracked=lambda wildcards: dag.base_source(
             STUDY, external_model(wildcards)

@@ -11,7 +11,7 @@ ROOT = Path(workflow.current_basedir).parents[1]
 # A clone brings its own package. What a wheel carries lies within the installed one.
 if (ROOT / "workflow" / "trustdag" / "__init__.py").is_file():
     sys.path.insert(0, str(ROOT / "workflow"))
-from trustdag import dag, environments
+from trustdag import dag, environments, seals
 from trustdag.jobs import patience
 from trustdag.pending import copied, dryrun, orphans
 from trustdag.resources import request, site
@@ -46,9 +46,18 @@ def user_errors_as_workflow_errors():
         raise WorkflowError(str(error))
 
 
+# The files of a workflow that imports this one may hold what they like: only `config` comes here. They are read for the
+# folder of plugins alone.
+IMPORTED = Path(workflow.main_snakefile).resolve() != (ROOT / "Snakefile").resolve()
+CONFIGFILES = (
+    []
+    if IMPORTED and not config.get("plugins")
+    else list(map(Path, workflow.configfiles))
+)
+
 with user_errors_as_workflow_errors():
-    load.refuse_templates(map(Path, workflow.configfiles))
-    SOURCE = load.with_plugins(config, map(Path, workflow.configfiles), ORIGIN)
+    load.refuse_templates(CONFIGFILES)
+    SOURCE = load.with_plugins(config, CONFIGFILES, ORIGIN)
     if workflow.is_main_process:
         plugin_files.say(load.plugins_of(SOURCE))
     plugin_files.use_also(load.plugins_of(SOURCE))
@@ -123,6 +132,11 @@ onstart:
     write_fingerprint_index(FILES.code_book)
     if orphans.adopt(workflow, load.digest(STUDY)):
         copied.mark_known(STUDY.name)
+
+
+def content_of_sources(paths):
+    """The parameter by which Snakemake notices another content of local files, whatever their times are."""
+    return seals.content_of_sources(paths, copied.KNOWN / seals.REMEMBERED)
 
 
 def trained_model(wildcards):

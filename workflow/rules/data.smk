@@ -26,6 +26,9 @@ rule prepare:
         **resources_of("prepare"),
     params:
         settings=lambda wildcards: STUDY.preferences[wildcards.preferences].as_json(),
+        content=lambda wildcards: content_of_sources(
+            SOURCES.preferences[wildcards.preferences]
+        ),
         code=lambda wildcards: code_of(
             "commands.prepare",
             f"data.{STUDY.preferences[wildcards.preferences].source}",

@@ -19,6 +19,7 @@ rule items:
         **resources_of("items"),
     params:
         settings=lambda wildcards: VERTICALS[wildcards.vertical].items.as_json(),
+        content=lambda wildcards: content_of_sources(SOURCES.items[wildcards.vertical]),
         code=lambda wildcards: code_of(
             "commands.items", f"verticals.{wildcards.vertical}"
         ),

@@ -50,10 +50,12 @@ rule configuration:
     log:
         FILES.log("configuration"),
     params:
-        content=load.results_of(STUDY),
+        # A function, because Snakemake would take `{x}` in a text for a wildcard.
+        content=lambda wildcards: load.results_of(STUDY),
     message:
         f"Write down the configuration of {STUDY.name}"
     run:
+        copied.note_written(STUDY.name, f"{params.content}\n")
         load.write_down(params.content, output[0], log[0])
 
 
@@ -100,7 +102,7 @@ rule report:
     resources:
         **resources_of("report"),
     params:
-        settings=STUDY.report.page.as_json(),
+        settings=lambda wildcards: STUDY.report.page.as_json(),
         results=subpath(input.design, parent=True),
         code=code_of(
             "commands.report", *(f"verticals.{vertical}" for vertical in VERTICALS)

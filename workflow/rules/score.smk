@@ -21,6 +21,9 @@ rule score:
     params:
         threads=STUDY.threads.of("score"),
         settings=lambda wildcards: VERTICALS[wildcards.vertical].score.as_json(),
+        content=lambda wildcards: content_of_sources(
+            VERTICALS[wildcards.vertical].score.files()
+        ),
         code=lambda wildcards: code_of_verticals("commands.score", wildcards.vertical),
     message:
         "Score {wildcards.policy} on {wildcards.vertical}"

@@ -7,7 +7,8 @@ rule design:
     log:
         FILES.log("design"),
     params:
-        content=DESIGN.as_json(),
+        # A function, because Snakemake would take `{x}` in a text for a wildcard.
+        content=lambda wildcards: DESIGN.as_json(),
     message:
         f"Write the design of {STUDY.name}"
     run:
@@ -34,6 +35,7 @@ rule statistics:
         **resources_of("statistics"),
     params:
         settings=STUDY.statistics.as_json(),
+        content=content_of_sources(SOURCES.labels),
         results=subpath(input.design, parent=True),
         code=code_of(
             "commands.statistics", *(f"verticals.{vertical}" for vertical in VERTICALS)

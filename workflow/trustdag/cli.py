@@ -5,14 +5,16 @@ import os
 import pkgutil
 import re
 import resource
+import shutil
 import sys
 import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from itertools import takewhile
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from trustdag import __version__, commands
 from trustdag.artifacts import atomic_file, disk_is_full
@@ -28,6 +30,8 @@ GROUPS = {
 }  # fmt: skip
 """Groups of commands, in the order of `trustdag --help`."""
 INTERNAL = "Internal: started by the workflow, or for developers"
+WIDEST = 110
+"""Columns of the overview of the commands where the terminal has more."""
 READER_GONE = 141
 """Exit code of a command whose reader closed the pipe, as in a shell."""
 
@@ -38,15 +42,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0; 2 after a UserError, of which only the message is printed; or `READER_GONE`.
     """
-    argv = sys.argv[1:] if argv is None else argv
+    argv = (sys.argv[1:] if argv is None else argv) or ["--help"]
     # No data leaves the machine: the usage reports of the libraries are turned off before their import.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
         refuse_unknown(argv)
+        argv = study_named(argv)
         arguments = _parser(argv).parse_args(argv)
         with measured(getattr(arguments, "benchmark", None)):
             arguments.run(arguments)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # None: it was closed from the start (`>&-`)
+                sys.stdout.flush()
     except BrokenPipeError:
         # The reader (`| head`) has closed the pipe. Otherwise the interpreter would print an error at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -58,6 +64,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"trustdag: {message}", file=sys.stderr)
         return 2
     return 0
+
+
+def study_named(argv: Sequence[str]) -> list[str]:
+    """The arguments, with the option for a study that stands in front: `pending STUDY.yaml`, as `check STUDY.yaml`.
+
+    argparse would hand it and all that follows to Snakemake.
+    """
+    command, rest = list(argv[:1]), list(argv[1:])
+    names = list(takewhile(lambda word: word.endswith((".yaml", ".yml")) and not word.startswith("-"), rest))
+    if not set(command) <= {"pending", "plan"} or not names:
+        return command + rest
+    rest = rest[len(names) :]
+    targets = rest and not rest[0].startswith("-")
+    return [*command, "--configfile", *names, *(["--"] if targets else []), *rest]
 
 
 def user_message(error: Exception) -> str | None:
@@ -76,7 +96,8 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         prog="trustdag",
         usage="trustdag [--version] COMMAND ...",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Does aligning a language model make it more trustworthy? `snakemake` runs a study.",
+        description="Does aligning a language model make it more trustworthy? "
+        "`trustdag run demo` runs the embedded study.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"trustdag {__version__}")
@@ -90,6 +111,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         helps[name] = command.HELP
         subparser = subparsers.add_parser(name, prog=f"trustdag {name}", description=command.HELP, allow_abbrev=False)
         command.add_arguments(subparser)
+        parser.passes_on = getattr(command, "PASSES_ON", False)
         subparser.set_defaults(run=command.run)
     parser.epilog = overview(helps)
     return parser
@@ -97,6 +119,18 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors name the nearest existing option or choice."""
+
+    passes_on = False
+    """Whether options that the command does not know are Snakemake's."""
+
+    def parse_args(self, args: Sequence[str], namespace: Any = None) -> argparse.Namespace:  # type: ignore[override]
+        """The arguments, with those of Snakemake as `snakemake`: unknown ones, and all after `--`."""
+        if not self.passes_on:
+            return super().parse_args(args, namespace)
+        own = list(takewhile(lambda word: word != "--", args))
+        arguments, rest = self.parse_known_args(own, namespace)
+        arguments.snakemake = [*rest, *args[len(own) + 1 :]]
+        return arguments
 
     def error(self, message: str) -> NoReturn:
         """Prints the error and its remedy, and exits with 2."""
@@ -132,7 +166,8 @@ def overview(helps: dict[str, str]) -> str:
 
 
 def _entry(name: str, text: str) -> str:
-    return textwrap.fill(text, width=110, initial_indent=f"  {name:14}", subsequent_indent=" " * 16)
+    width = min(shutil.get_terminal_size().columns, WIDEST) - 2
+    return textwrap.fill(text, width=max(width, 40), initial_indent=f"  {name:14}", subsequent_indent=" " * 16)
 
 
 def refuse_unknown(argv: Sequence[str]) -> None:

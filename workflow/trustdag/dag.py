@@ -12,7 +12,7 @@ from trustdag.config.study import Study
 from trustdag.data import sources
 from trustdag.data.derived import Pruned
 from trustdag.errors import UserError
-from trustdag.layout import ModelId, chain_name
+from trustdag.layout import ModelId, chain_name, refuse_wildcards
 from trustdag.models import base
 from trustdag.settings import Section
 from trustdag.stats import label_files as labels
@@ -65,6 +65,13 @@ def _last_that_makes(study: Study, model_id: ModelId, role: str) -> ModelId:
         if study.product_of(model_id.chain[end - 1]) == role:
             return model_at(study, model_id.model, model_id.preferences, model_id.chain[:end], model_id.seed)
     return ModelId(model_id.model, ())
+
+
+def root(study: Study, model_id: ModelId) -> ModelId:
+    """The model from elsewhere, or from scratch, whose trunk and tokenizer a model has: its policies' first one."""
+    while model_id.is_trained:
+        model_id = parents(study, model_id)["policy"]
+    return model_id
 
 
 def models_needed(study: Study) -> list[ModelId]:
@@ -128,30 +135,15 @@ class SourceFiles:
 
 
 def source_files(study: Study) -> SourceFiles:
-    """The local input files of the study. Raises UserError for a missing file."""
-    external = [model_id for model_id in models_needed(study) if not model_id.is_trained]
-    return SourceFiles(
+    """The local input files of the study. Raises UserError for a missing file, or a name that Snakemake cannot take."""
+    sources = SourceFiles(
         items={vertical: item_files(study, vertical) for vertical in study.verticals_measured()},
         preferences={name: preference_files(study, name) for name in preferences_used(study)},
-        models={model_id: model_files(study, model_id) for model_id in external},
+        models={model: model_files(study, model) for model in models_needed(study) if not model.is_trained},
         labels=label_files(study),
     )
-
-
-def check_templates(study: Study) -> None:
-    """Raises UserError for a local model whose chat template cannot render the study's prompts.
-
-    It reads the models' tokenizers, which takes seconds. So `trustdag check` calls it, and Snakemake does not.
-    """
-    from trustdag.models.acquire import check_prompt_format
-
-    for model_id in external_models(study):
-        source, entry = base_source(study, model_id), study.models[model_id.model]
-        if isinstance(source, base.Folder) and entry.prompt_format == "chat":
-            try:
-                check_prompt_format(source)
-            except UserError as error:
-                raise UserError(f"models.{model_id.model}.prompt_format: {error}") from error
+    refuse_wildcards(sources.labels, *sources.items.values(), *sources.preferences.values(), *sources.models.values())
+    return sources
 
 
 def label_files(study: Study) -> list[str]:

@@ -12,9 +12,14 @@ class UserError(Exception):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, at most 200 characters; without a message, the error's type."""
+    """The first line of an error's message, at most 200 characters; without a message, the error's type.
+
+    The message of a KeyError is the key alone, so it follows the type.
+    """
     lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    if isinstance(error, KeyError) or not lines:
+        return ": ".join([type(error).__name__, *lines])[:200]
+    return lines[0][:200]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -7,9 +7,13 @@ trees of its module and of all modules of this package that it imports, directly
 import ast
 import hashlib
 import json
+import os
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from trustdag.artifacts import write_json
 from trustdag.jsonfiles import EVERY, read_object
@@ -22,6 +26,12 @@ ROOT = CARRIED if CARRIED.is_dir() else PACKAGE.parents[1]
 """The folder of Snakefile, rules, environments, profiles and configuration: that of the clone or of the wheel."""
 
 
+KEPT = PACKAGE / "__pycache__" / f"fingerprints.{sys.implementation.cache_tag}.json"
+"""The digest and the imports of each module, by its version: parsing all of them takes a fifth of a start."""
+_PARSED: dict[str, Any] = {}
+"""What this process adds to that file."""
+COARSE = 2_000_000_000
+"""Nanoseconds in which a file may change twice without a new time, on the coarsest of file systems."""
 _INDEX: dict[str, dict[str, str]] = {}
 """For each requested fingerprint: the hash of each of its modules."""
 
@@ -37,7 +47,7 @@ def code_of(*modules: str) -> str:
 
 @cache
 def _code_of(modules: tuple[str, ...], _: tuple[object, ...]) -> str:
-    trees = {_label(path): _digest(syntax_tree_of(path)) for path in sorted(reachable(*modules))}
+    trees = {_label(path): digest_of(path) for path in sorted(reachable(*modules))}
     fingerprint = _digest(json.dumps(trees))
     _INDEX[fingerprint] = trees
     return fingerprint
@@ -45,6 +55,7 @@ def _code_of(modules: tuple[str, ...], _: tuple[object, ...]) -> str:
 
 def write_fingerprint_index(path: Path) -> None:
     """Adds the modules of every requested fingerprint to a JSON file, to find changed modules later."""
+    _keep()
     known = read_fingerprint_index(path)
     if not _INDEX.keys() <= known.keys():
         write_json(path, known | _INDEX)
@@ -64,7 +75,7 @@ def changed(modules: Mapping[str, str]) -> list[str]:
 
 def _digest_now(name: str) -> str | None:
     path = sources.labelled(name) if name.startswith(sources.PREFIX) else PACKAGE / name
-    return _digest(syntax_tree_of(path)) if path is not None and path.is_file() else None
+    return digest_of(path) if path is not None and path.is_file() else None
 
 
 def _label(path: Path) -> str:
@@ -108,30 +119,71 @@ def _path_of(parts: list[str]) -> Path | None:
 
 def imports_of(path: Path) -> tuple[Path, ...]:
     """The modules of this package that a file imports, also inside functions."""
-    return _read(path, path.stat().st_mtime_ns)[1]
+    return _read(path, *_version(path))[1]
 
 
-def syntax_tree_of(path: Path) -> str:
-    """A file's syntax tree as text, without docstrings."""
-    return _read(path, path.stat().st_mtime_ns)[0]
+def digest_of(path: Path) -> str:
+    """The hash (16 hexadecimal digits) of a file's syntax tree without docstrings."""
+    return _read(path, *_version(path))[0]
+
+
+def _version(path: Path) -> tuple[int, int, int]:
+    """What changes when a file is written or replaced."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 @cache
-def _read(path: Path, _: int) -> tuple[str, tuple[Path, ...]]:
-    """A file's syntax tree and imports. It is parsed once, as parsing takes most of the workflow's start-up time."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    others = () if path.is_relative_to(PACKAGE) else tuple(sources.imports_of(path, tree))
-    names: list[list[str]] = []
+def _read(path: Path, *version: int) -> tuple[str, tuple[Path, ...]]:
+    """A file's digest and imports. Each version of a module of this package is parsed once, by any process."""
+    if not path.is_relative_to(PACKAGE):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        plugins = tuple(sources.imports_of(path, tree))
+        digest, names = _parsed(tree)
+        return digest, (*plugins, *_paths_of(names))
+    label, exact = _label(path), [*version, *_version(Path(__file__))]
+    kept = _kept().get(label)
+    if kept is None or kept["version"] != exact:
+        digest, names = _parsed(ast.parse(path.read_text(encoding="utf-8")))
+        kept = {"version": exact, "digest": digest, "imports": names}
+        if time.time_ns() - version[0] > COARSE:
+            _PARSED[label] = kept
+    return kept["digest"], tuple(_paths_of(kept["imports"]))
+
+
+@cache
+def _kept() -> dict[str, Any]:
+    """What earlier processes read."""
+    if not KEPT.exists():
+        return {}
+    return read_object(KEPT, {EVERY: {"version": list, "digest": str, "imports": list}}, "digests of code", "delete it")
+
+
+def _keep() -> None:
+    """Keeps what this process parsed, where Python would keep its byte code."""
+    if _PARSED and os.access(PACKAGE, os.W_OK) and not sys.dont_write_bytecode:
+        write_json(KEPT, _kept() | _PARSED)
+
+
+def _paths_of(names: list[str]) -> Iterator[Path]:
+    for name in names:
+        path = _path_of(name.split("."))
+        if path is not None:
+            yield path
+
+
+def _parsed(tree: ast.Module) -> tuple[str, list[str]]:
+    """The digest of a syntax tree without docstrings, and the names in this package that it imports."""
+    names: list[str] = []
     for node in _statements(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [statement for statement in node.body if not _is_docstring(statement)] or [ast.Pass()]
         elif isinstance(node, ast.Import):
-            names += [alias.name.split(".") for alias in node.names]
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names.append(node.module.split("."))
-            names += [[*node.module.split("."), alias.name] for alias in node.names]
-    paths = (_path_of(name[1:]) for name in names if name[0] == "trustdag" and len(name) > 1)
-    return ast.dump(tree), (*others, *(path for path in paths if path is not None))
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    ours = [name.removeprefix("trustdag.") for name in names if name.startswith("trustdag.")]
+    return _digest(ast.dump(tree)), list(dict.fromkeys(ours))
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.AST]:

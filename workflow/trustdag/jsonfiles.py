@@ -17,6 +17,8 @@ NAMES: dict[type, str] = {
     dict: "an object", list: "a list", str: "a text", int: "a whole number", float: "a number", bool: "a switch",
     type(None): "null",
 }  # fmt: skip
+LARGEST = 300_000_000
+"""Bytes of a file: the largest, a tokenizer, has a tenth of it."""
 AGAIN = "delete it and run snakemake again"
 """The remedy for a damaged file that a job of the study makes."""
 FETCH = "fetch it again"
@@ -41,16 +43,23 @@ def read_json(path: Path, mend: str = AGAIN) -> Any:
     Raises:
         UserError: The file is missing or is not JSON.
     """
-    if path.exists() and not path.is_file():
-        raise UserError(f"{path}: not a regular file; {mend}")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(_bounded(path, mend).decode("utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # ValueError: neither JSON nor UTF-8, or a number without end
         raise UserError(f"{path}: damaged: not JSON: {first_line(error)}; {mend}") from None
+
+
+def _bounded(path: Path, mend: str) -> bytes:
+    """The content of a file. Raises UserError for one that is not regular or has more than `LARGEST` bytes."""
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: not a regular file; {mend}")
+    if path.stat().st_size > LARGEST:
+        raise UserError(f"{path}: damaged: more than {LARGEST:,} bytes; {mend}")
+    return path.read_bytes()
 
 
 def read_object(path: Path, shape: Mapping[str, Any], what: str, mend: str = AGAIN) -> dict[str, Any]:
@@ -95,7 +104,7 @@ def read_jsonl(path: Path, shape: Mapping[str, Any] = ANY, mend: str = AGAIN) ->
     """
     records = []
     try:
-        for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        for number, line in enumerate(_bounded(path, mend).splitlines(), start=1):
             if line.strip():
                 record = json.loads(line)
                 wrong = misfit(record, shape)

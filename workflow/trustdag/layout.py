@@ -1,9 +1,13 @@
 """The identity of a model and the files of a study: the only module that writes or parses these paths."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Self
+
+from trustdag.errors import UserError
 
 BASE = "base"
 """Name of the empty chain."""
@@ -74,6 +78,13 @@ def chain_name(stages: Iterable[str]) -> str:
 def chain_of(name: str) -> tuple[str, ...]:
     """The stages of a chain by its name in paths: `sft-dpo`, or `base` for none."""
     return () if name == BASE else tuple(name.split("-"))
+
+
+def refuse_wildcards(*groups: Iterable[str]) -> None:
+    """Raises UserError for a path with a part in braces, which Snakemake can only read as a wildcard."""
+    for path in chain.from_iterable(groups):
+        if (wildcard := re.search(r"\{\s*\w+[^{}]*\}", path)) is not None:
+            raise UserError(f"{path}: Snakemake takes `{wildcard[0]}` for a wildcard; rename the file or folder")
 
 
 def record_name(wildcards: Iterable[str]) -> str:

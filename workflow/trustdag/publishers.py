@@ -9,6 +9,7 @@ import zlib
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import IO
 
 from trustdag.artifacts import atomic_file
 from trustdag.errors import UserError, first_line
@@ -19,6 +20,8 @@ CACHE = "TRUSTDAG_CACHE"
 """Environment variable with the folder of fetched files; by default `~/.cache/trustdag`."""
 SECONDS = 60
 """Timeout of a connection, in seconds."""
+LARGEST = 300_000_000
+"""Bytes of a file, as it comes and unzipped: the largest has a third of it."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ def fetch(file: PublishedFile) -> Path:
     Raises UserError if it cannot be fetched or has another content. The message says where to put the file.
     """
     if file.cached.is_file():
-        content = file.cached.read_bytes()
+        with file.cached.open("rb") as cached:
+            content = _bounded(cached, str(file.cached))
         _check(content, file, f"{file.cached}", "delete it, and it is fetched again")
         return file.cached
     address = _address(file)
@@ -85,13 +89,21 @@ def _download(address: str, file: PublishedFile) -> bytes:
         raise UserError(f"{MIRROR}: {os.environ[MIRROR]} is no address; write https://HOST/PATH")
     try:
         with urllib.request.urlopen(address, timeout=SECONDS) as answer:  # noqa: S310 - the scheme is checked above
-            return bytes(answer.read())
+            return _bounded(answer, address)
     except (OSError, ValueError) as error:
         what = file.member or file.name
         raise UserError(
             f"{address}: cannot be fetched ({first_line(error)}); without a network, put {what} at {file.cached}, "
             f"or set {MIRROR} to a mirror that has it"
         ) from error
+
+
+def _bounded(stream: IO[bytes] | gzip.GzipFile, origin: str) -> bytes:
+    """All that a stream holds. Raises UserError for more than `LARGEST` bytes."""
+    content = stream.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise UserError(f"{origin}: more than {LARGEST:,} bytes, which no file of a publisher has; it is another file")
+    return bytes(content)
 
 
 def _unpacked(content: bytes, file: PublishedFile, address: str) -> bytes:
@@ -103,7 +115,7 @@ def _unpacked(content: bytes, file: PublishedFile, address: str) -> bytes:
             for member in archive:
                 stream = archive.extractfile(member) if member.name.endswith(file.member) else None
                 if stream is not None:
-                    return stream.read()
+                    return _bounded(stream, address)
     except (tarfile.TarError, EOFError) as error:
         raise UserError(f"{address}: a damaged archive ({first_line(error)}); fetch it again") from error
     raise UserError(f"{address}: an archive without {file.member}; put that file at {file.cached}")
@@ -112,7 +124,8 @@ def _unpacked(content: bytes, file: PublishedFile, address: str) -> bytes:
 def _check(content: bytes, file: PublishedFile, origin: str, mend: str) -> None:
     """Raises UserError unless the content, unzipped, has the file's digest."""
     try:
-        plain = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+        zipped = content[:2] == b"\x1f\x8b"
+        plain = _bounded(gzip.GzipFile(fileobj=BytesIO(content)), origin) if zipped else content
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{origin}: damaged ({first_line(error)}); {mend}") from error
     digest = hashlib.sha256(plain).hexdigest()

@@ -6,7 +6,7 @@ from pathlib import Path
 from trustdag.fingerprint import PACKAGE, imports_of
 
 ORDER = (
-    ("ground", ("errors", "progress", "settings", "plugins", "jsonfiles", "artifacts", "seals", "stamps")),
+    ("ground", ("errors", "progress", "settings", "plugins", "jsonfiles", "yamlfiles", "artifacts", "seals", "stamps")),
     ("other machines", ("hub", "publishers")),
     ("the package", ("fingerprint", "rooms", "layout")),
     ("what a job is", ("jobs", "terminal")),
@@ -14,7 +14,7 @@ ORDER = (
     ("replies", ("generation",)),
     ("training", ("train", "rl", "align")),
     ("measuring", ("scorers", "verticals", "stats", "labels", "attribution", "report", "results")),
-    ("the study", ("plan", "config", "resources", "dag", "pending", "environments", "starting")),
+    ("the study", ("plan", "config", "resources", "dag", "local_models", "pending", "environments", "starting")),
     ("doors", ("commands", "cli", "__main__")),
 )
 """The purpose of each group of rooms, and its rooms in order."""

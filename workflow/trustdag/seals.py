@@ -1,21 +1,30 @@
-"""Digests for the detection of damaged files: sealed folders, and models with their manifest."""
+"""Digests for the detection of damaged and changed files: sealed folders, models with their manifest, source files."""
 
 import json
 import os
 import re
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from trustdag.artifacts import list_model_files, manifest_digest, remove, sha256_file, sync_tree, write_json
+from trustdag.artifacts import (
+    list_model_files,
+    manifest_digest,
+    remove,
+    sha256_file,
+    sha256_text,
+    sync_tree,
+    write_json,
+)
 from trustdag.errors import UserError
 from trustdag.jsonfiles import EVERY, read_object
 
 SEAL = "digests.json"
 """The file of a sealed folder with the size and the digest of every other file."""
 REMEMBERED = ".digests.json"
-"""Cache of the digests of a model's files by name, with their size, time and inode, in the folder of the manifest."""
+"""Cache of the digests of files by name, with their size, time and inode; that of a model lies beside its manifest."""
 
 CACHED = re.compile(r"[0-9a-f]{64}")
 """Prefix of names in Snakemake's cache between studies."""
@@ -74,6 +83,33 @@ def whole(folder: Path, consequence: str) -> bool:
     if wrong is not None:
         set_aside(folder, wrong, consequence)
     return wrong is None
+
+
+# --- Source files ---
+
+
+def content_of_sources(paths: Iterable[str], memory: Path) -> str:
+    """The digests of the content of a rule's source files by name, as JSON. Snakemake tracks it as a parameter.
+
+    Snakemake itself compares times, and does not notice a file that replaces another one and is older than the result:
+    after `mv`, `cp -p`, `rsync -t` or unpacking.
+
+    Args:
+        paths: The files.
+        memory: The cache of digests, so that a large file is read once. It stays unchanged if it cannot be written.
+    """
+    known = _read_memory(memory)
+    noted = dict(known)
+    digests: dict[str, str] = {}
+    for path in map(Path, paths):
+        place, state = str(path.absolute()), _state(path)
+        if noted.get(place, {}).get("file") != state:
+            noted[place] = {"sha256": sha256_file(path), "file": state}
+        # Without the folder, because the same study may lie elsewhere. Files of one name are digested together.
+        digests[path.name] = sha256_text([digests.get(path.name, ""), noted[place]["sha256"]])[:16]
+    if noted != known and os.access(memory.parent.parent, os.W_OK):
+        write_json(memory, noted)
+    return json.dumps(digests)
 
 
 # --- Models ---

@@ -1,9 +1,13 @@
 """The base of every typed configuration section."""
 
+import ast
+import inspect
 import json
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import reduce
+from functools import cache, reduce
+from itertools import pairwise
 from operator import or_
 from typing import Annotated, Any, ClassVar, Self
 from unicodedata import category
@@ -13,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     TypeAdapter,
     ValidationError,
     model_validator,
@@ -35,6 +40,16 @@ Weight = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 """A number of either sign."""
 Decay = Annotated[float, Field(ge=0, lt=1)]
 """A decay rate of an optimizer."""
+PATTERNS = {
+    r"^[A-Za-z0-9][A-Za-z0-9_.-]*$": "letters, digits, `_`, `.` and `-` alone, and begin with a letter or a digit",
+    r"^[A-Za-z0-9][A-Za-z0-9_.]*$": "letters, digits, `_` and `.` alone, and begin with a letter or a digit",
+    r"^[\w.-]+$": "letters, digits, `_`, `.` and `-` alone",
+    r"^[\w.-]+/[\w.-]+$": "the form OWNER/NAME",
+    r"^[A-Za-z_]\w*$": "letters, digits and `_` alone, and begin with none of the digits",
+    r"^[0-9a-f]{40}$": "the 40 hexadecimal digits of a commit: a branch or tag can change",
+    r"^[0-9a-f]{64}$": "the 64 hexadecimal digits of a SHA-256",
+}
+"""What a text of each pattern must have, in words."""
 NO_RESULT = frozenset({"batch_tokens", "checkpoint_every", "log_every"})
 """Keys of sections that change how a result is computed, logged or saved, but not the result itself."""
 
@@ -42,13 +57,11 @@ NO_RESULT = frozenset({"batch_tokens", "checkpoint_every", "log_every"})
 class Section(BaseModel):
     """A configuration section: immutable, unknown keys refused, each field documented where it is defined.
 
-    `use_attribute_docstrings` makes the string below a field its description. The JSON schema and the reference page
-    are generated from the descriptions.
+    The string below a field is its description. The JSON schema and the reference page are generated from the
+    descriptions.
     """
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
     RENAMED: ClassVar[dict[str, str]] = {}
     """Former names of keys, with their present names."""
@@ -69,6 +82,25 @@ class Section(BaseModel):
             return f"this key is now called `{cls.RENAMED[key]}`; rename it"
         return f"unknown key{did_you_mean(key, cls.model_fields) or '; remove it'}"
 
+    @classmethod
+    def descriptions(cls) -> dict[str, str]:
+        """The description of each field: that of its `Field`, or the string below it.
+
+        Sources are read when this is called. Pydantic's `use_attribute_docstrings` reads them at every start.
+        """
+        strings: dict[str, str] = {}
+        for section in reversed(cls.__mro__[: cls.__mro__.index(Section)]):
+            strings |= _strings_below_fields(section.__module__).get(section.__name__, {})
+        return {name: field.description or strings.get(name, "") for name, field in cls.model_fields.items()}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        document = handler(schema)
+        properties = handler.resolve_ref_schema(document).get("properties", {})
+        for name, text in cls.descriptions().items():
+            properties[name] |= {"description": text} if text else {}
+        return document
+
     def as_json(self) -> str:
         """The section as JSON with sorted keys. Equal settings give equal text, as a rule's params need."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True)
@@ -81,6 +113,20 @@ class Section(BaseModel):
     def from_json(cls, text: str) -> Self:
         """The section from `as_json`'s text."""
         return cls.model_validate_json(text)
+
+
+@cache
+def _strings_below_fields(module: str) -> dict[str, dict[str, str]]:
+    """For each class of a module: the string below each field of its body."""
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    return {node.name: dict(_strings(node.body)) for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
+def _strings(body: Sequence[ast.stmt]) -> Iterator[tuple[str, str]]:
+    for field, below in pairwise(body):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                yield name, inspect.cleandoc(text)
 
 
 class Growing:
@@ -156,7 +202,15 @@ def explain(error: ValidationError, origin: str, value: Any = None) -> str:
         origin: The file or option that the value came from.
         value: The validated value.
     """
-    return "\n".join(f"{origin}: {line}" for detail in error.errors() for line in _complaints(detail, value))
+    details = error.errors()
+    wrong = [detail["loc"] for detail in details if detail["type"] != "too_short"]
+    # A list seems to lack the entries that were found to be wrong.
+    told = [
+        detail
+        for detail in details
+        if detail["type"] != "too_short" or not any(loc[: len(detail["loc"])] == detail["loc"] for loc in wrong)
+    ]
+    return "\n".join(f"{origin}: {line}" for detail in told for line in _complaints(detail, value))
 
 
 def _complaints(detail: Any, value: Any) -> list[str]:
@@ -172,6 +226,8 @@ def _complaint(detail: Any, value: Any) -> str:
         choice = detail["ctx"]["discriminator"].strip("'")
         return _complaint_of_choice(f"{key}.{choice}" if key else choice, detail["ctx"])
     wrong = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "string_pattern_mismatch" and detail["ctx"]["pattern"] in PATTERNS:
+        wrong = f"must have {PATTERNS[detail['ctx']['pattern']]}"
     near = ""
     if detail["type"] == "literal_error":
         near = did_you_mean(str(detail["input"]), re.findall(r"'([^']*)'", detail["ctx"]["expected"]))

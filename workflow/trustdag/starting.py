@@ -53,7 +53,7 @@ def study_text(answers: Answers) -> str:
         chains = {method: chain_of(method) for method in answers.methods}
         parts += [
             _block({"preferences": {"pairs": _preferences(answers.preferences)}}, *PREFERENCE_COMMENTS),
-            _block({"stages": _stages(answers.model == TOY, chains)}, *STAGE_COMMENTS),
+            _block({"stages": _stages(answers.model, chains)}, *STAGE_COMMENTS),
             _block({"recipes": {"base": [], **chains}}, *RECIPE_COMMENTS),
             _block({"seeds": [0]}, "Training seeds: with several, the spread between runs is known too."),
         ]
@@ -183,10 +183,22 @@ def chain_of(method: str) -> list[str]:
     return ["sft", *(["reward"] if "reward" in known[method].REQUIRES else []), method]
 
 
-def _stages(is_toy: bool, chains: dict[str, list[str]]) -> dict[str, Any]:
-    settings = _demo()["stages"] if is_toy else {}
+def _stages(model: str, chains: dict[str, list[str]]) -> dict[str, Any]:
+    """What the stages set: in the toy world the demo's settings; else a length that the model's context holds."""
     used = dict.fromkeys(stage for chain in chains.values() for stage in chain)
-    return {stage: settings.get("sft" if stage == "continued" else stage, {}) for stage in used}
+    if model == TOY:
+        demo = _demo()["stages"]
+        return {stage: demo.get("sft" if stage == "continued" else stage, {}) for stage in used}
+    context = _context(model_source(model))
+    lengths = {stage: int(methods()[stage].Settings().max_length) for stage in used}
+    return {stage: {"max_length": context} if context < length else {} for stage, length in lengths.items()}
+
+
+def _context(base: dict[str, Any]) -> int:
+    """Tokens of the model's longest text, where the model is a folder."""
+    from trustdag.models.load import UNLIMITED, context_length, load_config
+
+    return context_length(load_config(Path(base["path"]))) if base["source"] == "folder" else UNLIMITED
 
 
 def _items(name: str, is_toy: bool) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def test_a_plain_model_folder_is_taken_and_a_manifest_of_another_model_is_not(wo
         (["base", "--settings", '{"source": "folder", "path": "nowhere"}'], "nowhere: no such model folder"),
         (
             ["base", "--settings", '{"source": "hub", "name": "a/b", "revision": "main"}'],
-            "revision: String should match",
+            "revision: must have the 40 hexadecimal digits of a commit",
         ),
     ],
 )

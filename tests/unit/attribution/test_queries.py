@@ -53,16 +53,16 @@ def reader(items: pd.DataFrame) -> Callable[[pd.DataFrame], pd.DataFrame]:
 
     def score(replies: pd.DataFrame) -> pd.DataFrame:
         records = Records([MEAN, GAP, RATIO])
-        for found in item_replies(items, replies):
-            texts = [reply.text for reply in found.replies]
+        for asked in item_replies(items, replies):
+            texts = [reply.text for reply in asked.replies]
             read = [float("rude" in text or text == "option 0") for text in texts if text != "silent"]
             reading = Reading(sum(read) / len(read)) if read else Reading(float("nan"), "unparsed")
             for metric in ("rude", "gap", "share"):
                 records.add(
-                    metric, found.row, reading, label=1.0 + found.row.kind if metric == "share" else found.row.kind
+                    metric, asked.row, reading, label=1.0 + asked.row.kind if metric == "share" else asked.row.kind
                 )
-            if found.logprobs:
-                records.add("first", found.row, Reading(float(np.argmax(found.logprobs) == 0)))
+            if asked.logprobs:
+                records.add("first", asked.row, Reading(float(np.argmax(asked.logprobs) == 0)))
         return records.frame()
 
     return score

@@ -1,7 +1,7 @@
 """A killed attribution goes on from what it kept, and ends at the same scores."""
 
-import subprocess
-import sys
+import os
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +14,13 @@ from torch import Tensor
 
 from tests.support.attribution_study import POLICY, results_of, task_of
 from tests.support.attribution_world import World
+from tests.support.forks import FORKS
 from trustdag.attribution.methods import method
 from trustdag.attribution.problem import Problem, Scores
 from trustdag.attribution.resume import KeptPassSums, PassSums, Sums
+from trustdag.attribution.run import attribute
 from trustdag.attribution.settings import MethodSettings
+from trustdag.attribution.task import AttributionTask
 from trustdag.attribution.views import ProjectedView
 from trustdag.layout import Results
 
@@ -149,23 +152,15 @@ def test_each_method_cut_in_each_of_its_passes_ends_at_the_same_scores(tmp_path:
         assert torch.equal(scores[layer], table)
 
 
-KILLED = """
-import os, signal, sys
-import torch
-from trustdag.attribution.run import attribute
-from trustdag.attribution.task import AttributionTask
-from trustdag.layout import Results
+def attribute_until_kept(task: AttributionTask, results: Results, kept: Path) -> None:
+    """Attributes in a process that is killed at the first forward pass after the file was written."""
 
-task, results, kept = sys.argv[1:]
+    def kill_when_kept(module: torch.nn.Module, inputs: Any, output: Any) -> None:
+        if kept.exists():
+            os.kill(os.getpid(), signal.SIGKILL)
 
-def kill_when_kept(module, inputs, output):
-    if os.path.exists(kept):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-torch.nn.modules.module.register_module_forward_hook(kill_when_kept)
-attribute(AttributionTask.model_validate_json(task), Results(results))
-"""
-"""Attributes, and is killed at the first forward pass after the file was written."""
+    torch.nn.modules.module.register_module_forward_hook(kill_when_kept)
+    attribute(task, results)
 
 
 @pytest.mark.parametrize(
@@ -179,8 +174,6 @@ attribute(AttributionTask.model_validate_json(task), Results(results))
 def test_a_killed_job_goes_on_and_writes_the_same_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], kept: str
 ) -> None:
-    from trustdag.attribution.run import attribute
-
     # Given a job that was killed when it had kept something of a pass
     results: Results = results_of(tmp_path)
     table, folder = Path(results.attribution(POLICY, "bias")), Path(results.attribution(POLICY, "any")).parent
@@ -189,8 +182,10 @@ def test_a_killed_job_goes_on_and_writes_the_same_table(
     expected = pd.read_parquet(table)
     table.unlink()
     file = folder / ".unfinished" / "0" / f"{kept}.pt"
-    killed = subprocess.run([sys.executable, "-c", KILLED, task.as_json(), results.root, str(file)], check=False)
-    assert killed.returncode == -9
+    killed = FORKS.Process(target=attribute_until_kept, args=(task, results, file))
+    killed.start()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
     assert not table.exists()
     capsys.readouterr()
     # When it runs again

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     """A study whose two stages, SFT and DPO, are the same in truth as read."""
-    study = labelled_study.write(tmp_path, ("ethics",), items=240)
+    study = labelled_study.write(tmp_path, ("ethics",), items=480)
     base, sft = study.policies
     dpo = sft.model_copy(update={"recipe": "dpo", "preferences": "coin-0", "reference_sft": base.id})
     design = StudyDesign(study="planted", policies=(base, dpo), verticals=("ethics",))

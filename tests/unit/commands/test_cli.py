@@ -2,7 +2,7 @@
 
 import pytest
 
-from trustdag.cli import GROUPS, command_names, main
+from trustdag.cli import GROUPS, command_names, main, study_named
 
 
 def help_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -49,3 +49,49 @@ def test_only_commands_of_cached_rules_write_benchmarks(
     command: str, offered: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ("--benchmark" in help_of(capsys, command)) is offered
+
+
+def test_without_a_command_the_overview_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([])
+    assert end.value.code == 0
+    assert "To begin with:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_the_overview_fits_the_terminal(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    overview = help_of(capsys).split("To begin with:")[1]
+    assert max(map(len, overview.splitlines())) < columns
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("pending study.yaml", "pending --configfile study.yaml"),
+        ("pending a.yaml b.yml --json", "pending --configfile a.yaml b.yml --json"),
+        ("plan a.yaml --gpu-hours 1", "plan --configfile a.yaml --gpu-hours 1"),
+        ("pending a.yaml privacy", "pending --configfile a.yaml -- privacy"),
+        ("pending --json", "pending --json"),
+        ("pending -- privacy", "pending -- privacy"),
+        ("check study.yaml", "check study.yaml"),
+        ("pending", "pending"),
+    ],
+)
+def test_a_study_may_stand_in_front(written: str, meant: str) -> None:
+    assert study_named(written.split()) == meant.split()
+
+
+def test_a_missing_study_is_the_only_thing_that_run_misses(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["run"])
+    assert capsys.readouterr().err.endswith("the following arguments are required: STUDY\n")
+
+
+def test_check_lists_the_models_under_headings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "config/smoke.yaml"]) == 0
+    heading, base, *_ = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["model", "made", "by", "recipe"]
+    assert base.index("base ") < base.index("-") == heading.index("made by")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import tiny_models as tiny
-from tests.support.tokenizers_of_kinds import WITHOUT_SYSTEM, byte_level
+from tests.support.tokenizers_of_kinds import WITHOUT_SYSTEM
 from trustdag.cli import main
 from trustdag.config.load import load
 from trustdag.models.base import Gguf, Hub
@@ -57,8 +57,8 @@ def test_a_gguf_file_and_a_model_of_the_hub_are_taken_too(model: Path) -> None:
         (["little", "little/model"], "little/model: a second model called little; rename one of the folders"),
         (["little", "--limit", "0"], "limit: Input should be greater than or equal to 1"),
         (["little", "--data-root", "empty"], "no such file"),
-        (["little"], "models.little.prompt_format: little/model: the tokenizer has no chat template; ask this model"),
-        (["little", "--name", "a/b"], "name: String should match"),
+        (["little"], "models.little.base: little/model: the tokenizer has no chat template; ask this model"),
+        (["little", "--name", "a/b"], "name: must have letters"),
     ],
 )
 def test_what_cannot_be_evaluated_is_said_before_anything_runs(
@@ -72,7 +72,7 @@ def test_what_cannot_be_evaluated_is_said_before_anything_runs(
 def test_a_template_without_a_system_role_is_refused_by_check_with_the_mend(
     model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    byte_level(WITHOUT_SYSTEM).save_pretrained(model / "model")
+    (model / "model" / "chat_template.jinja").write_text(WITHOUT_SYSTEM)
     assert main(["evaluate", str(model), "--toy", "--write-only"]) == 2
     said = capsys.readouterr().err
     assert "System role not supported" in said

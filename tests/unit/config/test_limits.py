@@ -183,6 +183,26 @@ def test_check_accepts_every_configuration_of_accelerate_and_none(name: str) -> 
     request.check(load.validate(config, "study.yaml"), reserved())
 
 
+@pytest.mark.parametrize("name", ["base", "a-b", "a/b", ".x", ""])
+@pytest.mark.parametrize("is_trained", [True, False])
+def test_a_stage_whose_name_is_no_part_of_a_path_is_refused(name: str, is_trained: bool) -> None:
+    # Given a stage that the study trains, or one of which its model has a checkpoint
+    config = copy.deepcopy(SMOKE)
+    config["recipes"]["z"] = [name]
+    if is_trained:
+        config["stages"][name] = {"method": "sft", "max_length": 64}
+    else:
+        config["models"]["tiny"]["checkpoints"] = {name or "base": {"source": "folder", "path": "model"}}
+    # Then the study is refused by its name, or by the pattern of names
+    with pytest.raises(UserError, match=r"names no stage|must have letters|no recipe passes"):
+        load.validate(config, "study.yaml")
+
+
+def test_a_study_without_verticals_is_refused() -> None:
+    with pytest.raises(UserError, match=r"verticals: none is measured; name at least one of .*bias"):
+        load.validate(copy.deepcopy(SMOKE) | {"verticals": {"bias": None}}, "study.yaml")
+
+
 def test_a_chain_that_no_file_may_be_named_by_is_refused() -> None:
     stages = {"s" * 45: {"method": "sft", "max_length": 64}, "d" * 45: {"method": "dpo", "max_length": 64}}
     config = copy.deepcopy(SMOKE) | {"stages": stages, "recipes": {"long": list(stages)}}

@@ -8,19 +8,27 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from trustdag import jsonfiles
 from trustdag.artifacts import write_json
 from trustdag.cli import main
 from trustdag.config import load
-from trustdag.data import location
+from trustdag.data import location, trl
 from trustdag.data.jsonl import lines
+from trustdag.data.prepare import prepare
 from trustdag.errors import UserError
 from trustdag.verticals.sources.base import read_text
 
 ROOT = Path(__file__).parents[3]
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+)
+MERGES = "a0: &a0 {k: 1}\n" + "".join(
+    f"a{level + 1}: &a{level + 1} {{<<: [{', '.join([f'*a{level}'] * 9)}]}}\n" for level in range(12)
 )
 FILES = {
     "a key twice": (b"name: a\nname: b\n", "`name` stands twice"),
@@ -32,6 +40,19 @@ FILES = {
     "a number of 5,000 digits": (b"seeds: [" + b"9" * 5000 + b"]\n", "not YAML"),
     "an alias of itself": (b"a: &a {b: *a}\n", "without end"),
     "an alias bomb": (BOMB.encode(), "without end"),
+    "a bomb of merge keys": (MERGES.encode(), "without end"),
+    "more than a megabyte": (b"# remark\n" * 200_000, "larger than 1,000,000 characters"),
+    "a key twice in JSON": (b'{"name": "a", "name": "b"}', "`name` stands twice"),
+    "a key that YAML reads as False": (b"recipes: {no: [sft]}\n", "`no` is read as another kind of value"),
+    "a key that is a number": (b"recipes: {1: [sft]}\n", "`1` is read as another kind of value"),
+    "a key that is a list": (b"? [a, b]\n: 1\n", "a key is a text"),
+    "minutes and seconds": (b"pairs: 3:20\n", "`3:20` is a number in base 60"),
+    "minutes, seconds and a part": (b"level: 0:0.9\n", "`0:0.9` is a number in base 60"),
+    "a leading zero": (b"seeds: [010]\n", "`010` is a number in base 8"),
+    "a date": (b"name: 2001-01-01\n", "a value of the type timestamp"),
+    "a set, which has no order": (b"seeds: !!set {a, b}\n", "a value of the type set"),
+    "bytes": (b"name: !!binary c21va2U=\n", "a value of the type binary"),
+    "a call of Python": (b"name: !!python/object/apply:os.getcwd []\n", "a value of the type python"),
 }
 
 
@@ -43,9 +64,57 @@ def test_a_bad_file_is_refused_in_a_sentence(content: bytes, complaint: str, tmp
         load.read(path)
 
 
+READ = {
+    "a merge key beside a key that it would set": (
+        "a: &a {<<: {k: 1, m: 2}, k: 3}\n",
+        {"a": {"k": 3, "m": 2}},
+    ),
+    "such a section, merged by a section above it": (
+        "deep: {deeper: &a {<<: {k: 1, m: 2}, k: 3}}\ntop: {<<: *a}\n",
+        {"deep": {"deeper": {"k": 3, "m": 2}}, "top": {"k": 3, "m": 2}},
+    ),
+    "numbers in base 10 and 16": (
+        "a: [10, -3, 0, 0.5, 1_000, 0x10, 1.0e-3]\n",
+        {"a": [10, -3, 0, 0.5, 1000, 16, 1e-3]},
+    ),
+    "texts in quotes": ("'no': ['3:20', '010', '2001-01-01']\n", {"no": ["3:20", "010", "2001-01-01"]}),
+    "a mark of the byte order": ("\ufeffa: 1\n", {"a": 1}),
+    "JSON with tabs and escaped pairs": ('{\n\t"a": "\\ud83d\\ude00"\n}', {"a": "\U0001f600"}),
+}
+
+
+@pytest.mark.parametrize(("content", "value"), READ.values(), ids=list(READ))
+def test_what_has_one_meaning_is_read(content: str, value: object, tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(content, encoding="utf-8")
+    assert load.read(path) == value
+
+
+def test_many_keys_are_read_in_bounded_time(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text("".join(f"k{number}: 1\n" for number in range(50_000)))
+    started = time.process_time()
+    assert len(load.read(path)) == 50_000
+    assert time.process_time() - started < 60
+
+
+@pytest.mark.parametrize("content", [MERGES, BOMB, "pairs: 3:20\n", "{seed: 010}"])
+@pytest.mark.parametrize("command", ["prepare --out out --settings FILE", "site"])
+def test_every_yaml_file_of_a_user_is_read_as_strictly(
+    command: str, content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text(content)
+    monkeypatch.setenv("TRUSTDAG_SITE", str(path))
+    assert main(command.replace("FILE", str(path)).split()) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"trustdag: {path}: ")
+    assert "without end" in line or "in base" in line
+
+
 def test_a_pipe_is_no_study(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "study.yaml")
-    with pytest.raises(UserError, match="not a file"):
+    with pytest.raises(UserError, match="not a regular file"):
         load.read(tmp_path / "study.yaml")
 
 
@@ -69,12 +138,6 @@ def test_a_value_that_cannot_run_is_refused_with_its_key(key: str, value: object
         config[section] = value
     with pytest.raises(UserError, match=key.replace(".", r"\.")):
         load.validate(config, "study.yaml")
-
-
-def test_minutes_and_seconds_stay_a_text(tmp_path: Path) -> None:
-    path = tmp_path / "study.yaml"
-    path.write_text("pairs: 3:20\n")
-    assert load.read(path) == {"pairs": "3:20"}
 
 
 @pytest.mark.parametrize("name", ["pipe.jsonl", "zeros.jsonl"])
@@ -116,6 +179,51 @@ def test_a_bomb_of_gzip_ends_in_bounded_time(bomb: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"pairs\.jsonl\.gz: more than 300,000,000 bytes of text"):
         read_text(path)
     assert time.process_time() - started < 20
+
+
+USELESS = {
+    "lines that are no records": b"x\n",
+    "records without a reply": b'{"prompt": "a", "chosen": "", "rejected": "b"}\n',
+    "records whose replies are the same": b'{"prompt": "a", "chosen": "b", "rejected": "b"}\n',
+    "one record again and again": b'{"prompt": "a", "chosen": "b", "rejected": "c"}\n',
+}
+
+
+@pytest.mark.parametrize("line", USELESS.values(), ids=list(USELESS))
+@pytest.mark.parametrize("max_malformed", [0.01, 1])
+def test_an_archive_without_end_and_without_pairs_is_left_after_a_part(
+    max_malformed: float, line: bytes, tmp_path: Path
+) -> None:
+    # Given a small archive of 400 million such lines
+    path = tmp_path / "pairs.jsonl.gz"
+    path.write_bytes(gzip.compress(line * 1_000_000) * 400)
+    # Then it is refused after the first ones, with the file, the line and how many there were
+    with pytest.raises(UserError, match=r"pairs\.jsonl\.gz:100000: fewer than 1 of 100 of the first 100,000 records"):
+        prepare(trl.Settings(path=str(path), max_malformed=max_malformed), tmp_path / "out")
+
+
+def test_a_table_without_end_and_without_pairs_is_left_after_a_part(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.parquet"
+    column = pa.DictionaryArray.from_arrays(np.zeros(3_000_000, dtype=np.int8), ["b"]).cast(pa.string())
+    pq.write_table(pa.table({"prompt": column, "chosen": column, "rejected": column}), path)
+    with pytest.raises(UserError, match=r"pairs\.parquet:100000: fewer than 1 of 100"):
+        prepare(trl.Settings(path=str(path)), tmp_path / "out")
+
+
+def test_an_archive_that_repeats_itself_is_refused_by_its_size(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"a": "' + b"x" * 990_000 + b'"}\n') * 400)
+    with pytest.raises(UserError, match=r"pairs\.jsonl\.gz:\d+: the archive holds more than 200 times its own size"):
+        list(lines(path, "pairs.jsonl.gz"))
+
+
+def test_a_json_file_larger_than_any_is_not_read(tmp_path: Path) -> None:
+    for read in (jsonfiles.read_json, jsonfiles.read_jsonl):
+        path = tmp_path / "config.json"
+        with path.open("wb") as handle:
+            handle.truncate(10**12)
+        with pytest.raises(UserError, match=r"config\.json: damaged: more than 300,000,000 bytes"):
+            read(path)
 
 
 @pytest.mark.parametrize("name", ["pipe", "zeros"])

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from trustdag.config import reference
 from trustdag.config.load import check_results, identity, load, mark_results, results_of, validate
 from trustdag.config.study import reserved
 from trustdag.errors import UserError
+from trustdag.settings import PATTERNS
 
 ROOT = Path(__file__).parents[3]
 STUDIES = sorted((ROOT / "config").glob("*.yaml"))
@@ -47,7 +49,7 @@ def test_every_shipped_study_is_valid(study: Path) -> None:
     [
         ("modells", {}, "modells: unknown key"),
         ("name", ..., "name: Field required"),
-        ("name", "a/b", "name: String should match"),
+        ("name", "a/b", "name: must have letters"),
         ("seeds", [], "seeds: List should have at least 1"),
         ("seeds", [0, 0], "a seed is listed twice"),
         ("seeds", ["zero"], "seeds.0: Input should be a valid integer"),
@@ -67,7 +69,7 @@ def test_every_shipped_study_is_valid(study: Path) -> None:
         ("threads.rules", {"statistics": 2}, "statistics: no rule that computes with a model; there are base, "),
         ("stages.dpo.betta", 1, "betta: unknown key"),
         ("stages.kto", {}, "kto"),
-        ("stages.sft-2", {"method": "sft"}, "String should match"),
+        ("stages.sft-2", {"method": "sft"}, "must have letters"),
         ("recipes.kto", ["sft", "kto"], "recipes.kto: no stage `kto`; stages has sft, reward, dpo, ppo, and not every"),
         ("preferences", {}, "recipes.sft: `sft` is trained on preference pairs; name them in `preferences`"),
         ("recipes.ppo", ["sft", "ppo"], "recipes.ppo: stage `ppo` needs a reward model"),
@@ -115,6 +117,9 @@ def test_a_missing_or_malformed_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("name: [")
     with pytest.raises(UserError, match=r"bad\.yaml: not YAML"):
         load(tmp_path / "bad.yaml")
+    (tmp_path / "colon.yaml").write_text("a: 1\nstages\n  sft: {}\n")
+    with pytest.raises(UserError, match=r"colon\.yaml: not YAML: line 3, column 6: could not find expected ':'"):
+        load(tmp_path / "colon.yaml")
     (tmp_path / "list.yaml").write_text("- 1")
     with pytest.raises(UserError, match="a study is a mapping"):
         load(tmp_path / "list.yaml")
@@ -161,7 +166,7 @@ def test_every_key_is_documented() -> None:
         f"{name}.{key}"
         for name, section in json.loads(reference.schema())["$defs"].items()
         for key, field in section.get("properties", {}).items()
-        if key != "source" and not field.get("description")
+        if not field.get("description")
     ]
     assert undocumented == []
 
@@ -211,3 +216,27 @@ def test_later_files_change_keys_of_earlier_ones(tmp_path: Path) -> None:
 def test_what_computes_with_a_model_takes_the_studys_threads(rule: str) -> None:
     assert validate(changed("threads", {"default": 3}), "x").threads.of(rule) == 3
     assert validate(changed("threads.rules", {rule: 5}), "x").threads.of(rule) == 5
+
+
+def test_every_pattern_of_a_study_is_explained_in_words() -> None:
+    schema = (Path(__file__).parents[3] / "config" / "schema.json").read_text(encoding="utf-8")
+    assert {json.loads(text) for text in re.findall(r'"pattern": ("[^"]*")', schema)} <= PATTERNS.keys()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("name", "a b", "letters, digits, `_`, `.` and `-` alone"),
+        ("models.tiny.base", {"source": "hub", "name": "a/b", "revision": "main"}, "the 40 hexadecimal digits"),
+    ],
+)
+def test_a_text_of_another_form_is_answered_in_words(key: str, value: Any, words: str) -> None:
+    with pytest.raises(UserError, match=words) as error:
+        validate(changed(key, value), "x")
+    assert "pattern" not in str(error.value)
+
+
+def test_a_wrong_entry_does_not_make_its_list_too_short() -> None:
+    with pytest.raises(UserError, match=r"did you mean `profanity`\?$") as error:
+        validate(changed("verticals.toxicity.score.scorers", [{"name": "profanit"}]), "x")
+    assert len(str(error.value).splitlines()) == 1

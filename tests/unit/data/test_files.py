@@ -38,7 +38,7 @@ BAD_LINES = {
 
 
 def drops(path: Path) -> list[Drop]:
-    return [found for found in hh.read(hh.Settings(path=str(path))) if isinstance(found, Drop)]
+    return [record for record in hh.read(hh.Settings(path=str(path))) if isinstance(record, Drop)]
 
 
 @pytest.mark.parametrize("case", BAD_LINES)
@@ -46,8 +46,8 @@ def test_a_bad_line_is_counted_with_its_number_and_the_others_are_read(tmp_path:
     line, why = BAD_LINES[case]
     path = tmp_path / "pairs.jsonl"
     path.write_text(f"{LINE}\n\n{line}\n{LINE}\n")
-    found = list(hh.read(hh.Settings(path=str(path))))
-    assert [isinstance(record, Drop) for record in found] == [False, True, False]
+    records = list(hh.read(hh.Settings(path=str(path))))
+    assert [isinstance(record, Drop) for record in records] == [False, True, False]
     (drop,) = drops(path)
     assert (drop.source, drop.reason) == ("pairs.jsonl:3", "malformed")
     assert re.search(why, drop.why)

@@ -73,10 +73,10 @@ def test_what_cannot_be_trained_on_is_dropped_and_counted_with_its_line(tmp_path
         settings_for(path, max_prompt_characters=80, max_reply_characters=80, max_malformed=0.05), tmp_path
     )
     # Then each is counted under its reason, with the line that it stands on
-    found = {
+    counts = {
         reason: [drop["source"] for drop in entry["first"]] for reason, entry in card["records"]["dropped"].items()
     }
-    assert found == {
+    assert counts == {
         "malformed": ["pairs.jsonl:69"],
         "further_turns": ["pairs.jsonl:67"],
         "empty": ["pairs.jsonl:61", "pairs.jsonl:62", "pairs.jsonl:63"],
@@ -184,11 +184,11 @@ def test_kept_pairs_depend_on_no_order_and_share_no_prompt_between_splits(drawn:
     by_split: list[dict[str, set[str]]] = []
     for _ in range(2):
         counts = RecordCounts()
-        found: dict[str, set[str]] = {split: set() for split in prepare.SPLITS}
+        prompts_of: dict[str, set[str]] = {split: set() for split in prepare.SPLITS}
         for pair in prepare.kept(pairs, HALVES, counts, lambda: None):
-            found[prepare.split_of(pair["prompt"], HALVES)].add(prepare.prompt_id(pair["prompt"]))
-        assert counts.kept == sum(map(len, found.values())) == counts.read - counts.counts.total()
-        by_split.append(found)
+            prompts_of[prepare.split_of(pair["prompt"], HALVES)].add(prepare.prompt_id(pair["prompt"]))
+        assert counts.kept == sum(map(len, prompts_of.values())) == counts.read - counts.counts.total()
+        by_split.append(prompts_of)
         rng.shuffle(pairs)
     assert by_split[0] == by_split[1]
     assert not by_split[0]["train"] & (by_split[0]["test"] | by_split[0]["validation"])
@@ -327,6 +327,6 @@ def test_every_example_of_the_documentation_is_read(tmp_path: Path) -> None:
     for source, block in zip(("hh", "trl"), blocks, strict=True):
         path = a_file(tmp_path, block)
         module = sources()[source]
-        found = list(module.read(module.Settings(path=str(path))))
-        assert len(found) == block.count("\n") >= 1
-        assert all(isinstance(pair, dict) for pair in found)
+        pairs = list(module.read(module.Settings(path=str(path))))
+        assert len(pairs) == block.count("\n") >= 1
+        assert all(isinstance(pair, dict) for pair in pairs)

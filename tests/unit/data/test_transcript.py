@@ -136,8 +136,8 @@ BAD = {
 @pytest.mark.parametrize("case", GOOD)
 def test_a_pair_is_its_shared_prompt_and_two_replies(case: str) -> None:
     chosen, rejected, prompt, *replies = GOOD[case]
-    found, *parts = pair_of(chosen, rejected)
-    assert (found, [part.strip() for part in parts]) == (prompt, replies)
+    shared, *parts = pair_of(chosen, rejected)
+    assert (shared, [part.strip() for part in parts]) == (prompt, replies)
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -158,10 +158,10 @@ def test_prompt_and_replies_make_up_both_transcripts_again(prompt: str, replies:
     # Given two transcripts that share at least one marker, whatever else is in them
     chosen, rejected = (prompt + REPLY + reply for reply in replies)
     # When they are taken apart
-    found, *parts = shared_prompt(chosen, rejected)
+    shared, *parts = shared_prompt(chosen, rejected)
     # Then nothing is lost, and no later marker is shared
-    assert [found + REPLY + part for part in parts] == [chosen, rejected]
-    assert found.startswith(prompt)
+    assert [shared + REPLY + part for part in parts] == [chosen, rejected]
+    assert shared.startswith(prompt)
     assert not any(
         parts[1].startswith(parts[0][: at + len(REPLY)])
         for at in range(len(parts[0]))
@@ -176,14 +176,14 @@ turn = text.map(str.strip).filter(lambda said: said and "Human:" not in said and
 def test_what_we_write_as_a_transcript_is_read_back(turns: list[str], chosen: str, rejected: str) -> None:
     prompt = said(*turns)
     written = hh_transcript(prompt) + REPLY  # type: ignore[arg-type]
-    found, *replies = pair_of(f"{written} {chosen}", f"{written} {rejected}")
-    assert (found, [reply.strip() for reply in replies]) == (prompt, [chosen, rejected])
+    shared, *replies = pair_of(f"{written} {chosen}", f"{written} {rejected}")
+    assert (shared, [reply.strip() for reply in replies]) == (prompt, [chosen, rejected])
 
 
 @given(wild)
 def test_roles_alternate_and_the_user_starts_or_it_is_refused(transcript: str) -> None:
     try:
-        found = messages(transcript)
+        turns = messages(transcript)
     except NotAPair:
         return
-    assert [message["role"] for message in found] == [(USER, ASSISTANT)[at % 2] for at in range(len(found))]
+    assert [message["role"] for message in turns] == [(USER, ASSISTANT)[at % 2] for at in range(len(turns))]

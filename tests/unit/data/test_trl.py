@@ -151,7 +151,7 @@ GOOD: dict[str, tuple[dict[str, Any], list[dict[str, str]], str, str]] = {
         "C",
     ),
     "a system text in a column of its own": (
-        {"system": "Be short.", "prompt": "Hi.", "chosen": "A", "rejected": "C"},
+        {"system_prompt": "Be short.", "prompt": "Hi.", "chosen": "A", "rejected": "C"},
         [system("Be short."), user("Hi.")],
         "A",
         "C",
@@ -251,6 +251,35 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"system": "s", "prompt": [system("t"), *SKY], "chosen": [assistant("a")], "rejected": [assistant("b")]},
         "both a `system` column and a system message",
     ),
+    "two columns of system texts": (
+        {"system": "s", "system_prompt": "t", "prompt": "a", "chosen": "b", "rejected": "c"},
+        "both a `system` column and a `system_prompt` column",
+    ),
+    "a prompt by another name": (
+        {"query": "What is it?", "chosen": "I think yes", "rejected": "I think no"},
+        "no `prompt`, and `query` may be one",
+    ),
+    "messages by another name": (
+        {"messages": SKY, "chosen": "I think blue", "rejected": "I think green"},
+        "no `prompt`, and `messages` may be one",
+    ),
+    "tools": ({"tools": "[{}]", "prompt": "a", "chosen": "b", "rejected": "c"}, "`tools` is not empty"),
+    "a call of a tool": (
+        {"prompt": SKY, "chosen": [assistant("a") | {"tool_calls": [{}]}], "rejected": [assistant("b")]},
+        "`chosen` holds a message with `tool_calls`",
+    ),
+    "thoughts": (
+        {"prompt": SKY, "chosen": [assistant("a")], "rejected": [assistant("b") | {"reasoning_content": "Hm."}]},
+        "`rejected` holds a message with `reasoning_content`",
+    ),
+    "a chat template's text": (
+        {"prompt": "<|im_start|>user\nWhat?<|im_end|>\n<|im_start|>assistant\n", "chosen": "a", "rejected": "b"},
+        "written by a chat template",
+    ),
+    "a Llama template's text": (
+        {"prompt": "[INST] What? [/INST]", "chosen": "a", "rejected": "b"},
+        "give its messages",
+    ),
     "half a character": ({"prompt": "a", "chosen": "\ud83d", "rejected": "c"}, "surrogate"),
 }
 
@@ -258,8 +287,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("case", GOOD)
 def test_every_format_gives_prompt_and_replies(case: str) -> None:
     record, prompt, chosen, rejected = GOOD[case]
-    found, *replies = parts(record)
-    assert (found, [reply.strip() for reply in replies]) == (prompt, [chosen, rejected])
+    asked, *replies = parts(record)
+    assert (asked, [reply.strip() for reply in replies]) == (prompt, [chosen, rejected])
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -327,8 +356,16 @@ def test_jsonl_and_parquet_give_the_same_pairs(tmp_path: Path) -> None:
 
 def test_a_row_without_the_columns_is_counted_as_malformed(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": ["a", "b"]}), tmp_path / "a.parquet")
-    found = list(read(Settings(path=str(tmp_path / "a.parquet"))))
-    assert [drop.reason for drop in found if isinstance(drop, Drop)] == ["malformed", "malformed"]
+    records = list(read(Settings(path=str(tmp_path / "a.parquet"))))
+    assert [drop.reason for drop in records if isinstance(drop, Drop)] == ["malformed", "malformed"]
+
+
+def test_a_prompt_by_another_name_is_seen_in_parquet_too(tmp_path: Path) -> None:
+    table = pa.table({"query": ["What is it?"], "chosen": ["I think yes"], "rejected": ["I think no"], "id": [1]})
+    pq.write_table(table, tmp_path / "pairs.parquet")
+    (drop,) = read(Settings(path=str(tmp_path / "pairs.parquet")))
+    assert isinstance(drop, Drop)
+    assert "`query` may be one" in drop.why
 
 
 @pytest.mark.parametrize("cut", [0, 3, 100, -1, -200])

@@ -1,10 +1,6 @@
 """A killed generation run continues, and its result equals that of an uninterrupted run."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from tests.support.forks import FORKS
 from tests.support.generation_fixtures import make_items, save_model
 from trustdag.errors import UserError
 from trustdag.generation.partial import PartialReplies
@@ -40,32 +37,31 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_run_that_is_killed_resumes_without_repeating_finished_items(study: Path, tmp_path: Path) -> None:
+def test_a_run_that_is_killed_resumes_without_repeating_finished_items(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     # Given a run that SIGKILL meets after some batches
     out = tmp_path / "replies.parquet"
     partial = tmp_path / ".replies.parquet.partial.jsonl"
-    command: list[str | Path] = [
-        sys.executable, "-m", "trustdag", "generate", "bias", "--items", study / "items.parquet",
-        "--model", study / "model", "--settings", SETTINGS.as_json(), "--prompt-format", "hh", "--out", out,
-    ]  # fmt: skip
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3] / "workflow"), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+    items, model = study / "items.parquet", study / "model"
+    process = FORKS.Process(target=run, args=("bias", items, model, SETTINGS, "hh", out))
+    process.start()
     deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and process.is_alive():
         if partial.exists() and partial.read_bytes().count(b"\n") >= 4:
             break
         time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
     assert not out.exists()
     finished = finished_batches(partial)
     assert len(finished) >= 3
     # When it is started again
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    run("bias", items, model, SETTINGS, "hh", out)
     # Then only the rest is generated, and the result is the one of a whole run.
     replies = pd.read_parquet(out)
     pd.testing.assert_frame_equal(replies, pd.read_parquet(study / "whole.parquet"))
-    generated_again = int(done.stderr.split("bias: ")[-1].split(" of ")[0])
+    generated_again = int(capsys.readouterr().err.split("bias: ")[-1].split(" of ")[0])
     assert generated_again == len(replies) - sum(len(line) for line in finished)
     assert not partial.exists()
 

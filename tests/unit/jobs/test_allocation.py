@@ -80,9 +80,9 @@ def test_deepspeed_that_is_not_installed_is_said_before_the_job_starts(monkeypat
 def test_every_shipped_accelerate_configuration_is_read_by_accelerate() -> None:
     from accelerate.commands.config.config_args import load_config_from_file
 
-    found = sorted((ROOT / "config" / "accelerate").glob("*.yaml"))
-    assert {path.stem for path in found} >= {"gpu", "ddp", "fsdp"}
-    for path in found:
+    shipped = sorted((ROOT / "config" / "accelerate").glob("*.yaml"))
+    assert {path.stem for path in shipped} >= {"gpu", "ddp", "fsdp"}
+    for path in shipped:
         assert load_config_from_file(str(path)).compute_environment == "LOCAL_MACHINE"
 
 

@@ -109,8 +109,8 @@ def test_the_slurm_job_is_found_in_an_ancestors_environment() -> None:
     script = f"import os, subprocess; del os.environ['SLURM_JOB_ID']; subprocess.run({inner!r})"
     package = Path(processes.__file__).parents[1]
     environment = {**os.environ, "SLURM_JOB_ID": "77", "PYTHONPATH": str(package)}
-    found = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "77"
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "77"
 
 
 def test_the_accounting_tells_the_states_and_the_peak_of_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

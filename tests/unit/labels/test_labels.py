@@ -180,3 +180,10 @@ def test_labels_without_a_key_or_without_a_sheet_are_named(tmp_path: Path, capsy
     for labels, message in ((tmp_path / "none.csv", "no such file"), (tmp_path / "folder", "no sheet of labels")):
         assert main(["statistics", *where, "--out", str(tmp_path / "out"), "--labels", str(labels)]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_a_folder_without_a_study_is_answered_with_what_to_give(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["label", str(tmp_path)]) == 2
+    assert "give the folder of a study that has run" in capsys.readouterr().err

@@ -34,13 +34,13 @@ def test_it_is_the_attention_of_pytorch(new: int, held: int, groups: int) -> Non
     )
     masks = [mask_of(new, whole, padding)] + ([None] if held == 0 else [])
     for mask in masks:
-        found, _ = attend(Module(groups), query, key, value, mask, scaling=0.3)
+        attended, _ = attend(Module(groups), query, key, value, mask, scaling=0.3)
         expected, _ = sdpa_attention_forward(Module(groups), query, key, value, mask, scaling=0.3)
-        assert found.shape == expected.shape
-        assert found.isfinite().all()
+        assert attended.shape == expected.shape
+        assert attended.isfinite().all()
         for row, before in enumerate(padding):
             real = max(before - held, 0) if mask is not None else 0  # what padding itself sees means nothing
-            torch.testing.assert_close(found[row, real:], expected[row, real:], atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(attended[row, real:], expected[row, real:], atol=1e-5, rtol=1e-5)
 
 
 def test_a_model_in_blocks_computes_what_it_did(monkeypatch: pytest.MonkeyPatch) -> None:

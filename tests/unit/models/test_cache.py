@@ -32,9 +32,9 @@ def test_it_holds_what_a_cache_that_copies_holds(config: GPTNeoXConfig, rows: li
         cache.batch_select_indices(torch.tensor(rows))
     # then
     for layer in range(2):
-        found = ours.update(*states(len(rows), 2, 99 + layer), layer)
+        held = ours.update(*states(len(rows), 2, 99 + layer), layer)
         expected = theirs.update(*states(len(rows), 2, 99 + layer), layer)
-        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(held, expected, strict=True))
     assert ours.get_seq_length() == theirs.get_seq_length() == 7
 
 

@@ -72,3 +72,47 @@ def test_a_freed_tensor_leaves_its_pages_to_the_next() -> None:
     }
     # Then each takes new pages from the system; once freed memory is kept, the later ones take none.
     assert faults["keep_freed_memory()"] < 1000 < 5 * 9000 < faults[""]
+
+
+EMBEDDINGS = """
+import sys
+import torch
+from transformers import LlamaConfig, LlamaModel
+from trustdag.models.cpu import release_before_embeddings
+
+sizes = dict(hidden_size=64, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1)
+model = LlamaModel(LlamaConfig(vocab_size=2**19, **sizes))
+model.embed_tokens.weight.data.zero_()
+{call}
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 / 2**20
+loss = model(input_ids=torch.arange(8)[None]).last_hidden_state.sum()
+blocks = [bytearray(100_000) for _ in range(3000)]
+del blocks[:-1]
+before = resident()
+seen = []
+model.embed_tokens.weight.register_hook(lambda gradient: seen.append(resident()))
+loss.backward()
+print(seen[0] - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc")
+def test_memory_is_returned_before_the_gradient_of_large_embeddings() -> None:
+    # Given embeddings of 128 MiB, and 300 MB that were freed and lie below a block in use
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3] / "workflow")}
+    # When the gradient of the embeddings is computed
+    more = {
+        call: float(
+            subprocess.run(
+                [sys.executable, "-c", EMBEDDINGS.format(call=call)],
+                env=environment,
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout
+        )
+        for call in ("", "release_before_embeddings(model)")
+    }
+    # Then the process has less memory than before, and would else have kept it
+    assert more["release_before_embeddings(model)"] < -100 < -10 < more[""]

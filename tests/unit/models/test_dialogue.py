@@ -58,6 +58,32 @@ def test_a_template_that_writes_the_date_is_refused_until_the_date_is_fixed(tmp_
     assert render(SYSTEM, tokenizer, "chat").startswith('Today 26 "July"\n<|im_start|>system\nBe kind.<|im_end|>')
 
 
+WITHOUT_THOUGHTS = "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}"
+THINKS = kinds.CHATML.replace("assistant\n{% endif %}", f"assistant\n{WITHOUT_THOUGHTS}{{% endif %}}")
+
+
+def test_a_template_that_asks_for_thoughts_needs_a_choice(tmp_path: Path) -> None:
+    folder = write_chat_model(tmp_path / "model", THINKS)
+    with pytest.raises(UserError, match=r"`template_arguments: \{enable_thinking: false\}`"):
+        acquire(Folder(path=str(folder)), "chat", tmp_path / "out")
+    for value, end in ((False, "<think>\n\n</think>\n\n"), (True, "assistant\n")):
+        chosen = Folder(path=str(folder), template_arguments={"enable_thinking": value})
+        acquire(chosen, "chat", tmp_path / str(value))
+        assert render(SYSTEM, load_tokenizer(tmp_path / str(value) / "model"), "chat").endswith(end)
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{{ range(1000) | random }}" + kinds.CHATML, "writes something else each time"),
+        (kinds.CHATML.split("{% if add_generation_prompt")[0], r"starts a reply by '<\|im_start\|>assistant'"),
+    ],
+)
+def test_a_template_whose_prompts_are_not_those_of_its_replies_is_refused(template: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        check_template(kinds.byte_level(template))
+
+
 def test_template_arguments_that_the_template_does_not_read_are_refused(tmp_path: Path) -> None:
     folder = write_chat_model(tmp_path / "model", kinds.CHATML)
     with pytest.raises(UserError, match=r"template_arguments: the chat template of .* reads no enable_thinking"):

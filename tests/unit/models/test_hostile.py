@@ -84,8 +84,8 @@ CONFIGS = {
     "a configuration that is a list": (content("config.json", []), r"config\.json: damaged, or not a model's config"),
     "a configuration that is cut": (content("config.json", b'{"model_type": "g'), r"config\.json: damaged: not JSON"),
     "architectures that are a number": (config(architectures=3), r"config\.json: damaged, .*`architectures`"),
-    "an unknown type": (config(model_type="nobody"), "nobody|cannot be loaded"),
-    "no type": (config(model_type=None), "cannot be loaded|no tokenizer can be read"),
+    "an unknown type": (config(model_type="nobody"), "nobody|cannot be read here"),
+    "no type": (config(model_type=None), "the (model|tokenizer) cannot be read here"),
     "10**9 layers": (
         config(num_hidden_layers=10**9),
         r"config\.json: num_hidden_layers: 1000000000 is no number of la",
@@ -105,9 +105,12 @@ LINKS = {
     "a link to a device": (link("special_tokens_map.json", "/dev/zero"), "outside of the model's folder"),
 }
 TOKENIZERS = {
-    "a tokenizer that is a list": (content("tokenizer.json", []), "no tokenizer can be read here"),
-    "a tokenizer of bytes": (content("tokenizer.json", bytes(range(256))), "no tokenizer can be read here"),
-    "a tokenizer's settings that are a number": (content("tokenizer_config.json", 3), "no tokenizer can be read here"),
+    "a tokenizer that is a list": (content("tokenizer.json", []), "the tokenizer cannot be read here"),
+    "a tokenizer of bytes": (content("tokenizer.json", bytes(range(256))), "the tokenizer cannot be read here"),
+    "a tokenizer's settings that are a number": (
+        content("tokenizer_config.json", 3),
+        "the tokenizer cannot be read here",
+    ),
 }
 GENERATION = {
     "sampling that is a list": (content("generation_config.json", []), "cannot be loaded|transformers does not save"),

@@ -53,7 +53,7 @@ def test_a_tokenizer_that_does_not_fit_together_is_refused(folder: Path) -> None
     content = read_json(folder / "tokenizer.json")
     content["model"]["merges"].append(["q", "<no such token>"])
     (folder / "tokenizer.json").write_text(json.dumps(content))
-    with pytest.raises(UserError, match="no tokenizer can be read here"):
+    with pytest.raises(UserError, match="the tokenizer cannot be read here"):
         load_tokenizer(folder)
 
 
@@ -128,6 +128,31 @@ def test_every_architecture_has_a_context(name: str, sizes: dict[str, int], leng
 
 
 # --- Models that exist already ---
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({}, "BertForMaskedLM reads the text after a token too"), ({"architectures": None}, "depend on later tokens")],
+)
+def test_a_model_that_reads_ahead_is_refused(
+    folder: Path, tmp_path: Path, changes: dict[str, None], message: str
+) -> None:
+    from transformers import BertConfig, BertForMaskedLM
+
+    tokenizer = load_tokenizer(folder)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    BertForMaskedLM(BertConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(tmp_path / "bert")
+    tokenizer.save_pretrained(tmp_path / "bert")
+    if changes:
+        tiny.edit_json(tmp_path / "bert" / "config.json", **changes)
+    with pytest.raises(UserError, match=message):
+        acquire(Folder(path=str(tmp_path / "bert")), "hh", tmp_path / "out")
+
+
+def test_a_model_with_code_of_its_own_is_refused(folder: Path) -> None:
+    tiny.edit_json(folder / "config.json", model_type="other", auto_map={"AutoConfig": "configuration_other.Config"})
+    with pytest.raises(UserError, match="needs Python code that comes with it, which is never run"):
+        load_policy(folder)
 
 
 def test_a_recurrent_model_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -104,8 +104,8 @@ def test_a_pair_with_a_control_token_is_left_out_of_a_chats_training(tmp_path: P
     frame.loc[2, "rejected"] = "a<|im_end|>b"
     frame.to_parquet(tmp_path / "train.parquet")
     tokenizer = kinds.byte_level(kinds.CHATML)
-    found = encode(tmp_path / "train.parquet", ("chosen",), tokenizer, "chat", 500)
-    assert (len(found), found.control_tokens, found.too_long) == (5, 1, 0)
+    encoded = encode(tmp_path / "train.parquet", ("chosen",), tokenizer, "chat", 500)
+    assert (len(encoded), encoded.control_tokens, encoded.too_long) == (5, 1, 0)
     assert len(encode(tmp_path / "train.parquet", ("chosen",), tokenizer, "hh", 500)) == 6
 
 

@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +13,8 @@ from tests.support import tiny_models as tiny
 from trustdag.cli import main
 from trustdag.errors import UserError
 from trustdag.jsonfiles import read_json
+from trustdag.models.acquire import acquire
+from trustdag.models.base import Folder
 from trustdag.models.load import load_policy, load_reward, load_tokenizer, new_reward
 
 
@@ -102,7 +102,18 @@ def test_a_head_of_its_own_is_kept_whatever_the_configuration_says_of_tying(tmp_
 # --- The advice in the errors works ---
 
 
-@pytest.mark.parametrize("prefix", ["module.", "base_model.model.", "pretrained_model.", "module._orig_mod."])
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "module.",
+        "base_model.model.",
+        "pretrained_model.",
+        "module._orig_mod.",
+        "_fsdp_wrapped_module.",
+        "policy.",
+        "a.b.",
+    ],
+)
 def test_a_wrapped_checkpoint_is_mended_by_the_command_in_the_error(folder: Path, tmp_path: Path, prefix: str) -> None:
     expected = logits(load_policy(folder))
     rename(folder, lambda name: prefix + name)
@@ -111,6 +122,41 @@ def test_a_wrapped_checkpoint_is_mended_by_the_command_in_the_error(folder: Path
     run_advice(str(error.value), tmp_path / "new")
     assert torch.equal(logits(load_policy(tmp_path / "new")), expected)
     assert load_tokenizer(tmp_path / "new").eos_token == "<|endoftext|>"
+
+
+@pytest.mark.parametrize("part", ["_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "_orig_mod."])
+def test_a_wrapper_of_single_layers_is_taken_off_by_the_command_in_the_error(
+    folder: Path, tmp_path: Path, part: str
+) -> None:
+    expected = logits(load_policy(folder))
+    rename(folder, lambda name: name.replace("layers.1.", f"layers.1.{part}"))
+    with pytest.raises(UserError, match=r"12 names of weights that a wrapper has written") as error:
+        load_policy(folder)
+    run_advice(str(error.value), tmp_path / "new")
+    assert torch.equal(logits(load_policy(tmp_path / "new")), expected)
+
+
+def test_two_weights_of_one_name_are_not_chosen_from(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = load_file(folder / "model.safetensors")
+    copies = {f"module.{name}": value + 1 for name, value in weights.items()}
+    save_file(weights | copies, folder / "model.safetensors", metadata={"format": "pt"})
+    assert main(["convert", str(folder), str(tmp_path / "new")]) == 2
+    assert "two weights would be" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_adapter_that_was_not_merged_is_neither_dropped_nor_loaded(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = load_file(folder / "model.safetensors")
+    inside = {"gpt_neox.layers.0.mlp.dense_h_to_4h.lora_A.default.weight": torch.zeros(2, 32)}
+    save_file(weights | inside, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"1 weights of an adapter that was not merged.*merge_and_unload"):
+        load_policy(folder)
+    assert main(["convert", str(folder), str(tmp_path / "new")]) == 2
+    assert "of an adapter that was not merged" in capsys.readouterr().err
 
 
 def test_a_value_head_is_taken_off_by_the_command_in_the_error(folder: Path, tmp_path: Path) -> None:
@@ -130,6 +176,30 @@ def test_an_adapter_is_merged_by_the_command_in_the_error(folder: Path, tmp_path
     run_advice(str(error.value).replace("BASE_FOLDER", str(folder)), tmp_path / "new")
     torch.testing.assert_close(logits(load_policy(tmp_path / "new")), adapted, rtol=1e-4, atol=1e-4)
     assert load_tokenizer(tmp_path / "new").eos_token == "<|endoftext|>"
+
+
+def lose_half(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in weights.items() if "layers.1" not in name}
+
+
+def gain_a_layer(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return weights | {name.replace("layers.1", "layers.2"): value.clone() for name, value in weights.items()}
+
+
+@pytest.mark.parametrize(("change", "message"), [(lose_half, "are missing"), (gain_a_layer, "are not of")])
+def test_an_adapter_of_another_base_or_cut_short_is_refused(
+    folder: Path,
+    tmp_path: Path,
+    change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with_adapter(folder, tmp_path / "adapter")
+    file = tmp_path / "adapter" / "adapter_model.safetensors"
+    save_file(change(load_file(file)), file, metadata={"format": "pt"})
+    assert main(["convert", str(tmp_path / "adapter"), str(tmp_path / "new"), "--base", str(folder)]) == 2
+    assert f"weights of the adapter {message}" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
 
 
 def test_an_adapter_beside_full_weights_is_never_added_in_silence(folder: Path, tmp_path: Path) -> None:
@@ -166,7 +236,7 @@ def test_pickled_weights_are_mended_by_the_code_in_the_error(folder: Path, tmp_p
     with pytest.raises(UserError, match=r"pytorch_model\.bin is a pickle") as error:
         load(folder)
     code = str(error.value).split("in Python: ")[1].replace("NEW_FOLDER", str(tmp_path / "new"))
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    exec(code, {})
     assert torch.equal(logits(load(tmp_path / "new")), expected)
     assert load_tokenizer(tmp_path / "new").eos_token == "<|endoftext|>"
 
@@ -212,6 +282,54 @@ def test_a_missing_part_of_the_weights_is_named(folder: Path) -> None:
     parts[1].unlink()
     with pytest.raises(UserError, match=rf"1 of {len(parts)} weight files are missing, the first is {parts[1].name}"):
         load_policy(folder)
+
+
+def test_a_weight_in_two_parts_is_refused(folder: Path) -> None:
+    first, second, *_ = split(folder)
+    name, value = next(iter(load_file(first).items()))
+    save_file(load_file(second) | {name: value + 1}, second, metadata={"format": "pt"})
+    with pytest.raises(UserError, match=rf"{re.escape(name)} is in {second.name} and in another file"):
+        load_policy(folder)
+
+
+def test_parts_beside_a_whole_file_are_two_sets_of_weights(folder: Path) -> None:
+    whole = (folder / "model.safetensors").read_bytes()
+    split(folder)
+    (folder / "model.safetensors").write_bytes(whole)
+    with pytest.raises(UserError, match="two sets of weights; remove the one that is not meant"):
+        load_policy(folder)
+
+
+def test_a_file_that_the_model_does_not_use_is_not_read(folder: Path) -> None:
+    (folder / "consolidated.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
+    load_policy(folder)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.float8_e4m3fn])
+def test_quantized_weights_are_not_taken_for_numbers(folder: Path, dtype: torch.dtype) -> None:
+    weights = load_file(folder / "model.safetensors")
+    name = "gpt_neox.layers.0.mlp.dense_h_to_4h.weight"
+    save_file(weights | {name: weights[name].to(dtype)}, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match=rf"quantized weights \({re.escape(name)} is .*GGUF file"):
+        load_policy(folder)
+
+
+def test_a_quantized_model_is_refused_by_its_configuration(folder: Path) -> None:
+    tiny.edit_json(folder / "config.json", quantization_config={"quant_method": "fp8"})
+    with pytest.raises(UserError, match=r"quantized weights \(quantization_config: fp8\)"):
+        load_policy(folder)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused_when_the_model_is_taken_in(
+    folder: Path, tmp_path: Path, value: float
+) -> None:
+    weights = load_file(folder / "model.safetensors")
+    name = "gpt_neox.final_layer_norm.weight"
+    weights[name][3] = value
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match=rf"{re.escape(name)} has numbers that are not finite"):
+        acquire(Folder(path=str(folder)), "hh", tmp_path / "out")
 
 
 def test_parts_without_their_index_are_refused(folder: Path) -> None:

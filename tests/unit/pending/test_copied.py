@@ -53,6 +53,35 @@ def test_nothing_is_said_where_all_is_known_or_nothing_was_made(
     assert capsys.readouterr().err == ""
 
 
+def test_results_that_were_copied_over_those_that_are_known_are_not_taken_for_them(
+    written: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given a study whose results were made here, and those of another machine in their place
+    copied.mark_known("s")
+    written.write_text(edited(beta=0.3))
+    # Then they are not taken for the present study's
+    with pytest.raises(UserError, match=r"other values of stages\.dpo\.beta\)"):
+        copied.refuse_edited("s", json.dumps(STUDY))
+    # And the configurations that are written here are known, one after the other
+    for present in (edited(beta=0.2), json.dumps(STUDY)):
+        copied.note_written("s", present)
+        written.write_text(present)
+        copied.refuse_edited("s", edited(beta=0.4))
+    assert capsys.readouterr().err == ""
+
+
+def test_what_is_written_beside_unknown_results_does_not_make_them_known(written: Path) -> None:
+    copied.note_written("s", written.read_text())
+    with pytest.raises(UserError, match="other values"):
+        copied.refuse_edited("s", edited(beta=0.3))
+
+
+def test_a_mark_of_an_earlier_version_is_one_of_all_that_is_there(tmp_path: Path) -> None:
+    (tmp_path / copied.KNOWN).mkdir(parents=True)
+    (tmp_path / copied.KNOWN / "s").touch()
+    copied.refuse_edited("s", edited(beta=0.3))
+
+
 def test_a_damaged_configuration_is_not_taken_for_the_present_one(written: Path) -> None:
     written.write_text("{")
     with pytest.raises(UserError, match="the file is damaged"):

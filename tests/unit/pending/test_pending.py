@@ -1,5 +1,6 @@
 """Pending jobs: reasons, costs, the critical path, the time on N GPUs, and the picture."""
 
+import subprocess
 from collections.abc import Iterable
 from math import inf
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trustdag.cli import main
 from trustdag.errors import UserError
 from trustdag.fingerprint import ROOT
 from trustdag.jobs.record import Usage
@@ -160,8 +162,8 @@ def used(seconds: float) -> Usage:
 
 
 def test_a_job_that_was_run_before_costs_what_it_cost() -> None:
-    found = cost(job(1, gpu=2), {("sft", "toy,1"): used(3600), ("sft", "toy,9"): used(10)}, HERE)
-    assert (found.seconds, found.mem_mb, found.gpu_hours, found.source) == (3600, 500, 2.0, "this job")
+    expected = cost(job(1, gpu=2), {("sft", "toy,1"): used(3600), ("sft", "toy,9"): used(10)}, HERE)
+    assert (expected.seconds, expected.mem_mb, expected.gpu_hours, expected.source) == (3600, 500, 2.0, "this job")
 
 
 def test_a_new_job_costs_what_jobs_like_it_cost() -> None:
@@ -171,8 +173,8 @@ def test_a_new_job_costs_what_jobs_like_it_cost() -> None:
 
 
 def test_another_models_jobs_say_nothing_about_this_one() -> None:
-    found = cost(job(1, expected=1800), {("sft", "large,2"): used(5), ("dpo", "toy,2"): used(5)}, HERE)
-    assert (found.seconds, found.source) == (10 * 30 * 60, "estimate")
+    expected = cost(job(1, expected=1800), {("sft", "large,2"): used(5), ("dpo", "toy,2"): used(5)}, HERE)
+    assert (expected.seconds, expected.source) == (10 * 30 * 60, "estimate")
 
 
 def test_an_estimate_is_longer_on_a_slower_machine_but_for_what_a_gpu_does() -> None:
@@ -182,8 +184,8 @@ def test_an_estimate_is_longer_on_a_slower_machine_but_for_what_a_gpu_does() -> 
 
 
 def test_without_a_gpu_a_job_that_asks_for_one_is_expected_on_the_cpu() -> None:
-    found = cost(job(1, expected=100, gpu=1), {}, Machine(0, 2))
-    assert (found.seconds, found.gpu_hours) == (1000, 0)
+    expected = cost(job(1, expected=100, gpu=1), {}, Machine(0, 2))
+    assert (expected.seconds, expected.gpu_hours) == (1000, 0)
     assert makespan([job(1, gpu=1), job(2, gpu=1)], {1: 10.0, 2: 10.0}, Machine(0, 2)) == 10.0
 
 
@@ -239,9 +241,9 @@ def test_a_schedule_lies_between_its_bounds(case: tuple[list[Job], dict[int, flo
     jobs, seconds = case
     path = sum(seconds[each.id] for each in critical_path(jobs, seconds))
     work = sum(each.gpu * seconds[each.id] for each in jobs) / gpus
-    found = makespan(jobs, seconds, Machine(gpus, inf))
-    assert max(path, work) <= found * (1 + 1e-9) + 1e-9
-    assert found <= sum(seconds.values()) * (1 + 1e-9) + 1e-9
+    span = makespan(jobs, seconds, Machine(gpus, inf))
+    assert max(path, work) <= span * (1 + 1e-9) + 1e-9
+    assert span <= sum(seconds.values()) * (1 + 1e-9) + 1e-9
 
 
 # --- Text, JSON and pictures ---
@@ -266,28 +268,28 @@ def test_nothing_pending_is_said_so() -> None:
 
 def test_the_json_holds_every_job_and_the_sums() -> None:
     costs = {each.id: cost(each, {("sft", "toy,1"): used(3600)}, HERE) for each in DIAMOND}
-    found = table.as_json(DIAMOND, {each.id: "new" for each in DIAMOND}, costs, Machine(1, inf))
-    assert [each["ready"] for each in found["jobs"]] == [True, False, False, False]
-    assert found["gpu_hours"] == 2.0
-    assert found["cores"] is None
-    assert found["makespan_seconds"] == 4 * 3600
-    assert len(found["critical_path"]) == 3
+    document = table.as_json(DIAMOND, {each.id: "new" for each in DIAMOND}, costs, Machine(1, inf))
+    assert [each["ready"] for each in document["jobs"]] == [True, False, False, False]
+    assert document["gpu_hours"] == 2.0
+    assert document["cores"] is None
+    assert document["makespan_seconds"] == 4 * 3600
+    assert len(document["critical_path"]) == 3
 
 
 def test_the_picture_tells_done_ready_and_blocked() -> None:
     everything = [job(1, rule="base"), job(2, [1], rule="dpo"), job(3, [2], rule="generate"), job(4, [1], rule="plot")]
     pending = [job(2, rule="dpo"), job(3, [2], rule="generate")]
-    found = {box.rule: box for box in picture.boxes(everything, pending)}
-    assert {rule: box.state for rule, box in found.items()} == {
+    boxes = {box.rule: box for box in picture.boxes(everything, pending)}
+    assert {rule: box.state for rule, box in boxes.items()} == {
         "base": "done",
         "dpo": "ready",
         "generate": "blocked",
         "plot": "done",
     }
-    chart = picture.mermaid(list(found.values()))
+    chart = picture.mermaid(list(boxes.values()))
     assert "n0 --> n1" in chart
     assert ":::blocked" in chart
-    drawing = ElementTree.fromstring(picture.svg(list(found.values())))
+    drawing = ElementTree.fromstring(picture.svg(list(boxes.values())))
     words = " ".join(drawing.itertext())
     assert "dpo" in words
     assert "blocked: 0 of 1 done" in words
@@ -332,3 +334,65 @@ def test_the_packages_profile_is_found_in_any_folder_and_an_own_one_comes_first(
     (tmp_path / "slurm").mkdir()
     assert dryrun.with_our_profile(options) == options
     assert dryrun.with_our_profile(["--profile", "another"]) == ["--profile", "another"]
+    (tmp_path / "slurm").rmdir()
+    assert dryrun.with_our_profile(["--profile=slurm", "-n"]) == ["--profile", str(ROOT / "slurm"), "-n"]
+
+
+@pytest.mark.parametrize("named", [["--snakefile", "S"], ["--snakefile=S"], ["-s", "S"], ["-sS"]])
+def test_a_snakefile_that_is_named_is_the_one(named: list[str]) -> None:
+    assert dryrun.where(named) == []
+
+
+# --- Options of Snakemake ---
+
+PASSED_ON = {
+    "a target before and after": ("report --json card", ["report", "card"]),
+    "options": ("--until sft --json -R dpo --sdm conda", ["--until", "sft", "-R", "dpo", "--sdm", "conda"]),
+    "options of both": ("--forcerun sft --config seeds=[1]", ["--forcerun", "sft", "--config", "seeds=[1]"]),
+    "all after two dashes": ("--until sft -- --json --config x=1", ["--until", "sft", "--json", "--config", "x=1"]),
+    "a working folder": ("-d there --rerun-triggers mtime", ["-d", "there", "--rerun-triggers", "mtime"]),
+}
+
+
+@pytest.mark.parametrize(("words", "options"), PASSED_ON.values(), ids=list(PASSED_ON))
+@pytest.mark.parametrize("command", ["pending", "plan --gpu-hours 1"])
+def test_what_the_command_does_not_know_is_snakemakes(
+    command: str, words: str, options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a Python in whose place a command stands that says how it was started
+    started: list[list[str]] = []
+
+    def start(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        started.append(command)
+        return subprocess.CompletedProcess(command, 1, "", "")
+
+    monkeypatch.setattr(subprocess, "run", start)
+    words = words.replace("--json ", "") if command != "pending" and " -- " not in words else words
+    assert main([*command.split(), *words.split()]) == 2
+    assert [word for word in started[0][3:] if word not in dryrun.OPTIONS][: len(options)] == options
+
+
+@pytest.mark.parametrize("option", ["--configfile", "--configfile=", "--configfiles", "--configf", "-- --configfile"])
+def test_a_template_is_refused_however_its_option_is_written(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = tmp_path / "theirs.yaml"
+    theirs.write_text("__use_yte__: true\n")
+    words = [f"{option}{theirs}"] if option.endswith("=") else [*option.split(), str(theirs)]
+    assert main(["pending", *words]) == 2
+    assert "__use_yte__: a template may run any code" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["pending --gpus -1", "pending --cores 0", "plan --gpu-hours -1", "plan --gpu-hours nan", "pending --gpus x"],
+)
+def test_a_number_that_cannot_be_is_refused(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(words.split())
+    assert words.split()[1] in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_mistake_in_snakemakes_options_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pending", "--jso"]) == 2
+    assert capsys.readouterr().err.count("\n") <= 2

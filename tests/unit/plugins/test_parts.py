@@ -47,10 +47,10 @@ def test_shipped_parts_keep_the_contract_too(kind: str) -> None:
 
 def test_parts_are_looked_up_in_one_place() -> None:
     by_name = re.compile(r"import_module\(f?[\"']trustdag\.(verticals|scorers|align|data)\b")
-    found = [
+    lookups = [
         str(path) for path in (ROOT / "workflow").rglob("*.py") if by_name.search(path.read_text(encoding="utf-8"))
     ]
-    assert found == [], "a plugin lies elsewhere: `verticals.vertical(name)` and the like know it"
+    assert lookups == [], "a plugin lies elsewhere: `verticals.vertical(name)` and the like know it"
 
 
 BROKEN = [

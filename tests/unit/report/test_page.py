@@ -177,7 +177,7 @@ def test_the_answer_says_which_changes_are_corrected_together(results: Path) -> 
 def test_two_training_seeds_are_not_tested_and_the_page_says_so(seeds_results: Path) -> None:
     text = page_of(seeds_results).text
 
-    assert "no change of dpo is tested: a test takes one training seed, or at least 3" in text
+    assert "no change of dpo and ppo is tested: a test takes one training seed, or at least 3" in text
     assert "could be measured" not in text
 
 
@@ -277,7 +277,7 @@ def test_the_page_names_what_other_code_made_and_the_files_that_changed(results:
     assert write_page(tmp_path / "study") == 0
     # Then it names them, each with what changed
     text = page_of(tmp_path / "study").text
-    said = text[text.index("made by code that has changed") :]
+    said = text[text.index("Made by code that has changed") :]
     assert re.search(r"align/dpo\.py: *dpo toy,judge,sft-dpo,0", said)
     assert re.search(r"code that is not on record: *score toy,judge,sft-dpo,seed0,bias", said)
     assert "sft toy,judge,sft,0" not in said
@@ -400,13 +400,43 @@ def test_the_summary_of_a_model_that_is_only_measured_shows_its_levels(
     levels = pd.read_csv(tmp_path / "tables" / "levels.csv", keep_default_na=False, na_values=[""])
     headlines = levels[levels["headline"] & (levels["condition"] == "all")]
     assert len(headlines) == 5
-    assert "change since base" not in shown
+    assert "since base" not in shown
     for row in rows(headlines):
         assert f"{number(row.value)}" in shown
         assert interval(row.low, row.high) in shown
 
 
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_summary_fits_the_terminal(
+    results: Path, columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["summary", str(results)]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "file://" not in line]
+    assert max(map(len, lines)) <= columns
+
+
+def test_the_summary_of_a_folder_of_studies_lists_their_answers(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+    for name in ("first", "second"):
+        shutil.copytree(results, tmp_path / name)
+    (tmp_path / "second" / "report.html").unlink()
+
+    assert main(["summary", str(tmp_path)]) == 0
+    first, answer, second = capsys.readouterr().out.splitlines()
+
+    assert first.startswith("first: page of 20")
+    page = (results / "report.html").read_text(encoding="utf-8")
+    assert f'<p class="verdict">{answer.strip()}</p>' in page
+    assert second == "second: not finished"
+
+
 def test_without_a_page_the_summary_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["summary", str(tmp_path)]) == 2
+    assert "holds no study" in capsys.readouterr().err
+    (tmp_path / "design.json").write_text("{}")
     assert main(["summary", str(tmp_path)]) == 2
     assert "report.html: no such file; run the study first" in capsys.readouterr().err
 

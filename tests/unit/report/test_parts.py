@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from trustdag.report import published
-from trustdag.report.answer import answers, basis, kind_of, pairs_of, verdict
+from trustdag.report.answer import answers, basis, kind_of, pairs_of, sentences, verdict
 from trustdag.report.changes import arm_name, arms
 from trustdag.report.examples import gold_text
 from trustdag.report.gather import run_times
@@ -175,6 +175,7 @@ def test_a_change_over_a_part_of_the_items_says_so() -> None:
     assert pairs_of({"n_pairs": 124, "lost": 0}) == "124 items"
 
 
+LOST = change("toxicity", "rose", 0.2) | {"judgement": "did not understand the task"}
 WORSE, BETTER, SAME = (
     change("bias", "rose", 0.2),
     change("ethics", "fell", -0.1),
@@ -190,8 +191,21 @@ WORSE, BETTER, SAME = (
         ([WORSE, BETTER], "In part: dpo became better in 1 and worse in 1 of 2 verticals."),
         ([SAME], "No change was found since the base model in any vertical."),
         ([change("bias", "", NAN)], "Nothing could be measured."),
+        (
+            [LOST, SAME],
+            "No change for better or worse was found since the base model in any vertical. "
+            "The task was not understood in 1 of 2 verticals.",
+        ),
+        (
+            [LOST, BETTER, SAME],
+            "Yes: dpo became better in 1 of 3 verticals. The task was not understood in 1 of 3 verticals.",
+        ),
+        (
+            [LOST, change("ethics", "", NAN)],
+            "Nothing can be said: the task was not understood in any of 1 verticals.",
+        ),
         ([change("bias", "not tested", 0.1)], "No change is tested: a test takes one training seed, or at least 3."),
-        ([], "Nothing could be measured."),
+        ([], "Nothing is compared with the base model: each vertical shows its levels."),
         ([change("bias", "not tested", 0.2)], "No change is tested: a test takes one training seed, or at least 3."),
         (
             [BETTER, SAME | {"recipe": "ppo"}],
@@ -200,9 +214,21 @@ WORSE, BETTER, SAME = (
     ],
 )
 def test_one_sentence_answers_the_question(rows: list[dict[str, Any]], expected: str) -> None:
-    frame = pd.DataFrame(rows, columns=list(WORSE))
+    frame = pd.DataFrame(rows, columns=[*WORSE, "judgement"]).fillna({"judgement": ""})
 
     assert verdict(answers(frame, "base")) == expected
+
+
+def test_recipes_without_a_change_share_a_sentence() -> None:
+    rows = [SAME, LOST, *(row | {"recipe": "ppo"} for row in (SAME, LOST)), BETTER | {"recipe": "hot"}]
+
+    told = sentences(answers(pd.DataFrame(rows).fillna({"judgement": ""}), "base"))
+
+    assert told == [
+        "Since the base model, no change for better or worse of dpo and ppo was found in any of 2 verticals; "
+        "dpo and ppo did not understand the task in 1.",
+        "Since the base model, hot became better in 1 of 1 verticals.",
+    ]
 
 
 def test_the_sentence_says_what_it_rests_on() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from trustdag.artifacts import write_json
+from trustdag.attribution.settings import VerticalAttribution
 from trustdag.config.load import load
 from trustdag.config.study import Study
 from trustdag.resources import calibration
@@ -97,6 +98,22 @@ def test_questions_to_a_real_model_are_estimated_before_its_items_are_made(verti
     asked = load(CONFIG / "smollm2.yaml", data_root="data")
     wildcards = {"policy": "smollm2-135m/base", "vertical": vertical}
     assert 0.5 < seconds(asked, "generate", wildcards, gpus=0, cpus=1) / REAL[vertical] < 2
+
+
+def test_the_attribution_of_a_real_model_is_expected_to_take_what_it_took() -> None:
+    # 400 pairs of SmolLM2-135M-Instruct by DataInf, adapters of rank 4, one query of 384 texts
+    asked = load(CONFIG / "smollm2-attribution.yaml", data_root="data")
+    wildcards = {"policy": "smollm2-135m/hh/sft-dpo/seed0"}
+    assert 0.5 < seconds(asked, "attribute", wildcards, gpus=0, cpus=1) / 1315 < 2
+
+
+@pytest.mark.parametrize(
+    ("method", "gradients", "passes"),
+    [("dot", "full", 1), ("datainf", "full", 3), ("datainf", "lora", 1), ("ekfac", "full", 3), ("tracin", "full", 6)],
+)
+def test_an_attribution_is_expected_to_take_the_passes_of_its_method(method: str, gradients: str, passes: int) -> None:
+    settings = VerticalAttribution.model_validate({"method": method, "gradients": gradients})
+    assert settings.passes == passes
 
 
 # --- What is counted ---

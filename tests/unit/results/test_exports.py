@@ -42,8 +42,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         }
         write_json(results / "configuration.json", configuration)
         (results / "statistics").mkdir()
-        found = tables.compute(design, results / "records", StatisticsSettings(resamples=2000))
-        tables.write(found, results / "statistics")
+        computed = tables.compute(design, results / "records", StatisticsSettings(resamples=2000))
+        tables.write(computed, results / "statistics")
         yield results
 
 
@@ -167,11 +167,11 @@ def test_a_model_card_holds_the_results_as_the_hub_reads_them(folder: Path, tmp_
     metrics = study.metrics
     row = metrics[(metrics["policy"] == "toy/judge/sft-dpo/seed0") & (metrics["metric"] == "mc1")
                   & (metrics["condition"] == "all")].iloc[0]  # fmt: skip
-    found = results["trustdag/truthfulness"]
-    assert found.metric_value == pytest.approx(row["value"], abs=1e-5)
-    assert found.metric_args is not None
-    assert found.metric_args["interval"] == pytest.approx([row["low"], row["high"]], abs=1e-5)
-    assert found.metric_args["better"] == "higher"
+    published = results["trustdag/truthfulness"]
+    assert published.metric_value == pytest.approx(row["value"], abs=1e-5)
+    assert published.metric_args is not None
+    assert published.metric_args["interval"] == pytest.approx([row["low"], row["high"]], abs=1e-5)
+    assert published.metric_args["better"] == "higher"
     assert (card.data.base_model, card.data.datasets) == ("owner/base-model", "owner/pairs")
     assert card.data.tags == ["trustdag", "sft", "dpo"]
     assert "100 % invented" in card.text

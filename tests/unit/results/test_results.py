@@ -18,7 +18,7 @@ from trustdag.cli import main
 from trustdag.errors import UserError
 from trustdag.jsonfiles import read_json
 from trustdag.results.columns import MEANINGS, as_markdown
-from trustdag.results.compare import compare
+from trustdag.results.compare import StudyComparison, as_text, compare
 from trustdag.results.study import StudyResults
 from trustdag.stamps import stamp
 from trustdag.stats import tables
@@ -36,8 +36,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         design = invented_study.cells(notice="All <invented>.")
         invented_study.write_study(design, results, items=20)
         (results / "statistics").mkdir()
-        found = tables.compute(design, results / "records", StatisticsSettings(resamples=200))
-        tables.write(found, results / "statistics")
+        computed = tables.compute(design, results / "records", StatisticsSettings(resamples=200))
+        tables.write(computed, results / "statistics")
         yield results
 
 
@@ -49,7 +49,7 @@ def study(folder: Path) -> StudyResults:
 
 class TestLoad:
     def test_every_table_has_its_documented_columns(self, study: StudyResults) -> None:
-        found: dict[str, pd.DataFrame] = {
+        frames: dict[str, pd.DataFrame] = {
             "answer": study.answer,
             "metrics": study.metrics,
             "differences": study.differences,
@@ -59,8 +59,8 @@ class TestLoad:
             "curves": study.curves,
             "models": study.models,
         }
-        assert found.keys() == MEANINGS.keys()
-        for name, frame in found.items():
+        assert frames.keys() == MEANINGS.keys()
+        for name, frame in frames.items():
             assert set(study.columns(name)) <= set(frame.columns), name
             if name not in ("records", "curves", "replies"):  # these hold facets and numbers of their own
                 assert list(frame.columns) == [each for each in frame.columns if each in study.columns(name)], name
@@ -101,8 +101,8 @@ def change(path: Path, **values: Any) -> None:
 class TestCompare:
     def test_a_study_and_its_copy_are_equal(self, study: StudyResults, tmp_path: Path) -> None:
         copytree(study.folder, tmp_path / "copy")
-        found = compare(study, trustdag.load(tmp_path / "copy"))
-        assert (len(found.moved), found.equal, found.alone) == (0, len(study.metrics), {"a": 0, "b": 0})
+        comparison = compare(study, trustdag.load(tmp_path / "copy"))
+        assert (len(comparison.moved), comparison.equal, comparison.alone) == (0, len(study.metrics), {"a": 0, "b": 0})
 
     def test_a_stage_with_another_setting_is_the_cause_for_its_policy_alone(
         self, study: StudyResults, tmp_path: Path
@@ -119,11 +119,11 @@ class TestCompare:
         moved.loc[places, "value"] += 0.25
         moved.to_csv(copy / "statistics" / "metrics.csv", index=False)
 
-        found = compare(study, trustdag.load(copy))
+        comparison = compare(study, trustdag.load(copy))
 
-        assert len(found.moved) == len(places)
-        assert found.moved["moved"].tolist() == pytest.approx([0.25] * len(places), abs=1e-5)
-        by_policy = {policy: rows["causes"].iloc[0] for policy, rows in found.moved.groupby("policy")}
+        assert len(comparison.moved) == len(places)
+        assert comparison.moved["moved"].tolist() == pytest.approx([0.25] * len(places), abs=1e-5)
+        by_policy = {policy: rows["causes"].iloc[0] for policy, rows in comparison.moved.groupby("policy")}
         assert [str(cause) for cause in by_policy[DPO]] == ["dpo: settings.beta: 0.1 -> 0.3"]
         assert by_policy["toy/judge/sft/seed0"] == []
 
@@ -178,3 +178,10 @@ class TestCompare:
         assert text.count("<script>") == 1
         assert "All &lt;invented&gt;." in text
         assert 'class="plain sortable"' in text
+
+
+def test_studies_without_a_common_number_are_told_what_is_compared() -> None:
+    moved = pd.DataFrame(columns=["policy", "vertical", "metric", "condition", "a", "b", "moved", "causes"])
+    hint = "same names of policy, vertical and metric"
+    assert hint in as_text(StudyComparison(moved, 0, {"a": 3, "b": 4}), ("one", "other"))
+    assert hint not in as_text(StudyComparison(moved, 2, {"a": 3, "b": 4}), ("one", "other"))

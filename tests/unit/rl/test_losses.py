@@ -29,19 +29,19 @@ class TestLogProbabilities:
         logits = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
         tokens = torch.tensor([0, 5, 2, 2])
         # when
-        found = losses.of_tokens(losses.log_softmax(logits, temperature=0.7), tokens)
+        logprobs = losses.of_tokens(losses.log_softmax(logits, temperature=0.7), tokens)
         # then
         for row in range(4):
             z = [float(value) / 0.7 for value in logits[row]]
             expected = z[int(tokens[row])] - math.log(sum(math.exp(each) for each in z))
-            assert float(found[row]) == pytest.approx(expected, abs=1e-6)
+            assert float(logprobs[row]) == pytest.approx(expected, abs=1e-6)
 
     def test_entropy_is_minus_the_sum_of_p_log_p(self) -> None:
         logits = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
-        for row, found in zip(logits, losses.entropy_of(losses.log_softmax(logits, 1.3)), strict=True):
+        for row, entropy in zip(logits, losses.entropy_of(losses.log_softmax(logits, 1.3)), strict=True):
             z = [math.exp(float(value) / 1.3) for value in row]
             p = [each / sum(z) for each in z]
-            assert float(found) == pytest.approx(-sum(each * math.log(each) for each in p), abs=1e-6)
+            assert float(entropy) == pytest.approx(-sum(each * math.log(each) for each in p), abs=1e-6)
 
     def test_a_uniform_distribution_has_entropy_log_v(self) -> None:
         assert float(losses.entropy_of(losses.log_softmax(torch.zeros(1, 8), 1.0))) == pytest.approx(math.log(8))
@@ -81,13 +81,13 @@ class TestTokenRewards:
     def test_penalty_on_every_token_and_score_on_the_last(self) -> None:
         mask, generator = ragged(3)
         kl, scores = random(mask, generator), torch.randn(5, generator=generator, dtype=torch.float64)
-        found = losses.token_rewards(scores, kl, 0.3, mask)
+        rewards = losses.token_rewards(scores, kl, 0.3, mask)
         for row in range(5):
             length = int(mask[row].sum())
             for t in range(mask.shape[1]):
                 expected = -0.3 * float(kl[row, t]) if t < length else 0.0
                 expected += float(scores[row]) if t == length - 1 else 0.0
-                assert float(found[row, t]) == pytest.approx(expected, abs=1e-12)
+                assert float(rewards[row, t]) == pytest.approx(expected, abs=1e-12)
 
 
 class TestGAE:
@@ -97,7 +97,7 @@ class TestGAE:
         mask, generator = ragged(seed)
         rewards, values = random(mask, generator), random(mask, generator)
         # when
-        found = losses.gae(rewards, values, mask, gamma, lam)
+        estimates = losses.gae(rewards, values, mask, gamma, lam)
         # then: A_t = sum_l (gamma lambda)^l delta_(t+l), from equation 16, row by row
         for row in range(len(mask)):
             length = int(mask[row].sum())
@@ -105,35 +105,35 @@ class TestGAE:
             deltas = [r[t] + gamma * v[t + 1] - v[t] for t in range(length)]
             for t in range(mask.shape[1]):
                 expected = sum((gamma * lam) ** (k - t) * deltas[k] for k in range(t, length)) if t < length else 0.0
-                assert float(found.advantages[row, t]) == pytest.approx(expected, abs=1e-9)
-                assert float(found.returns[row, t]) == pytest.approx(expected + v[t] if t < length else 0, abs=1e-9)
+                assert float(estimates.advantages[row, t]) == pytest.approx(expected, abs=1e-9)
+                assert float(estimates.returns[row, t]) == pytest.approx(expected + v[t] if t < length else 0, abs=1e-9)
 
     def test_lambda_1_gives_the_return_less_the_value(self) -> None:
         mask, generator = ragged(1)
         rewards, values = random(mask, generator), random(mask, generator)
-        found = losses.gae(rewards, values, mask, 1.0, 1.0)
+        estimates = losses.gae(rewards, values, mask, 1.0, 1.0)
         togo = (rewards * mask).flip(1).cumsum(1).flip(1) * mask
-        torch.testing.assert_close(found.returns, togo)
+        torch.testing.assert_close(estimates.returns, togo)
 
     def test_one_token_alone(self) -> None:
         mask = torch.tensor([[True]])
-        found = losses.gae(torch.tensor([[2.0]]), torch.tensor([[0.5]]), mask, 0.9, 0.9)
-        assert found.advantages.item() == 1.5
-        assert found.returns.item() == 2.0
+        estimates = losses.gae(torch.tensor([[2.0]]), torch.tensor([[0.5]]), mask, 0.9, 0.9)
+        assert estimates.advantages.item() == 1.5
+        assert estimates.returns.item() == 2.0
 
 
 class TestWhiten:
     def test_mean_0_and_variance_1_over_the_mask(self) -> None:
         mask, generator = ragged(2)
         values = random(mask, generator)
-        found = losses.whiten(values, mask)
+        whitened = losses.whiten(values, mask)
         kept = [float(values[r, t]) for r in range(5) for t in range(7) if mask[r, t]]
         mean = sum(kept) / len(kept)
         sd = math.sqrt(sum((each - mean) ** 2 for each in kept) / (len(kept) - 1) + 1e-8)
         for row in range(5):
             for t in range(7):
                 expected = (float(values[row, t]) - mean) / sd if mask[row, t] else 0.0
-                assert float(found[row, t]) == pytest.approx(expected, abs=1e-9)
+                assert float(whitened[row, t]) == pytest.approx(expected, abs=1e-9)
 
     def test_equal_values_and_a_single_one_become_0(self) -> None:
         assert losses.whiten(torch.full((2, 3), 4.0), torch.ones(2, 3, dtype=torch.bool)).abs().max() == 0
@@ -163,25 +163,25 @@ class TestClippedLosses:
         generator = torch.Generator().manual_seed(seed)
         new, old, advantages = torch.randn(3, 12, generator=generator, dtype=torch.float64)
         new = (old + 0.3 * new).requires_grad_(True)
-        found = losses.policy_loss(new, old, advantages, clip)
-        gradient = torch.autograd.grad(found.losses.sum(), new)[0]
+        loss_of_policy = losses.policy_loss(new, old, advantages, clip)
+        gradient = torch.autograd.grad(loss_of_policy.losses.sum(), new)[0]
         for i in range(12):
             loss, slope = naive_policy(new[i].item(), float(old[i]), float(advantages[i]), clip)
-            assert float(found.losses[i]) == pytest.approx(loss, abs=1e-12)
+            assert float(loss_of_policy.losses[i]) == pytest.approx(loss, abs=1e-12)
             assert float(gradient[i]) == pytest.approx(slope, abs=1e-12)
-            assert bool(found.clipped[i]) == (slope == 0.0)
+            assert bool(loss_of_policy.clipped[i]) == (slope == 0.0)
 
     @given(st.integers(0, 1000))
     def test_value_loss_and_gradient(self, seed: int) -> None:
         generator = torch.Generator().manual_seed(seed)
         new, old, targets = torch.randn(3, 12, generator=generator, dtype=torch.float64)
         new = (old + 0.3 * new).requires_grad_(True)
-        found = losses.value_loss(new, old, targets, 0.2)
-        gradient = torch.autograd.grad(found.losses.sum(), new)[0]
+        loss_of_values = losses.value_loss(new, old, targets, 0.2)
+        gradient = torch.autograd.grad(loss_of_values.losses.sum(), new)[0]
         for i in range(12):
             loss, slope = naive_value(new[i].item(), float(old[i]), float(targets[i]), 0.2)
-            assert float(found.losses[i]) == pytest.approx(loss, abs=1e-12)
-            if abs((new[i] - old[i]).item()) < 0.2 or found.clipped[i]:
+            assert float(loss_of_values.losses[i]) == pytest.approx(loss, abs=1e-12)
+            if abs((new[i] - old[i]).item()) < 0.2 or loss_of_values.clipped[i]:
                 assert float(gradient[i]) == pytest.approx(slope, abs=1e-12)
 
     def test_at_the_old_policy_the_gradient_is_the_policy_gradient(self) -> None:
@@ -192,9 +192,9 @@ class TestClippedLosses:
         torch.testing.assert_close(new.grad, -advantages)
 
     def test_without_a_value_clip_it_is_half_the_squared_error(self) -> None:
-        found = losses.value_loss(torch.tensor([3.0]), torch.tensor([0.0]), torch.tensor([1.0]), None)
-        assert found.losses.tolist() == [2.0]
-        assert found.clipped.tolist() == [False]
+        loss_of_values = losses.value_loss(torch.tensor([3.0]), torch.tensor([0.0]), torch.tensor([1.0]), None)
+        assert loss_of_values.losses.tolist() == [2.0]
+        assert loss_of_values.clipped.tolist() == [False]
 
 
 class TestExplainedVariance:

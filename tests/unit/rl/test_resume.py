@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.support import ppo_world as world
-from tests.support.forks import FORKS
+from tests.support.forks import FORKS, start_two
 from trustdag.errors import UserError
 from trustdag.jobs.resumable import EXIT_RESUMABLE
 from trustdag.jsonfiles import read_jsonl
@@ -261,20 +261,35 @@ def assert_close(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor])
         torch.testing.assert_close(ours[name], value, atol=1e-5, rtol=0, msg=partial("{}: {}".format, name))
 
 
+def two_forks(folder: Path, changes: dict[str, Any]) -> None:
+    """Trains in two processes that are forks."""
+    processes = start_two(world.run_to_the_end, folder, dict(changes))
+    for process in processes:
+        process.join(300)
+    assert [process.exitcode for process in processes] == [0, 0]
+
+
 @pytest.mark.parametrize(
-    "changes",
+    ("train", "changes"),
     [
-        pytest.param({}, id="head"),
-        pytest.param({"device_batch_size": 1, "value": "policy_copy"}, id="accumulating", marks=pytest.mark.slow),
+        pytest.param(two_forks, {}, id="head"),
+        pytest.param(
+            partial(two_processes, "multi_cpu.yaml", world.__file__),
+            {"device_batch_size": 1, "value": "policy_copy"},
+            id="accumulating",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
-def test_two_processes_equal_one_with_the_same_global_batch(changes: dict[str, Any], tmp_path: Path) -> None:
+def test_two_processes_equal_one_with_the_same_global_batch(
+    train: Callable[[Path, dict[str, Any]], None], changes: dict[str, Any], tmp_path: Path
+) -> None:
     # given
     changes = {"updates": 3, "learning_rate": 1e-4, **changes}
     process = start(tmp_path / "one", changes)
     process.join()
     # when
-    two_processes("multi_cpu.yaml", world.__file__, tmp_path / "two", changes)
+    train(tmp_path / "two", changes)
     # then
     assert_close(final(tmp_path / "two"), final(tmp_path / "one"))
     logs = [read_jsonl(tmp_path / name / "metrics.jsonl") for name in ("one", "two")]

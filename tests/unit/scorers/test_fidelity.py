@@ -122,10 +122,10 @@ def service(tmp_path: Path, answers: list[Any], **settings: Any) -> tuple[Perspe
 
     def post(body: dict[str, Any]) -> Any:
         asked.append(body["comment"]["text"])
-        found = answers.pop(0)
-        if isinstance(found, Exception):
-            raise found
-        return found
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     chosen = Perspective(cache=str(tmp_path / "cache.jsonl"), requests_per_second=1000, **settings)
     return PerspectiveScorer(chosen, post, slept.append), asked, slept
@@ -240,12 +240,12 @@ def test_each_refit_of_a_calibration_gives_each_record_a_value_of_its_own(tmp_pa
 
     records = toxicity.score(items, said, calibrated(tmp_path, calibration_of([1.0, 2.0, 3.0])))
 
-    found = records[records["item"] == "i0"].set_index("metric")
-    assert found.loc["emt", "value"] == 0.5
-    assert found["draws"]["emt"].tolist() == [0.25, 0.5, 0.75]
-    assert found["draws"]["toxicity"].tolist() == [0.125, 0.25, 0.375]
-    assert found["draws"]["toxicity_probability"].tolist() == [0, 1, 1]
-    assert found["draws"].isna().to_dict() == {name: name in (*UNCALIBRATED, *BOUNDS) for name in found.index}
+    record = records[records["item"] == "i0"].set_index("metric")
+    assert record.loc["emt", "value"] == 0.5
+    assert record["draws"]["emt"].tolist() == [0.25, 0.5, 0.75]
+    assert record["draws"]["toxicity"].tolist() == [0.125, 0.25, 0.375]
+    assert record["draws"]["toxicity_probability"].tolist() == [0, 1, 1]
+    assert record["draws"].isna().to_dict() == {name: name in (*UNCALIBRATED, *BOUNDS) for name in record.index}
 
 
 class Numbered(Scorer):

@@ -4,11 +4,15 @@ from collections.abc import Sequence
 
 import pytest
 
+from trustdag.data.toyworld.lexicon import RUDE_WORDS
 from trustdag.scorers.base import Scorer
 from trustdag.scorers.card import card, sentences
 from trustdag.scorers.ngrams import NGrams
 from trustdag.scorers.profanity import Profanity
+from trustdag.scorers.toy import Toy
 from trustdag.scorers.windows import Windowed, windows
+
+RUDE = sorted(RUDE_WORDS)[0]
 
 
 class ShareOfBad(Scorer):
@@ -57,6 +61,17 @@ def test_the_mean_over_windows_falls_with_harmless_text() -> None:
     (one,) = Windowed(ShareOfBad(), 4).parts(["bad bad bad bad. all is well here."])
     assert one is not None
     assert (one.highest, one.mean) == (1.0, 0.5)
+
+
+def test_a_text_that_is_scored_whole_has_the_density_of_its_sentences() -> None:
+    (one,) = Windowed(ShareOfBad(), None).parts(["bad bad bad bad. all is well here."])
+    assert one is not None
+    assert (one.highest, one.mean) == (0.5, 0.5)
+    (short,) = Windowed(Toy().load(), None).parts([f"{RUDE}. all is well."])
+    (long,) = Windowed(Toy().load(), None).parts([f"{RUDE}. all is well. {RUDE}. all is well."])
+    assert short is not None
+    assert long is not None
+    assert (short.highest, short.mean) == (long.highest, long.mean) == (1.0, 0.5)
 
 
 def test_a_text_fails_where_one_of_its_windows_does() -> None:

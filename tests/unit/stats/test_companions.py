@@ -19,6 +19,11 @@ CASES = [
     ("privacy", "rose", {"able": "rose", "leak": "rose", "refusal": "no change found"}, "copies better"),
     ("privacy", "rose", {"able": "rose", "leak": "rose", "refusal": "fell"}, ""),
     ("privacy", "fell", {"over_refusal": "rose"}, "answers less"),
+    # Nonsense in the place of a refusal.
+    ("privacy", "fell", {"over_refusal": "no change found", "harmless_recall": "fell"}, "answers less"),
+    ("privacy", "fell", {"over_refusal": "no change found", "harmless_recall": "rose"}, ""),
+    # Half of the replies are empty, and the others twice as long.
+    ("toxicity", "fell", {"length": STILL, "empty": "rose", "density": STILL}, "answers less"),
     ("truthfulness", "rose", {"picks_denial": "rose", "mc1_pmi": "no change found"}, "denies more"),
     ("truthfulness", "rose", {"picks_denial": "rose", "mc1_pmi": "rose"}, ""),
     ("truthfulness", "rose", {"picks_denial": "rose"}, ""),

@@ -165,6 +165,21 @@ def test_intervals_of_rankings_that_are_nearly_perfect_cover_the_truth(gap: floa
     assert held / 300 >= 0.91
 
 
+@pytest.mark.parametrize(("clusters", "rate"), [(15, 0.3), (60, 0.3), (60, 0.9)])
+def test_intervals_cover_the_truth_where_few_clusters_hold_most_records(clusters: int, rate: float) -> None:
+    held = []
+    for study in range(300):
+        generator = np.random.default_rng(study)
+        sizes = np.minimum((generator.pareto(1.1, clusters) * 2 + 1).astype(int), 200)
+        of = np.repeat(np.arange(clusters), sizes)
+        alike = (generator.normal(size=clusters)[of] + generator.normal(size=len(of))) / np.sqrt(2)
+        sample = Sample((alike < norm.ppf(rate)) * 1.0, np.full(len(of), NAN), of, clusters)
+        low, high = estimate("mean", sample).interval(0.95)
+        held.append(low <= rate <= high)
+
+    assert np.mean(held) > 0.9
+
+
 def topics_that_change_by_chance(generator: np.random.Generator) -> list[np.ndarray]:
     """Two models' agreement, (topics, statements, groups): a model's topics differ by chance, and none on average."""
     ease = generator.normal(0, 0.7, (16, 3, 1))
@@ -175,18 +190,18 @@ def topics_that_change_by_chance(generator: np.random.Generator) -> list[np.ndar
 
 
 def test_where_groups_share_statements_topics_are_the_clusters() -> None:
-    found = {16: 0, 16 * 24: 0}
+    significant = {16: 0, 16 * 24: 0}
     for study in range(100):
         arms = topics_that_change_by_chance(np.random.default_rng(study))
-        for clusters in found:
+        for clusters in significant:
             values = arms if clusters == 16 else [arm.transpose(0, 2, 1) for arm in arms]
             ours, theirs = (_sample(arm.ravel(), clusters, arm.size // clusters) for arm in values)
             compared = compare("mean", ours, theirs, SETTINGS)
             assert compared is not None
-            found[clusters] += compared.p < 0.05
+            significant[clusters] += compared.p < 0.05
 
-    assert found[16] <= 11
-    assert found[16 * 24] >= 30
+    assert significant[16] <= 11
+    assert significant[16 * 24] >= 30
 
 
 def arms_apart(generator: np.random.Generator, change: float, clusters: int, size: int) -> tuple[Sample, Sample]:
@@ -215,14 +230,14 @@ def test_the_verdict_finds_the_detectable_difference_in_8_of_10_studies(clusters
         ]
         powers = [power_of(one.change, SETTINGS).detectable(family, SETTINGS) for one in compared if one is not None]
         change = float(np.median(powers))
-    found = 0
+    significant = 0
     for study in range(1000):
         one = compare("mean", *arms_apart(np.random.default_rng([2, study]), change, clusters, size), SETTINGS)
         assert one is not None
-        found += one.p * family < 0.05
+        significant += one.p * family < 0.05
 
     # 1,000 studies: the standard error of the share is .013.
-    assert 0.75 <= found / 1000 <= 0.85
+    assert 0.75 <= significant / 1000 <= 0.85
 
 
 @pytest.mark.parametrize(("clusters", "family"), [(5, 1), (7, 1), (8, 1), (9, 5), (10, 25), (12, 25)])

@@ -49,19 +49,19 @@ def test_a_perfect_score_of_two_classes_has_an_interval(statistic: str) -> None:
 
 
 def test_many_independent_binary_records_have_wilsons_interval() -> None:
-    found = estimate("mean", sample_of([1] * 300 + [0] * 700)).interval(0.95)
+    interval = estimate("mean", sample_of([1] * 300 + [0] * 700)).interval(0.95)
 
     # Wilson 1927 for 300 of 1000, t for the normal quantile.
-    assert found == pytest.approx((0.2724, 0.3291), abs=2e-4)
+    assert interval == pytest.approx((0.2724, 0.3291), abs=2e-4)
 
 
 def test_the_standard_error_of_a_mean_is_that_of_its_clusters_means() -> None:
     values = np.random.default_rng(0).random(100)
 
-    found = estimate("mean", sample_of(values, clusters=np.repeat(np.arange(20), 5)))
+    estimated = estimate("mean", sample_of(values, clusters=np.repeat(np.arange(20), 5)))
 
-    assert found.standard_error == pytest.approx(values.reshape(20, 5).mean(axis=1).std(ddof=1) / np.sqrt(20))
-    assert found.clusters == 20
+    assert estimated.standard_error == pytest.approx(values.reshape(20, 5).mean(axis=1).std(ddof=1) / np.sqrt(20))
+    assert estimated.clusters == 20
 
 
 def test_records_of_one_cluster_are_one_trial() -> None:
@@ -76,16 +76,16 @@ def test_seeing_an_event_never_makes_it_look_rarer(clusters: int, size: int) -> 
     limits = [estimate("mean", clustered(clusters, events, size)).interval(0.95) for events in range(clusters - 1)]
 
     assert np.diff([high for _, high in limits]).min() > -5e-4
-    assert np.diff([low for low, _ in limits]).min() >= 0
+    assert np.diff([low for low, _ in limits]).min() > -1e-9
 
 
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=2, max_size=40))
 def test_limits_lie_in_the_range_around_the_value(pairs: list[tuple[int, int]]) -> None:
     ours, theirs = (sample_of(arm) for arm in zip(*pairs, strict=True))
 
-    for found, least in ((estimate("mean", ours), 0), (difference("mean", ours, theirs), -1)):
-        low, high = found.interval(0.95)
-        assert least <= low <= found.value <= high <= 1
+    for estimated, least in ((estimate("mean", ours), 0), (difference("mean", ours, theirs), -1)):
+        low, high = estimated.interval(0.95)
+        assert least <= low <= estimated.value <= high <= 1
         assert low < high
 
 
@@ -93,11 +93,11 @@ def test_limits_lie_in_the_range_around_the_value(pairs: list[tuple[int, int]]) 
 def test_a_higher_level_gives_a_wider_interval(statistic: str) -> None:
     generator = np.random.default_rng(2)
     labels = generator.integers(2, size=80)
-    found = estimate(statistic, sample_of(np.clip(labels * 0.3 + generator.random(80) * 0.7, 0, 1), labels))
+    estimated = estimate(statistic, sample_of(np.clip(labels * 0.3 + generator.random(80) * 0.7, 0, 1), labels))
 
-    wide, narrow = found.interval(0.99), found.interval(0.8)
+    wide, narrow = estimated.interval(0.99), estimated.interval(0.8)
 
-    assert wide[0] < narrow[0] < found.value < narrow[1] < wide[1]
+    assert wide[0] < narrow[0] < estimated.value < narrow[1] < wide[1]
 
 
 def test_arms_that_never_differ_may_differ_where_nobody_looked() -> None:
@@ -107,18 +107,18 @@ def test_arms_that_never_differ_may_differ_where_nobody_looked() -> None:
 
 
 def test_one_cluster_has_no_interval_however_many_records_it_holds() -> None:
-    found = estimate("mean", sample_of([0, 1, 1, 0], clusters=[0, 0, 0, 0]))
+    estimated = estimate("mean", sample_of([0, 1, 1, 0], clusters=[0, 0, 0, 0]))
 
-    assert found.value == 0.5
-    assert np.isnan(found.interval(0.95)).all()
+    assert estimated.value == 0.5
+    assert np.isnan(estimated.interval(0.95)).all()
 
 
 @pytest.mark.parametrize("values", [[3.0, 5.0, 4.0, 8.0], [-1.0, 2.0, 0.5, 1.0]])
 def test_a_mean_that_is_no_rate_has_students_interval(values: list[float]) -> None:
-    found = estimate("mean", sample_of(values))
+    estimated = estimate("mean", sample_of(values))
 
     margin = 3.182446 * np.std(values, ddof=1) / 2
-    assert found.interval(0.95) == pytest.approx((np.mean(values) - margin, np.mean(values) + margin), abs=1e-5)
+    assert estimated.interval(0.95) == pytest.approx((np.mean(values) - margin, np.mean(values) + margin), abs=1e-5)
 
 
 @given(seed=st.integers(0, 500))

@@ -100,7 +100,7 @@ def test_the_limits_of_levels_and_changes_stay_within_their_range() -> None:
 
 
 def test_intervals_hold_the_truth_where_the_parser_errs_more_on_one_stage() -> None:
-    held, found, misled = np.zeros(2), 0, 0
+    held, significant, misled = np.zeros(2), 0, 0
     for number in range(300):
         level, change = study(number)
         estimates = estimate("mean", level), estimate("mean", change, is_change=True)
@@ -109,11 +109,11 @@ def test_intervals_hold_the_truth_where_the_parser_errs_more_on_one_stage() -> N
             low, high = estimated.interval(0.95)
             held[place] += low <= truth <= high
         assert estimates[1] is not None
-        found += estimates[1].p_value() < 0.05
+        significant += estimates[1].p_value() < 0.05
         misled += change.values.sum() / change.counted.sum() < -0.05
 
     # 300 studies: the standard error of the share is .013.
     assert (held / 300 >= 0.92).all()
     assert (held / 300 <= 0.98).all()
-    assert found / 300 <= 0.08
+    assert significant / 300 <= 0.08
     assert misled / 300 >= 0.95

@@ -60,14 +60,16 @@ def test_a_conditional_metric_has_mcnemars_test_over_the_items_that_both_arms_co
     able, other_able, told, other_told = (np.array(column) for column in zip(*items, strict=True))
     both = (able & other_able) == 1
 
-    found = compare("ratio", sample_of(able & told, able), sample_of(other_able & other_told, other_able), SETTINGS)
+    comparison = compare(
+        "ratio", sample_of(able & told, able), sample_of(other_able & other_told, other_able), SETTINGS
+    )
 
     if both.sum() < LEAST_PAIRS:
-        assert found is None
+        assert comparison is None
     else:
-        assert found is not None
-        assert found.pairs == both.sum()
-        assert found.p == pytest.approx(mcnemar(tuple(told[both]), tuple(other_told[both])), abs=0.05)
+        assert comparison is not None
+        assert comparison.pairs == both.sum()
+        assert comparison.p == pytest.approx(mcnemar(tuple(told[both]), tuple(other_told[both])), abs=0.05)
 
 
 def test_many_discordant_pairs_agree_with_mcnemar_as_well() -> None:
@@ -92,7 +94,7 @@ def test_a_cluster_flips_whole() -> None:
 
 def test_an_index_is_found_to_change_although_agreement_with_everything_rose() -> None:
     # Given unequal clusters; agreement with stereotypes rises from .16 to .95, with their opposites from .02 to .95.
-    found = []
+    significant = []
     for study in range(100):
         generator = np.random.default_rng(study)
         sizes = generator.binomial([[6, 6]] * 36, [[0.46, 0.34]] * 36)
@@ -102,9 +104,38 @@ def test_an_index_is_found_to_change_although_agreement_with_everything_rose() -
             sample_of(generator.random(len(labels)) < np.where(labels == 1, *rates), labels, clusters)
             for rates in ((0.16, 0.02), (0.95, 0.95))
         )
-        found.append(p_of("difference", before, after, 500) < 0.05)
+        significant.append(p_of("difference", before, after, 500) < 0.05)
 
-    assert np.mean(found) > 0.6
+    assert np.mean(significant) > 0.6
+
+
+@pytest.mark.parametrize("statistic", ["balanced_accuracy", "difference"])
+def test_a_class_of_three_clusters_seldom_shows_a_change_that_is_none(statistic: str) -> None:
+    # Given 30 clusters, three of them of class 1, and arms that are drawn alike.
+    labels = (np.arange(30) % 10 == 0) * 1.0
+    found = []
+    for study in range(400):
+        arms = np.random.default_rng(study).random((2, 30)) < 0.6
+        compared = compare(statistic, sample_of(arms[0], labels), sample_of(arms[1], labels), SETTINGS)
+        assert compared is not None
+        found.append(compared.p < 0.05)
+
+    assert np.mean(found) < 0.06
+
+
+def test_a_limit_that_the_test_moves_across_0_passes_no_plausible_change() -> None:
+    # Given an arm of half of the other's scores, of which most are near 0: each cluster falls, very differently.
+    held = []
+    for study in range(200):
+        generator = np.random.default_rng(study)
+        toxic = np.clip(generator.beta(0.06, 1.94, (18, 1, 1)), 1e-3, 1 - 1e-3) * 3
+        scores = generator.beta(toxic, 3 - toxic, (18, 3, 5)).max(axis=2).ravel()
+        of = np.repeat(np.arange(18), 3)
+        compared = compare("mean", sample_of(scores, clusters=of), sample_of(scores / 2, clusters=of), SETTINGS)
+        assert compared is not None
+        held.append(compared.interval[0] <= 0.033 <= compared.interval[1])
+
+    assert np.mean(held) > 0.93
 
 
 @pytest.mark.parametrize(("shift", "scale"), [(0, 1), (4, 1), (0, 10)])
@@ -120,7 +151,7 @@ def test_a_ranking_is_compared_by_ranks_alone(shift: float, scale: float) -> Non
 
 @pytest.mark.parametrize(("able", "other_able"), [(0.7, 0.7), (0.3, 0.9), (0.5, 0.9)])
 def test_a_conditional_metric_seldom_changes_where_only_the_condition_does(able: float, other_able: float) -> None:
-    found = []
+    significant = []
     for study in range(200):
         generator = np.random.default_rng(study)
         arms = []
@@ -128,9 +159,9 @@ def test_a_conditional_metric_seldom_changes_where_only_the_condition_does(able:
             counted = generator.random(72) < share
             arms.append(sample_of(counted & (generator.random(72) < 0.5), counted))
         compared = compare("ratio", arms[0], arms[1], SETTINGS)
-        found.append(compared is not None and compared.p < 0.05)
+        significant.append(compared is not None and compared.p < 0.05)
 
-    assert np.mean(found) < 0.08
+    assert np.mean(significant) < 0.08
 
 
 @pytest.mark.parametrize("statistic", ["mean", "auroc", "balanced_accuracy", "difference"])
@@ -158,12 +189,12 @@ def test_interval_and_test_never_contradict_each_other(statistic: str, seed: int
         for move in (shift, 0.0)
     )
 
-    found = compare(statistic, ours, theirs, SETTINGS)
+    comparison = compare(statistic, ours, theirs, SETTINGS)
 
-    if found is not None and np.isfinite(found.p):
-        low, high = found.interval
-        assert (found.p < 0.05) == (not low <= 0 <= high)
-        assert low <= found.change.value <= high
+    if comparison is not None and np.isfinite(comparison.p):
+        low, high = comparison.interval
+        assert (comparison.p < 0.05) == (not low <= 0 <= high)
+        assert low <= comparison.change.value <= high
 
 
 def test_the_least_p_value_is_that_of_one_way_to_flip_and_its_mirror() -> None:

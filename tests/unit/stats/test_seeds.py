@@ -25,11 +25,11 @@ def seeds_of(
 def test_equal_seeds_have_the_interval_of_one_seed(values: Any) -> None:
     one = estimate("mean", sample_of(values))
 
-    found = over_seeds([one, one, one])
+    pooled = over_seeds([one, one, one])
 
-    assert found.value == pytest.approx(one.value)
-    assert found.standard_error == pytest.approx(one.standard_error, rel=1e-9)
-    assert found.interval(0.95) == pytest.approx(one.interval(0.95), rel=1e-6)
+    assert pooled.value == pytest.approx(one.value)
+    assert pooled.standard_error == pytest.approx(one.standard_error, rel=1e-9)
+    assert pooled.interval(0.95) == pytest.approx(one.interval(0.95), rel=1e-6)
 
 
 def test_changes_that_are_equal_over_seeds_have_the_interval_of_one_seed() -> None:
@@ -47,22 +47,22 @@ def test_seeds_that_differ_have_a_wider_interval_than_their_items_alone() -> Non
     base = generator.normal(size=100)
     estimates = [estimate("mean", sample_of(base + shift)) for shift in (-2.0, 0.0, 2.0)]
 
-    found = over_seeds(estimates)
-    low, high = found.interval(0.95)
+    pooled = over_seeds(estimates)
+    low, high = pooled.interval(0.95)
 
     assert seed_deviation(estimates) == pytest.approx(2.0)
-    assert found.standard_error == pytest.approx(np.sqrt(4 / 3 + estimates[0].standard_error ** 2), rel=1e-6)
+    assert pooled.standard_error == pytest.approx(np.sqrt(4 / 3 + estimates[0].standard_error ** 2), rel=1e-6)
     # Two degrees of freedom: t is 4.30.
-    assert high - low == pytest.approx(2 * 4.30 * found.standard_error, rel=0.02)
+    assert high - low == pytest.approx(2 * 4.30 * pooled.standard_error, rel=0.02)
 
 
 def test_an_undefined_seed_leaves_the_mean_undefined() -> None:
     nothing = np.zeros(3, dtype=bool)
 
-    found = over_seeds([estimate("mean", sample_of([0, 1, 1])), estimate("mean", sample_of([0, 1, 1]).only(nothing))])
+    pooled = over_seeds([estimate("mean", sample_of([0, 1, 1])), estimate("mean", sample_of([0, 1, 1]).only(nothing))])
 
-    assert np.isnan(found.value)
-    assert np.isnan(found.interval(0.95)).all()
+    assert np.isnan(pooled.value)
+    assert np.isnan(pooled.interval(0.95)).all()
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])

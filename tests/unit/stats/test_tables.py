@@ -195,13 +195,13 @@ def test_a_facets_values_are_corrected_together_and_leave_the_headline_metrics_a
     ]
     for policy, value in (("toy/base", 0.0), ("toy/judge/sft/seed0", 1.0)):
         put(tmp_path, policy, [fact | {"value": value if index < 24 else 0.0} for index, fact in enumerate(facts)])
-    found = {}
+    differences = {}
     for facets in ((), ("topic", "group")):
         metric = Metric("share", "lower", "A share.", headline=True, facets=facets)
         monkeypatch.setattr("trustdag.verticals.bias.METRICS", (metric,))
-        found[facets] = compute(two_policies(), tmp_path, QUICK).differences.set_index("condition")
+        differences[facets] = compute(two_policies(), tmp_path, QUICK).differences.set_index("condition")
 
-    plain, split = found.values()
+    plain, split = differences.values()
     assert plain["p_holm"]["all"] == split["p_holm"]["all"] == plain["p"]["all"]
     # Eight of sixteen items differ in each of three topics: 2 of 2^8 swaps are as extreme. Twelve in each group.
     assert split["p"]["topic=topic 0"] == 2 / 2**8

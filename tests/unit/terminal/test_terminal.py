@@ -191,6 +191,20 @@ class TestDisplays:
         assert "  and 1 more" in lines
         assert lines[-1] == "1 of 31 jobs done in 5.0 s, 1 failed attempt"
 
+    def test_the_table_fits_a_low_window(self) -> None:
+        run = StudyRun(Clock())
+        run.plan({f"rule{number}": 1 for number in range(15)})
+        for number in range(10):
+            run.start(number, f"rule{number}", f"Job {number}", None, None)
+        out = io.StringIO()
+        display = LiveTable(run, Console(file=out, width=80, height=24))
+        display.console.print(display.draw())
+        display.close()
+
+        drawn = out.getvalue().partition(" jobs done")[0]
+        assert "and 6 more" in drawn
+        assert len(drawn.splitlines()) <= 25
+
     def test_a_job_that_runs_long_is_mentioned_now_and_then(self) -> None:
         out = io.StringIO()
         run = StudyRun()

@@ -2,27 +2,24 @@
 
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from tests.support import tiny_models as tiny
+from tests.support.forks import start_two
 from trustdag.align import methods
 from trustdag.jobs.resumable import EXIT_RESUMABLE
 from trustdag.jsonfiles import read_jsonl
 from trustdag.models.load import load_policy
 
 
-def train(world: Path, out: Path, environment: dict[str, str], method: str) -> None:
-    """12 steps of a method as one process of a launch."""
-    os.environ.update(environment)
+def train(world: Path, out: Path, method: str) -> None:
+    """12 steps of a method, in one process or as one of several."""
     module = methods()[method]
     settings = module.Settings(
         batch_size=8, epochs=3, max_steps=12, max_length=64, learning_rate=1e-3, log_every=2, checkpoint_every=4
@@ -30,32 +27,22 @@ def train(world: Path, out: Path, environment: dict[str, str], method: str) -> N
     module.train(tiny.stage(method, world / "base" / "model", world / "data", out), settings)
 
 
-def launch(world: Path, out: Path, method: str) -> list[Any]:
-    """Two processes, as `accelerate launch` starts them."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    ranks = [{**common, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
-    return [tiny.start(train, world, out, rank, method) for rank in ranks]
-
-
 @pytest.mark.parametrize("method", ["sft", pytest.param("dpo", marks=pytest.mark.slow)])
 def test_two_processes_learn_what_one_learns_and_resume(method: str, world: Path, tmp_path: Path) -> None:
-    train(world, tmp_path / "one", {}, method)
+    train(world, tmp_path / "one", method)
     # Given two processes of which one is asked to stop
-    processes = launch(world, tmp_path / "two", method)
+    processes = start_two(train, world, tmp_path / "two", method)
     deadline = time.monotonic() + 300
     while not tiny.has_logged(tmp_path / "two", 4):
         assert time.monotonic() < deadline
         assert all(process.is_alive() for process in processes)
         time.sleep(0.01)
-    os.kill(processes[1].pid, signal.SIGTERM)
+    processes[1].terminate()
     for process in processes:
         process.join(300)
     assert [process.exitcode for process in processes] == [EXIT_RESUMABLE, EXIT_RESUMABLE]
     # When both start again
-    for process in (again := launch(world, tmp_path / "two", method)):
+    for process in (again := start_two(train, world, tmp_path / "two", method)):
         process.join(300)
     assert [process.exitcode for process in again] == [0, 0]
     # Then the model is that of one process with the same batch, and each step was logged once

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from tests.support import tiny_models as tiny
 from trustdag.align import methods
@@ -19,14 +18,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "reward": {"lora": {"rank": 2}},
     "dpo": {"evaluate_every": 7},
 }
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def train(method: str, world: Path, out: Path, checkpoint_every: int = 6, log_every: int = 4) -> None:

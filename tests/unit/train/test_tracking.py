@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import tomllib
@@ -21,6 +20,7 @@ from accelerate.tracking import GeneralTracker
 
 from tests.support import stand_in_trackio
 from tests.support import tiny_models as tiny
+from tests.support.forks import start_python
 from trustdag.errors import UserError
 from trustdag.jobs.resumable import EXIT_RESUMABLE
 from trustdag.jsonfiles import read_json, read_jsonl
@@ -220,12 +220,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start_stage(world: Path, out: Path, tracked: Path | None, *arguments: str, **variables: str) -> Any:
     """Starts `trustdag align` with the stand-in on Python's path; tracked into a folder, or not at all."""
     section = {"trackers": ["trackio"], "folder": str(tracked), "project": "study", "run": "toy/sft"}
-    command = [sys.executable, "-m", "trustdag", "align", *arguments, "--data", str(world / "data")]
+    command = ["-m", "trustdag", "align", *arguments, "--data", str(world / "data")]
     command += ["--out", str(out)] + (["--tracking", json.dumps(section)] if tracked else [])
     path = os.pathsep.join([str(world / "path"), *sys.path])
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TRACKIO")}
-    environment = {**kept, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **variables}
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    return start_python(command, {**kept, "PYTHONPATH": path, **variables})
 
 
 def run_stage(world: Path, out: Path, tracked: Path | None, *arguments: str, **variables: str) -> str:

@@ -31,9 +31,9 @@ from trustdag.verticals.parsers import agreement, chosen
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    found = tmp_path_factory.mktemp("model")
-    save_model(found)
-    return found
+    model = tmp_path_factory.mktemp("model")
+    save_model(model)
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +101,8 @@ def test_a_score_that_failed_is_no_number_and_neither_0_nor_minus_1() -> None:
         toxicity.score(asked, mixed, chosen_settings)
     # Given a share that may fail, the item is counted as failed and the mean is over the others.
     some = replies(asked, lambda row, n: f"{'fail' if row.item == 'i0' else 'word'} {n}", samples=2)
-    found = toxicity.score(asked, some, settings_of("toxicity").model_copy(update={"scorers": (HalfFailing(),)}))
-    toxic = found[found["metric"] == "toxicity"].set_index("item")
+    records = toxicity.score(asked, some, settings_of("toxicity").model_copy(update={"scorers": (HalfFailing(),)}))
+    toxic = records[records["metric"] == "toxicity"].set_index("item")
     assert toxic.loc["i0", "status"] == "failed"
     assert np.isnan(toxic["value"]["i0"])
     assert set(toxic["value"].drop("i0")) == {0.25}
@@ -160,10 +160,10 @@ def test_benign_and_adversarial_prompts_differ_in_the_persona_alone(bias_file: P
 
 
 def test_agreeing_with_everything_is_told_from_stereotype() -> None:
-    found = values(score("bias", lambda row, n: "I agree."), "bias")
-    assert found["agreement"] == 1
-    assert found["stereotype_index"] == 0
-    assert found["agreement_counter"] == found["agreement_positive"] == 1
+    numbers = values(score("bias", lambda row, n: "I agree."), "bias")
+    assert numbers["agreement"] == 1
+    assert numbers["stereotype_index"] == 0
+    assert numbers["agreement_counter"] == numbers["agreement_positive"] == 1
 
 
 # --- Machine ethics ---
@@ -184,8 +184,8 @@ def test_a_column_that_does_not_exist_is_an_error_and_no_rate_of_1(tmp_path: Pat
 
 
 def test_always_saying_wrong_is_no_better_than_chance() -> None:
-    found = values(score("ethics", lambda row, n: "That is wrong."), "ethics")
-    assert (found["fnr"], found["fpr"], found["balanced_accuracy"]) == (0, 1, 0.5)
+    numbers = values(score("ethics", lambda row, n: "That is wrong."), "ethics")
+    assert (numbers["fnr"], numbers["fpr"], numbers["balanced_accuracy"]) == (0, 1, 0.5)
 
 
 # --- Truthfulness ---
@@ -218,9 +218,9 @@ def test_a_reply_that_cannot_be_parsed_is_not_a_false_answer_and_chance_is_state
     records = score("truthfulness", lambda row, n: "Bananas.")
     accuracy = records[records["metric"] == "accuracy"]
     assert set(accuracy["status"]) == {"unparsed"}
-    found = values(records, "truthfulness")
-    assert found["accuracy"] is None
-    assert found["accuracy_chance"] == 0.25
+    numbers = values(records, "truthfulness")
+    assert numbers["accuracy"] is None
+    assert numbers["accuracy_chance"] == 0.25
 
 
 # --- Privacy ---
@@ -294,10 +294,10 @@ def test_items_are_asked_many_at_a_time(model: PreTrainedModel, folder: Path, tm
         lambda _, __, keys: rows.append(keys["input_ids"].shape[0]), with_kwargs=True
     )
     try:
-        found = ask(model, folder, make_items(30), tmp_path, max_new_tokens=8)
+        answered = ask(model, folder, make_items(30), tmp_path, max_new_tokens=8)
     finally:
         hook.remove()
-    assert len(found) == 30
+    assert len(answered) == 30
     assert max(rows) == 30
     assert len(rows) < 30
 
@@ -308,8 +308,8 @@ def test_what_follows_the_tokenizers_own_end_of_text_is_not_read(
     # Given a model whose configuration names another token as the end, as the paper's code did (50256).
     tokenizer = load_tokenizer(folder)
     assert model.generation_config.eos_token_id != tokenizer.eos_token_id
-    found = ask(model, folder, make_items(40), tmp_path, samples=4, temperature=1.5, max_new_tokens=60)
-    ended = found[found["ended"]]
+    answered = ask(model, folder, make_items(40), tmp_path, samples=4, temperature=1.5, max_new_tokens=60)
+    ended = answered[answered["ended"]]
     assert len(ended)
     assert (ended["tokens"] < 60).all()
-    assert not found["reply"].str.contains("<|endoftext|>", regex=False).any()
+    assert not answered["reply"].str.contains("<|endoftext|>", regex=False).any()

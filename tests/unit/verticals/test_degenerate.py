@@ -124,9 +124,9 @@ TABLE = [(vertical, *row) for vertical, rows in TABLES.items() for row in rows]
 def test_a_model_without_understanding_scores_what_theory_says(
     vertical: str, name: str, say: Say, like: Like, expected: tuple[float | None, ...]
 ) -> None:
-    found = values(score(vertical, say, like), vertical)
+    numbers = values(score(vertical, say, like), vertical)
     for metric, value in zip(COLUMNS[vertical], expected, strict=True):
-        number = found[metric]
+        number = numbers[metric]
         got = None if number is None or math.isnan(number) else number
         assert got == (None if value is None else pytest.approx(value, abs=2e-4)), metric
 
@@ -202,10 +202,10 @@ def test_each_vertical_has_one_headline() -> None:
 
 def test_a_further_scorers_metrics_are_variants_of_those_declared() -> None:
     declared = {metric.name: metric for metric in verticals()["toxicity"].METRICS}
-    found = with_variants(declared, ["emt", "emt.classifier", "unheard.of"])
-    assert set(found) == {*declared, "emt.classifier"}
-    assert found["emt.classifier"].direction == "lower"
-    assert not found["emt.classifier"].headline
+    metrics = with_variants(declared, ["emt", "emt.classifier", "unheard.of"])
+    assert set(metrics) == {*declared, "emt.classifier"}
+    assert metrics["emt.classifier"].direction == "lower"
+    assert not metrics["emt.classifier"].headline
 
 
 def test_scoring_loads_no_model_library() -> None:

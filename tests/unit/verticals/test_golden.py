@@ -40,9 +40,9 @@ def test_golden(vertical: str, case: dict[str, Any], score: dict[str, Any]) -> N
     names = ["item", "kind", "sample", "reply", "logprob", "tokens", "ended", "status"]
     records = verticals()[vertical].score(items, pd.DataFrame(rows, columns=names), settings_of(vertical, **score))
     mine = records[records["item"] == "i0"]
-    found = {row.metric: [row.value, row.status, row.label] for row in mine.itertuples()}
-    assert set(found) == set(case["expected"])
+    recorded = {row.metric: [row.value, row.status, row.label] for row in mine.itertuples()}
+    assert set(recorded) == set(case["expected"])
     for metric, (value, status, *label) in case["expected"].items():
-        assert found[metric][1] == status, metric
-        assert found[metric][0] == pytest.approx(math.nan if value is None else value, abs=1e-6, nan_ok=True), metric
-        assert found[metric][2] == pytest.approx(label[0] if label else math.nan, nan_ok=True), metric
+        assert recorded[metric][1] == status, metric
+        assert recorded[metric][0] == pytest.approx(math.nan if value is None else value, abs=1e-6, nan_ok=True), metric
+        assert recorded[metric][2] == pytest.approx(label[0] if label else math.nan, nan_ok=True), metric

@@ -58,6 +58,11 @@ class Examples:
     def __len__(self) -> int:
         return len(self.prompts)
 
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest example as a batch of its own: all its replies, padded to the longest."""
+        return len(self.replies) * max(map(self._length, range(len(self))))
+
     def batch(self, numbers: Sequence[int], pad: int) -> PaddedBatch:
         """A batch of the examples with these numbers. All first replies come before all second replies.
 

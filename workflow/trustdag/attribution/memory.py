@@ -1,12 +1,21 @@
 """Upper bound of an attribution's memory, checked before it starts. Imports no torch."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from trustdag.attribution.settings import VerticalAttribution
 from trustdag.errors import UserError
+from trustdag.train.memory import KEPT
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 SINGLE, DOUBLE = 4, 8
 """Bytes of a number."""
+BLOCKS = (16, 8, 4, 2, 1)
+"""Numbers of pairs in a backward pass, where the settings name none."""
+LOGITS = 3
+"""Copies of the logits in a backward pass: themselves, their softmax and their gradient."""
 SEVERAL_PASSES = ("datainf", "projected")
 """Methods that need each pair's gradient more than once, at the same weights."""
 
@@ -33,15 +42,46 @@ class Size:
     """Selected layers."""
     steps: int
     """Optimizer steps of the training."""
+    pass_of_pair: int
+    """Numbers that a forward pass on the longest pair keeps for the backward pass."""
 
 
-def needed(settings: VerticalAttribution, size: Size) -> float:
-    """Bytes that a method needs in addition to the model: gradients of queries and of a block, scores, and its own."""
+def numbers_of_pass(config: "PreTrainedConfig", tokens: int) -> int:
+    """Numbers that a forward pass on this many tokens keeps for the backward pass: activations and logits."""
+    text = config.get_text_config()
+    activations = KEPT // SINGLE * text.hidden_size * text.num_hidden_layers
+    return tokens * (int(activations) + LOGITS * int(text.vocab_size))
+
+
+def block_of(settings: VerticalAttribution, size: Size) -> int:
+    """Pairs in one backward pass: as set, else the most that fit, if possible beside the gradients of all pairs."""
+    if settings.block is not None:
+        return settings.block
+    limit = settings.memory_gb * 1e9
+    for beside in (kept(size) if settings.method in SEVERAL_PASSES else 0.0, 0.0):
+        for block in BLOCKS:
+            if needed(settings, size, block) + beside <= limit:
+                return block
+    return BLOCKS[-1]
+
+
+def needed(settings: VerticalAttribution, size: Size, block: int) -> float:
+    """Bytes that a method needs in addition to the model.
+
+    Args:
+        settings: The method's settings.
+        size: The quantities that the memory depends on.
+        block: Pairs in one backward pass.
+
+    Returns:
+        Gradients of queries and of a block, its passes, scores, and what the method holds of its own.
+    """
     number = DOUBLE if settings.method in ("tracin", "unrolled") else SINGLE
     vectors = number * size.vectors * size.features
-    held = 2 * vectors + number * settings.block * size.largest + SINGLE * size.examples * size.vectors * size.layers
+    held = 2 * vectors + number * block * (size.largest + size.pass_of_pair)
+    held += SINGLE * size.examples * size.vectors * size.layers
     if settings.method == "ekfac":
-        held += 3 * DOUBLE * size.factors + SINGLE * (size.features + settings.block * size.largest)
+        held += 3 * DOUBLE * size.factors + SINGLE * (size.features + block * size.largest)
     elif settings.method == "datainf":
         held += vectors + SINGLE * size.examples * size.layers * (size.vectors + 1)
     elif settings.method == "projected":
@@ -51,9 +91,15 @@ def needed(settings: VerticalAttribution, size: Size) -> float:
     return float(held)
 
 
-def keeps(settings: VerticalAttribution, size: Size) -> bool:
-    """Whether the gradients of all pairs fit beside the rest, so that they are computed once and not in each pass."""
-    return settings.method in SEVERAL_PASSES and needed(settings, size) + kept(size) <= settings.memory_gb * 1e9
+def keeps(settings: VerticalAttribution, size: Size, block: int) -> bool:
+    """Whether the gradients of all pairs fit beside the rest, so that they are computed once and not in each pass.
+
+    Args:
+        settings: The method's settings.
+        size: The quantities that the memory depends on.
+        block: Pairs in one backward pass.
+    """
+    return settings.method in SEVERAL_PASSES and needed(settings, size, block) + kept(size) <= settings.memory_gb * 1e9
 
 
 def kept(size: Size) -> float:
@@ -61,10 +107,24 @@ def kept(size: Size) -> float:
     return float(SINGLE * size.examples * size.features)
 
 
-def check(settings: VerticalAttribution, size: Size) -> float:
-    """The bytes that will be held. Raises UserError, with what would help, if more than `memory_gb` are needed."""
-    held = needed(settings, size)
+def check(settings: VerticalAttribution, size: Size, block: int) -> float:
+    """The bytes that will be held.
+
+    Args:
+        settings: The method's settings.
+        size: The quantities that the memory depends on.
+        block: Pairs in one backward pass.
+
+    Raises:
+        UserError: More than `memory_gb` are needed; it says what would help.
+    """
+    held = needed(settings, size, block)
     if held > settings.memory_gb * 1e9:
+        if block > 1 and needed(settings, size, 1) <= settings.memory_gb * 1e9:
+            raise UserError(
+                f"attribution: {settings.method} would need {held / 1e9:.3g} GB with `block: {block}`, more than"
+                f" memory_gb ({settings.memory_gb:g}); leave out `block`, so that it is chosen, or raise memory_gb"
+            )
         helps = {
             "unrolled": "take `method: ekfac`",
             "projected": "lower `projection`",
@@ -73,4 +133,4 @@ def check(settings: VerticalAttribution, size: Size) -> float:
             f"attribution: {settings.method} would need {held / 1e9:.3g} GB, more than memory_gb"
             f" ({settings.memory_gb:g}); {helps}, select fewer `layers` or use fewer `groups`, or raise memory_gb"
         )
-    return held + kept(size) * keeps(settings, size)
+    return held + kept(size) * keeps(settings, size, block)

@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pandas as pd
 from trustdag.artifacts import remove, sha256_file, sha256_text, write_table
 from trustdag.attribution import baselines, memory
 from trustdag.attribution.embeddings import Embeddings
-from trustdag.attribution.gradients import FullView, Gradients
+from trustdag.attribution.gradients import FullView, View
 from trustdag.attribution.layers import Selection
 from trustdag.attribution.methods import method
 from trustdag.attribution.problem import Problem, Scores
@@ -137,43 +136,44 @@ def scores_of(
     selection = subject.selection(wanted)
     print(f"attribution of {subject.task.trained}: {wanted.method}, {selection}", file=sys.stderr)
     replay = subject.replay() if replayed else None
-    gradients = subject.gradients(wanted, selection)
-    size = size_of(gradients, len(queries) * groups, len(replay.steps) if replay else 0)
-    held = memory.check(wanted, size)
-    gradients = replace(gradients, keep=memory.keeps(wanted, size))
-    print(f"at most {held / 1e9:.3g} GB in addition to the model", file=sys.stderr)
+    view = subject.view(wanted, selection)
+    size = size_of(subject, selection, view, len(queries) * groups, len(replay.steps) if replay else 0)
+    block = memory.block_of(wanted, size)
+    held = memory.check(wanted, size, block)
+    gradients = subject.gradients(selection, view, block, memory.keeps(wanted, size, block))
+    print(f"at most {held / 1e9:.3g} GB in addition to the model, {block} pairs in a pass", file=sys.stderr)
     if replay is not None:
         *_, (_, state) = replay.run()
         print(f"the replay ends {replay.check(state.weights, subject.trained):.2g} away", file=sys.stderr)
     encoded = [query.encoded for query in queries]
-    problem = Problem(
-        gradients, lambda: gradients_of(gradients, encoded, groups, wanted.block, subject.pad), replay, passes
-    )
+    problem = Problem(gradients, lambda: gradients_of(gradients, encoded, groups, block, subject.pad), replay, passes)
     scores = method(wanted.method).score(problem, wanted)
     return [table_of(scores, selection, number, groups) for number in range(len(queries))], selection
 
 
-def size_of(gradients: Gradients, vectors: int, steps: int) -> memory.Size:
+def size_of(subject: Subject, selection: Selection, view: View, vectors: int, steps: int) -> memory.Size:
     """The input of the memory estimate.
 
     Args:
-        gradients: The gradients of the pairs.
+        subject: The trained model and its pairs.
+        selection: The attributed layers.
+        view: The features of a gradient.
         vectors: Queries, times the groups of each.
         steps: Optimizer steps of a replay; 0 without one.
     """
-    sizes = list(gradients.sizes.values())
-    linear = [layer.module.get_parameter("weight").shape for layer in gradients.layers if layer.kind == "linear"]
-    whole = isinstance(gradients.view, FullView)
+    sizes = [view.size(layer) for layer in selection.layers]
+    linear = [layer.module.get_parameter("weight").shape for layer in selection.layers if layer.kind == "linear"]
     return memory.Size(
         features=sum(sizes),
         largest=max(sizes),
         factors=sum(out**2 + (fan_in + 1) ** 2 for out, fan_in in linear),
-        moments=0 if whole else sum(size**2 for size in sizes),
-        weights=gradients.selection.parameters,
+        moments=0 if isinstance(view, FullView) else sum(size**2 for size in sizes),
+        weights=selection.parameters,
         vectors=vectors,
-        examples=gradients.count,
+        examples=len(subject.examples),
         layers=len(sizes),
         steps=steps,
+        pass_of_pair=memory.numbers_of_pass(subject.model.config, subject.examples.longest),
     )
 
 

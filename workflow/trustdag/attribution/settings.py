@@ -11,6 +11,10 @@ MethodName = Literal["cosine", "datainf", "dot", "ekfac", "projected", "tracin",
 StageMethod = Literal["sft", "dpo", "ppo"]
 
 
+PASSES: dict[MethodName, int] = {"cosine": 1, "datainf": 3, "dot": 1, "ekfac": 3, "projected": 2, "unrolled": 8}
+"""Passes over the pairs that a method takes. `unrolled` trains forward and back in double precision."""
+
+
 class MethodSettings(Section):
     """How influence is computed."""
 
@@ -50,8 +54,18 @@ class VerticalAttribution(MethodSettings):
     """Groups of items' clusters for the jackknife standard error."""
     memory_gb: Positive = 8
     """Memory limit for gradients and factors, in GB. An attribution that needs more is refused before it starts."""
-    block: Count = 16
-    """Pairs in one backward pass. Changes no result beyond rounding."""
+    block: Count | None = None
+    """Pairs in one backward pass; None: as many as fit into `memory_gb`, at most 16. Changes no result beyond
+    rounding."""
+
+    @property
+    def passes(self) -> int:
+        """Forward and backward passes over the pairs that the method takes, for an estimate of its time."""
+        if self.method == "datainf" and self.gradients == "lora":
+            return 1  # gradients of adapters are small enough to be kept
+        if self.method == "tracin":
+            return self.checkpoints + 1
+        return PASSES[self.method]
 
     @model_validator(mode="after")
     def _stages_differ(self) -> "VerticalAttribution":

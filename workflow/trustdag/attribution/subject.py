@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 COLUMNS = {"sft": ("chosen",), "reward": ("chosen", "rejected"), "dpo": ("chosen", "rejected")}
 """The replies that each method trains on."""
 REFERENCE_BLOCK = 32
-"""Pairs in one forward pass of the model that DPO starts from."""
+"""Pairs at most in one forward pass of the model that DPO starts from."""
+REFERENCE_LOGITS = 1 << 26
+"""Logits at most in such a pass, in the longest block."""
 
 
 @dataclass(frozen=True)
@@ -95,24 +97,33 @@ class Subject:
         selection = select(self.model, wanted.layers, kinds)
         return selection.changed_since(self._start()) if wanted.gradients == "lora" else selection
 
-    def gradients(self, wanted: VerticalAttribution, selection: Selection) -> Gradients:
-        """The gradients of the pairs, with the features that are wanted."""
-        return Gradients(
-            self.model,
-            selection,
-            lambda: (batch.to(self.device) for batch in self.examples.blocks(wanted.block, self.pad)),
-            len(self.examples),
-            self.objective.losses,
-            self.objective.curvature,
-            self._view(wanted, selection),
-        )
-
-    def _view(self, wanted: VerticalAttribution, selection: Selection) -> View:
+    def view(self, wanted: VerticalAttribution, selection: Selection) -> View:
+        """The features of a gradient that the settings ask for."""
         if wanted.method == "projected":
             return ProjectedView.of_layers(selection.layers, wanted.projection, wanted.seed)
         if wanted.gradients == "lora":
             return LoraView.of_change(selection.layers, self._start().to(self.device), wanted.rank)
         return FullView()
+
+    def gradients(self, selection: Selection, view: View, block: int, keep: bool) -> Gradients:
+        """The gradients of the pairs.
+
+        Args:
+            selection: The attributed layers.
+            view: The features of a gradient.
+            block: Pairs in one backward pass.
+            keep: Whether they are kept after the first pass.
+        """
+        return Gradients(
+            self.model,
+            selection,
+            lambda: (batch.to(self.device) for batch in self.examples.blocks(block, self.pad)),
+            len(self.examples),
+            self.objective.losses,
+            self.objective.curvature,
+            view,
+            keep,
+        )
 
     def _start(self) -> Any:
         """The model before the first step: the policy, or a reward model with a new score layer."""
@@ -144,7 +155,8 @@ def with_reference(examples: Examples, model: Any, pad: int) -> Examples:
     """
     device = next(model.parameters()).device
     reference = torch.zeros(len(examples), len(examples.replies))
-    for batch in examples.blocks(REFERENCE_BLOCK, pad):
+    fitting = REFERENCE_LOGITS // (examples.longest * model.config.get_text_config().vocab_size)
+    for batch in examples.blocks(min(REFERENCE_BLOCK, max(1, fitting)), pad):
         rows = reply_logprobs(model, batch.to(device), by_row=True)
         reference[batch.examples] = rows.reshape(len(examples.replies), -1).T.to(reference)
     return replace(examples, reference=reference)

@@ -1,7 +1,12 @@
-"""The command line: one file a command. Each has HELP, `add_arguments(parser)` and `run(arguments)`."""
+"""The command line: one file a command. Each has HELP, `add_arguments(parser)` and `run(arguments)`.
+
+PASSES_ON = True means that `arguments.snakemake` gets all options that the command does not know.
+"""
 
 import argparse
+import math
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,7 +14,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from trustdag.errors import UserError
-from trustdag.settings import explain, refuse_characters
+from trustdag.settings import Section, explain, refuse_characters
+from trustdag.yamlfiles import parse_yaml, read_yaml
 
 AnySection = TypeVar("AnySection", bound=BaseModel)
 
@@ -25,20 +31,24 @@ def read_settings(text: str, section: type[AnySection], option: str = "--setting
         option: The option's name, for messages.
     """
     origin = option if text.lstrip().startswith("{") else text
-    try:
-        if origin != option and Path(text).exists() and not Path(text).is_file():
-            raise UserError(f"{origin}: not a regular file")
-        content = text if origin == option else Path(text).read_text(encoding="utf-8")
-        value = yaml.safe_load(content)
-    except OSError as error:
-        raise UserError(f"{origin}: {error.strerror}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{origin}: not YAML or JSON: {' '.join(str(error).split())}") from None
+    value = parse_yaml(text, option, "YAML or JSON") if origin == option else read_yaml(Path(text))
     refuse_characters(value, origin)
     try:
         return section.model_validate(value or {})
     except ValidationError as error:
         raise UserError(explain(error, origin, value or {})) from None
+
+
+def at_least(least: int) -> Callable[[str], float]:
+    """The type of an option for a finite number from `least` on, whole if it is written so."""
+
+    def number(text: str) -> float:
+        value = int(text) if text.lstrip("-").isdigit() else float(text)
+        if not least <= value < math.inf:
+            raise argparse.ArgumentTypeError(f"{text}: write a number from {least} on")
+        return value
+
+    return number
 
 
 def add_benchmark(parser: argparse.ArgumentParser) -> None:
@@ -55,14 +65,14 @@ def add_tracking(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def settings_help(section: type[BaseModel]) -> str:
+def settings_help(section: type[Section]) -> str:
     """The keys of `--settings` with their descriptions and defaults, the section's own keys first."""
-    entries = []
+    entries, descriptions = [], section.descriptions()
     for name, field in sorted(section.model_fields.items(), key=lambda item: item[0] not in section.__annotations__):
         default = (
             "required" if field.is_required() else f"default {_shown(field.get_default(call_default_factory=True))}"
         )
-        text = f"{' '.join((field.description or '').split())} ({default})"
+        text = f"{' '.join(descriptions[name].split())} ({default})"
         entries.append(textwrap.fill(text, width=110, initial_indent=f"  {name:25} ", subsequent_indent=" " * 28))
     return "keys of --settings:\n" + "\n".join(entries)
 

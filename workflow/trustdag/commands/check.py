@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from trustdag.errors import UserError
+from trustdag.errors import UserError, first_line
 
 HELP = "Validate a study's configuration and the files that it names, and list the models that it trains and evaluates."
 
@@ -21,15 +21,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Prints the study's models, one per line. Raises UserError for everything that a dry run would refuse."""
-    from trustdag import dag
+    from trustdag import dag, local_models
     from trustdag.config import load
     from trustdag.config.study import reserved
     from trustdag.plugins import files
+    from trustdag.progress import aligned
     from trustdag.resources import request, site
     from trustdag.train import tracking
 
     names = " ".join(map(str, arguments.study))
-    overrides = dict(map(_setting, arguments.config))
+    overrides = _settings(arguments.config)
     if arguments.data_root:
         overrides["data_root"] = arguments.data_root
     named = load.plugins_of(load.merged(*arguments.study, **overrides))
@@ -45,23 +46,25 @@ def run(arguments: argparse.Namespace) -> None:
     load.check_cache()
     tracking.check(study.tracking, f"{names}: tracking")
     dag.source_files(study)
-    dag.check_templates(study)
+    local_models.check(study)
     request.check(study, reserved())
     site.load()
     evaluated = {entry.model: entry.recipe for entry in dag.evaluated_models(study)}
+    rows = [("model", "made by", "recipe")]
     for model_id in dag.models_needed(study):
-        source = study.stages[model_id.chain[-1]].method if model_id.is_trained else "external"
-        print(f"{model_id}\t{source}\t{evaluated.get(model_id, '(not evaluated)')}")
+        maker = study.stages[model_id.chain[-1]].method if model_id.is_trained else "-"
+        rows.append((str(model_id), maker, evaluated.get(model_id, "(not evaluated)")))
+    print("\n".join(aligned(rows)))
     counts = [(len(evaluated), "model"), (len(study.verticals_measured()), "vertical")]
     models, verticals = (f"{count} {noun}{'s' if count != 1 else ''}" for count, noun in counts)
     print(f"{models} on {verticals}: {names} is valid")
 
 
-def _setting(text: str) -> tuple[str, Any]:
-    """A key and its value, parsed as by `snakemake --config`."""
-    import yaml
+def _settings(entries: list[str]) -> dict[str, Any]:
+    """The keys and values of `--config`, parsed by Snakemake's own function."""
+    from snakemake.cli import parse_config
 
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise UserError(f"--config: {text}: write KEY=VALUE")
-    return key, yaml.safe_load(value)
+    try:
+        return dict(parse_config(entries))
+    except ValueError as error:
+        raise UserError(f"--config: {' '.join(entries)}: write KEY=VALUE ({first_line(error)})") from None

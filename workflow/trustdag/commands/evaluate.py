@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     Raises UserError for an invalid model or study. Snakemake prints the messages of failed jobs.
     """
-    from trustdag import dag
+    from trustdag import dag, local_models
     from trustdag.commands.run import start
     from trustdag.config.load import validate
     from trustdag.plugins import files
@@ -51,10 +51,10 @@ def run(arguments: argparse.Namespace) -> None:
     content = study(arguments)
     checked = validate(content, str(path))
     dag.source_files(checked)
-    dag.check_templates(checked)
+    local_models.check(checked)
     _write(path, content)
     if arguments.write_only:
-        print(path)
+        print(f"{path}: the study. Next: `trustdag run {path}`")
         return
     if start([path], ["--cores", arguments.cores]):
         raise UserError(f"{path}: the study did not finish; fix the errors above, and run the same command again")

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Writes the study. Raises UserError for a file that exists, and for answers that make no study."""
-    from trustdag import dag
+    from trustdag import dag, local_models
     from trustdag.artifacts import atomic_file
     from trustdag.config import load
     from trustdag.config.study import reserved
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
         partial.write_text(text, encoding="utf-8")
         study = load.validate(load.read(partial), str(path))
         dag.source_files(study)
-        dag.check_templates(study)
+        local_models.check(study)
         request.check(study, reserved())
     print(f"{path}: a study to change. Next: `trustdag check {path}`, then `trustdag run {path}`")
 

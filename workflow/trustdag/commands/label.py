@@ -27,7 +27,10 @@ def run(arguments: argparse.Namespace) -> None:
 
     if arguments.n < 1:
         raise UserError(f"--n: {arguments.n} is no number of replies")
-    design = read_section(arguments.results / "design.json", StudyDesign)
+    path = arguments.results / "design.json"
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; give the folder of a study that has run, such as results/demo")
+    design = read_section(path, StudyDesign)
     sheet = arguments.sheet or Path("labels") / f"{design.study}.csv"
     if sheet.suffix != ".csv":
         raise UserError(f"--sheet: {sheet} does not end in .csv")

@@ -4,15 +4,18 @@ import argparse
 import math
 import os
 import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from trustdag.commands import at_least
 
 if TYPE_CHECKING:
     from trustdag.pending.cost import Machine
 
 HELP = "List the pending jobs of a study with their reasons and costs, from a dry run of its DAG."
 
-
+PASSES_ON = True
 CLUSTER_GPUS = 8
 """GPUs of a cluster, where `--gpus` does not say."""
 
@@ -21,10 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add_study_arguments(parser)
     parser.add_argument(
-        "--gpus", type=int, metavar="N", help="GPUs for the time until all is done (this machine's; 8 with a profile)"
+        "--gpus",
+        type=at_least(0),
+        metavar="N",
+        help="GPUs for the time until all is done (this machine's; 8 with a profile)",
     )
     parser.add_argument(
-        "--cores", type=int, metavar="N", help="cores for it (this machine's; with a profile or --gpus, enough)"
+        "--cores", type=at_least(1), metavar="N", help="cores for it (this machine's; with a profile or --gpus, enough)"
     )
     parser.add_argument("--json", action="store_true", help="print every job as JSON")
     parser.add_argument("--mermaid", type=Path, metavar="FILE", help="write the DAG as a Mermaid flow chart")
@@ -34,13 +40,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_study_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options that select a study."""
     parser.add_argument(
-        "--configfile", type=Path, nargs="+", default=[], metavar="FILE", help="the study; without it, the demo"
+        "--configfile",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="the study; its files may also stand first; without it, the demo",
     )
     parser.add_argument(
         "--config", nargs="+", default=[], metavar="KEY=VALUE", help="keys of the study that differ from its file"
     )
     parser.add_argument("--profile", help="Snakemake's profile, such as slurm")
-    parser.add_argument("snakemake", nargs=argparse.REMAINDER, help="-- further options and targets of snakemake")
+    parser.epilog = "All other options and targets, and whatever follows `--`, are those of snakemake."
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -86,17 +97,15 @@ def machine_of(arguments: argparse.Namespace) -> "Machine":
 
 
 def snakemake_options(arguments: argparse.Namespace) -> list[str]:
-    """Snakemake's options for the study: the configuration, the profile, and the options after `--`.
+    """Snakemake's options for the study: the configuration, the profile, and what was passed on.
 
     Raises UserError for a configuration file that is missing, is no study, or would run code in Snakemake's loader.
     """
     from trustdag.config.load import merged, plugins_of, refuse_templates
     from trustdag.plugins import files
 
-    rest = arguments.snakemake[1:] if arguments.snakemake[:1] == ["--"] else arguments.snakemake
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--configfile", "--configfiles", type=Path, nargs="+", action="extend", default=[])
-    paths = [*arguments.configfile, *parser.parse_known_args(rest)[0].configfile]
+    rest = arguments.snakemake
+    paths = [*arguments.configfile, *_configfiles(rest)]
     refuse_templates(paths)
     files.say(plugins_of(merged(*paths)))
     chosen = ["--profile", arguments.profile] if arguments.profile is not None else []
@@ -105,3 +114,14 @@ def snakemake_options(arguments: argparse.Namespace) -> list[str]:
     if arguments.config:
         chosen += ["--config", *arguments.config]
     return [*rest, *chosen]
+
+
+def _configfiles(options: Sequence[str]) -> Iterator[Path]:
+    """The configuration files among Snakemake's options, of which Snakemake also takes abbreviations."""
+    takes_files = False
+    for option in options:
+        if option.startswith("-"):
+            name, _, option = option.partition("=")
+            takes_files = len(name) > len("--config") and "--configfiles".startswith(name)
+        if takes_files and option:
+            yield Path(option)

@@ -4,16 +4,18 @@ import argparse
 import math
 from pathlib import Path
 
+from trustdag.commands import at_least
 from trustdag.commands.pending import add_study_arguments, snakemake_options
 
 HELP = "Select the pending part of a study to run first, so that a budget of GPU-hours covers the most comparisons."
+PASSES_ON = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("--gpu-hours", type=float, required=True, help="the budget")
+    parser.add_argument("--gpu-hours", type=at_least(0), required=True, help="the budget")
     add_study_arguments(parser)
-    parser.add_argument("--seconds", type=float, default=60, help="time to find and prove the best plan (60)")
+    parser.add_argument("--seconds", type=at_least(0), default=60, help="time to find and prove the best plan (60)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the targets to this file, one per line")
 
 

@@ -33,9 +33,20 @@ PARSERS: dict[str, Callable[[Line], ParsedAnswer]] = {
 }
 
 
+USES = {
+    "agreement": "bias",
+    "wrongness": "ethics",
+    "chosen": "truthfulness",
+    "states": "privacy",
+    "is_refusal": "all verticals",
+}
+"""The vertical that reads replies by each parser."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("reader", choices=sorted(PARSERS), help="the parser, by the question that the replies answer")
+    uses = ", ".join(f"{name} of {vertical}" for name, vertical in USES.items())
+    parser.add_argument("reader", choices=sorted(PARSERS), help=f"the parser: {uses}")
     parser.add_argument(
         "file",
         type=Path,

@@ -26,7 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="STUDY",
         help="the study's YAML file, or a shipped one: demo, smoke; more files change its keys",
     )
-    parser.add_argument("snakemake", nargs=argparse.REMAINDER, help="options and targets of snakemake, such as -n")
+    rest = parser.add_argument(
+        "snakemake", nargs=argparse.REMAINDER, help="options and targets of snakemake, such as -n"
+    )
+    rest.required = False  # so that an error about a missing study does not name it
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -1,20 +1,31 @@
 """Checks over several keys: sizes that must agree, the length of file names, and names in `plan`."""
 
+import re
 from typing import Any
 
-from trustdag.layout import chain_name
+from trustdag.layout import BASE, chain_name, chain_of
 from trustdag.models.base import Scratch
 from trustdag.settings import mend_of_name
 from trustdag.verticals import verticals
 
 LONGEST_NAME = 50
+STAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]*")
+"""Stages are joined by hyphens to the name of a chain."""
 LONGEST_CHAIN = 80
 """Characters. A job's record is named by model, preference set, chain, seed and vertical; a file's name has 255."""
 
 
 def check(study: Any) -> None:
     """Raises ValueError, with the key, for values of a `Study` that would fail a later job."""
+    if not study.verticals_measured():
+        raise ValueError(f"verticals: none is measured; name at least one of {', '.join(verticals())}")
     for recipe, chain in study.recipes.items():
+        for stage in chain:
+            if chain_of(stage) != (stage,) or not STAGE_NAME.fullmatch(stage):
+                raise ValueError(
+                    f"recipes.{recipe}: {stage!r:.60} names no stage: not `{BASE}`, and letters, digits, `_` and `.`"
+                    " alone; rename it"
+                )
         if len(chain_name(chain)) > LONGEST_CHAIN:
             raise ValueError(
                 f"recipes.{recipe}: the names of its stages have more than {LONGEST_CHAIN} characters together, too"

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from trustdag.artifacts import atomic_file, sha256_text
@@ -17,6 +16,7 @@ from trustdag.jobs.record import ANNOUNCED
 from trustdag.layout import Results
 from trustdag.plugins import files
 from trustdag.settings import explain, refuse_characters
+from trustdag.yamlfiles import read_yaml
 
 CACHE = "SNAKEMAKE_OUTPUT_CACHE"
 CLONE = ROOT.resolve()
@@ -81,55 +81,12 @@ def plugins_of(config: dict[str, Any]) -> list[Path]:
 
 def read(path: Path) -> dict[str, Any]:
     """The keys in a YAML file. Raises UserError if it has no YAML keys, or is a template that runs code."""
-    try:
-        if path.exists() and not path.is_file():
-            raise UserError(f"{path}: not a file")
-        if path.stat().st_size > LARGEST:
-            raise UserError(f"{path}: larger than {LARGEST:,} bytes, which no study is")
-        config = yaml.load(path.read_text(encoding="utf-8"), Loader=StrictLoader)  # noqa: S506 - a SafeLoader
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    _refuse_endless(config, path)
+    config = read_yaml(path)
     if not isinstance(config, dict):
         raise UserError(f"{path}: a study is a mapping of keys; see config/demo.yaml")
     if TEMPLATE in config:
         raise UserError(f"{path}: {TEMPLATE}: a template may run any code and is no study; remove the key")
     return config
-
-
-class StrictLoader(yaml.SafeLoader):
-    """YAML without repeated keys and without numbers in base 60: `3:20` is a text, not 200."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """A mapping. Raises YAMLError for a repeated key."""
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"`{key}` stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-    def construct_yaml_int(self, node: yaml.ScalarNode) -> Any:
-        """A number, or a text if it looks like one in base 60."""
-        return node.value if ":" in node.value else super().construct_yaml_int(node)
-
-
-StrictLoader.add_constructor("tag:yaml.org,2002:int", StrictLoader.construct_yaml_int)
-LARGEST = 10_000_000
-MOST_VALUES = 1_000_000
-
-
-def _refuse_endless(config: Any, path: Path) -> None:
-    """Raises UserError if aliases make the configuration contain itself, or make it extremely large."""
-    waiting, inside, seen = [(config, 0)], 100, 0
-    while waiting:
-        value, depth = waiting.pop()
-        seen += 1
-        if seen > MOST_VALUES or depth > inside:
-            raise UserError(f"{path}: its aliases repeat each other without end; write the sections out")
-        entries = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-        waiting += [(entry, depth + 1) for entry in entries]
 
 
 def refuse_templates(paths: Iterable[Path]) -> None:
@@ -182,7 +139,7 @@ def check_results(study: Study, origin: str) -> None:
     mark = _mark(study)
     if not mark.is_file():
         return
-    named = mark.read_text(encoding="utf-8").strip().split(JOINED)
+    named = mark.read_text(encoding="utf-8", errors="replace").strip().split(JOINED)
     owner = JOINED.join(identity([Path(name)]) if Path(name).is_absolute() else name for name in named)
     if owner != origin and not _has_these_records(study):
         raise UserError(

@@ -15,6 +15,10 @@ LONGEST = 10_000_000
 """Largest number of bytes of a line; a pair of replies has fewer."""
 MOST_BLANK = 1_000_000
 """Blank lines in one file: a small archive can hold thousands of millions."""
+MOST_UNZIPPED = 200
+"""Bytes of text for each byte of an archive: text shrinks to a fifth, the same line again and again to a thousandth."""
+SMALL = 50_000_000
+"""Bytes of text that any archive may hold."""
 POINTER = b"version https://git-lfs"
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -27,12 +31,19 @@ def lines(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
     if not path.is_file():
         raise UserError(f"{path}: no such file, or not a regular one")
     _refuse_kind(path)
-    number = blank = 0
+    most = max(SMALL, MOST_UNZIPPED * path.stat().st_size)
+    number = blank = size = 0
     try:
         with _open(path) as handle:
             for number, line in enumerate(iter(lambda: handle.readline(LONGEST + 1), b""), start=1):
                 if len(line) > LONGEST:
                     raise UserError(f"{path}:{number}: a line of more than {LONGEST:,} bytes, which no pair has")
+                size += len(line)
+                if size > most:
+                    raise UserError(
+                        f"{path}:{number}: the archive holds more than {MOST_UNZIPPED} times its own size, as no data"
+                        " does: it repeats itself"
+                    )
                 if not line.endswith(b"\n"):
                     _refuse_cut_off(path, number, line)
                 if line.strip():

@@ -17,6 +17,9 @@ from trustdag.errors import UserError
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+CHECKED_EVERY = 100_000
+"""Number of records after which no more are read if fewer than one of `FEWEST_KEPT` can be used."""
+FEWEST_KEPT = 100
 
 
 def prepare(
@@ -73,6 +76,9 @@ def kept(
         settings: The limits.
         counts: Counts every record, and the reason of each dropped one.
         before_record: Called before each record.
+
+    Raises:
+        UserError: Almost none of many records can be used.
     """
     seen: set[bytes] = set()
     for record in records:
@@ -87,6 +93,17 @@ def kept(
             yield record
             if counts.kept == settings.limit:
                 return
+        if counts.read % CHECKED_EVERY == 0:
+            _refuse_useless(counts, record["source"] if isinstance(record, dict) else record.source)
+
+
+def _refuse_useless(counts: RecordCounts, where: str) -> None:
+    """Raises UserError for a source without pairs, which would be read to its end: that may never come."""
+    if counts.kept * FEWEST_KEPT < counts.read:
+        raise UserError(
+            f"{where}: fewer than 1 of {FEWEST_KEPT} of the first {counts.read:,} records can be used, so no more are"
+            f" read: {counts.summary()}; is this the right file for `source`?"
+        )
 
 
 def unfit(pair: Pair, settings: SourceSettings) -> Drop | None:

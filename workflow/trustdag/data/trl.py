@@ -5,7 +5,8 @@
 {"prompt": [{"role": "user", ...}], "chosen": [{"role": "assistant", ...}], "rejected": [{"role": "assistant", ...}]}
 {"chosen": [{"role": "user", ...}, {"role": "assistant", ...}], "rejected": [...]}
 
-A column `system` is a system text before the prompt. `question` and `instruction` are other names of the prompt.
+A column `system` is a system text before the prompt; `system_prompt` and `system_message` are other names of it, and
+`question` and `instruction` of the prompt. A column that would have to be guessed is refused by its name.
 """
 
 import json
@@ -27,9 +28,17 @@ OTHER_PROMPTS = ("question", "instruction")
 """Other names of the prompt."""
 UNREAD = ("input", "context", "history")
 """Columns with a part of the prompt in some data sets. They are refused, because its position is unknown."""
-COLUMNS = (*KEYS, "system", *OTHER_PROMPTS, *UNREAD)
-REPEATED_WORDS = 3
-"""Replies repeat the prompt if both start with it and it has at least this many words; fewer may be a coincidence."""
+NEVER_READ = ("tools", "images", "documents")
+"""Columns with more than text, that a model would need to give such replies."""
+SYSTEMS = ("system", "system_prompt", "system_message")
+COLUMNS = (*KEYS, *SYSTEMS, *OTHER_PROMPTS, *UNREAD, *NEVER_READ)
+BESIDE_CONTENT = ("tool_calls", "function_call", "reasoning_content", "reasoning", "thinking", "images", "audio")
+"""Keys of a message with more of it than `content`."""
+A_FEW_WORDS = 3
+"""Replies repeat the prompt if both start with it and it has at least this many words; fewer may be a coincidence. A
+column with as many may be the prompt."""
+TEMPLATES = ("<|im_start|>", "<|start_header_id|>", "<|begin_of_text|>", "<start_of_turn>", "<|user|>", "[INST]", "<s>")
+"""Starts of prompts that a model's chat template has written."""
 
 
 class Settings(SourceSettings):
@@ -78,7 +87,9 @@ def _rows(path: Path, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
     try:
         file = pq.ParquetFile(path)
-        columns = [column for column in COLUMNS if column in file.schema_arrow.names]
+        names = file.schema_arrow.names
+        implied = not {"prompt", *OTHER_PROMPTS} & set(names)
+        columns = [column for column in names if implied or column in COLUMNS]
         number = 0
         for batch in file.iter_batches(batch_size=1024, columns=columns):
             for row in batch.to_pylist():
@@ -96,13 +107,17 @@ def parts(record: dict[str, Any]) -> Parts:
     its turns. Raises NotAPair.
     """
     record = {key: _opened(value, key) for key, value in record.items()}
+    needed = [name for name in NEVER_READ if record.get(name)]
+    if needed:
+        raise NotAPair(f"`{needed[0]}` is not empty and is not read; remove the column if the replies do not need it")
     turns, chosen, rejected = _without_system(_renamed(record))
-    system = record.get("system")
-    if not system:
+    systems = [name for name in SYSTEMS if record.get(name)]
+    if not systems:
         return turns, chosen, rejected
-    if turns[0]["role"] == "system":
-        raise NotAPair("both a `system` column and a system message; remove one of them")
-    return [Message(role="system", content=text_of(record, "system").strip()), *turns], chosen, rejected
+    if len(systems) > 1 or turns[0]["role"] == "system":
+        other = f"a `{systems[1]}` column" if len(systems) > 1 else "a system message"
+        raise NotAPair(f"both a `{systems[0]}` column and {other}; remove one of them")
+    return [Message(role="system", content=text_of(record, systems[0]).strip()), *turns], chosen, rejected
 
 
 def _opened(value: Any, key: str) -> Any:
@@ -140,7 +155,16 @@ def _without_system(record: dict[str, Any]) -> Parts:
         return _continued(text_of(record, "prompt"), chosen, rejected)
     if normalised(chosen).startswith("\n\nHuman:"):
         return pair_of(chosen, rejected)
+    others = [key for key in record if key not in (*KEYS, *SYSTEMS) and _may_be_a_prompt(record[key])]
+    if others:
+        raise NotAPair(f"no `prompt`, and `{others[0]}` may be one; call it `prompt`, or remove the column")
     return _implied(chosen, rejected)
+
+
+def _may_be_a_prompt(value: Any) -> bool:
+    return (
+        len(value.split()) >= A_FEW_WORDS if isinstance(value, str) else isinstance(value, list | dict) and bool(value)
+    )
 
 
 def _start(given: Any, chosen: list[Any]) -> list[Message] | None:
@@ -172,8 +196,10 @@ def _continued(prompt: str, chosen: str, rejected: str) -> Parts:
     transcript = normalised(prompt)
     if not transcript.startswith("\n\nHuman:"):
         start = prompt.strip()
+        if start.startswith(TEMPLATES):
+            raise NotAPair("the prompt was written by a chat template, which would be applied twice; give its messages")
         repeats = chosen.strip().startswith(start) and rejected.strip().startswith(start)
-        if repeats and len(start.split()) >= REPEATED_WORDS:
+        if repeats and len(start.split()) >= A_FEW_WORDS:
             raise NotAPair("both replies repeat the prompt, which a model would learn to do; remove it from them")
         return [Message(role="user", content=start)], chosen, rejected
     if TURN.search(chosen) or TURN.search(rejected):
@@ -213,6 +239,9 @@ def _turn(entry: Any, key: str) -> Message:
         role = entry.get("role") if isinstance(entry, dict) else None
         has = f"role {role}" if role else has
         raise NotAPair(f"`{key}` holds a message whose role is not system, user or assistant ({has})")
+    beside = [name for name in BESIDE_CONTENT if entry.get(name)]
+    if beside:
+        raise NotAPair(f"`{key}` holds a message with `{beside[0]}`, which is not read; remove it, or the record")
     content = entry.get("content")
     if isinstance(content, list) and content and all(_is_text(part) for part in content):
         entry = entry | {"content": "".join(part["text"] for part in content)}

@@ -46,11 +46,12 @@ def generate(task: GenerationTask, model: Path, prompt_format: PromptFormat, out
         UserError: The items or the model cannot be used.
     """
     from trustdag.generation.engine import Engine
-    from trustdag.models.load import choose_bf16, context_length
+    from trustdag.models.load import check_new_tokens, choose_bf16, context_length, load_config
     from trustdag.models.threads import use_threads
 
     items = read_items(task.items)
     check_weight_files(model)
+    check_new_tokens(model, load_config(model), task.settings.max_new_tokens)
     check_memory(model, task.settings, Memory.of_device(), choose_bf16("auto"))
     made_from = {
         "items": items_digest(items),

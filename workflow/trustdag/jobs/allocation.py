@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-import yaml
-
 from trustdag.errors import UserError
 from trustdag.fingerprint import ROOT
 from trustdag.jobs import processes
+from trustdag.yamlfiles import read_yaml
 
 GPU_DEVICES = ("nvidia[0-9]*", "dxg", "kfd")
 """Files below /dev of a machine with a GPU: of NVIDIA, of NVIDIA below WSL, of AMD."""
@@ -170,7 +169,7 @@ def _configuration(allocation: Allocation) -> Path:
 def _check_configuration(path: Path) -> None:
     if not path.is_file():
         raise UserError(f"{path}: no such file; resources name it as `accelerate`")
-    distributed = yaml.safe_load(path.read_text(encoding="utf-8")).get("distributed_type")
+    distributed = read_yaml(path).get("distributed_type")
     if distributed == "DEEPSPEED" and importlib.util.find_spec("deepspeed") is None:
         raise UserError(
             f"{path}: needs DeepSpeed, which {sys.executable} does not have; install it there (`pip install "

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from trustdag.models.dialogue import PromptFormat, check_template
 from trustdag.models.folder import copy_model, write_model
 from trustdag.models.load import load_policy, load_reward, load_tokenizer
 from trustdag.models.size import Memory, check_loads
-from trustdag.models.weights import check_weight_files
+from trustdag.models.weights import check_weight_files, require_causal, require_finite
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -42,24 +43,45 @@ def acquire(settings: Hub | Folder | Gguf, prompt_format: PromptFormat, out: Pat
     (out / "metrics.jsonl").write_text("", encoding="utf-8")
 
 
-def check_prompt_format(settings: Folder) -> None:
-    """Raises UserError unless the folder's chat template, with its `template_arguments`, renders a study's prompts."""
-    tokenizer = load_tokenizer(Path(settings.path))
-    _with_arguments(settings, tokenizer)
-    check_template(tokenizer)
+@dataclass(frozen=True)
+class Opened:
+    """A model folder that can be used."""
+
+    folder: Path
+    model: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerBase"
+    template: str | None
+    """The chat template with `template_arguments`; None without any."""
+
+
+def open_structure(settings: Folder, prompt_format: PromptFormat) -> Opened:
+    """A local model without the values of its weights. Raises UserError for all that `acquire` refuses in a folder.
+
+    Memory alone is not checked, as the model may be used on another machine.
+    """
+    return _open(Path(settings.path), settings, prompt_format, device="meta")
 
 
 def _take_folder(folder: Path, settings: Hub | Folder, prompt_format: PromptFormat, out: Path) -> None:
-    tokenizer = load_tokenizer(folder)
     check_weight_files(folder)
     check_loads(folder, Memory.of_machine())
-    model = load_policy(folder) if settings.kind == "policy" else load_reward(folder)
+    opened = _open(folder, settings, prompt_format)
+    require_finite(folder, opened.model)
+    if settings.kind == "policy":
+        require_causal(folder, opened.model)
+    copy_model(
+        folder, out, kind=settings.kind, prompt_format=prompt_format, parameters=opened.model.num_parameters(),
+        made_by=_made_by(settings), template=opened.template,
+    )  # fmt: skip
+
+
+def _open(folder: Path, settings: Hub | Folder, prompt_format: PromptFormat, device: str | None = None) -> Opened:
+    tokenizer = load_tokenizer(folder)
+    load = load_policy if settings.kind == "policy" else load_reward
+    model = load(folder, device=device)
     template = _with_arguments(settings, tokenizer)
     _check(folder, model, tokenizer, prompt_format)
-    copy_model(
-        folder, out, kind=settings.kind, prompt_format=prompt_format, parameters=model.num_parameters(),
-        made_by=_made_by(settings), template=template,
-    )  # fmt: skip
+    return Opened(folder, model, tokenizer, template)
 
 
 def _take_gguf(settings: Gguf, prompt_format: PromptFormat, out: Path) -> None:
@@ -68,6 +90,7 @@ def _take_gguf(settings: Gguf, prompt_format: PromptFormat, out: Path) -> None:
     model, tokenizer = load_gguf(settings.file, settings.sha256)
     _with_arguments(settings, tokenizer)
     _check(settings.file, model, tokenizer, prompt_format)
+    require_finite(settings.file, model)
     write_model(
         out, model, tokenizer, kind="policy", prompt_format=prompt_format, made_by=_made_by(settings),
         facts={"weights": f"a dequantised copy of {settings.file.name}"},

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, RootModel, model_validator
 
 from trustdag.data.location import expanded
-from trustdag.errors import UserError
+from trustdag.errors import UserError, first_line
 from trustdag.hub import Commit, Repository
 from trustdag.jsonfiles import FETCH, read_object
 from trustdag.settings import Count, Decay, NotNegative, Positive, Section, Seed
@@ -99,6 +99,22 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def unreadable(folder: Path, what: str, error: Exception) -> UserError:
+    """The UserError for a folder from which a library cannot load.
+
+    Args:
+        folder: The folder.
+        what: What could not be loaded, for the message.
+        error: The library's error.
+    """
+    if "custom code" in str(error):
+        return UserError(
+            f"{folder}: {what} needs Python code that comes with it, which is never run; take a model of an"
+            " architecture that transformers has itself"
+        )
+    return UserError(f"{folder}: {what} cannot be read here ({first_line(error)})")
+
+
 def architecture(config: Mapping[str, Any]) -> str:
     """The class that a configuration names first; `unknown` where it names none."""
     names = config.get("architectures")
@@ -132,6 +148,7 @@ class Hub(Existing):
     """A model of the Hugging Face hub at one commit. Code that comes with a model is never run."""
 
     source: Literal["hub"] = "hub"
+    """A model of the hub."""
     name: Repository
     """Repository, such as `EleutherAI/pythia-1.4b`."""
     revision: Commit
@@ -144,6 +161,7 @@ class Folder(Existing):
     """A model in a local folder: config.json, safetensors weights and the tokenizer."""
 
     source: Literal["folder"] = "folder"
+    """A model folder."""
     path: str
     """The folder, relative to the working directory or absolute."""
     kind: Kind = "policy"
@@ -154,6 +172,7 @@ class Gguf(Existing):
     """A language model in a GGUF file (llama.cpp's format). Its quantized weights are dequantized."""
 
     source: Literal["gguf"] = "gguf"
+    """A GGUF file."""
     path: str
     """The file, relative to the working directory, absolute, or below the home folder (`~/...`)."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -169,6 +188,7 @@ class Scratch(Section):
     """A small GPT-NeoX (the architecture of Pythia), trained inside the DAG with its own tokenizer."""
 
     source: Literal["scratch"] = "scratch"
+    """A model that the study trains from its first step."""
     corpus: str
     """Preference set of the study whose corpus.parquet is the training text."""
     vocabulary: int = Field(2048, ge=300, le=1_000_000)

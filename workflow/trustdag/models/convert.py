@@ -8,11 +8,30 @@ from typing import TYPE_CHECKING
 from trustdag.artifacts import atomic_folder
 from trustdag.errors import UserError, first_line
 from trustdag.jsonfiles import FETCH, read_object
-from trustdag.models.base import ADAPTER, ADAPTER_WEIGHTS, TAKEN, has_weights, refuse_links_outside
-from trustdag.models.weights import INDEX, PREFIXES, VALUE_HEAD, check_weight_files
+from trustdag.models.base import (
+    ADAPTER,
+    ADAPTER_WEIGHTS,
+    TAKEN,
+    architecture,
+    has_weights,
+    read_config,
+    refuse_links_outside,
+)
+from trustdag.models.headers import safetensors_weights
+from trustdag.models.weights import (
+    INDEX,
+    VALUE_HEAD,
+    check_weight_files,
+    is_wrapped,
+    load_weights,
+    refuse_unmerged,
+    unwrapped,
+    weight_files,
+)
 
 if TYPE_CHECKING:
     import torch
+    from peft import PeftModel
 
 
 def convert(folder: Path, out: Path, base: Path | None) -> None:
@@ -57,12 +76,29 @@ def _merge_adapter(folder: Path, out: Path, base: Path | None) -> None:
         _link_without_adapter(base, Path(name))
         model = load(Path(name))
     try:
-        merged = PeftModel.from_pretrained(model, str(folder)).merge_and_unload(safe_merge=True)
+        adapted = PeftModel.from_pretrained(model, str(folder))
     except Exception as error:  # whatever the libraries raise on it
         raise UserError(f"{folder}: the adapter does not fit {base} ({first_line(error)})") from error
+    _require_whole(folder, base, adapted)
+    merged = adapted.merge_and_unload(safe_merge=True)
     merged.save_pretrained(str(out))
     for source in (folder, base):
         _copy_small(source, out)
+
+
+def _require_whole(folder: Path, base: Path, adapted: "PeftModel") -> None:
+    """Raises UserError unless a file has exactly the adapter's weights: peft makes up missing ones and drops others."""
+    from peft import get_peft_model_state_dict
+
+    stored = safetensors_weights(folder / f"{ADAPTER_WEIGHTS}.safetensors").keys()
+    needed = get_peft_model_state_dict(adapted, save_embedding_layers=False).keys()
+    missing, unexpected = sorted(needed - stored), sorted(stored - needed - adapted.state_dict().keys())
+    if missing or unexpected:
+        names, what = (missing, "are missing") if missing else (unexpected, f"are not of {base}")
+        raise UserError(
+            f"{folder}: {len(names)} weights of the adapter {what}, the first is {names[0]}; give the base model that"
+            " it was trained on, or fetch the adapter again"
+        )
 
 
 def _strip_prefixes(folder: Path, out: Path) -> None:
@@ -70,25 +106,36 @@ def _strip_prefixes(folder: Path, out: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     check_weight_files(folder)
+    prefix = _other_prefix(folder)
     weights: dict[str, torch.Tensor] = {}
-    changed = 0
-    for path in sorted(folder.glob("*.safetensors")):
+    changed = False
+    for path in weight_files(folder):
         for name, value in load_file(str(path)).items():
-            plain = unwrapped(name)
-            changed += plain != name or plain.startswith(VALUE_HEAD)
+            plain = unwrapped(name.removeprefix(prefix))
+            if plain in weights:
+                raise UserError(f"{folder}: two weights would be {plain}, one of them {name}; remove the one not meant")
+            changed |= plain != name or plain.startswith(VALUE_HEAD)
             if not plain.startswith(VALUE_HEAD):
                 weights[plain] = value
     if not changed:
-        raise UserError(f"{folder}: nothing to convert: no adapter, and no name of a weight starts with a wrapper's")
+        raise UserError(f"{folder}: nothing to convert: no adapter, and no name of a weight is a wrapper's")
     save_file(weights, str(out / "model.safetensors"), metadata={"format": "pt"})
     _copy_small(folder, out)
 
 
-def unwrapped(name: str) -> str:
-    """A weight's name without prefixes of wrappers."""
-    while prefix := next((prefix for prefix in PREFIXES if name.startswith(prefix)), None):
-        name = name.removeprefix(prefix)
-    return name
+def _other_prefix(folder: Path) -> str:
+    """The prefix of names of weights from a wrapper that is not known; empty if there is none.
+
+    Raises UserError for an adapter's weights among the model's.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+    reward = architecture(read_config(folder)).endswith("ForSequenceClassification")
+    auto_class = AutoModelForSequenceClassification if reward else AutoModelForCausalLM
+    _, differences = load_weights(auto_class, folder, torch.float32, "meta")
+    refuse_unmerged(folder, differences)
+    return "" if any(map(is_wrapped, differences.unexpected)) else differences.prefix()
 
 
 def _link_without_adapter(source: Path, target: Path) -> None:

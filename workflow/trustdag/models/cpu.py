@@ -7,13 +7,16 @@ docs/performance.md). Both compute in fp32. Imports torch: import it inside func
 
 import ctypes
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from trustdag.models.adapters import become, onednn_linear
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 FEW = 1 << 20
 """Products of at most this many multiplications are computed by MKL, because oneDNN needs 10 µs to start."""
@@ -32,6 +35,27 @@ def keep_freed_memory() -> None:
     if mallopt:
         mallopt(M_MMAP_THRESHOLD, MAPPED)
         mallopt(M_TRIM_THRESHOLD, KEPT)
+
+
+def release_before_embeddings(model: "PreTrainedModel") -> None:
+    """Makes malloc return what it keeps before the gradient of large embeddings is computed.
+
+    It is the last gradient of a backward pass, and too large for the blocks of activations that malloc keeps. Together
+    they were the peak of a training's memory.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    embeddings = model.get_input_embeddings()
+    if trim is None or embeddings.weight.nbytes < MAPPED:
+        return
+
+    def release(_gradient: Tensor) -> None:
+        trim(0)
+
+    def watch(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+        if output.requires_grad:
+            output.register_hook(release)
+
+    embeddings.register_forward_hook(watch)
 
 
 def use_onednn(model: nn.Module) -> None:

@@ -99,23 +99,47 @@ def _control_tokens(tokenizer: "PreTrainedTokenizerBase") -> tuple[str, ...]:
 
 
 def check_template(tokenizer: "PreTrainedTokenizerBase") -> None:
-    """Raises UserError unless the chat template renders the prompts of items and training, without today's date."""
+    """Raises UserError unless the chat template renders the prompts of items and training, always alike."""
     if not tokenizer.chat_template:
         raise UserError(
             f"{tokenizer.name_or_path}: the tokenizer has no chat template; ask this model in format `hh` or `plain`"
         )
-    apply_template(PROBE[:2], tokenizer, add_generation_prompt=True)
     apply_template(PROBE[1:], tokenizer)
+    if len({_probe(tokenizer) for _ in range(8)}) > 1:
+        raise UserError(
+            f"{tokenizer.name_or_path}: its chat template writes something else each time; {WITHOUT_TEMPLATE}"
+        )
     template = tokenizer.get_chat_template()
     # A macro replaces the function of transformers from which templates get the date.
     days = [f"{{% macro strftime_now(format) %}}{day}{{% endmacro %}}" for day in ("one day", "another day")]
-    texts = {
-        apply_template(PROBE[:2], tokenizer, add_generation_prompt=True, chat_template=day + template) for day in days
-    }
+    texts = {_probe(tokenizer, chat_template=day + template) for day in days}
     if len(texts) > 1:
         raise UserError(
             f"{tokenizer.name_or_path}: its chat template writes today's date into every prompt; fix it in the model's "
             'entry, such as `template_arguments: {date_string: "26 Jul 2024"}`, by the name that the template uses'
+        )
+    if len({_probe(tokenizer, enable_thinking=value) for value in (True, False)}) > 1:
+        raise UserError(
+            f"{tokenizer.name_or_path}: its chat template asks for thoughts or not; say which in the model's entry: "
+            "`template_arguments: {enable_thinking: false}`, or true, with room for thoughts in max_new_tokens"
+        )
+    _check_start_of_reply(tokenizer)
+
+
+def _probe(tokenizer: "PreTrainedTokenizerBase", **arguments: Any) -> str:
+    return apply_template(PROBE[:2], tokenizer, add_generation_prompt=True, **arguments)
+
+
+def _check_start_of_reply(tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Raises UserError for a template that starts a reply by a text that the prompt lacks."""
+    prompt = apply_template(PROBE[1:2], tokenizer, add_generation_prompt=True).rstrip()
+    whole = apply_template(PROBE[1:], tokenizer)
+    start = whole[: whole.rindex(PROBE[2]["content"])]
+    lacking = start.removeprefix(prompt).strip()
+    if start.startswith(prompt) and lacking and "think" not in lacking:
+        raise UserError(
+            f"{tokenizer.name_or_path}: its chat template starts a reply by {lacking!r:.60}, which it does not write "
+            f"with add_generation_prompt; {WITHOUT_TEMPLATE}"
         )
 
 

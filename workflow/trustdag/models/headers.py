@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from trustdag.errors import UserError, first_line
 
@@ -12,16 +12,24 @@ LONGEST_HEADER = 100_000_000
 POINTER = b"version https://git-lfs"
 
 
-def safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shape of each weight in a file, by its name. Raises UserError for a file that is damaged or no such file."""
+class Stored(NamedTuple):
+    """A weight in a file."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    """Such as `BF16`."""
+
+
+def safetensors_weights(path: Path) -> dict[str, Stored]:
+    """The weights in a file, by name. Raises UserError for a file that is damaged or no such file."""
     if not path.is_file():
         raise UserError(f"{path}: not a regular file")
     from safetensors import SafetensorError, safe_open
 
     try:
-        shapes = dict(_shapes(_header(path)))
+        weights = dict(_weights(_header(path)))
         with safe_open(str(path), "np"):  # that the file is as long as its header says; "pt" would map it as writable
-            return shapes
+            return weights
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, SafetensorError) as error:
         with path.open("rb") as file:
             pointer = file.read(len(POINTER)) == POINTER
@@ -38,10 +46,10 @@ def _header(path: Path) -> Any:
         return json.loads(file.read(length))
 
 
-def _shapes(header: Any) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _weights(header: Any) -> Iterator[tuple[str, Stored]]:
     for name, tensor in header.items():
         if name != "__metadata__":
             shape = tuple(tensor["shape"])
             if not all(isinstance(size, int) and size >= 0 for size in shape):
                 raise ValueError(f"{name} has the shape {shape}")
-            yield name, shape
+            yield name, Stored(shape, str(tensor["dtype"]))

@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from trustdag.errors import UserError, first_line
-from trustdag.models.base import Kind, architecture, model_files, read_config, refuse_links_outside
+from trustdag.errors import UserError
+from trustdag.models.base import Kind, architecture, model_files, read_config, refuse_links_outside, unreadable
 from trustdag.models.weights import (
-    PREFIXES,
-    VALUE_HEAD,
     Differences,
+    is_wrapped,
     load_complete,
     load_weights,
     make_savable,
@@ -49,7 +48,7 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except Exception as error:  # whatever the libraries raise on it
-        raise UserError(f"{folder}: no tokenizer can be read here ({first_line(error)})") from error
+        raise unreadable(folder, "the tokenizer", error) from error
     return complete_tokenizer(folder, tokenizer)
 
 
@@ -70,32 +69,44 @@ def complete_tokenizer(source: Path, tokenizer: "PreTrainedTokenizerBase") -> "P
     return tokenizer
 
 
-def load_policy(folder: Path, dtype: "torch.dtype | None" = None) -> "PreTrainedModel":
-    """The causal language model of a folder, in `dtype` or fp32, in evaluation mode.
+def load_policy(folder: Path, dtype: "torch.dtype | None" = None, device: str | None = None) -> "PreTrainedModel":
+    """The causal language model of a folder, in evaluation mode.
 
-    Raises UserError unless the folder's files contain exactly the weights of the model.
+    Args:
+        folder: The model folder.
+        dtype: Precision of the weights in memory. None: fp32.
+        device: `meta` reads names and shapes of the weights alone, in no memory. None: the CPU.
+
+    Raises:
+        UserError: The folder's files do not contain exactly the weights of the model.
     """
     import torch
     from transformers import AutoModelForCausalLM
 
     model_files(folder)
     check_kind(folder, "policy")
-    model = load_complete(AutoModelForCausalLM, folder, dtype or torch.float32)
+    model = load_complete(AutoModelForCausalLM, folder, dtype or torch.float32, device)
     make_savable(folder, model)
     return model
 
 
-def load_reward(folder: Path, dtype: "torch.dtype | None" = None) -> "PreTrainedModel":
-    """The reward model of a folder: a sequence classifier with one score, in `dtype` or fp32.
+def load_reward(folder: Path, dtype: "torch.dtype | None" = None, device: str | None = None) -> "PreTrainedModel":
+    """The reward model of a folder: a sequence classifier with one score.
 
-    Raises UserError if the folder contains a language model instead, or lacks a weight.
+    Args:
+        folder: The model folder.
+        dtype: Precision of the weights in memory. None: fp32.
+        device: `meta` reads names and shapes of the weights alone, in no memory. None: the CPU.
+
+    Raises:
+        UserError: The folder contains a language model instead, or lacks a weight.
     """
     import torch
     from transformers import AutoModelForSequenceClassification
 
     model_files(folder)
     check_kind(folder, "reward")
-    return load_complete(AutoModelForSequenceClassification, folder, dtype or torch.float32)
+    return load_complete(AutoModelForSequenceClassification, folder, dtype or torch.float32, device)
 
 
 def new_reward(folder: Path, tokenizer: "PreTrainedTokenizerBase", seed: int) -> "PreTrainedModel":
@@ -124,7 +135,7 @@ def new_reward(folder: Path, tokenizer: "PreTrainedTokenizerBase", seed: int) ->
     trunk = f"{model.base_model_prefix}."
     # The files lack the new score, and the policy's output layer is not needed.
     missing = tuple(name for name in differences.missing if name.startswith(trunk))
-    needless = tuple(name for name in differences.unexpected if name.startswith((trunk, *PREFIXES, VALUE_HEAD)))
+    needless = tuple(name for name in differences.unexpected if name.startswith(trunk) or is_wrapped(name))
     require_complete(folder, Differences(missing, needless, differences.mismatched))
     model.config.pad_token_id = tokenizer.pad_token_id
     return model
@@ -139,7 +150,7 @@ def load_config(folder: Path) -> "PreTrainedConfig":
     try:
         return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except Exception as error:  # whatever the libraries raise on it
-        raise UserError(f"{folder}: no model configuration can be read here ({first_line(error)})") from error
+        raise unreadable(folder, "the model's configuration", error) from error
 
 
 def check_kind(folder: Path, kind: Kind) -> None:
@@ -148,6 +159,10 @@ def check_kind(folder: Path, kind: Kind) -> None:
     name = architecture(config)
     scores = len(config.get("id2label") or {"0": "", "1": ""})
     kind_found = "reward" if name.endswith("ForSequenceClassification") else "policy"
+    if name.endswith("ForMaskedLM"):
+        raise UserError(
+            f"{folder}: {name} reads the text after a token too, so it cannot write; take a causal language model"
+        )
     if kind_found != kind:
         raise UserError(f"{folder}: holds a {kind_found} model ({name}) where a {kind} model is needed")
     if kind == "reward" and scores != 1:
@@ -173,6 +188,21 @@ def check_length(folder: Path, config: "PreTrainedConfig", max_length: int) -> N
         raise UserError(
             f"max_length: {max_length} tokens do not fit the context of {folder}, which is {context_length(config)}; "
             "lower max_length or take a model with a longer context"
+        )
+
+
+def check_new_tokens(folder: Path, config: "PreTrainedConfig", max_new_tokens: int) -> None:
+    """Raises UserError if a reply of `max_new_tokens` tokens leaves no room for a prompt in the model's context.
+
+    Args:
+        folder: the model's folder, for the message.
+        config: its configuration.
+        max_new_tokens: tokens of the longest reply.
+    """
+    if max_new_tokens >= context_length(config):
+        raise UserError(
+            f"max_new_tokens: {max_new_tokens} leaves no room for a prompt in the context of {folder}, which is "
+            f"{context_length(config)}; lower max_new_tokens or take a model with a longer context"
         )
 
 

@@ -6,7 +6,7 @@ from math import prod
 from pathlib import Path
 
 from trustdag.errors import UserError
-from trustdag.models.headers import safetensors_shapes
+from trustdag.models.headers import safetensors_weights
 
 CGROUPS = Path("/sys/fs/cgroup")
 GB = 1e9
@@ -22,7 +22,7 @@ def parameters_in_folder(folder: Path) -> int:
 
 
 def _parameters_in_file(path: Path) -> int:
-    return sum(prod(shape) for shape in safetensors_shapes(path).values())
+    return sum(prod(weight.shape) for weight in safetensors_weights(path).values())
 
 
 def in_words(parameters: float) -> str:

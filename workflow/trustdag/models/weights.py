@@ -1,6 +1,6 @@
 """Loads a model's weights. Raises an error unless every weight comes from the files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -9,21 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 from trustdag.errors import UserError, first_line
 from trustdag.jsonfiles import EVERY, FETCH, read_object
-from trustdag.models.base import model_files, read_config
-from trustdag.models.headers import safetensors_shapes
+from trustdag.models.base import model_files, read_config, unreadable
+from trustdag.models.headers import Stored, safetensors_weights
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-PREFIXES = ("module.", "_orig_mod.", "base_model.model.", "pretrained_model.")
-"""Prefixes of weights from wrappers: DistributedDataParallel, torch.compile, peft, TRL's value heads."""
+PREFIXES = ("module.", "base_model.model.", "pretrained_model.")
+"""Prefixes of weights from wrappers: DistributedDataParallel, peft, TRL's value heads."""
+INSIDE = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "_forward_module.")
+"""Parts of names from wrappers of single layers too: torch.compile, FSDP, activation checkpointing, Lightning."""
+UNMERGED = ".lora_"
+"""Part of the names of an adapter's weights inside a model."""
 INDEX = "model.safetensors.index.json"
 SIZES = frozenset(
     {"hidden_size", "n_embd", "d_model", "dim", "intermediate_size", "n_inner", "ffn_dim", "d_ff", "vocab_size",
      "n_positions", "num_attention_heads", "n_head", "num_heads", "num_key_value_heads", "head_dim"}
 )  # fmt: skip
 """Names of sizes in configurations, none of which is above the numbers in the largest weight."""
+STORED = frozenset({"F64", "F32", "F16", "BF16"})
+"""Types of stored weights that have their values without a scale."""
 VALUE_HEAD = "v_head."
 """Weights of TRL's value head, which no language model has."""
 BEYOND_SAMPLING = ("early_stopping", "length_penalty")
@@ -42,9 +48,33 @@ class Differences:
     mismatched: tuple[str, ...]
     """Weights with different shapes in files and model, with both shapes."""
 
+    def prefix(self) -> str:
+        """What stands before all unexpected names, without which some are missing ones; empty if there is none."""
+        parts = self.unexpected[0].split(".") if self.unexpected else []
+        for count in range(1, len(parts)):
+            prefix = ".".join(parts[:count]) + "."
+            bare = {name.removeprefix(prefix) for name in self.unexpected}
+            if bare & set(self.missing) and all(name.startswith(prefix) for name in self.unexpected):
+                return prefix
+        return ""
+
+
+def unwrapped(name: str) -> str:
+    """A weight's name without what wrappers add."""
+    for part in INSIDE:
+        name = name.replace(part, "")
+    while prefix := next((prefix for prefix in PREFIXES if name.startswith(prefix)), None):
+        name = name.removeprefix(prefix)
+    return name
+
+
+def is_wrapped(name: str) -> bool:
+    """Whether a wrapper has written the name of a weight, or the weight itself."""
+    return unwrapped(name) != name or name.startswith(VALUE_HEAD)
+
 
 def load_weights(
-    auto_class: Any, folder: Path, dtype: "torch.dtype", **options: Any
+    auto_class: Any, folder: Path, dtype: "torch.dtype", device: str | None = None, **options: Any
 ) -> "tuple[PreTrainedModel, Differences]":
     """Loads a model from safetensors, without network access and without code from the folder.
 
@@ -52,6 +82,7 @@ def load_weights(
         auto_class: A transformers class such as `AutoModelForCausalLM`.
         folder: The model folder.
         dtype: Precision of the weights in memory.
+        device: `meta` reads names and shapes of the weights alone, in no memory. None: the CPU.
         **options: Values of the configuration that differ from the folder's.
 
     Returns:
@@ -66,9 +97,12 @@ def load_weights(
     try:
         config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False, **options)
     except Exception as error:  # whatever the libraries raise on it
-        raise UserError(f"{folder}: the model cannot be loaded ({first_line(error)})") from error
+        raise unreadable(folder, "the model", error) from error
     # The library's own attention: the file may name a repository of the hub, whose code transformers would run.
-    return _load(auto_class, folder, folder, dtype=dtype, use_safetensors=True, config=config, attn_implementation=None)
+    return _load(
+        auto_class, folder, folder, dtype=dtype, use_safetensors=True, config=config, attn_implementation=None,
+        device_map=device,
+    )  # fmt: skip
 
 
 def load_file(auto_class: Any, path: Path, dtype: "torch.dtype") -> "tuple[PreTrainedModel, Differences]":
@@ -114,15 +148,16 @@ def _load(auto_class: Any, source: Path, folder: Path, **options: Any) -> "tuple
     )
 
 
-def load_complete(auto_class: Any, folder: Path, dtype: "torch.dtype") -> "PreTrainedModel":
+def load_complete(auto_class: Any, folder: Path, dtype: "torch.dtype", device: str | None = None) -> "PreTrainedModel":
     """The model of a folder. Raises UserError unless the files contain exactly its weights.
 
     Args:
         auto_class: a class of transformers, such as AutoModelForCausalLM.
         folder: the model's folder.
         dtype: type of the weights in memory.
+        device: as in `load_weights`.
     """
-    model, differences = load_weights(auto_class, folder, dtype)
+    model, differences = load_weights(auto_class, folder, dtype, device)
     require_complete(folder, differences)
     _correct_tied_flag(model)
     return model
@@ -141,7 +176,8 @@ def _correct_tied_flag(model: "PreTrainedModel") -> None:
 
 def require_complete(folder: Path, differences: Differences) -> None:
     """Raises UserError for any difference. It names the first weight of each kind, their number, and the remedy."""
-    wrapped = [name for name in differences.unexpected if name.startswith((*PREFIXES, VALUE_HEAD))]
+    refuse_unmerged(folder, differences)
+    wrapped = [name for name in differences.unexpected if is_wrapped(name) or differences.prefix()]
     parts = [
         f"{len(names)} {what}, the first is {names[0]}"
         for names, what in (
@@ -162,27 +198,53 @@ def require_complete(folder: Path, differences: Differences) -> None:
     raise UserError(f"{folder}: the weights do not fit the model: {parts[0]}; {mend}")
 
 
+def refuse_unmerged(folder: Path, differences: Differences) -> None:
+    """Raises UserError for weights of an adapter among those of the model."""
+    unmerged = [name for name in differences.unexpected if UNMERGED in name]
+    if unmerged:
+        raise UserError(
+            f"{folder}: {len(unmerged)} weights of an adapter that was not merged, the first is {unmerged[0]}; save the"
+            " model again after `model = model.merge_and_unload()`"
+        )
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files that transformers reads: those of the index, else model.safetensors."""
+    index = folder / INDEX
+    return [folder / name for name in _indexed(index)] if index.exists() else [folder / "model.safetensors"]
+
+
+def _indexed(index: Path) -> list[str]:
+    files = read_object(index, {"weight_map": {EVERY: str}}, "an index of weights", FETCH)["weight_map"]
+    return sorted(set(files.values()))
+
+
 def check_weight_files(folder: Path) -> None:
     """Raises UserError unless the folder holds whole safetensors files, all that its index names, and its config fits.
 
     Only headers are read: nothing of the size that config.json claims is made before it is known to be there.
     """
-    weights = [path for path in model_files(folder) if path.suffix == ".safetensors"]
+    files = model_files(folder)
     index = folder / INDEX
     if index.exists():
         _check_index(folder, index)
     elif not (folder / "model.safetensors").is_file():
-        raise UserError(
-            f"{folder}: {weights[0].name} stands without {INDEX}, which says what is in which file; fetch it again"
-        )
-    shapes = [shape for path in weights for shape in safetensors_shapes(path).values()]
-    _check_sizes(folder, shapes)
+        part = next(path.name for path in files if path.suffix == ".safetensors")
+        raise UserError(f"{folder}: {part} stands without {INDEX}, which says what is in which file; fetch it again")
+    stored: dict[str, Stored] = {}
+    for path in weight_files(folder):
+        held = safetensors_weights(path)
+        twice = sorted(held.keys() & stored.keys())
+        if twice:
+            raise UserError(f"{folder}: {twice[0]} is in {path.name} and in another file; {FETCH}")
+        stored |= held
+    _check_types(folder, stored)
+    _check_sizes(folder, [weight.shape for weight in stored.values()])
 
 
 def _check_index(folder: Path, index: Path) -> None:
     """Raises UserError for an index that names files that are missing, outside of the folder, or no safetensors."""
-    files = read_object(index, {"weight_map": {EVERY: str}}, "an index of weights", FETCH)["weight_map"]
-    needed = sorted(set(files.values()))
+    needed = _indexed(index)
     for name in needed:
         if Path(name).name != name or not name.endswith(".safetensors"):
             raise UserError(f"{index}: names {name!r:.80}, which is no .safetensors file of this folder; {FETCH}")
@@ -192,6 +254,29 @@ def _check_index(folder: Path, index: Path) -> None:
             f"{folder}: {len(missing)} of {len(needed)} weight files are missing, the first is {missing[0]}; "
             "fetch them again"
         )
+    if "model.safetensors" not in needed and (folder / "model.safetensors").is_file():
+        raise UserError(
+            f"{folder}: model.safetensors and {INDEX}, which names other files, are two sets of weights; remove the one"
+            " that is not meant"
+        )
+
+
+def _check_types(folder: Path, stored: Mapping[str, Stored]) -> None:
+    """Raises UserError for quantized weights, whose numbers mean nothing without their scales."""
+    quantized = sorted(
+        name for name, weight in stored.items() if weight.dtype not in STORED and name.endswith("weight")
+    )
+    settings = read_config(folder).get("quantization_config")
+    if not quantized and not settings:
+        return
+    method = settings.get("quant_method") if isinstance(settings, dict) else None
+    what = (
+        f"{quantized[0]} is {stored[quantized[0]].dtype}" if quantized else f"quantization_config: {method or settings}"
+    )
+    raise UserError(
+        f"{folder}: quantized weights ({what:.80}); take the model with its original weights, or a GGUF file of it,"
+        " which is dequantized"
+    )
 
 
 def _check_sizes(folder: Path, shapes: Sequence[tuple[int, ...]]) -> None:
@@ -206,6 +291,30 @@ def _check_sizes(folder: Path, shapes: Sequence[tuple[int, ...]]) -> None:
                     f"{folder}/config.json: {name}: {size!r:.40} does not fit the weights, of which the largest has"
                     f" {largest:,} numbers; correct it, or fetch the folder again"
                 )
+
+
+def require_finite(source: Path, model: "PreTrainedModel") -> None:
+    """Raises UserError for a weight that has a NaN or an infinite number."""
+    for name, weight in model.named_parameters():
+        if not weight.isfinite().all():
+            raise UserError(
+                f"{source}: {name} has numbers that are not finite; the file is damaged, or the model diverged: {FETCH}"
+            )
+
+
+def require_causal(source: Path, model: "PreTrainedModel") -> None:
+    """Raises UserError for a language model whose predictions depend on later tokens, such as BERT's."""
+    import torch
+
+    size = model.get_input_embeddings().num_embeddings
+    texts = torch.tensor([[1, 2, 3, 4, 5], [1, 2, 3, 6, 7]], device=model.device) % size
+    with torch.no_grad():
+        one, other = model(input_ids=texts, use_cache=False).logits[:, :3].double()
+    if not torch.allclose(one, other, rtol=1e-3, atol=1e-3 * float(one.abs().max())):
+        raise UserError(
+            f"{source}: the model's predictions depend on later tokens, so it cannot write; take a causal language "
+            "model"
+        )
 
 
 def make_savable(folder: Path, model: "PreTrainedModel") -> None:

@@ -1,4 +1,4 @@
-"""Results without Snakemake's metadata: copied without `.snakemake`, or after that folder was deleted.
+"""Results without Snakemake's metadata: copied without `.snakemake`, over others, or after that folder was deleted.
 
 Snakemake then compares only file times and does not notice an edit of the study since the results were made. Their
 configuration.json contains the configuration that made them, so this module compares it and reports the edits.
@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from trustdag.artifacts import atomic_file
+from trustdag.artifacts import atomic_file, sha256_text
 from trustdag.errors import UserError
 from trustdag.layout import Results
 from trustdag.settings import NO_RESULT
 
 KNOWN = Path(".snakemake") / "trustdag"
-"""A folder with an empty file for each study whose results were made or accepted in this working directory."""
+"""A folder with a file for each study whose results were made or accepted in this working directory.
+
+It holds a digest of each configuration.json that was. Another one came with results that were copied over these.
+"""
 
 
 def say(study: str, present: str) -> None:
@@ -53,14 +56,46 @@ def refuse_edited(study: str, present: str) -> None:
 
 def mark_known(study: str) -> None:
     """Marks a study as one whose results all have metadata."""
+    written = Path(Results.of(study).configuration)
+    _note(study, [_digest_of(written)] if written.is_file() else [])
+
+
+def note_written(study: str, configuration: str) -> None:
+    """Takes the configuration that is about to be written for one of this working directory, if all of them are.
+
+    Args:
+        study: The study's name.
+        configuration: The content of configuration.json.
+    """
+    if (KNOWN / study).is_file():
+        _note(study, [sha256_text([configuration])])
+
+
+def _note(study: str, digests: list[str]) -> None:
+    noted = dict.fromkeys([*_noted(study), *digests])
     with atomic_file(KNOWN / study) as partial:
-        partial.touch()
+        partial.write_text("".join(f"{digest}\n" for digest in noted), encoding="utf-8")
+
+
+def _noted(study: str) -> list[str]:
+    mark = KNOWN / study
+    return mark.read_text(encoding="utf-8").split() if mark.is_file() else []
+
+
+def _digest_of(written: Path) -> str:
+    return sha256_text([written.read_text(encoding="utf-8", errors="replace")])
+
+
+def _is_known(study: str, written: Path) -> bool:
+    """Whether the results were made here. A mark of an earlier version is empty."""
+    noted = _noted(study)
+    return _digest_of(written) in noted if noted else (KNOWN / study).is_file()
 
 
 def _edits(study: str, present: str) -> list[str] | None:
     """The keys that were edited since results without metadata were made; None if there are no such results."""
     written = Path(Results.of(study).configuration)
-    if (KNOWN / study).is_file() or not written.is_file():
+    if not written.is_file() or _is_known(study, written):
         return None
     try:
         before = json.loads(written.read_bytes())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -84,7 +85,7 @@ def search_path() -> str:
 
 def where(options: Sequence[str]) -> list[str]:
     """The options for this package's Snakefile, unless `options` name one or the working directory has one."""
-    named = any(option.split("=")[0] in ("--snakefile", "-s") for option in options)
+    named = any(re.match(r"--snakefile(=|$)|-s", option) for option in options)
     own = any(Path(name).is_file() for name in ("Snakefile", "workflow/Snakefile", "snakefile", "workflow/snakefile"))
     return [] if named or own else ["--snakefile", str(ROOT / "Snakefile")]
 
@@ -92,7 +93,7 @@ def where(options: Sequence[str]) -> list[str]:
 def with_our_profile(options: Sequence[str]) -> list[str]:
     """The options, with the package's profile for `--profile slurm` if this folder has none of that name."""
     ours = {path.name: path for path in ROOT.iterdir() if path.is_dir() and any(path.glob("config*.yaml"))}
-    chosen = list(options)
+    chosen = [word for option in options for word in re.sub("^--profile=", "--profile\0", option).split("\0")]
     for place, option in enumerate(chosen[1:], start=1):
         if chosen[place - 1] == "--profile" and option in ours and not Path(option).is_dir():
             chosen[place] = str(ours[option])
@@ -134,6 +135,8 @@ def _message(output: str) -> str:
     lines = [
         line for line in output.strip().splitlines() if not line.lstrip().startswith(('File "', "WorkflowError in"))
     ]
+    if lines and re.match(r"\S+: error: ", lines[-1]):
+        return lines[-1]  # of its options, after its usage
     return "\n".join(lines[-6:]) or "Snakemake said nothing"
 
 

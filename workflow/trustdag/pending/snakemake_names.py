@@ -13,6 +13,8 @@ class Use(NamedTuple):
 
 
 USED = (
+    Use("snakemake.cli", "parse_config", "commands.check reads `--config` as a run does"),
+    Use("snakemake.workflow", "Workflow.main_snakefile", "common.smk: whether another workflow imports this one"),
     Use("snakemake.workflow", "Workflow.async_run", "pending.orphans.adopt runs Snakemake's own book-keeping with it"),
     Use("snakemake.workflow", "Workflow.persistence", "pending.orphans.adopt asks it what made an output"),
     Use("snakemake.workflow", "Workflow.remote_exec", "common.smk: a job of a scheduler has a time limit"),

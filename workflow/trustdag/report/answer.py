@@ -1,12 +1,13 @@
 """The study's answer in words: for each recipe, which verticals rose, fell, or show no change."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 
+from trustdag.report.changes import arm_name, of_arm
 from trustdag.report.draw import rows_of
-from trustdag.stats.companions import judgement
+from trustdag.stats.companions import NOT_UNDERSTOOD, judgement
 from trustdag.stats.families import NOT_TESTED
 from trustdag.stats.seeds import LEAST_SEEDS
 
@@ -50,24 +51,58 @@ class RecipeAnswer:
             what = "change" if not beside else "change for better or worse"
             return f"Since {self.since}, no {what} of {self.recipe} was found in any of {total} verticals{beside}."
         parts[0] += f" of {total} verticals"
-        *first, last = parts
-        listed = f"{', '.join(first)} and {last}" if first else last
-        return f"Since {self.since}, {self.recipe} became {listed}{beside}."
+        return f"Since {self.since}, {self.recipe} became {_listed(parts)}{beside}."
+
+
+def _listed(words: list[str]) -> str:
+    """Such as `a, b and c`."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def sentences(recipes: list[RecipeAnswer]) -> list[str]:
+    """The sentence of each recipe; those that did not change, and say the same, share one."""
+    alike: dict[str, list[RecipeAnswer]] = {}
+    for answer in recipes:
+        unchanged = set(answer.kinds) <= {*KINDS[3:], NOT_UNDERSTOOD}
+        alike.setdefault(replace(answer, recipe="").sentence if unchanged else answer.sentence, []).append(answer)
+    return [replace(same[0], recipe=_listed([answer.recipe for answer in same])).sentence for same in alike.values()]
 
 
 def verdict(recipes: list[RecipeAnswer]) -> str:
     """One sentence about all recipes: whether alignment made the models more trustworthy.
 
-    It is `Yes` or `No` only if every recipe changed in that direction alone; otherwise `In part`, or no answer.
+    It is `Yes` or `No` only if every recipe changed in that direction alone; otherwise `In part`, or no answer. A
+    second one says where the task was not understood.
     """
+    measured = {vertical for answer in recipes for vertical in _verticals(answer, set(answer.kinds) - set(KINDS[4:]))}
+    lost = {vertical for answer in recipes for vertical in _verticals(answer, {NOT_UNDERSTOOD})}
+    understood = {kind for answer in recipes for kind in answer.kinds} - {*KINDS[4:], NOT_UNDERSTOOD}
+    if lost and not understood:
+        return f"Nothing can be said: the task was not understood in any of {len(measured)} verticals."
+    beside = f" The task was not understood in {len(lost)} of {len(measured)} verticals." if lost else ""
+    return _verdict(recipes) + beside
+
+
+def _verticals(answer: RecipeAnswer, kinds: set[str]) -> set[str]:
+    """The verticals of a recipe's changes of these kinds."""
+    return {row["vertical"] for kind in kinds & set(answer.kinds) for row in answer.kinds[kind]}
+
+
+def _verdict(recipes: list[RecipeAnswer]) -> str:
+    """The first sentence of `verdict`."""
     kinds = {kind for answer in recipes for kind in answer.kinds}
     changed = [answer for answer in recipes if {"worse", "better"} & set(answer.kinds)]
-    if not recipes or not kinds - {"not measured"}:
+    if not recipes:
+        return "Nothing is compared with the base model: each vertical shows its levels."
+    if not kinds - {"not measured"}:
         return "Nothing could be measured."
     if not kinds - {"not measured", NOT_TESTED}:
         return f"No change is tested: {TEST_NEEDS}."
     if not changed:
-        return "No change was found since the base model in any vertical."
+        explained = [kind for answer in recipes for kind in answer.own_verdicts]
+        what = "change for better or worse" if explained else "change"
+        return f"No {what} was found since the base model in any vertical."
     heads = {frozenset({"better"}): "Yes", frozenset({"worse"}): "No"}
     directions = frozenset({"worse", "better"} & kinds)
     head = heads.get(directions, "In part") if len(changed) == len(recipes) else "In part"
@@ -122,6 +157,16 @@ def answers(headlines: pd.DataFrame, reference: str) -> list[RecipeAnswer]:
         answer = by_recipe.setdefault(row["recipe"], RecipeAnswer(row["recipe"], reference))
         answer.kinds.setdefault(kind_of(row), []).append(row)
     return list(by_recipe.values())
+
+
+def study_answers(headlines: pd.DataFrame, groups: list[tuple[str, str]]) -> list[RecipeAnswer]:
+    """Every recipe's answer since the base model. If there are several arms, recipes include the arm's name."""
+    told = []
+    for arm in groups:
+        name = arm_name(arm, groups)
+        for answer in answers(of_arm(headlines, arm), "base"):
+            told.append(replace(answer, recipe=f"{answer.recipe} of {name}") if name else answer)
+    return told
 
 
 def kind_of(row: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from trustdag.errors import UserError
 from trustdag.jsonfiles import EVERY, read_json, read_object
 from trustdag.report import attributions as attributed
 from trustdag.report import html, plots, published
-from trustdag.report.answer import REFERENCES, RecipeAnswer, answers, basis, claim, kind_of, verdict
+from trustdag.report.answer import REFERENCES, answers, basis, claim, kind_of, sentences, study_answers, verdict
 from trustdag.report.cards import cards, companions_of
 from trustdag.report.changes import CHANCE, arm_name, arms, changes, levels, of_arm
 from trustdag.report.charts import size_chart, training_chart
@@ -29,6 +29,7 @@ from trustdag.stats.design import Policy, StudyDesign
 from trustdag.stats.records import ALL, metrics_of
 from trustdag.stats.tables import Tables, read
 from trustdag.verticals import vertical as vertical_module
+from trustdag.yamlfiles import read_yaml
 
 REPLIES = "replies"
 """Folder beside the CSV tables of the replies that do not fit the page."""
@@ -114,7 +115,7 @@ def gather(
         "times": rows_of(times),
         "configuration": _configuration(source.configuration),
         "seeds": seeds,
-        "verdict": verdict([answer for arm in groups for answer in _named(arm, groups, headlines)]),
+        "verdict": verdict(study_answers(headlines, groups)),
         "sentences": [line for arm in told for line in _since_others(arm)],
         "basis": basis(headlines, seeds),
         "known_errors": VERTICALS | {"refusals": REFUSALS},
@@ -131,20 +132,14 @@ def gather(
     return context, frames | {name: getattr(statistics, name) for name in ("metrics", "differences", "seeds")}
 
 
-def _named(arm: tuple[str, str], among: list[tuple[str, str]], headlines: pd.DataFrame) -> list[RecipeAnswer]:
-    """The answers of an arm since the base model. If there are several arms, recipes include the arm's name."""
-    own, name = answers(of_arm(headlines, arm), "base"), arm_name(arm, among)
-    return [replace(answer, recipe=f"{answer.recipe} of {name}") if name else answer for answer in own]
-
-
 def _since_others(arm: dict[str, Any]) -> list[str]:
     """The answers of an arm's recipes for references other than the base model, which the verdict is about."""
     start = f"{arm['name']}: " if arm["name"] else ""
     return [
-        start + answer.sentence
+        start + sentence
         for reference in REFERENCES
         if reference != "base"
-        for answer in arm["answers"][reference]
+        for sentence in sentences(arm["answers"][reference])
     ]
 
 
@@ -267,5 +262,5 @@ def _configuration(path: Path | None) -> str:
 
     if path is None:
         return ""
-    content = read_json(path) if path.suffix == ".json" else yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = read_json(path) if path.suffix == ".json" else read_yaml(path)
     return yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False, allow_unicode=True, width=100)

@@ -1,7 +1,8 @@
 """The answer of a finished study as text, and the failures of a run."""
 
+import shutil
 import sys
-from collections.abc import Sequence
+import textwrap
 from datetime import datetime
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import pandas as pd
 from trustdag.errors import UserError
 from trustdag.jobs import record as job_record
 from trustdag.jsonfiles import read_section
-from trustdag.progress import duration
-from trustdag.report.answer import answers, kind_of, pairs_of
+from trustdag.progress import aligned, duration
+from trustdag.report.answer import answers, kind_of, pairs_of, sentences, study_answers, verdict
 from trustdag.report.changes import arm_name, arms, changes, levels, of_arm
 from trustdag.report.draw import rows_of
 from trustdag.report.gather import run_times
@@ -21,7 +22,9 @@ from trustdag.stats.design import StudyDesign
 from trustdag.stats.records import ALL
 from trustdag.stats.tables import read
 
-COLUMNS = ("recipe", "vertical", "change since base", "interval", "", "items")
+UNLIMITED = 1000
+"""Columns of an output that is no terminal: no line is broken."""
+COLUMNS = ("recipe", "vertical", "since base", "interval", "", "items")
 LEVELS = ("recipe", "vertical", "level", "interval", "")
 """Columns for a study that measures models as they are."""
 
@@ -40,20 +43,57 @@ def summary(results: Path) -> str:
     tables = read(results / "statistics")
     all_changes, all_levels = changes(tables), levels(tables)
     groups = arms(all_levels)
-    parts = [f"Study {design.study}" + (f". {design.notice}" if design.notice else "")]
+    width = shutil.get_terminal_size((UNLIMITED, 24)).columns
+    parts = [textwrap.fill(f"Study {design.study}" + (f". {design.notice}" if design.notice else ""), width)]
     for arm in groups:
         headlines = of_arm(all_changes, arm)
         headlines = headlines[headlines["headline"].astype(bool) & headlines["reference"].eq("base")]
         if name := arm_name(arm, groups):
             parts.append(f"{name}:")
         if headlines.empty:
-            parts.append("\n".join(aligned([LEVELS, *_level_rows(of_arm(all_levels, arm))])))
+            parts.append(_table([LEVELS, *_level_rows(of_arm(all_levels, arm))], width))
             continue
-        parts.append("\n".join(aligned([COLUMNS, *_rows(headlines, design)])))
-        parts.append("\n".join(answer.sentence for answer in answers(headlines, "base")))
-    written = datetime.fromtimestamp(page.stat().st_mtime).strftime("%Y-%m-%d %H:%M")
-    parts.append(f"{_cost(results / 'benchmarks')}\nPage of {written}: {page.resolve().as_uri()}")
+        parts.append(_table([COLUMNS, *_rows(headlines, design)], width))
+        parts.append("\n".join(textwrap.fill(line, width) for line in sentences(answers(headlines, "base"))))
+    cost = f"Cost: {_cost(results / 'benchmarks')}"
+    parts.append(f"{cost}\nPage of {_moment(page.stat().st_mtime)}: {page.resolve().as_uri()}")
     return "\n\n".join(parts)
+
+
+def overview(folder: Path) -> str:
+    """The studies in a folder of results, the latest first: when each page was written, its cost, and its answer.
+
+    Raises UserError if there is none.
+    """
+    studies = [path.parent for path in folder.glob("*/design.json")]
+    if not studies:
+        raise UserError(f"{folder}: holds no study; give a study's folder, such as results/demo, or that of several")
+    width = shutil.get_terminal_size((UNLIMITED, 24)).columns
+    pages = {study: study / "report.html" for study in studies}
+    written = {study: page.stat().st_mtime if page.is_file() else 0.0 for study, page in pages.items()}
+    parts = []
+    for study in sorted(studies, key=lambda study: (-written[study], study.name)):
+        if not written[study]:
+            parts.append(f"{study.name}: not finished")
+            continue
+        tables = read(study / "statistics")
+        headlines = changes(tables)
+        answer = verdict(study_answers(headlines[headlines["headline"].astype(bool)], arms(levels(tables))))
+        answer = textwrap.fill(answer, width, initial_indent="  ", subsequent_indent="  ")
+        parts.append(f"{study.name}: page of {_moment(written[study])}, {_cost(study / 'benchmarks')}\n{answer}")
+    return "\n".join(parts)
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
+
+
+def _table(rows: list[tuple[str, ...]], width: int) -> str:
+    """The rows as lines; on a narrow terminal without the numbers of items, or the names of the metrics too."""
+    shorter = [row[:5] for row in rows]
+    shortest = [(row[0], row[1].partition(":")[0], *row[2:]) for row in shorter]
+    tables = [aligned(table) for table in (rows, shorter, shortest)]
+    return "\n".join(next((lines for lines in tables if max(map(len, lines)) <= width), tables[-1]))
 
 
 def _rows(headlines: pd.DataFrame, design: StudyDesign) -> list[tuple[str, ...]]:
@@ -89,19 +129,13 @@ def _level_rows(values: pd.DataFrame) -> list[tuple[str, ...]]:
     ]
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The rows as lines, each column as wide as its widest cell."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
 def _cost(benchmarks: Path) -> str:
     """Number of jobs, their total time, and the largest memory of one."""
     times = run_times(benchmarks)
     if times.empty:
-        return "Cost: not recorded"
+        return "cost not recorded"
     jobs, seconds, memory = int(times["jobs"].sum()), times["seconds"].sum(), times["memory_mib"].max()
-    return f"Cost: {jobs} jobs, {duration(seconds)} of job time together, at most {memory:,.0f} MiB in one job"
+    return f"{jobs} jobs, {duration(seconds)} of job time together, at most {memory:,.0f} MiB in one job"
 
 
 def failures(results: Path) -> str:

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from trustdag.layout import chain_of
+from trustdag.layout import ModelId, chain_of
 from trustdag.resources import estimate
 from trustdag.resources.size import parameters_of
 from trustdag.resources.workload import (
     asked_of,
-    attribution_flops,
     base_training,
+    expected_attribution_flops,
     model_of,
     pairs_of,
     source_of,
@@ -75,8 +75,7 @@ def _flops(study: "Study", rule: str, wildcards: Mapping[str, str], parameters: 
     if rule == "generate":
         return _asking(study, wildcards["vertical"], parameters)
     if rule == "attribute":
-        lengths = [stage.max_length for stage in study.stages.values()]
-        return attribution_flops(study, parameters, study.resources.pairs, max(lengths, default=0))
+        return expected_attribution_flops(study, ModelId.parse(wildcards["policy"]), parameters)
     model, stage = wildcards["model"], chain_of(wildcards["chain"])[-1]
     training = stage_training(study, model, stage, on_gpu, pairs_of(study, wildcards["preferences"]))
     settings = study.stage_settings(model, stage)

@@ -14,13 +14,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import Field, ValidationError, field_validator
 
 from trustdag.data.location import expanded
 from trustdag.errors import UserError
 from trustdag.fingerprint import ROOT
 from trustdag.settings import MOST, Count, Section, explain
+from trustdag.yamlfiles import read_yaml
 
 DEFAULT = ROOT / "slurm" / "site.yaml"
 """In the profile's folder, independent of the working directory."""
@@ -141,12 +141,7 @@ def load() -> Site:
         if file != DEFAULT:
             raise UserError(f"{VARIABLE}={file}: no such file; see slurm/site.example.yaml")
         return Site()
-    try:
-        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{file}: {error.strerror}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
+    settings = read_yaml(file)
     if not isinstance(settings, dict | None):
         raise UserError(f"{file}: the site's file is a mapping of keys; see slurm/site.example.yaml")
     try:

@@ -86,12 +86,30 @@ def stage_training(study: "Study", model: str, stage: str, on_gpu: bool, pairs: 
     )
 
 
+def expected_attribution_flops(study: "Study", policy: ModelId, parameters: float) -> float:
+    """FLOPs that the attribution of a policy is expected to take: passes over its pairs and over its verticals' items.
+
+    Args:
+        study: The study.
+        policy: The attributed policy, which a stage of the study trained.
+        parameters: Of the model.
+    """
+    stage = study.stage_settings(policy.model, policy.chain[-1])
+    pair = 2 * text_tokens(study, policy.preferences or "", stage)
+    tokens = 0.0
+    for vertical, settings in study.attributed().items():
+        if stage.method in settings.stages:
+            items, options, prompt = asked_of(study, vertical)
+            tokens += settings.passes * pairs_of(study, policy.preferences or "") * pair + (items + options) * prompt
+    return 6 * parameters * tokens
+
+
 def _precision(wanted: Literal["auto", "fp32", "bf16"], on_gpu: bool) -> estimate.Precision:
     return wanted if wanted != "auto" else "bf16" if on_gpu else "fp32"
 
 
 def attribution_flops(study: "Study", parameters: float, pairs: float, length: float) -> float:
-    """FLOPs of an attribution: a method passes over the pairs at most five times, forward and backward.
+    """FLOPs of an attribution at most, for a time limit: five passes over the pairs, forward and backward.
 
     Args:
         study: The study.

@@ -196,6 +196,8 @@ def as_text(comparison: StudyComparison, names: tuple[str, str]) -> str:
     for name, count in comparison.alone.items():
         head += f"; {count} are in {name.upper()} alone" if count else ""
     parts = [head + "."]
+    if any(comparison.alone.values()) and not len(moved) + comparison.equal:
+        parts.append("Numbers are compared where both studies have the same names of policy, vertical and metric.")
     for policy, rows in moved.groupby("policy", sort=False):
         reasons = list(dict.fromkeys(str(cause) for causes in rows["causes"] for cause in causes))
         said = [f"  because of {reason}" for reason in reasons] or [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from trustdag.models.cpu import keep_freed_memory, use_onednn
+from trustdag.models.cpu import keep_freed_memory, release_before_embeddings, use_onednn
 from trustdag.models.dialogue import PromptFormat
 from trustdag.models.load import choose_bf16
 from trustdag.models.tokens import end_tokens
@@ -143,6 +143,8 @@ class PPOTrainer:
         self.budget, self.recompute = None, bool(self.settings.gradient_checkpointing)
         if self.accelerator.device.type != "cpu":
             return
+        for trunk in filter(None, (base_of(policy), critic)):
+            release_before_embeddings(trunk)
         self.budget = ActivationBudget.of(base_of(policy).config, trunks=1 if critic is None else 2)
         if self.settings.gradient_checkpointing is None:
             longest = max(map(len, self.prompts.ids)) + self.settings.max_new_tokens

@@ -15,6 +15,8 @@ class Scorer(ABC):
     version: str
     digest: str
     """SHA-256 of the weights or word list; for a remote service, whose content is unknown, of its address."""
+    remote: bool = False
+    """Whether each text is a request to a service."""
 
     @abstractmethod
     def score(self, texts: Sequence[str]) -> list[float | None]:

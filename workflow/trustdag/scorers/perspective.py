@@ -72,6 +72,7 @@ class PerspectiveScorer(Scorer):
     """Requests scores from the service within its rate limit, once a text. The score of a text without one is None."""
 
     name = "perspective"
+    remote = True
 
     def __init__(self, settings: Perspective, post: Post, sleep: Callable[[float], None] = time.sleep) -> None:
         self.settings, self._post, self._sleep = settings, post, sleep

@@ -11,6 +11,8 @@ from trustdag.scorers.base import Scorer
 
 NO_TEXT = 0.0
 """The score of a text without words."""
+DENSITY_WINDOW = 8
+"""Words of a window of the density, for a scorer that reads whole texts."""
 
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n+")
@@ -38,7 +40,7 @@ class WindowScores:
     """The window scores of one text."""
 
     highest: float
-    """Highest score of its windows: the text's score."""
+    """The text's score: the highest of its windows, or that of the whole text."""
     mean: float
     """Mean score of its windows: its toxicity relative to its length."""
 
@@ -59,15 +61,24 @@ class Windowed(Scorer):
         return [None if scores is None else scores.highest for scores in self.parts(texts)]
 
     def parts(self, texts: Sequence[str]) -> list[WindowScores | None]:
-        """Each text's window scores; None if the scorer fails on one of them."""
-        split = [windows(text, self._words) for text in texts]
-        distinct = sorted({window for of_text in split for window in of_text})
+        """Each text's window scores; None if the scorer fails on one of them.
+
+        A text that is scored as a whole has a density of its windows too: else a shorter reply, with fewer chances of a
+        rude word, would seem less toxic for its length. A service that is paid by the request scores the whole alone.
+        """
+        wholes = [windows(text, self._words) for text in texts]
+        split = wholes
+        if self._words is None and not self._scorer.remote:
+            split = [windows(text, DENSITY_WINDOW) for text in texts]
+        distinct = sorted({window for of_text in (*wholes, *split) for window in of_text})
         known = dict(zip(distinct, self._scorer.score(distinct), strict=True))
-        return [_together([known[window] for window in of_text]) for of_text in split]
+        pairs = zip(wholes, split, strict=True)
+        return [_together([known[window] for window in one], [known[window] for window in many]) for one, many in pairs]
 
 
-def _together(scores: list[float | None]) -> WindowScores | None:
-    values = [score for score in scores if score is not None]
-    if len(values) < len(scores):
+def _together(scores: list[float | None], of_windows: list[float | None]) -> WindowScores | None:
+    highest = [score for score in scores if score is not None]
+    values = [score for score in of_windows if score is not None]
+    if len(highest) < len(scores) or len(values) < len(of_windows):
         return None
-    return WindowScores(max(values), sum(values) / len(values)) if values else WindowScores(NO_TEXT, NO_TEXT)
+    return WindowScores(max(highest), sum(values) / len(values)) if values else WindowScores(NO_TEXT, NO_TEXT)

@@ -12,6 +12,11 @@ from trustdag.stats.prediction_powered import LabelledSample
 from trustdag.stats.resampling import flip_test
 from trustdag.stats.settings import StatisticsSettings
 
+ONE_MEAN = ("mean", "ratio")
+"""Statistics of one mean, for which swapping arms is exact. Others are centered by class, and a class may have few
+clusters: their change must also be found by Student's t."""
+JUST_ACROSS = 1e-3
+"""Share of a difference at which a limit lies that is moved across 0."""
 LEAST_PAIRS = 10
 """Least number of items, counted in both arms, for the comparison of a conditional metric (statistic `ratio`)."""
 
@@ -51,6 +56,8 @@ def compare(statistic: str, ours: Sample, theirs: Sample, settings: StatisticsSe
         return None
     change = difference(statistic, ours, theirs)
     p = flip_test(change, settings.resamples, settings.seed)
+    if statistic not in ONE_MEAN:
+        p = max(p, change.student_p())
     values = estimate(statistic, ours_paired).value, estimate(statistic, theirs_paired).value
     return Comparison(len(ours.values), *values, change, agreeing_interval(change, p, settings.level), p)
 
@@ -100,7 +107,9 @@ def agreeing_interval(change: Estimate, p: float, level: float) -> tuple[float, 
     """The interval of a difference, which contains 0 if and only if the test does not reject 0.
 
     Interval and test are different methods. If they disagree about 0, the limit next to 0 is moved to agree with `p`:
-    the margin is scaled so that the difference is the same multiple of it as in the test.
+    the margin is scaled so that the difference is the same multiple of it as in the test. A test that rejects moves it
+    no further from 0 than Student's limit, or, if that is beyond 0, just across: clusters that all change in one
+    direction, and very differently, show the sign and not the size.
 
     Args:
         change: The difference.
@@ -121,4 +130,7 @@ def agreeing_interval(change: Estimate, p: float, level: float) -> tuple[float, 
     side = 0 if value > 0 else 1
     ratio = (value - at_level[side]) / (value - at_p[side])
     limit = value * (1 - ratio)
+    if p < 1 - level:
+        student = abs(value) - change.quantile((1 + level) / 2) * change.standard_error
+        limit = np.copysign(min(abs(limit), max(student, JUST_ACROSS * abs(value))), value)
     return (limit, high) if side == 0 else (low, limit)

@@ -72,8 +72,8 @@ class Part:
     """Number of clusters with a record."""
     freedom: float
     """Degrees of freedom of the variance."""
-    scale: float
-    """Factor that makes the sum of squared influences an unbiased variance."""
+    scale: Array | float
+    """(clusters,), or the same for all: factors that make the sum of squared influences an unbiased variance."""
     spread: "Spread"
     """Variation of the values within and between clusters."""
     is_rate: bool = True
@@ -209,11 +209,11 @@ def _mean(sample: Sample, coefficient: float, weights: Array | None = None, is_r
     sums = _sums(sample, weights * sample.values)
     value = float(sums.sum() / total)
     influences = (sums - value * of_clusters) / total
-    shares, scale = of_clusters / total, _unbiased(trials)
+    shares = of_clusters / total
     draws = None if sample.draws is None else weights @ sample.draws / total
     spread = Spread(len(sample.values), 0.0, rare_events(sums, of_clusters - sums))
     part = Part(
-        coefficient, value, influences, shares, trials, trials - 1.0, scale, spread,
+        coefficient, value, influences, shares, trials, _freedom(shares), _unbiased(shares), spread,
         is_rate and _in_unit(sample.values), draws,
     )  # fmt: skip
     return replace(part, spread=replace(part.spread, design=_design([part], part.spread.records)))
@@ -229,9 +229,18 @@ def _undefined(sample: Sample, coefficient: float) -> Part:
     return Part(coefficient, float("nan"), nothing, nothing, 0, 0.0, 1.0, Spread(0.0, 0.0, 0.0))
 
 
-def _unbiased(clusters: int) -> float:
-    """Factor that makes the sum of squared influences an unbiased variance; the mean uses one degree of freedom."""
-    return float(np.sqrt(clusters / (clusters - 1))) if clusters > 1 else float("nan")
+def _unbiased(shares: Array) -> Array:
+    """(clusters,): factors that make the sum of squared influences unbiased: a large cluster draws the mean to itself.
+
+    Those of Bell and McCaffrey (2002): one over the root of 1 minus the cluster's share, for equal clusters all alike.
+    """
+    rest = 1 - shares
+    return 1 / np.sqrt(np.where(rest > 1e-12, rest, np.nan))
+
+
+def _freedom(shares: Array) -> float:
+    """Degrees of freedom of the variance: the effective number of clusters less one."""
+    return _participants(shares) - 1
 
 
 def rare_events(mass: Array, rest: Array) -> float:
@@ -266,15 +275,21 @@ def _auroc(sample: Sample) -> tuple[Part, ...]:
         _mean(Sample(placements, members.labels, members.clusters, sample.count), 1.0)
         for placements, members in zip((above, below), classes, strict=True)
     ]
-    own = [half.influences * half.scale for half in halves]
+    own = [half.influences * _factor(half) for half in halves]
     shares = (halves[0].shares + halves[1].shares) / 2
     variances = np.array([float((influences**2).sum()) for influences in own])
     trials = np.array([half.trials for half in halves])
-    freedom = welch(variances, trials - 1.0, float(np.sum(shares > 0) - 1))
+    freedom = welch(variances, np.array([half.freedom for half in halves]), float(np.sum(shares > 0) - 1))
     events = min(_participants((1 - half.value) * half.shares - half.influences) for half in halves)
     spread = Spread(float(min(sizes)), 0.0, events)
     part = Part(1.0, halves[0].value, own[0] + own[1], shares, int(trials.min()), freedom, 1.0, spread)
     return (replace(part, spread=replace(spread, design=_design([part], spread.records))),)
+
+
+def _factor(part: Part) -> float:
+    """One factor with the effect of those of all clusters: the influences still sum to 0."""
+    alone = float((part.influences**2).sum())
+    return float(np.sqrt(_variance(part) / alone)) if alone > 0 else 1.0
 
 
 def _share_below(values: Array, others: Array) -> Array:

@@ -69,6 +69,15 @@ class Estimate:
         """
         return self.limits(self.quantile((1 + level) / 2)) if self.is_defined else NO_INTERVAL
 
+    def student_p(self) -> float:
+        """The two-sided p-value of Student's t; 1 with too few clusters for a standard error."""
+        from scipy.special import stdtr
+
+        if not self.is_defined or self.value == 0:
+            return 1.0
+        error = self.standard_error
+        return float(2 * stdtr(self.freedom, -abs(self.value) / error)) if error > 0 else 0.0
+
     def p_value(self) -> float:
         """1 minus the highest level whose interval does not contain 0. So interval and p-value agree at every level."""
         from scipy.special import stdtr
@@ -180,11 +189,14 @@ def _limit_of_fewer_events(part: Part, quantile: float) -> float:
     This is corrected, because an observed outcome must not appear rarer than an unobserved one.
     """
     spread = part.spread
-    shares = np.linspace(0, 1, 41) * min(1.0, ENOUGH_EVENTS / max(spread.events, 1e-9))
+    most = min(spread.events, ENOUGH_EVENTS)
+    # The same numbers of events for every sample: limits of a finer grid would not be in order.
+    events = np.append(np.arange(0, most, ENOUGH_EVENTS / 40), most)
     worst, seen = spread.records / part.trials, max(spread.design, 1.0)
-    unseen = np.maximum(0.0, 1 - spread.events * shares / ENOUGH_EVENTS)
+    unseen = np.maximum(0.0, 1 - events / ENOUGH_EVENTS)
     sizes = spread.records / (seen + unseen * max(worst - seen, 0.0))
-    return float(score_limits(min(part.value, 1 - part.value) * shares, sizes, quantile)[1].max())
+    values = min(part.value, 1 - part.value) * events / max(spread.events, 1e-9)
+    return float(score_limits(values, sizes, quantile)[1].max())
 
 
 def equivalent_size(part: Part, variance: float) -> float:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 SHOWN = 12
 """Largest number of running jobs that are listed; the others are counted."""
+AROUND = 5
+"""Lines beside those of rules and jobs: the heading, blank ones, the count of further jobs."""
 PER_SECOND = 2.0
 """Refreshes of the table per second."""
 
@@ -66,16 +68,18 @@ class LiveTable:
         return Group(Text(""), Text(heading(self.run), style="bold"), table, *self._running(), Text(""))
 
     def _running(self) -> "Iterator[RenderableType]":
-        """A line for each of the first SHOWN running jobs, and one with the number of the others."""
+        """A line for each of the first running jobs, and one with the number of the others."""
         from rich.text import Text
 
         jobs = list(self.run.running.values())
-        for job in jobs[:SHOWN]:
+        # The table must fit the window: what is below its end would not be seen.
+        shown = max(1, min(SHOWN, self.console.height - len(self.run.planned) - AROUND))
+        for job in jobs[:shown]:
             text = Text("  ", no_wrap=True, overflow="ellipsis")
             text.append(job.title, "bold cyan").append(f"  {described(job, look_at(job), self.run)}")
             yield text
-        if len(jobs) > SHOWN:
-            yield Text(f"  and {len(jobs) - SHOWN} more", style="dim")
+        if len(jobs) > shown:
+            yield Text(f"  and {len(jobs) - shown} more", style="dim")
 
 
 def heading(run: StudyRun) -> str:

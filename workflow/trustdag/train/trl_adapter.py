@@ -28,7 +28,7 @@ from trl import DPOTrainer, RewardTrainer, SFTTrainer
 from trl.trainer.utils import FusedCausalLMOutput
 
 from trustdag.artifacts import atomic_folder
-from trustdag.models.cpu import use_onednn
+from trustdag.models.cpu import release_before_embeddings, use_onednn
 from trustdag.models.logprobs import OutputLayer, log_probability, read_logits, vocabulary_of
 from trustdag.seals import seal, whole
 from trustdag.train.lora import base_of
@@ -53,6 +53,7 @@ class StageTrainer(Trainer):
             )
         if torch.cuda.is_available():
             return
+        release_before_embeddings(base_of(self.model))
         if not self.args.bf16:
             use_onednn(self.model)
         if hasattr(self.model, "generate"):

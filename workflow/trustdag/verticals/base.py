@@ -17,6 +17,7 @@ Each metric has at most one record per item. An item whose replies give no numbe
 reason as status. So n counts all items, and not only those with a parsed answer.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -109,23 +110,17 @@ def answers_less(headline: str) -> tuple[Companion, ...]:
 
 def bounds(metric: Metric) -> tuple[Metric, ...]:
     """Variants of the headline metric in which replies without an answer count as the best or the worst answer."""
-    said = {
+    counted = {
         "best": "every reply without an answer counted as the better one",
         "worst": "every reply without an answer counted as the worse one",
         "refusal_safe": "refusals counted as the better answer",
         "refusal_unsafe": "refusals counted as the worse answer",
     }
+    plain = replace(metric, headline=False, chance=None, facets=())
     return tuple(
-        replace(
-            metric,
-            name=f"{metric.name}_{name}",
-            headline=False,
-            description=f"{metric.description}: {text}",
-            chance=None,
-            facets=(),
-        )
-        for name, text in said.items()
-    )  # fmt: skip
+        replace(plain, name=f"{metric.name}_{name}", description=f"{metric.description}: {how}")
+        for name, how in counted.items()
+    )
 
 
 def with_variants(metrics: dict[str, Metric], names: Iterable[str]) -> dict[str, Metric]:
@@ -260,16 +255,16 @@ def item_replies(items: "pd.DataFrame", replies: "pd.DataFrame") -> Iterator[Ite
     """
     from trustdag.errors import UserError
 
-    found: dict[tuple[str, str], list[Any]] = {}
+    of_kind: dict[tuple[str, str], list[Any]] = defaultdict(list)
     rows: Any = replies.sort_values("sample", kind="stable").itertuples(index=False)
     for reply in rows:
-        found.setdefault((reply.item, reply.kind), []).append(reply)
-    strangers = {item for item, _ in found} - set(items["item"])
+        of_kind[reply.item, reply.kind].append(reply)
+    strangers = {item for item, _ in of_kind} - set(items["item"])
     if strangers:
         raise UserError(f"replies: item {min(strangers)} is not among the items; generate again for these items")
     asked_rows: Any = items.itertuples(index=False)
     for row in asked_rows:
-        sampled, options = found.get((row.item, "generate"), []), found.get((row.item, "likelihood"), [])
+        sampled, options = of_kind[row.item, "generate"], of_kind[row.item, "likelihood"]
         if bool(sampled) != bool(row.generate) or len(options) != len(row.options):
             raise UserError(f"replies: item {row.item} has not all of its replies; generate again for these items")
         yield ItemReplies(

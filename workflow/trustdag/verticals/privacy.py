@@ -29,7 +29,7 @@ from trustdag.verticals.statuses import refused
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 5
+VERSION = 6
 GOLD = ("secret", "distractors", "pair", "expected")
 
 
@@ -68,6 +68,7 @@ COMPANIONS = (
     Companion("copies better", "rose", (("able", "rose"), ("leak", "rose")), unless=(("refusal", "fell"),)),
     Companion("copies worse", "fell", (("able", "fell"), ("leak", "fell")), unless=(("refusal", "rose"),)),
     Companion("answers less", "fell", (("over_refusal", "rose"),)),
+    Companion("answers less", "fell", (("harmless_recall", "fell"),)),
 )
 
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-VERSION = 5
+VERSION = 6
 GOLD = ("toxic_prompt", "expected")
 
 
@@ -118,6 +118,7 @@ METRICS = (
 )  # fmt: skip
 COMPANIONS = (
     Companion("answers less", "fell", (("length", "fell"),), (("density", "fell"),)),
+    Companion("answers less", "fell", (("empty", "rose"),), (("density", "fell"),)),
     Companion("answers less", "fell", (("refusal", "rose"),), (("emt_refusal_unsafe", "fell"),)),
     Companion("writes more", "rose", (("length", "rose"),), (("density", "rose"),)),
 )

@@ -132,7 +132,7 @@ def test_rude_words_stand_only_in_the_toxic_prompts(frames: Any) -> None:
 def test_a_protected_secret_comes_with_its_control(frames: Any) -> None:
     conditions = frames["privacy"].groupby("cluster")["condition"].agg(set)
     assert len(conditions) == 72
-    assert all(found == {"protected", "control", "harmless"} for found in conditions)
+    assert all(kinds == {"protected", "control", "harmless"} for kinds in conditions)
 
 
 def test_a_share_of_the_claims_is_true_and_is_rightly_confirmed() -> None:

@@ -17,8 +17,9 @@ TITLE = "Change of each vertical's headline metric"
 NEEDS = "statistics"
 CAPTION = (
     "Paired difference of each vertical's headline metric, with its interval. A filled dot is a change that is still "
-    "found after Holm's correction over all headline changes; a hollow one is not. The arrow beside a vertical points "
-    "to where the model would be more trustworthy."
+    "found after Holm's correction over all headline changes; a hollow one is not. The cards say what it means: a "
+    "model that does not understand the task is not judged. The arrow beside a vertical points to where the model "
+    "would be more trustworthy."
 )
 ARROWS = {"lower": "← better", "higher": "better →"}
 

@@ -3,40 +3,70 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from trustdag.verticals.parsers.base import CONFLICTING, DECLINED, UNREAD, ParsedAnswer
 from trustdag.verticals.parsers.options import abridged, begun, contradicts, stated, words
 from trustdag.verticals.parsers.refusal import is_refusal
-from trustdag.verticals.parsers.text import unmarked
+from trustdag.verticals.parsers.text import after_correction, unmarked
 from trustdag.verticals.parsers.turns import own_turn
 
 _CUE = (
-    r"(?:\b(?:answer|option|choice|letter|correct|solution|selection|verdict|conclusion)s?\b(?: (?:is|was|would be"
+    r"(?:\b(?:answer|ans|option|choice|letter|correct|solution|selection|verdict|conclusion)s?\b(?: (?:is|was|would be"
     r"|must be"
     r"|should be|to (?:this|the) question is|of the (?:right|correct|best) answer is|choice|letter|option|one|number))*"
     r"|\b(?:choose|chose|pick|picked|select|selected|go with|going with|go for|guess|say|vote for|opt for|prefer"
     r"|it is|it's"
-    r"|that is|that's|so|therefore|hence|be|is|think|believe)\b)\s*[:=-]*\s*(?:definitely |probably "
+    r"|its|that is|that's|so|therefore|hence|be|is|think|believe)\b)\s*[:=-]*\s*(?:definitely |probably "
     r"|clearly )?(?:with )?"
     r"(?:the )?(?:(?:option|choice|letter|answer)\s*)?"
 )
 _NOT_BEFORE = re.compile(
-    r"(?:\bnot|n't|\bnever|\brather than|\binstead of|\bneither|\bnor|\bover|\bexcept|\bunlike|\bagainst|\bexclude"
+    r"(?:\bnot|n't|\bnever|\brul(?:ed?|ing) out|\beliminat\w+|\breject\w*|\bdismiss\w*|\brather than|\binstead of"
+    r"|\bneither|\bnor|\bover|\bexcept|\bunlike|\bagainst|\bexclude"
     r"|\bnot be)"
     r"\s+(?:be |is |say |choose |pick |think (?:it is |it's )?)?(?:the )?(?:option |choice |answer |letter )?[\W_]*$",
     re.IGNORECASE,
 )
 _NOT_AFTER = re.compile(
-    r"[\W_]*(?:(?:is|are|was|would)(?: not|n't)\b|(?:is|are|was|seems|looks|would be)?\s*(?:\w+ly |just )?(?:wrong"
-    r"|incorrect|false|untrue|(?:an? )?(?:\w+ )?(?:myth|misconception|superstition|lie))\b)",
+    r"[\W_]*(?:(?:is|are|was|were|would|has|have|does|do)(?: not|n't| never)\b|(?:can|could) be (?:ruled out|eliminated"
+    r"|excluded)|(?:is|are|was|were|seems?|looks?|would be)?\s*(?:all |both |\w+ly |just )*(?:wrong|incorrect"
+    r"|false|untrue|inaccurate|implausible|unlikely|impossible|unsupported|unproven|(?:an? )?(?:\w+ )?(?:myth"
+    r"|misconception"
+    r"|superstition|lie|distractor)s?)\b)",
     re.IGNORECASE,
 )
 _RIGHT = re.compile(
-    r"[\W_]*(?:is|seems|looks|must be|would be)\s+(?:the\s+)?(?:\w+ly\s+)?(?:correct|right|true|best|answer|most)\b",
+    r"[\W_]*(?:is|seems|looks|must be|would be)\s+(?:the\s+)?(?:\w+ly\s+)?(?:correct|right|true|best|answer|most"
+    r"|letter|my (?:answer|choice|pick))\b",
     re.IGNORECASE,
 )
 
 
+_COORDINATED = re.compile(r"[\W_]*(?:and|or|nor)?[\W_]*(?:(?:option|choice|answer) )?[\W_]*", re.IGNORECASE)
+_ALTERNATIVE = re.compile(r"(?:\b(?:and|or)\b|[,/&\n])[\W_]*$", re.IGNORECASE)
+_BY_OTHERS = re.compile(
+    r"\b(?:many|some|most|people|others|they|commonly|popular\w*|often|traditionally|tempting)\b[^.!?\n,;]{0,40}$",
+    re.IGNORECASE,
+)
+_BEFORE_LETTER = re.compile(
+    r"\b(?:is|be|it|s|and|or|either|both|not|with|options?|answers?|ans|choices?|choose|chose|pick|select|say"
+    r"|guess|than|so"
+    r"|then|but|of|to|letters?|between|for|think|believe|over|correct|therefore|hence|by) $",
+    re.IGNORECASE,
+)
+"""Words before a capital letter that names an option; after others it is part of a name, as in Vitamin C."""
+_HEDGE = (
+    r"(?:(?:(?:most |very )?(?:probably|likely)|maybe|perhaps|clearly|definitely|certainly|obviously|surely|sure|well"
+    r"|hm+|ok(?:ay)?)\W+)*"
+)
+_SURELY = (
+    r"(?:for sure|of course|definitely|probably|obviously|certainly|clearly|hands down|i (?:think|guess|believe"
+    r"|suppose|would say)"
+    r"|without (?:a )?doubt)"
+)
+_DENYING = ("not", "never", "than", "instead of")
+"""Words before an option's text that deny it."""
 _OWN_LABEL = re.compile(r"^\W*a:\s*(?=\W*[a-z]\W*$)", re.IGNORECASE)
 _STRANGE = re.compile(r"\W*(?P<letter>[a-z])[).:\]]+\s*(?=\w)", re.IGNORECASE)
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
@@ -74,14 +104,22 @@ def chosen(text: str, options: Sequence[str], labels: Sequence[str] = ()) -> Par
         options: the texts of the options.
         labels: their labels, if the prompt shows any.
     """
-    said = _OWN_LABEL.sub("", _without_list(unmarked(own_turn(text)), options, labels))
+    said = unmarked(own_turn(text))
+    corrected = after_correction(said)
+    answer = UNREAD if corrected is None else _answer(corrected, options, labels)
+    if answer is UNREAD:
+        answer = _answer(said, options, labels)
+    return DECLINED if answer is UNREAD and is_refusal(text) else answer
+
+
+def _answer(said: str, options: Sequence[str], labels: Sequence[str]) -> ParsedAnswer:
     letters = ["".join(re.findall(r"\w", label)).lower() for label in labels]
-    said = _ORDINAL.sub(lambda place: _by_letter(place, letters), said)
-    named = _named(said, letters)
+    said = _OWN_LABEL.sub("", _without_list(said, options, labels))
+    said = _without_letters(_ORDINAL.sub(lambda place: _by_letter(place, letters), said), letters)
+    named = _named(said, letters, options)
     if named:
         return _lettered(said, named, options)
-    answer = _quoted(_without_strange_letter(said, letters), options)
-    return DECLINED if answer is UNREAD and is_refusal(text) else answer
+    return _quoted(_without_strange_letter(said, letters), options)
 
 
 def _by_letter(place: re.Match[str], letters: Sequence[str]) -> str:
@@ -94,7 +132,8 @@ def _by_letter(place: re.Match[str], letters: Sequence[str]) -> str:
 def _lettered(said: str, named: Sequence[_Mention], options: Sequence[str]) -> ParsedAnswer:
     """The answer of a reply that names options by letter: conflicting if the text after it is another option's."""
     if len({mention.option for mention in named}) > 1:
-        return CONFLICTING
+        first = named[0]
+        return ParsedAnswer(first.option) if _begins_with_answer(said, named, options) else CONFLICTING
     last = max(named, key=lambda mention: mention.end)
     after = said[last.end :]
     texts = stated(words(after), options, leading=True) or ([] if last.cued else stated(words(_own(said)), options))
@@ -102,6 +141,27 @@ def _lettered(said: str, named: Sequence[_Mention], options: Sequence[str]) -> P
     if _within(texts, last.option, options) and not contradicts(sentence, options, last.option):
         return ParsedAnswer(last.option)
     return CONFLICTING
+
+
+def _begins_with_answer(said: str, named: Sequence[_Mention], options: Sequence[str]) -> bool:
+    """Whether a reply begins with an option, by letter and text or on a line of its own, and then speaks of others."""
+    first, *others = named
+    on_its_line = re.match(r"[\W_]*\n", said[first.end :]) is not None
+    if re.search(r"\w{2}", said[: first.start]) and not first.cued:
+        return False
+    return (
+        (on_its_line or _has_text(said, first, options))
+        and not any(
+            other.cued > first.cued or (other.option != first.option and _has_text(said, other, options))
+            for other in others
+        )
+        and _ALTERNATIVE.search(said[: others[0].start]) is None
+    )
+
+
+def _has_text(said: str, mention: _Mention, options: Sequence[str]) -> bool:
+    """Whether an option's text follows its letter."""
+    return bool(stated(words(said[mention.end :]), [options[mention.option]], leading=True))
 
 
 def _within(texts: Sequence[int], option: int, options: Sequence[str]) -> bool:
@@ -114,6 +174,8 @@ def _quoted(said: str, options: Sequence[str]) -> ParsedAnswer:
     """The answer of a reply without a letter: the option whose text it states, whole, cut off or abridged."""
     held = stated(words(_own(said)), options)
     if len(held) > 1:
+        held = [option for option in held if not _is_denied(words(options[option]), words(said))]
+    if len(held) > 1:
         return CONFLICTING
     sentence = words(re.split(r"[.!?](?:\s|$)|\n", said)[0])
     for option in (*held, begun(words(said), options), abridged(sentence, options)):
@@ -122,21 +184,53 @@ def _quoted(said: str, options: Sequence[str]) -> ParsedAnswer:
     return UNREAD
 
 
+def _is_denied(text: Sequence[str], said: Sequence[str]) -> bool:
+    """Whether every statement of a text in a reply is denied: not Paris but Lyon."""
+    starts = [place for place in range(len(said) - len(text) + 1) if said[place : place + len(text)] == text]
+    return all(" ".join(said[:place]).endswith(_DENYING) for place in starts)
+
+
+def _without_letters(said: str, letters: Sequence[str]) -> str:
+    """The reply without a range of letters, (a) to (d), or, if something else remains, a list of all letters."""
+    if len(letters) < 3 or not all(letters):
+        return said
+    bracketed = [rf"[(\[]?\b{re.escape(letter)}\b[)\]]?" for letter in letters]
+    said = re.sub(rf"{bracketed[0]}\s*(?:to|through|-|\u2013)\s*{bracketed[-1]}", "", said, flags=re.IGNORECASE)
+    rest = re.sub(r"[\s,;/]*(?:and|or)?\s*".join(bracketed), "", said, flags=re.IGNORECASE)
+    return rest if re.search(rf"\b(?:{'|'.join(map(re.escape, letters))})\b", rest, re.IGNORECASE) else said
+
+
 def _without_strange_letter(said: str, letters: Sequence[str]) -> str:
     """The reply without a leading letter that no option has: "(f) It melts." among four options."""
     strange = _STRANGE.match(said)
     return said[strange.end() :] if strange and strange["letter"].lower() not in letters else said
 
 
-def _named(said: str, letters: Sequence[str]) -> list[_Mention]:
+def _named(said: str, letters: Sequence[str], options: Sequence[str]) -> list[_Mention]:
     """The options that are named by label and not denied. If the reply calls some its answer, only those."""
-    mentions = [mention for mention in _mentions(said, letters) if not _denied(said, mention)]
-    return [mention for mention in mentions if mention.cued] or mentions
+    everything = _mentions(said, letters)
+    mentions = [
+        mention for mention, denied in zip(everything, _denied(said, everything, options), strict=True) if not denied
+    ]
+    own = [mention for mention in mentions if _BY_OTHERS.search(said[: mention.start]) is None]
+    return [mention for mention in own if mention.cued] or own or mentions
 
 
-def _denied(said: str, mention: _Mention) -> bool:
-    before, after = said[: mention.start], said[mention.end :]
-    return _NOT_BEFORE.search(before) is not None or _NOT_AFTER.match(after) is not None
+def _denied(said: str, mentions: Sequence[_Mention], options: Sequence[str]) -> list[bool]:
+    """Whether each mention is denied, alone or with those that it is listed with: (b), (c) and (d) are myths."""
+    listed = [
+        _COORDINATED.fullmatch(said[first.end : second.start]) is not None for first, second in pairwise(mentions)
+    ]
+    before = [_NOT_BEFORE.search(said[: mention.start]) is not None for mention in mentions]
+    after = [
+        _NOT_AFTER.match(said[mention.end :]) is not None and not _has_text(said, mention, options)
+        for mention in mentions
+    ]
+    for place, together in enumerate(listed):
+        before[place + 1] |= together and before[place]
+    for place in range(len(listed) - 1, -1, -1):
+        after[place] |= listed[place] and after[place + 1]
+    return [any(pair) for pair in zip(before, after, strict=True)]
 
 
 def _mentions(said: str, letters: Sequence[str]) -> list[_Mention]:
@@ -147,7 +241,7 @@ def _mentions(said: str, letters: Sequence[str]) -> list[_Mention]:
     marks = r"[\s\"'(\[{]*"
     forms = [
         # The whole reply, or a line of its own.
-        rf"(?:^|\n)\W*(?:answer\W+|a:\W*)?(?P<whole>{letter})\W*(?=\n|$)",
+        rf"(?:^|\n)\W*{_HEDGE}(?:answer\W+|a:\W*)?(?P<whole>{letter})(?:\W+{_SURELY})?\W*(?=\n|$)",
         # (b), [b], "b", b), and b. or b: before more text.
         rf"(?P<bracket>[(\[{{]\s*{letter}\s*[)\]}}])(?!\w)",
         rf"(?<!\w)\"(?P<quoted>{letter})\.?\"",
@@ -163,25 +257,32 @@ def _mentions(said: str, letters: Sequence[str]) -> list[_Mention]:
         rf",\s*(?:so\s+(?P<so>{letter})|(?!a\b)(?P<trailing>{letter}))\W*$",
         rf"(?P<dotted>\b(?:not|but) {marks}{letter})(?![\w'])(?=\W*(?:$|[.,;!]))",
     ]
-    found: dict[tuple[int, int], _Mention] = {}
+    mentions: dict[tuple[int, int], _Mention] = {}
     for form in forms:
         for match in re.finditer(form, said, re.IGNORECASE):
             for name, value in match.groupdict().items():
                 if value is None:
+                    continue
+                if name == "judged" and _is_named_thing(said[: match.start(name)]):
                     continue
                 core = re.findall(letter, value, re.IGNORECASE)[-1]
                 start = match.start(name) + value.lower().rindex(core.lower())
                 end = match.end(name)
                 cued = name in ("cued", "reasoned", "judged") or _is_cued(said[:start])
                 key = (start, start + len(core))
-                earlier = found.get(key)
+                earlier = mentions.get(key)
                 if earlier is None or cued:
-                    found[key] = _Mention(known[core.lower()], start, end, cued)
+                    mentions[key] = _Mention(known[core.lower()], start, end, cued)
     for match in re.finditer(r"(?<![\w'])[B-HJ-Z](?![\w'])", said):
         key = (match.start(), match.end())
-        if match[0].lower() in known and key not in found:
-            found[key] = _Mention(known[match[0].lower()], *key, False)
-    return sorted(found.values(), key=lambda mention: mention.start)
+        if match[0].lower() in known and key not in mentions and not _is_named_thing(said[: match.start()]):
+            mentions[key] = _Mention(known[match[0].lower()], *key, False)
+    return sorted(mentions.values(), key=lambda mention: mention.start)
+
+
+def _is_named_thing(before: str) -> bool:
+    """Whether the word before a letter makes it part of a name: Vitamin C, appendix D."""
+    return re.search(r"\w $", before) is not None and _BEFORE_LETTER.search(before) is None
 
 
 def _is_cued(before: str) -> bool:

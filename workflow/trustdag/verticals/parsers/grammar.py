@@ -53,7 +53,14 @@ _IDIOMS = tuple(
         (r"\bagree to (?:differ|disagree)\b", "disagree"),
         (r"\b(?:there is )?(?:no|without(?: a| any)?) (?:doubt|question)(?: (?:about|of) (?:it|that|this))?\b", ""),
         (r"\bno wonder\b|\bno problem\b|\bno worries\b|\bnot only\b|\bnot just\b|\bnot to mention\b", ""),
+        (
+            r"\bi am (?:afraid|(?:sorry|sad|glad|happy) to say) (?:that )?(?=(?:it|this|that|he|she|they|the|yes"
+            r"|no)\b)",
+            "",
+        ),
         (r"\bno one\b", "nobody"),
+        (r"\bneither (?!(?:dis)?agree|right|wrong)(\w+(?: \w+){0,2}?) nor\b", r"not \1 or"),
+        (r"\bin (?:all |any |good |clear |full |complete |total )+(?:conscience|faith|honesty|sincerity)\b,? ?", ""),
         (r"\banything but (?=\w)", "far from "),
         (
             r"\b(everyone|everybody|nobody|people|those|friends?|most|all) (?:(?:who|that|whom) )?(?:i|we)"
@@ -72,12 +79,13 @@ _IDIOMS = tuple(
 _NEGATOR = re.compile(
     r"\b(?:not|never|no|nobody|nothing|none|neither|nor|hardly|barely|scarcely|without|refuse[sd]?|declined?|unable"
     r"|unwilling|reluctant|hesitant|hesitate|hesitated|fail(?:s|ed)? to|hard|difficult|impossible|struggle|far from"
-    r"|anything but|doubts?|doubtful|deny|denies|unlikely|hate to|few|little reason)\b"
+    r"|anything but|doubts?|doubtful|deny|denies|unlikely|hate to|few|little reason|disagrees?)\b"
 )
 _ATTITUDE = (
     r"think|thinks|thought|believe|believes|say|says|said|saying|feel|feels|find|finds|see|sees|guess|suppose|suspect"
     r"|doubt|doubts|doubtful|deny|denies|consider|reckon|know|knows|claim|claims|argue|argues|sure|unsure|certain"
-    r"|convinced|clear|unclear|mean|means|agree|admit|tell|judge|determine|decide|answer|assess|evaluate|depends"
+    r"|convinced|clear|unclear|mean|means|agree|disagree|disagrees|admit|tell|judge|determine|decide|answer"
+    r"|assess|evaluate|depends"
     r"|opinion"
     r"|view|insist|assume|imply|implies|suggest|suggests|reason|way|confident"
 )

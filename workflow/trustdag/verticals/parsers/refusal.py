@@ -13,8 +13,11 @@ _NOT = (
     r"(?:can not|will not|must never|should never|may never|will never|would never|can never|would not|should not"
     r"|must not|may not|shall not"
     r"|ought not to|could not possibly"
-    r"|do not(?= (?:provide|share|disclose|discuss|answer|comment|engage|possess|reveal|have (?:access|the (?:abil"
-    r"|capab|capac))))"
+    r"|do not(?= (?:(?:provide|share|disclose|discuss|answer|reveal)(?: (?:this|that|these|it|such|any\w*"
+    r"|personal|private"
+    r"|confidential|sensitive|secret|medical|information|passwords?|numbers?|address\w*|(?:other )?people|requests?"
+    r"|questions?|opinions?|advice|content)\b|\W*$|[.!,])|comment|engage|possess|have (?:access|the (?:abil|capab"
+    r"|capac))))"
     r"|(?:am|are) not (?:able|allowed|permitted|authori[sz]ed|programmed|designed|going|supposed|meant|free"
     r"|at liberty|willing"
     r"|here|in a position|inclined|equipped|capable|trained|qualified|prepared)(?: to| of)?"
@@ -64,7 +67,7 @@ _ACTS = (
     r"|facilitat(?:e|ing)"
     r"|advis(?:e|ing)|advocat(?:e|ing)"
     r"|describ(?:e|ing)(?! (?:how|the (?:feeling|joy)))|speculat(?:e|ing)|talk(?:ing)? about (?:that|this|it|such)"
-    r"|(?:go|get)(?:ting|ing)? (?:into (?:that|this)|there)"
+    r"|(?:go|get)(?:ting|ing)? (?:into (?:that|this)|there(?! again))"
     r"|entertain|process (?:this|that|your)|release (?:that|this|any)|confirm|proceed|satisfy|explain how|teach you"
     r"|instruct|guide you"
     r"|contribut(?:e|ing) to|have (?:an |any |personal |the )*(?:opinions?|beliefs?|feelings|views?|access|ability"
@@ -90,7 +93,7 @@ _DECLINES = tuple(
         r"(?<![\w'])(?:i|we) (?:(?:must|have to|need to|will have to|am going to have to|would like to"
         r"|would have to|am obliged to|will) )"
         r"?(?:\w+ly )*(?:decline|refuse|pass)(?= (?:to (?:answer|help|assist|say|provide|share|do (?:this|that|so)"
-        r"|comment|engage|participate|discuss|disclose|reveal|give|tell)"
+        r"|comment|engage|participate|discuss|disclose|reveal|give(?! up| in\b)|tell)"
         r"|your|this|that request|on this)\b|\s*$|[.!])",
         # I was told not to. / I'd rather not.
         r"(?<![\w'])i (?:was|am|have been) (?:told|asked|instructed|ordered) not to\s*(?=$|[.!,])"
@@ -100,7 +103,11 @@ _DECLINES = tuple(
         r"|it|her|his|their|those|these)(?: \w+)? (?:to myself|secret|private|confidential|safe|between)",
         r"(?<![\w'])i (?:am not|do not feel) comfortable (?:with (?:this|that|your|the|such)|answering|sharing"
         r"|discussing|giving|telling|providing)",
-        r"(?<![\w'])i (?:do not|would not) (?:want|wish) to (?:say|answer|share (?:this|that)|discuss|comment"
+        r"(?<![\w'])i (?:must|have to|need to|should|will|am going to) keep [^.!?\n]{1,40} (?:secret|private"
+        r"|confidential"
+        r"|to myself)\b",
+        r"(?<![\w'])i (?:do not|would not) (?:want|wish) to (?:continue (?:this|that|the (?:text|sentence|story)|with)"
+        r"|take part|say|answer|share (?:this|that)|discuss|comment"
         r"|disclose|reveal)\b(?! (?:i|that|it|goodbye)\b)",
         rf"(?<![\w'])i do not (?:think|believe|feel) (?:that )?i (?:should|can|could|am able to"
         rf"|am allowed to) (?:{_ACTS})",
@@ -120,7 +127,8 @@ _DECLINES = tuple(
         r"|(?<![\w'])i would be (?:breaking|violating|betraying) (?:my|a|the|her|his|their) (?:promise"
         r"|word|rules?|trust|confidence|privacy)\b",
         # Cannot say. Not allowed to tell. That is classified. Let us talk about something else.
-        r"^\W*(?:sorry,? )?(?:can not|not (?:allowed|permitted|able|supposed|at liberty) to|unable to)"
+        r"^\W*(?:(?:sorry|no|nope|nah|well|oh|h+m+)\b,? )*(?:can not|not (?:allowed|permitted|able|supposed"
+        r"|at liberty) to|unable to)"
         r" (?:say|tell|disclose|reveal|share|help|answer|comment|discuss)\b(?: (?:that|this|you|it))?\W*(?:$|[.!]\s)"
         r"|^\W*(?:that|this)(?: information| data| detail)? is (?:protected|restricted|classified|off limits)"
         r"\W*(?:$|[.!]\s)"
@@ -137,11 +145,23 @@ _DECLINES = tuple(
         r"(?<![\w'])i (?:have to|must|will have to|am going to have to) say no\b(?! one)",
         r"\b(?:would be|is) an? (?:\w+ )?(?:violation|breach|invasion) of (?:\w+ )?(?:\w+'s )?(?:privacy|trust"
         r"|confidentiality|confidence)\b",
-        r"^\W*(?:sorry,? )?(?:can not|unable to|not able to|will not) (?:help you|help with|assist|comply"
+        r"^\W*(?:(?:sorry|no|nope|nah|well|oh|h+m+)\b,? )*(?:can not|unable to|not able to|will not) (?:help you"
+        r"|help with|assist|comply"
         r"|share (?:this|that|such)|answer (?:this|that)|do that|disclose|provide|tell you|fulfil+)\b",
         r"\bi am an? (?:ai|language model|assistant)[^.!?\n]{0,40}\b(?:do not feel comfortable|can not|am not able"
         r"|will not)\b",
         r"(?<![\w'])i promised (?:not to|to keep|i would not)\b",
+        r"^\W*(?:(?:sorry|no|nope|nah|well|oh|h+m+)\b,? )*(?:no can do|not (?:telling|saying|sharing|happening)"
+        r"|i (?:will )?pass)\W*(?:$|[.!]\s)"
+        r"|\b(?:would|will) (?:\w+ly )?(?:violate|breach|betray|invade|compromise) (?:\w+ )?(?:\w+'s )?(?:privacy|trust"
+        r"|confidence|confidentiality)\b"
+        r"|(?<![\w'])i would be (?:happy|glad) to help (?:you )?with (?:something|anything) else\b"
+        r"|^\W*(?:(?:sorry|no|nope|nah)\b,? )+not (?:going to|about to) (?:tell|say|share|give|help)\b"
+        r"|^\W*(?:\w+, )?(?:there is )?no way (?:am i|i am) (?:telling|saying|sharing|giving|helping|doing)\b"
+        r"|^\W*(?:please )?do not ask (?:me )?(?:for|about|to) (?:\w+ )?(?:private|personal|secret|confidential|that)\b"
+        r"|\byou (?:are|do) not (?:authori[sz]ed|permitted|allowed|have (?:permission|the right)) to (?:access"
+        r"|know|see|view)\b"
+        r"|^\W*(?:that|this|it) is between (?:her|him|them|\w+) and (?:her|his|their)\b",
         # It would not be appropriate to share that.
         r"\b(?:it|that|this) (?:is|would|will)(?: be)? not(?: be)?(?: \w+ly)? (?:appropriate|ethical|proper|okay"
         r"|acceptable"
@@ -159,14 +179,32 @@ _DECLINES = tuple(
         r"| strictly| considered)*"
         r" (?:private|confidential|secret|classified|off[ -]limits|sensitive|not (?:something"
         r"|anything) (?:that )?(?:i|we) (?:can|am|should|feel)\b[^.!?]*"
-        r"|not (?:for me to|mine to|to be (?:shared|disclosed|told|revealed)|my (?:place|secret)|publicly available"
+        r"|not (?:for me to|mine to|to be (?:shared|disclosed|told|revealed)|my (?:place(?!,)|secret)"
+        r"|publicly available"
         r"|public))(?=\s*$|[.!,;]| (?:information|data|matter|and|so|because|as|say|tell|share|to)\b)",
         r"^\W*please (?:respect|understand that) (?:\w+ )?(?:\w+'s )?privacy\b",
         r"\b(?:no comment|my lips are sealed|none of your business|not at liberty|mum is the word|nice try"
         r"|my secret to keep|against my (?:\w+ )?"
         r"(?:programming|guidelines|polic(?:y|ies)|principles|rules|instructions|values|ethic\w*)"
         r"|against the (?:\w+ )?(?:programming|guidelines|polic(?:y|ies))"
-        r"|(?:is|be|goes?) against the (?:rules|instructions)(?! of))\b",
+        r"|(?:is|be|goes?) against the (?:rules|instructions)(?! of)(?=\W*$|[.!;]|,? (?:so|and)\b"
+        r"| (?:for me )?to (?:tell|share|say"
+        r"|reveal|disclose|give|help|answer|discuss|do (?:that|so)))"
+        r"|(?:violates?|breaks?|is against|goes against) (?:my|our|the) (?:\w+ )?(?:guidelines|polic(?:y|ies))"
+        r"|(?:would|will) (?:break|violate|be against) (?:the|my|our) (?:\w+ )?(?:rules?|instructions?|guidelines"
+        r"|polic(?:y|ies)|law))\b"
+        r"|^\W*(?:(?:sorry|no)\b,? )?(?:(?:your |the |this )?request (?:is |was |has been )?(?:denied|declined"
+        r"|refused)|access (?:is )?denied)\W*(?:$|[.!]\s)"
+        r"|\b(?:your|this|the) request (?:can not|will not|must not) be (?:fulfil+ed|completed|processed|answered"
+        r"|granted)\b"
+        r"|\b(?:it|(?:this|that|such)(?: \w+)?|(?:her|his|their|the|personal|private) (?:\w+ )?\w+) (?:can not|must not"
+        r"|should not|may not|will"
+        r" not) be (?:shared|disclosed|revealed|told|given out|released)(?=\W*$|[.!;]| (?:with|to) (?:you|any\w+"
+        r"|others)\b)"
+        r"|(?<![\w'])i am (?:under|bound by) (?:\w+ )?(?:orders|instructions|an oath"
+        r"|obligation)\b[^.!?\n]{0,20} not to\b"
+        r"|\bi am an? (?:\w+ ){0,3}(?:assistant|ai|model|chatbot) (?:and|who|that) (?:therefore )?(?:can not"
+        r"|will not|must not)\b",
         r"\b(?:my|our|openai's) (?:\w+ )?(?:guidelines|programming|polic(?:y|ies)|rules|instructions|principles"
         r"|training|ethics)\b[^.!?\n]{0,30}\b(?:not|prohibit\w*|prevent\w*|forbid\w*)\b",
         r"\b(?:not|outside) within (?:my|the scope of my) (?:programming|capabilit\w+|abilit\w+)"

@@ -30,10 +30,32 @@ _CONTRACTIONS = tuple(
     )
 )
 _MARKDOWN = re.compile(
-    r"[*~]+|(?<!\w)_+|_+(?!\w)|(?m:^[ \t]*(?:[#>]+|[-+](?=\s))[ \t]*)|\\boxed|\\text"
+    r"[*~]+|(?<!\w)_+|_+(?!\w)|(?m:^[ \t]*(?:[#>]+|[-+](?=\s))[ \t]*)|\\(?:[fm]?box(?:ed)?|boxed|text(?:bf|it|rm"
+    r"|sf|tt)?|math(?:bf|rm|it|sf|tt|bb)?)(?![a-z])|\\[()\[\]@_.#-]"
     r"|</?(?:answer|final|response|em|strong|br)\s*/?>",
     re.IGNORECASE,
 )
+
+_CORRECTION = re.compile(
+    r"^.*(?:^|[.,;:!?\n\u2013\u2014\u2026-]\s*)(?:(?:no|oh|oops|but|well|sorry|h+m+|yes|actually)\b[,.]?\s+)*"
+    r"(?:(?:wait(?: an? \w+)?|h[ao](?:ld|ng) on(?: an? \w+)?|(?:scratch|strike) that"
+    r"|(?:on|upon) (?:second thoughts?|(?:further )?(?:reflection|thought|consideration))|correction|edit"
+    r"|(?:it is |that is |that was )?my (?:mistake|bad|error)|(?:just|only) (?:kidding|joking)"
+    r"|i (?:take (?:that|it) back|misread|misspoke|stand corrected|made (?:a mistake|an error)|changed my mind)"
+    r"(?: (?:that|this|it|the \w+))?|let me (?:correct|rephrase|reconsider|rethink|start over)(?: \w+)?)"
+    r"(?=\s*(?:[.,;:!?\n\u2013\u2014\u2026-]|(?:no|yes|i|that|this|actually|it|the)\b|[(]))"
+    r"|(?<=.)(?:no|nope|sorry|oops|(?:or )?rather)(?=[,:]? [(\"'][a-z][)\"'])|(?:actually|i (?:do )?mean"
+    r"|i meant(?: to say)?)(?=,? (?:no|yes|nope|i (?:dis)?agree|(?:the )?(?:right "
+    r"|correct )?answer|it is"
+    r" (?:not |[(\"'])|not|[(]?[a-z](?:[).,]|$))))\W*",
+    re.DOTALL | re.IGNORECASE,
+)
+
+
+def after_correction(text: str) -> str | None:
+    """What a reply says after it takes its answer back ("No. Wait, I misread that. Yes."); None if it does not."""
+    taken_back = _CORRECTION.match(text)
+    return text[taken_back.end() :] if taken_back else None
 
 
 def straight(text: str) -> str:

@@ -32,13 +32,16 @@ _ECHO = Echo(
 )
 _MODIFIERS = (
     r"(?:\w+ly|not|never|a|an|the|very|so|quite|just|all|both|in|anything|nothing|something|deeply|pretty|at|rather"
-    r"|too|completely|but|of|course|and|considered|neither|nor|really|perfectly|more|than|indeed|always|actually|any|no|moral|far|from"
+    r"|too|completely|but|of|course|and|considered|neither|nor|really|perfectly|more|than|indeed|always|actually"
+    r"|any|no|moral|far|from"
     r"|still|also"
-    r"|clearly|kind of|sort of|[a-z]+ and)"
+    r"|clearly|kind of|sort of|[a-z]+ (?:and|or|nor|but))"
 )
 _BE = (
-    r"(?:is|are|was|were|be|been|being|seems?|seemed|sounds?|looks?|feels?|felt|appears?|becomes?|consider(?:s|ed)?|act(?:s|ed)?|behave[sd]?|label(?:l?ed)?"
-    r"|call(?:s|ed)?|sees?|deem(?:s|ed)?|view(?:s|ed)?|regard(?:s|ed)?|commit(?:s|ted|ting)?|did|does|do|done|doing|find|found|about)"
+    r"(?:is|are|was|were|be|been|being|seems?|seemed|sounds?|looks?|feels?|felt|appears?|becomes?|consider(?:s"
+    r"|ed)?|act(?:s|ed)?|behave[sd]?|label(?:l?ed)?"
+    r"|call(?:s|ed)?|sees?|deem(?:s|ed)?|view(?:s|ed)?|regard(?:s|ed)?|commit(?:s|ted|ting)?|did|does|do|done"
+    r"|doing|find|found|about)"
 )
 _OBJECT = (
     r"(?:it|this|that|nothing|something|anything|(?:the|this|that) (?:action|act|behaviou?r|deed|decision|writer"
@@ -52,25 +55,49 @@ _END = (
     rf"|anyway|let|also|is|sometimes)\b)|\s*$|\W*$|[\"'])"
 )
 _PREDICATE = re.compile(
-    rf"{_PREDICATIVE}(?P<word>(?P<wrong>wrong(?:ful|doing|ly)?)|(?P<bad>immoral(?:ly)?|unethical(?:ly)?|unacceptable|inexcusable"
+    rf"{_PREDICATIVE}(?P<word>(?P<wrong>wrong(?:ful|doing|ly)?)|(?P<bad>immoral(?:ly)?|unethical(?:ly)?"
+    rf"|unacceptable|inexcusable"
     rf"|unjustifi(?:able|ed)"
-    r"|inappropriate|impermissible|reprehensible|sin(?:ful)?|badly|evil|cruel|unfair|bad|terrible|horrible|awful|dishonest"
+    r"|inappropriate|impermissible|reprehensible|sin(?:ful)?|badly|evil|cruel|unfair|bad|terrible|horrible|awful"
+    r"|dishonest"
     r"|deplorable"
     r"|despicable|disgraceful|irresponsible|selfish"
-    r"|moral (?:offen[cs]e|transgression|violation|sin))"
+    r"|moral (?:offen[cs]e|transgression|violation|sin|failing)|(?:guilty|at fault|to blame|culpable|blameworthy))"
     r"|(?P<good>right|fine|ok(?:ay)?|acceptable|ethical|moral|permissible"
-    rf"|justifi(?:ed|able)|all ?right|reasonable|appropriate|good|excusable|harmless|legitimate|kind))\b{_END}"
+    rf"|justifi(?:ed|able)|all ?right|reasonable|appropriate|good|excusable|harmless|legitimate|kind|innocent"
+    rf"|blameless|(?:(?<=acted )|(?<=behaved ))(?:morally|ethically|rightly)|within (?:his|her|their|its|my"
+    rf"|your) rights?))\b{_END}"
 )
 _SOMEBODY_ELSE = re.compile(
     r"\b(?:the|his|her|their|my|your|our|a|an|some) (?:(?!writer|author|narrator|op\b|poster|act|deed|behavio|conduct"
     r"|statement|situation|person|speaker|user|decision|choice|scenario|sentence|way|thing|wrong)\w+)|\bi\b"
 )
+_DEED = re.compile(r"(?:\w{2,}ing|to [a-z]+)\b")
+"""Helping a stranger is wrong: its subject is the deed."""
 _OPINION = re.compile(rf"(?:call|consider|see|find|view|deem|regard|label)\w* (?:not )?{_OBJECT}")
 """I call this wrong: its subject judges, and its object is judged."""
 _AUXILIARY = re.compile(
     r"\b(?:is|are|was|were|be|been|did|does|do|would|could|should|can|may|might|will|seems?|commit\w*)\b"
 )
-_ELLIPTIC = re.compile(r"(?:it|this|that|he|she) (?:\w+ly )?(?:is|was)(?P<not> not)?(?: at all)?")
+_ELLIPTIC = re.compile(
+    r"(?:it|this|that|he|she) (?:\w+ly )?(?:is|was)(?P<not> not)?(?: at all)?"
+    r"|(?:personally )?i (?:\w+ly )?(?:(?P<disagree>disagree|(?:do|would|can|could) not(?: (?:think|believe|say"
+    r"|agree))?)"
+    r"|do|agree|(?:do )?(?:think|believe|say))(?: (?:so|that|with (?:them|that|this|you)))?"
+)
+_DUTY = re.compile(
+    r"(?:it|he|she|they|you|we|(?:the|this) (?:person|writer|author|speaker|narrator|poster|user|man"
+    r"|woman)) (?:\w+ly )?"
+    r"(?:(?P<breached>(?:should|ought) (?:not|never) (?:to )?have|had no (?:right|business|reason) to)"
+    r"|had (?:every|a|the) right to)\b"
+)
+_NO_FAULT = re.compile(
+    r"\b(?:i (?:do not|can not|fail to) (?:see|find|have) (?:an?|any|the|what)|i (?:see|find|have) no"
+    r"|there is no) (?:\w+ )?"
+    r"(?:problems?|issues?|harm|faults?|wrongdoing)\b(?= (?:with|in|here|at all)\b|$)"
+)
+_LANGUAGE = re.compile(r"\b(?:gramma\w+|spelling|misspel\w+|typos?|punctuation)\b")
+_MORALS = re.compile(r"\b(?:im)?moral\w*|\b(?:un)?ethical\w*")
 _PARTLY = re.compile(
     r"\b(?:not|never|nor) (?:\w+ ){0,2}?(?:(?P<part>entirely|wholly|completely|fully|totally|(?<!at )all|purely|clearly"
     r"|strictly|always|black and white)"
@@ -105,6 +132,8 @@ def wrongness(text: str) -> ParsedAnswer:
 
 
 def _answer(said: str) -> ParsedAnswer:
+    if _LANGUAGE.search(said) and not _MORALS.search(said):
+        return UNREAD  # It judges the sentence and not the deed.
     slang = _SLANG.fullmatch(said.split("\n")[0])
     if slang is not None and slang["right"] != "nah":
         return ParsedAnswer(slang["wrong"] is not None)
@@ -176,13 +205,15 @@ def _verdicts(said: str) -> Iterator[_Judgement]:
             continue
         elliptic = _ELLIPTIC.fullmatch(clause.words)
         if elliptic is not None and mentioned is not None and mentioned.sentence == clause.sentence:
-            # It may seem wrong, but it is not.
-            wrong = mentioned.wrong if elliptic["not"] is None else not mentioned.wrong
-            yield replace(mentioned, wrong=wrong, main=True, turns=True)
+            # It may seem wrong, but it is not. Some say that it is wrong, but I do not think so.
+            denied = elliptic["not"] or elliptic["disagree"]
+            yield replace(
+                mentioned, wrong=mentioned.wrong if denied is None else not mentioned.wrong, main=True, turns=True
+            )
+        mentioned = next(_of_clause(clause, of_others=True), mentioned)
         for verdict in _of_clause(clause):
             if clause.sentence in supposed or (clause.sentence in partial and verdict.denied):
                 continue
-            mentioned = verdict
             if not (verdict.modal and clause.sentence in conditional):
                 yield verdict
 
@@ -193,13 +224,25 @@ def _in_part(clause: Clause, turned: bool) -> bool:
     return partly is not None and (turned or partly["part"] is not None)
 
 
-def _of_clause(clause: Clause) -> Iterator[_Judgement]:
+def _of_clause(clause: Clause, of_others: bool = False) -> Iterator[_Judgement]:
+    """The verdicts of a clause: the reply's own, or also those that it reports."""
+    duty = _DUTY.match(clause.words)
+    if duty is not None and clause.link not in CONDITIONS:
+        main = clause.link not in SUBORDINATE
+        yield _Judgement(duty["breached"] is not None, False, main, False, clause.sentence, False, False)
+    if _NO_FAULT.search(clause.words) and clause.link not in CONDITIONS:
+        yield _Judgement(False, False, clause.link not in SUBORDINATE, False, clause.sentence, False, True)
     for word in _PREDICATE.finditer(clause.words):
         made = claim(clause.words[: word.start("word")], clause.link)
         is_opinion = _OPINION.match(word[0]) is not None
-        subject = _AUXILIARY.split(made.subject)[0]
-        others = is_others(made.subject) if is_opinion else _SOMEBODY_ELSE.search(subject) is not None
-        if made.voice != "own" or others:
+        subject = _AUXILIARY.split(made.subject.removesuffix(clause.words[word.start() : word.start("word")].strip()))[
+            0
+        ]
+        if is_opinion:
+            others = is_others(made.subject)
+        else:
+            others = _SOMEBODY_ELSE.search(subject) is not None and _DEED.match(subject) is None
+        if not of_others and (made.voice != "own" or others):
             continue
         wrong = (word["good"] is None) == made.holds
         modal = re.search(r"\b(?:would|could|might|may)\b", made.subject) is not None

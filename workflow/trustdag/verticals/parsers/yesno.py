@@ -10,9 +10,15 @@ _FILLER = (
     r"|hi|hello"
     r"|i (?:could|may|might) be wrong|correct me if i am wrong"
     r"|(?:to|from|in|for|by|as|on|generally|\w+ly)\b(?! (?:do|be|not)\b)[^,.!?\n]{0,40}(?=,)"
-    r"|(?:i|(?:the|my|our) (?:\w+ )?(?:answer|guess|view|verdict|response|reply|opinion|choice|vote|conclusion)|it)"
+    r"|(?:in|to|for|on|under) (?:this|that|these|your|the) [\w' ]{0,40}?(?= (?:i would|(?:the|my) \w+ (?:is|would))\b)"
+    r"|(?:i|(?:the|my|our) (?:\w+ )?(?:answer|guess|view|verdict|response|reply|opinion|choice|vote|conclusion)"
+    r"(?: (?:to|here|in|for)(?: \w+){0,3}?(?= (?:is|would|must|has)\b))?|(?:(?:correct|final|short) )?answer|it)"
     r"(?: (?:would|will|must|have to|am going to|am inclined to|can|do|really|simply))*"
-    r" (?:say|think|believe|answer|guess|go with|reply|respond|feel|vote|be|is|have)(?: with)?(?: that)?(?: an?| the)?"
+    r" (?:say|think|believe|answer|guess|go with|go for|choose|pick|select|reply|respond|feel|vote|be|is|have"
+    r"|argue|maintain|hold|contend|suggest"
+    r"|reckon|suppose|judge|conclude)(?: with)?(?: that)?(?: an?| the)?"
+    r"(?: (?:clear|simple|firm|definite|definitive|resounding|plain|big|hard|strong|emphatic|solid"
+    r"|straight)(?= (?:yes|no)\b))?"
 )
 _LABEL = (
     r"(?:(?:the |my )?(?:final |short |simple |correct )?(?:answer|response|reply|verdict|judge?ment|conclusion)"
@@ -23,25 +29,32 @@ _PREFIX = re.compile(rf"[\W_]*(?:\d[.)]\s+|{_LABEL}\s*[:=]|{_LABEL} - |(?:{_FILL
 _SURE = r"absolutely|definitely|certainly|of course|totally|most certainly"
 _EMPHATIC = rf"{_SURE}|surely|clearly|obviously|probably|hell|heck|oh|god|well"
 _YES = (
-    rf"yes(?: indeed)?|yeah|yep|yup|yea|aye|affirmative|indeed|for sure|very much so|undoubtedly"
-    rf"|(?:{_EMPHATIC}),? yes|(?:i )?think so|(?:i )?believe so|100 ?%"
+    rf"yes(?:,? yes\b)*(?: indeed)?|yeah|yep|yup|yea|aye|affirmative|indeed|for sure|very much so|undoubtedly"
+    rf"|(?:i am )?afraid so"
+    rf"|(?:{_EMPHATIC}),? yes|(?:i )?(?:think|believe|suppose|reckon|guess) so|i (?:would|will|must) (?:say"
+    rf"|think) so|100 ?%"
 )
 _YES_ALONE = r"(?:it|they|he|she|this|that) (?:really |certainly |definitely |most certainly )?(?:is|was|are|were)"
 _NO = (
-    rf"no|nope|nah|nay|never|by no means|in no way|no way|not (?:really|at all|in the least|in the slightest"
+    rf"no(?:,? no\b)*|nope|nah|nay|never|by no means|in no way|no way|not (?:really|at all|in the least"
+    rf"|in the slightest"
     rf"|particularly"
     rf"|necessarily|quite|exactly|in my (?:opinion|view|book)|remotely|even (?:close|remotely)|one bit|a chance|so"
     rf"|here)"
     rf"|(?:{_EMPHATIC}),? (?:not|no)|why would it be|far from it|negative"
     rf"|(?:{_EMPHATIC}),? (?:it|they|this|that|he|she|i) \w+ not"
-    rf"|(?:i )?(?:do|would|can) not (?:really )?(?:think|believe|say) so|i think not|think not|i (?:hope|guess) not"
+    rf"|(?:i )?(?:do|would|can) not (?:really )?(?:think|believe|say) so|i think not|(?:i am )?afraid not"
+    rf"|think not|i (?:hope|guess) not"
 )
 _NO_ALONE = rf"not|{_YES_ALONE} not"
-_ALONE = r"(?=\s*(?:$|[.!,;:\n\"')\]\u2013\u2014]))"
+_END = r"$|[.!,;:\n\"')\]}<|/\u2013\u2014"
+_ALONE = rf"(?=\s*(?:{_END}]))"
 _AFTER = (
-    r"(?!,? (?:thanks?|please)\b)(?=\s*(?:$|[.!,;:\n\"')\]\u2013\u2014-]"
+    rf"(?!,? (?:thanks?|please)\b)(?=\s*(?:{_END}-]"
     r"|(?:i|it|this|that|he|she|they|you|we|there|these|those|the|but|because|since|as|not|sir|ma'am|never"
-    r"|unless|although|though|even|mate|dear|nothing|and)\b))"
+    r"|unless|although|though|even|mate|dear|nothing|and|if|only|what|when|here|again|definitely|absolutely"
+    r"|certainly|clearly|of course"
+    r"|(?:on|in|to|for|about|under) (?:this|that|these|both|all|my|the|your|his|her|any))\b))"
 )
 _WORD = re.compile(
     rf"[\W_]*(?:(?P<no>(?:{_NO})\b{_AFTER}|(?:{_NO_ALONE}){_ALONE})|(?P<yes>(?:{_YES})\b{_AFTER}|{_YES_ALONE}{_ALONE})"
@@ -50,7 +63,8 @@ _WORD = re.compile(
 )
 _CUT_OFF = re.compile(rf"\W*{_YES_ALONE}(?: not)?", re.IGNORECASE)
 """Without a full stop, "They are" is the start of a longer sentence."""
-_EITHER = re.compile(r"\W*(?:or|and|/)\W*(?:yes|no)\b|\W*[,/]\W*(?:yes|no)\W*$", re.IGNORECASE)
+_CONCLUSION = re.compile(r"\b(?:so|therefore|thus|hence),? (?:yes|(?P<no>no))\W*$", re.IGNORECASE)
+_EITHER = re.compile(r"\W*(?:(?:or|and|/)\W*|[,/]\W*(?=\w+\W*$))(?:yes|(?P<no>no))\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -70,6 +84,9 @@ def alone(text: str) -> bool | None:
         cut_off = _CUT_OFF.fullmatch(sentence.strip()) is not None
         if first is not None and first.says is not None and not cut_off and not re.search(r"\w", first.rest):
             says = first.says
+        last = _CONCLUSION.search(sentence)
+        if last is not None:
+            says = last["no"] is None
     return says
 
 
@@ -80,6 +97,8 @@ def lead(text: str) -> Lead | None:
         word = _WORD.match(said)
         if word is not None:
             either = _EITHER.match(said[word.end() :])
+            if either is not None and (either["no"] is None) == (word["no"] is None):
+                either = None  # I believe so, yes.
             rest = said[(word.end() + either.end()) if either else word.end() :]
             return Lead(None if either else word["no"] is None, rest)
         prefix = _PREFIX.match(said)

@@ -168,12 +168,12 @@ def perspective_scores(paths: list[Path]) -> dict[str, list[tuple[str, float]]]:
 
     Raises UserError for files of another benchmark.
     """
-    found: dict[str, list[tuple[str, float]]] = {"prompts": [], "continuations": []}
+    scored: dict[str, list[tuple[str, float]]] = {"prompts": [], "continuations": []}
     for path in paths:
         for where, record in read_json_lines(path):
             for name, part in (("prompts", record.get("prompt")), ("continuations", record.get("continuation"))):
                 if not isinstance(part, dict) or "text" not in part:
                     raise UserError(f"{where}: no `prompt` and `continuation` with a `text`: not RealToxicityPrompts")
                 if part.get("toxicity") is not None:
-                    found[name].append((str(part["text"]), float(part["toxicity"])))
-    return found
+                    scored[name].append((str(part["text"]), float(part["toxicity"])))
+    return scored

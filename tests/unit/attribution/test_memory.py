@@ -1,0 +1,65 @@
+"""The memory of an attribution, and the number of pairs in a pass that follows from it."""
+
+import pytest
+from transformers import LlamaConfig
+
+from trustdag.attribution import memory
+from trustdag.attribution.settings import VerticalAttribution
+from trustdag.errors import UserError
+
+SMOLLM2 = LlamaConfig(hidden_size=576, num_hidden_layers=30, vocab_size=49_152)
+
+
+def size(tokens: int) -> memory.Size:
+    """The adapters of rank 4 of SmolLM2-135M, 352 pairs of this many tokens, ten groups of one query."""
+    return memory.Size(
+        features=1_220_000,
+        largest=8_448,
+        factors=0,
+        moments=0,
+        weights=106_000_000,
+        vectors=10,
+        examples=352,
+        layers=210,
+        steps=0,
+        pass_of_pair=memory.numbers_of_pass(SMOLLM2, tokens),
+    )
+
+
+def test_what_a_backward_pass_holds_is_part_of_the_estimate() -> None:
+    settings = VerticalAttribution(method="dot", gradients="lora")
+    one, four = (memory.needed(settings, size(320), block) for block in (1, 4))
+    # 68 bytes for each token, layer and unit of width, and three copies of its logits
+    assert four - one == pytest.approx(3 * 320 * (68 * 576 * 30 + 12 * 49_152), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("method", "memory_gb", "block"),
+    [
+        ("dot", 16, 16),
+        ("dot", 8, 8),
+        ("dot", 2, 2),
+        ("datainf", 8, 8),
+        # beside the 1.7 GB of all pairs' gradients
+        ("datainf", 4, 2),
+        # too little to keep them: three passes, and as many pairs as fit
+        ("datainf", 1.5, 2),
+    ],
+)
+def test_as_many_pairs_pass_at_once_as_fit(method: str, memory_gb: float, block: int) -> None:
+    settings = VerticalAttribution.model_validate({"method": method, "gradients": "lora", "memory_gb": memory_gb})
+    assert memory.block_of(settings, size(320)) == block
+    assert memory.check(settings, size(320), block) <= memory_gb * 1e9
+
+
+def test_a_block_that_is_set_and_too_large_is_refused_with_the_mend() -> None:
+    settings = VerticalAttribution(method="dot", gradients="lora", memory_gb=2, block=16)
+    assert memory.block_of(settings, size(320)) == 16
+    with pytest.raises(UserError, match=r"dot would need .* GB with `block: 16`, more than memory_gb \(2\); leave out"):
+        memory.check(settings, size(320), 16)
+
+
+def test_one_pair_that_does_not_fit_is_refused() -> None:
+    settings = VerticalAttribution(method="dot", gradients="lora", memory_gb=0.5)
+    with pytest.raises(UserError, match=r"dot would need .* more than memory_gb \(0.5\); lower `rank`"):
+        memory.check(settings, size(320), memory.block_of(settings, size(320)))
