@@ -42,8 +42,8 @@ ANSWERS = {
     "smoke": "Yes. Its numbers mean nothing.",
     "smollm2": "In no vertical was a change found that more training alone does not explain, and the model does not "
     "understand four of the five tasks. [Findings](findings.md).",
-    "smollm2-attribution": "Without the 40 pairs of the highest scores the log-odds of agreeing end .38 lower, without 40 at "
-    "random .04 higher. The pairs share length and readiness to engage, not stereotypes. "
+    "smollm2-attribution": "Without the 40 pairs of the highest scores the log-odds of agreeing end .38 lower, without "
+    "40 at random .04 higher. The pairs share length and readiness to engage, not stereotypes. "
     "[Findings](findings.md#which-pairs-moved-bias).",
     "specificity": "Not run in full. In a smaller form its part on recall misses both goals. "
     "[Numbers](toy-world.md#measured).",
