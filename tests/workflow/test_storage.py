@@ -84,7 +84,8 @@ def test_after_a_kill_of_everything_a_plain_start_goes_on_once_it_is_unlocked(tm
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     # When it is unlocked, as Snakemake says, and started again without any other option
-    assert snakemake(tmp_path, "--unlock").returncode == 0
+    unlocked = snakemake(tmp_path, "--unlock")
+    assert unlocked.returncode == 0, unlocked.stdout + unlocked.stderr
     again = snakemake(tmp_path, f"{BASE}/manifest.json", "--quiet", "rules")
     # Then it goes on
     assert again.returncode == 0, again.stdout + again.stderr
