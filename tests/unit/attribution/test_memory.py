@@ -1,5 +1,7 @@
 """The memory of an attribution, and the number of pairs in a pass that follows from it."""
 
+from dataclasses import replace
+
 import pytest
 from transformers import LlamaConfig
 
@@ -28,7 +30,7 @@ def size(tokens: int) -> memory.Size:
 
 def test_what_a_backward_pass_holds_is_part_of_the_estimate() -> None:
     settings = VerticalAttribution(method="dot", gradients="lora")
-    one, four = (memory.needed(settings, size(320), block) for block in (1, 4))
+    one, four = (memory.needed(settings, replace(size(320), block=block)) for block in (1, 4))
     # 68 bytes for each token, layer and unit of width, and three copies of its logits
     assert four - one == pytest.approx(3 * 320 * (68 * 576 * 30 + 12 * 49_152), rel=0.01)
 
@@ -48,18 +50,20 @@ def test_what_a_backward_pass_holds_is_part_of_the_estimate() -> None:
 )
 def test_as_many_pairs_pass_at_once_as_fit(method: str, memory_gb: float, block: int) -> None:
     settings = VerticalAttribution.model_validate({"method": method, "gradients": "lora", "memory_gb": memory_gb})
-    assert memory.block_of(settings, size(320)) == block
-    assert memory.check(settings, size(320), block) <= memory_gb * 1e9
+    chosen = memory.with_block(settings, size(320))
+    assert chosen.block == block
+    assert memory.check(settings, chosen) <= memory_gb * 1e9
 
 
 def test_a_block_that_is_set_and_too_large_is_refused_with_the_mend() -> None:
     settings = VerticalAttribution(method="dot", gradients="lora", memory_gb=2, block=16)
-    assert memory.block_of(settings, size(320)) == 16
+    chosen = memory.with_block(settings, size(320))
+    assert chosen.block == 16
     with pytest.raises(UserError, match=r"dot would need .* GB with `block: 16`, more than memory_gb \(2\); leave out"):
-        memory.check(settings, size(320), 16)
+        memory.check(settings, chosen)
 
 
 def test_one_pair_that_does_not_fit_is_refused() -> None:
     settings = VerticalAttribution(method="dot", gradients="lora", memory_gb=0.5)
     with pytest.raises(UserError, match=r"dot would need .* more than memory_gb \(0.5\); lower `rank`"):
-        memory.check(settings, size(320), memory.block_of(settings, size(320)))
+        memory.check(settings, memory.with_block(settings, size(320)))

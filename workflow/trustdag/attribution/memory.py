@@ -1,6 +1,6 @@
 """Upper bound of an attribution's memory, checked before it starts. Imports no torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from trustdag.attribution.settings import VerticalAttribution
@@ -44,6 +44,8 @@ class Size:
     """Optimizer steps of the training."""
     pass_of_pair: int
     """Numbers that a forward pass on the longest pair keeps for the backward pass."""
+    block: int = 1
+    """Pairs in one backward pass."""
 
 
 def numbers_of_pass(config: "PreTrainedConfig", tokens: int) -> int:
@@ -53,35 +55,27 @@ def numbers_of_pass(config: "PreTrainedConfig", tokens: int) -> int:
     return tokens * (int(activations) + LOGITS * int(text.vocab_size))
 
 
-def block_of(settings: VerticalAttribution, size: Size) -> int:
-    """Pairs in one backward pass: as set, else the most that fit, if possible beside the gradients of all pairs."""
+def with_block(settings: VerticalAttribution, size: Size) -> Size:
+    """The size with the block that is set, else the largest that fits, if it can beside the gradients of all pairs."""
     if settings.block is not None:
-        return settings.block
-    limit = settings.memory_gb * 1e9
-    for beside in (kept(size) if settings.method in SEVERAL_PASSES else 0.0, 0.0):
-        for block in BLOCKS:
-            if needed(settings, size, block) + beside <= limit:
-                return block
-    return BLOCKS[-1]
+        return replace(size, block=settings.block)
+    sizes = [replace(size, block=block) for block in BLOCKS]
+    keeping = [one for one in sizes if keeps(settings, one)]
+    fitting = [one for one in sizes if needed(settings, one) <= settings.memory_gb * 1e9]
+    return [*keeping, *fitting, sizes[-1]][0]
 
 
-def needed(settings: VerticalAttribution, size: Size, block: int) -> float:
+def needed(settings: VerticalAttribution, size: Size) -> float:
     """Bytes that a method needs in addition to the model.
 
-    Args:
-        settings: The method's settings.
-        size: The quantities that the memory depends on.
-        block: Pairs in one backward pass.
-
-    Returns:
-        Gradients of queries and of a block, its passes, scores, and what the method holds of its own.
+    They are those of the gradients of queries and of a block, its passes, scores, and what the method holds of its own.
     """
     number = DOUBLE if settings.method in ("tracin", "unrolled") else SINGLE
     vectors = number * size.vectors * size.features
-    held = 2 * vectors + number * block * (size.largest + size.pass_of_pair)
+    held = 2 * vectors + number * size.block * (size.largest + size.pass_of_pair)
     held += SINGLE * size.examples * size.vectors * size.layers
     if settings.method == "ekfac":
-        held += 3 * DOUBLE * size.factors + SINGLE * (size.features + block * size.largest)
+        held += 3 * DOUBLE * size.factors + SINGLE * (size.features + size.block * size.largest)
     elif settings.method == "datainf":
         held += vectors + SINGLE * size.examples * size.layers * (size.vectors + 1)
     elif settings.method == "projected":
@@ -91,15 +85,9 @@ def needed(settings: VerticalAttribution, size: Size, block: int) -> float:
     return float(held)
 
 
-def keeps(settings: VerticalAttribution, size: Size, block: int) -> bool:
-    """Whether the gradients of all pairs fit beside the rest, so that they are computed once and not in each pass.
-
-    Args:
-        settings: The method's settings.
-        size: The quantities that the memory depends on.
-        block: Pairs in one backward pass.
-    """
-    return settings.method in SEVERAL_PASSES and needed(settings, size, block) + kept(size) <= settings.memory_gb * 1e9
+def keeps(settings: VerticalAttribution, size: Size) -> bool:
+    """Whether the gradients of all pairs fit beside the rest, so that they are computed once and not in each pass."""
+    return settings.method in SEVERAL_PASSES and needed(settings, size) + kept(size) <= settings.memory_gb * 1e9
 
 
 def kept(size: Size) -> float:
@@ -107,22 +95,13 @@ def kept(size: Size) -> float:
     return float(SINGLE * size.examples * size.features)
 
 
-def check(settings: VerticalAttribution, size: Size, block: int) -> float:
-    """The bytes that will be held.
-
-    Args:
-        settings: The method's settings.
-        size: The quantities that the memory depends on.
-        block: Pairs in one backward pass.
-
-    Raises:
-        UserError: More than `memory_gb` are needed; it says what would help.
-    """
-    held = needed(settings, size, block)
+def check(settings: VerticalAttribution, size: Size) -> float:
+    """The bytes that will be held. Raises UserError, with what would help, if more than `memory_gb` are needed."""
+    held = needed(settings, size)
     if held > settings.memory_gb * 1e9:
-        if block > 1 and needed(settings, size, 1) <= settings.memory_gb * 1e9:
+        if size.block > 1 and needed(settings, replace(size, block=1)) <= settings.memory_gb * 1e9:
             raise UserError(
-                f"attribution: {settings.method} would need {held / 1e9:.3g} GB with `block: {block}`, more than"
+                f"attribution: {settings.method} would need {held / 1e9:.3g} GB with `block: {size.block}`, more than"
                 f" memory_gb ({settings.memory_gb:g}); leave out `block`, so that it is chosen, or raise memory_gb"
             )
         helps = {
@@ -133,4 +112,4 @@ def check(settings: VerticalAttribution, size: Size, block: int) -> float:
             f"attribution: {settings.method} would need {held / 1e9:.3g} GB, more than memory_gb"
             f" ({settings.memory_gb:g}); {helps}, select fewer `layers` or use fewer `groups`, or raise memory_gb"
         )
-    return held + kept(size) * keeps(settings, size, block)
+    return held + kept(size) * keeps(settings, size)

@@ -138,9 +138,9 @@ def scores_of(
     replay = subject.replay() if replayed else None
     view = subject.view(wanted, selection)
     size = size_of(subject, selection, view, len(queries) * groups, len(replay.steps) if replay else 0)
-    block = memory.block_of(wanted, size)
-    held = memory.check(wanted, size, block)
-    gradients = subject.gradients(selection, view, block, memory.keeps(wanted, size, block))
+    size = memory.with_block(wanted, size)
+    held, block = memory.check(wanted, size), size.block
+    gradients = subject.gradients(selection, view, block, memory.keeps(wanted, size))
     print(f"at most {held / 1e9:.3g} GB in addition to the model, {block} pairs in a pass", file=sys.stderr)
     if replay is not None:
         *_, (_, state) = replay.run()
