@@ -98,13 +98,13 @@ def content_of_sources(paths: Iterable[str], memory: Path) -> str:
         paths: The files.
         memory: The cache of digests, so that a large file is read once. It stays unchanged if it cannot be written.
     """
-    known = _read_memory(memory)
+    files = [Path(path) for path in paths]
+    known = _read_memory(memory) if files else {}
     noted = dict(known)
     digests: dict[str, str] = {}
-    for path in map(Path, paths):
-        place, state = str(path.absolute()), _state(path)
-        if noted.get(place, {}).get("file") != state:
-            noted[place] = {"sha256": sha256_file(path), "file": state}
+    for path in files:
+        place = str(path.absolute())
+        noted[place] = _noted(path, _digest_of(path, known.get(place, {})))
         # Without the folder, because the same study may lie elsewhere. Files of one name are digested together.
         digests[path.name] = sha256_text([digests.get(path.name, ""), noted[place]["sha256"]])[:16]
     if noted != known and os.access(memory.parent.parent, os.W_OK):
@@ -149,7 +149,7 @@ def remember(folder: Path, digests: dict[str, str], memory: Path) -> None:
         digests: The digest of each file by name.
         memory: The cache file. It stays unchanged if nothing changed or it cannot be written.
     """
-    known = {name: {"sha256": digest, "file": _state(folder / name)} for name, digest in digests.items()}
+    known = {name: _noted(folder / name, digest) for name, digest in digests.items()}
     if known != _read_memory(memory) and os.access(memory.parent, os.W_OK):
         write_json(memory, known)
 
@@ -159,9 +159,7 @@ def _digests(folder: Path, memory: dict[str, Any]) -> dict[str, str]:
     digests = {}
     for path in list_model_files(folder):
         name = str(path.relative_to(folder))
-        known = memory.get(name, {})
-        unchanged = known.get("file") == _state(path)
-        digests[name] = known["sha256"] if unchanged else sha256_file(path)
+        digests[name] = _digest_of(path, memory.get(name, {}))
     return digests
 
 
@@ -173,6 +171,16 @@ def _drop_copy_of_cache(folder: Path) -> None:
     copy = folder.resolve() / folder.resolve().name
     if folder.is_symlink() and copy.is_dir():
         shutil.rmtree(copy, ignore_errors=True)
+
+
+def _digest_of(path: Path, noted: dict[str, Any]) -> str:
+    """A file's digest: the one that was noted, if the file has not changed since."""
+    return str(noted["sha256"]) if noted.get("file") == _state(path) else sha256_file(path)
+
+
+def _noted(path: Path, digest: str) -> dict[str, Any]:
+    """What the cache of digests holds of a file."""
+    return {"sha256": digest, "file": _state(path)}
 
 
 def _state(path: Path) -> list[int]:
