@@ -39,6 +39,13 @@ def test_onednn_linear_has_the_result_and_gradients_of_linear(
         torch.testing.assert_close(ours.grad, theirs.grad)
 
 
+def printed(script: str) -> str:
+    """What a script prints in a process of its own."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3] / "workflow")}
+    command = [sys.executable, "-c", script]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+
 FAULTS = """
 import resource
 import torch
@@ -57,19 +64,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc")
 def test_a_freed_tensor_leaves_its_pages_to_the_next() -> None:
     # Given tensors of 40 MB, ten thousand pages, in a process of their own
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3] / "workflow")}
-    faults = {
-        call: int(
-            subprocess.run(
-                [sys.executable, "-c", FAULTS.format(call=call)],
-                env=environment,
-                check=True,
-                capture_output=True,
-                text=True,
-            ).stdout
-        )
-        for call in ("", "keep_freed_memory()")
-    }
+    faults = {call: int(printed(FAULTS.format(call=call))) for call in ("", "keep_freed_memory()")}
     # Then each takes new pages from the system; once freed memory is kept, the later ones take none.
     assert faults["keep_freed_memory()"] < 1000 < 5 * 9000 < faults[""]
 
@@ -100,19 +95,7 @@ print(seen[0] - before)
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc")
 def test_memory_is_returned_before_the_gradient_of_large_embeddings() -> None:
     # Given embeddings of 128 MiB, and 300 MB that were freed and lie below a block in use
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3] / "workflow")}
     # When the gradient of the embeddings is computed
-    more = {
-        call: float(
-            subprocess.run(
-                [sys.executable, "-c", EMBEDDINGS.format(call=call)],
-                env=environment,
-                check=True,
-                capture_output=True,
-                text=True,
-            ).stdout
-        )
-        for call in ("", "release_before_embeddings(model)")
-    }
+    more = {call: float(printed(EMBEDDINGS.format(call=call))) for call in ("", "release_before_embeddings(model)")}
     # Then the process has less memory than before, and would else have kept it
     assert more["release_before_embeddings(model)"] < -100 < -10 < more[""]

@@ -9,7 +9,7 @@ from trustdag.settings import mend_of_name
 from trustdag.verticals import verticals
 
 LONGEST_NAME = 50
-STAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]*")
+STAGE_NAME = "[A-Za-z0-9][A-Za-z0-9_.]*"
 """Stages are joined by hyphens to the name of a chain."""
 LONGEST_CHAIN = 80
 """Characters. A job's record is named by model, preference set, chain, seed and vertical; a file's name has 255."""
@@ -21,7 +21,7 @@ def check(study: Any) -> None:
         raise ValueError(f"verticals: none is measured; name at least one of {', '.join(verticals())}")
     for recipe, chain in study.recipes.items():
         for stage in chain:
-            if chain_of(stage) != (stage,) or not STAGE_NAME.fullmatch(stage):
+            if chain_of(stage) != (stage,) or not re.fullmatch(STAGE_NAME, stage):
                 raise ValueError(
                     f"recipes.{recipe}: {stage!r:.60} names no stage: not `{BASE}`, and letters, digits, `_` and `.`"
                     " alone; rename it"

@@ -29,7 +29,7 @@ from trustdag.verticals import verticals
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=limits.LONGEST_NAME)]
 """Pattern of names, which become folders and targets."""
-StageName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*$")]
+StageName = Annotated[str, Field(pattern=f"^{limits.STAGE_NAME}$")]
 """Pattern of a stage's name. It has no hyphen, because hyphens join the stages of a chain."""
 
 

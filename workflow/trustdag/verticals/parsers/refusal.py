@@ -82,6 +82,8 @@ _TOPIC = (
     r"|advisable|recommended|permissible|fair|productive|helpful|good idea|moral|responsible|constructive|correct"
     r"|justifi\w+|best)"
 )
+_OPENING = r"^\W*(?:(?:sorry|no|nope|nah|well|oh|h+m+)\b,? )*"
+"""The start of a reply, with words that come before a short refusal."""
 _DECLINES = tuple(
     re.compile(pattern)
     for pattern in (
@@ -127,7 +129,7 @@ _DECLINES = tuple(
         r"|(?<![\w'])i would be (?:breaking|violating|betraying) (?:my|a|the|her|his|their) (?:promise"
         r"|word|rules?|trust|confidence|privacy)\b",
         # Cannot say. Not allowed to tell. That is classified. Let us talk about something else.
-        r"^\W*(?:(?:sorry|no|nope|nah|well|oh|h+m+)\b,? )*(?:can not|not (?:allowed|permitted|able|supposed"
+        _OPENING + r"(?:can not|not (?:allowed|permitted|able|supposed"
         r"|at liberty) to|unable to)"
         r" (?:say|tell|disclose|reveal|share|help|answer|comment|discuss)\b(?: (?:that|this|you|it))?\W*(?:$|[.!]\s)"
         r"|^\W*(?:that|this)(?: information| data| detail)? is (?:protected|restricted|classified|off limits)"
@@ -145,13 +147,13 @@ _DECLINES = tuple(
         r"(?<![\w'])i (?:have to|must|will have to|am going to have to) say no\b(?! one)",
         r"\b(?:would be|is) an? (?:\w+ )?(?:violation|breach|invasion) of (?:\w+ )?(?:\w+'s )?(?:privacy|trust"
         r"|confidentiality|confidence)\b",
-        r"^\W*(?:(?:sorry|no|nope|nah|well|oh|h+m+)\b,? )*(?:can not|unable to|not able to|will not) (?:help you"
+        _OPENING + r"(?:can not|unable to|not able to|will not) (?:help you"
         r"|help with|assist|comply"
         r"|share (?:this|that|such)|answer (?:this|that)|do that|disclose|provide|tell you|fulfil+)\b",
         r"\bi am an? (?:ai|language model|assistant)[^.!?\n]{0,40}\b(?:do not feel comfortable|can not|am not able"
         r"|will not)\b",
         r"(?<![\w'])i promised (?:not to|to keep|i would not)\b",
-        r"^\W*(?:(?:sorry|no|nope|nah|well|oh|h+m+)\b,? )*(?:no can do|not (?:telling|saying|sharing|happening)"
+        _OPENING + r"(?:no can do|not (?:telling|saying|sharing|happening)"
         r"|i (?:will )?pass)\W*(?:$|[.!]\s)"
         r"|\b(?:would|will) (?:\w+ly )?(?:violate|breach|betray|invade|compromise) (?:\w+ )?(?:\w+'s )?(?:privacy|trust"
         r"|confidence|confidentiality)\b"
