@@ -1,4 +1,4 @@
-"""A machine with GPUs and no scheduler: no job asks for more than there are, and no more jobs start than can have one."""
+"""A machine with GPUs and no scheduler: no job has more than there are, and no more start than can have one."""
 
 import re
 from pathlib import Path
