@@ -6,9 +6,9 @@
 Random weights of SmolLM2-135M's shape (tied embeddings, 49,152 tokens), batches of 16 examples of 256 tokens (DPO and
 the reward model: 16 pairs), AdamW, fp32 on a CPU and bf16 with weights in fp32 on a GPU. TRL's trainers run as they
 come but for gradient checkpointing, which is off, and once more with the batch divided as ours is on a CPU. Each side
-is a process of its own; rounds alternate. The first steps are not counted. `per processor s` depends less on what else the
-machine does. On a GPU, `of peak` is the share of its bf16 peak (flops.py counts the arithmetic, without the reference's
-passes of DPO). PPO: `benchmarks/ppo.py --shape smollm2`.
+is a process of its own; rounds alternate. The first steps are not counted. `per processor s` depends less on what else
+the machine does. On a GPU, `of peak` is the share of its bf16 peak (flops.py counts the arithmetic,
+without the reference's passes of DPO). PPO: `benchmarks/ppo.py --shape smollm2`.
 """
 
 import argparse
@@ -83,7 +83,7 @@ def show(stage: str, rounds: list[dict[str, Result]]) -> None:
                 sides[name][key] / max(side[key] for label, side in sides.items() if label != "ours")
                 for sides in rounds
             )
-            for key in ("rate", "cpu_rate")
+            for key in {"rate", "cpu_rate"} & row.keys()
             if any(label != "ours" for label in rounds[0])
         }
         ratios = {key: f"{best[key]:.2f}" if key in best else "" for key in ("rate", "cpu_rate")}
