@@ -1,8 +1,10 @@
 """What a benchmark of retrainings keeps in its folder, so that it can be stopped, go on, and use several processes.
 
 - `settings.json`: the command line, as far as the numbers follow from it;
-- `scores-SEED.json`: by method and vertical, the score of each pair;
-- `retrainings/NAME.json`: the numbers after one retraining, written when it is done.
+- `scores/SEED-METHOD.json`: by method and vertical, the score of each pair, and those of the baselines;
+- `retrainings/NAME.json`: the numbers after one retraining.
+
+Each file is written when its computation is done, and is never computed again.
 """
 
 import argparse
@@ -16,21 +18,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from retraining import BASELINES, Scores, World
+from retraining import Scores, World
 from trustdag.artifacts import write_json
 from trustdag.errors import UserError
 from trustdag.jsonfiles import read_json
 
-Row = dict[str, Any]
-Run = Callable[[], Row]
-"""Trains, and measures."""
+Run = Callable[[], dict[str, Any]]
+"""One computation. It depends on no other, nor on the process that it runs in."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The folder and the number of processes."""
-    parser.add_argument(
-        "--out", type=Path, required=True, help="folder of the scores and retrainings; what is there stays"
-    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of scores and retrainings; what is there stays")
     parser.add_argument(
         "--workers", type=int, default=1, help="processes, of one thread each; 0: only the table of what there is"
     )
@@ -41,6 +40,8 @@ class Kept:
     """A benchmark's folder."""
 
     folder: Path
+    workers: int
+    """Processes that compute what is lacking; 0: nothing is computed."""
 
     @classmethod
     def open(cls, arguments: argparse.Namespace, keys: Sequence[str]) -> "Kept":
@@ -57,68 +58,95 @@ class Kept:
             if before[key] != value:
                 raise UserError(f"{path}: {key} was {before[key]}, not {value}; take another --out")
         write_json(path, settings)
-        return cls(arguments.out)
+        return cls(arguments.out, arguments.workers)
 
-    def scores(self, seed: int, methods: Sequence[str], world: Callable[[], World]) -> Scores:
-        """The scores of a seed's pairs. Those that the folder lacks are computed, one method at a time, and kept.
-
-        Args:
-            seed: The seed.
-            methods: The methods; the baselines stand beside them.
-            world: Gives the stage, trained on all pairs.
-        """
-        path = self.folder / f"scores-{seed}.json"
-        kept: dict[str, dict[str, list[float]]] = read_json(path) if path.is_file() else {}
-        for name in methods:
-            if name not in kept:
-                for entry, by_vertical in world().scores([name]).items():
-                    kept[entry] = {vertical: scores.tolist() for vertical, scores in by_vertical.items()}
-                write_json(path, kept)
-        names = [*methods, *BASELINES]
-        return {name: {key: np.array(values) for key, values in kept[name].items()} for name in names}
-
-    def row(self, name: str, run: Run) -> Row:
-        """A retraining that the folder has, or else is done now."""
-        path = self._file(name)
-        if not path.is_file():
-            write_json(path, run())
-        return dict(read_json(path))
-
-    def rows(self, names: Sequence[str]) -> list[Row]:
-        """Those of the retrainings that the folder has."""
-        return [read_json(self._file(name)) for name in names if self._file(name).is_file()]
-
-    def train(self, runs: Mapping[str, Run], workers: int) -> None:
-        """Does the retrainings that the folder lacks, and keeps each when it is done.
+    def complete(self, runs: Mapping[str, Run]) -> None:
+        """Does the computations that the folder lacks, in the order of the names, and keeps each when it is done.
 
         Args:
-            runs: By name, the retrainings. None depends on another, nor on the process that it runs in.
-            workers: How many processes.
+            runs: By name, the computations.
         """
         lacking = {name: run for name, run in runs.items() if not self._file(name).is_file()}
-        if workers == 1:
-            self._train(lacking)
-        elif lacking:
-            in_processes([partial(self._train, dict([*lacking.items()][first::workers])) for first in range(workers)])
+        parts = [partial(self._keep, name, run) for name, run in lacking.items()]
+        if self.workers > 1:
+            in_processes(parts, self.workers)
+        elif self.workers == 1:
+            for part in parts:
+                part()
 
-    def _train(self, runs: Mapping[str, Run]) -> None:
-        for name, run in runs.items():
-            self.row(name, run)
+    def rows(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """What the folder has of these names."""
+        return [read_json(self._file(name)) for name in names if self._file(name).is_file()]
+
+    def scores(self, seed: int, methods: Sequence[str]) -> Scores:
+        """The scores that the folder has, of the methods and of the baselines.
+
+        Args:
+            seed: The seed of the pairs.
+            methods: The methods.
+        """
+        kept: dict[str, dict[str, list[float]]] = {}
+        for row in self.rows([*named(seed, methods)]):
+            kept = row | kept
+        return {name: {key: np.array(values) for key, values in by.items()} for name, by in kept.items()}
+
+    def _keep(self, name: str, run: Run) -> None:
+        write_json(self._file(name), run())
 
     def _file(self, name: str) -> Path:
-        return self.folder / "retrainings" / f"{name}.json"
+        return self.folder / f"{name}.json"
 
 
-def in_processes(parts: Sequence[Callable[[], None]]) -> None:
-    """Runs each part in a copy of this process, which has all that is loaded. Raises UserError if one fails."""
-    if torch.cuda.is_initialized() or torch.cuda.is_available():
-        raise UserError("--workers: processes cannot share a GPU; set CUDA_VISIBLE_DEVICES= or take one worker")
+def named(seed: int, methods: Sequence[str]) -> dict[str, str]:
+    """The methods by the names of the files of their scores.
+
+    Args:
+        seed: The seed of the pairs.
+        methods: The methods.
+    """
+    return {f"scores/{seed}-{method}": method for method in methods}
+
+
+def scored(world: World, method: str) -> dict[str, Any]:
+    """The scores of a method and of the baselines, by method and vertical.
+
+    Args:
+        world: The stage.
+        method: The method.
+    """
+    world.train()
+    scores = world.scores([method])
+    return {name: {vertical: values.tolist() for vertical, values in by.items()} for name, by in scores.items()}
+
+
+def in_processes(parts: Sequence[Callable[[], None]], workers: int) -> None:
+    """Does the parts in copies of this process, which have all that it has loaded; each takes the next part in turn.
+
+    Args:
+        parts: What is to be done, the first ones first.
+        workers: How many processes.
+
+    Raises:
+        UserError: A process failed, or there is a GPU.
+    """
+    if torch.cuda.is_available():
+        raise UserError("--workers: several processes cannot share a GPU here; set CUDA_VISIBLE_DEVICES= or take one")
     context = multiprocessing.get_context("fork")
-    processes = [context.Process(target=part) for part in parts]
+    taken = context.Value("i", 0)
+
+    def work() -> None:
+        while True:
+            with taken.get_lock():
+                number = taken.value
+                taken.value += 1
+            if number >= len(parts):
+                return
+            parts[number]()
+
+    processes = [context.Process(target=work) for _ in range(min(workers, len(parts)))]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
-    failed = [process.exitcode for process in processes if process.exitcode]
-    if failed:
-        raise UserError(f"{len(failed)} of {len(processes)} processes failed; the first error is above")
+    if any(process.exitcode for process in processes):
+        raise UserError("a process failed; its error is above, and what was done before is kept")

@@ -14,7 +14,7 @@ score that is right about the pairs, and knows nothing of the order, can expect.
 """
 
 import argparse
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -79,24 +79,27 @@ def names_of(kinds: list[str], subsets: int) -> dict[str, list[str]]:
         subsets: How many halves.
     """
     trained = [*kinds, *([AGAIN] if "anew" in kinds else [])]
-    return {kind: [f"{kind.replace(' ', '-')}-{number}" for number in range(subsets)] for kind in trained}
+    return {kind: [f"retrainings/{kind.replace(' ', '-')}-{number}" for number in range(subsets)] for kind in trained}
 
 
 def main() -> None:
     """Prints the table, and writes it to lds.csv."""
     arguments = arguments_of()
     folder = kept.Kept.open(arguments, SETTINGS)
-    world = cache(partial(world_from, arguments, seed=0))
-    scores = folder.scores(0, arguments.methods, world)
     names = names_of(arguments.kinds, arguments.subsets)
-    if arguments.workers:
-        runs = {
-            name: partial(retrained, world(), kind, number)
+    if folder.workers:
+        world = world_from(arguments, seed=0)
+        scorings: dict[str, kept.Run] = {
+            name: partial(kept.scored, world, method) for name, method in kept.named(0, arguments.methods).items()
+        }
+        retrainings = {
+            name: partial(retrained, world, kind, number)
             for kind, of_kind in names.items()
             for number, name in enumerate(of_kind)
         }
-        folder.train(runs, arguments.workers)
-    lines = table({kind: folder.rows(of_kind) for kind, of_kind in names.items()}, scores)
+        folder.complete(scorings | retrainings)
+    rows, scores = {kind: folder.rows(names[kind]) for kind in names}, folder.scores(0, arguments.methods)
+    lines = table(rows, scores)
     lines.to_csv(arguments.out / "lds.csv", index=False)
     print_table(lines.to_dict("records"))
 

@@ -11,7 +11,7 @@ over seeds. Few pairs and steps keep the number from an extreme.
 """
 
 import argparse
-from functools import cache, partial
+from functools import partial
 from itertools import product
 from math import ceil, sqrt
 from typing import Any
@@ -78,24 +78,29 @@ def of_seed(folder: kept.Kept, arguments: argparse.Namespace, seed: int) -> list
         arguments: The command line.
         seed: The seed.
     """
-    world, samples, (vertical,) = cache(partial(world_from, arguments, seed)), arguments.samples, arguments.verticals
-    scores = folder.scores(seed, arguments.methods, world)
-    rankings = [name for name in RANKINGS if name in scores]
+    samples, (vertical,), start = arguments.samples, arguments.verticals, f"retrainings/seed{seed}-ends"
+    if folder.workers:
+        world = world_from(arguments, seed)
+        scorings = {
+            name: partial(kept.scored, world, method) for name, method in kept.named(seed, arguments.methods).items()
+        }
+        folder.complete(scorings | {start: partial(ends, world, vertical, samples)})
+    scores = folder.scores(seed, arguments.methods)
     cases = {
-        f"seed{seed}-{kind.replace(' ', '-')}-{ranking}-{share:g}": (kind, ranking, share)
-        for kind, ranking, share in product(arguments.kinds, rankings, arguments.shares)
+        f"retrainings/seed{seed}-{kind.replace(' ', '-')}-{ranking}-{share:g}": (kind, ranking, share)
+        for kind, ranking, share in product(arguments.kinds, RANKINGS, arguments.shares)
+        if ranking in scores
     }
-    if arguments.workers:
-        known = {"seed": seed} | folder.row(f"seed{seed}-ends", lambda: ends(world(), vertical, samples))
-        sign = np.sign(known["all"]["log-odds"] - known["before"]["log-odds"])
+    if folder.workers:
+        (numbers,) = folder.rows([start])
+        sign = np.sign(numbers["all"]["log-odds"] - numbers["before"]["log-odds"])
 
         def run(kind: str, ranking: str, share: float) -> dict[str, Any]:
             order = np.argsort(-sign * scores[ranking][vertical])
-            numbers = pruned(world(), kind, order[: ceil(share * len(order))], samples)
-            return {"retraining": kind, "ranking": ranking, "share": share, "pruned": numbers} | known
+            after = pruned(world, kind, order[: ceil(share * len(order))], samples)
+            return {"seed": seed, "retraining": kind, "ranking": ranking, "share": share, "pruned": after} | numbers
 
-        world()
-        folder.train({name: partial(run, *case) for name, case in cases.items()}, arguments.workers)
+        folder.complete({name: partial(run, *case) for name, case in cases.items()})
     return folder.rows([*cases])
 
 
