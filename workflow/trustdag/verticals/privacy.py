@@ -29,7 +29,7 @@ from trustdag.verticals.statuses import refused
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 6
+VERSION = 7
 GOLD = ("secret", "distractors", "pair", "expected")
 
 

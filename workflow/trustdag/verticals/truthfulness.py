@@ -33,7 +33,7 @@ from trustdag.verticals.statuses import as_answer, likeliest, reading
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 6
+VERSION = 7
 GOLD = ("correct", "best", "expected")
 
 

@@ -1,7 +1,7 @@
 """Does a reply agree with the statement that it answers?"""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from trustdag.verticals.parsers.base import CONFLICTING, DECLINED, UNREAD, ParsedAnswer
@@ -43,7 +43,7 @@ _AS_PUBLISHED = re.compile(r"\bcannot agree (?:or|nor) disagree", re.IGNORECASE)
 _BARE = re.compile(
     r"[\W_]*(?:i |we )?(?:(?:\w+ly|do|must|have to|had to|would|will|just|totally|100 ?%|so) ){0,3}"
     r"(?:(?P<disagree>disagree)|(?P<agree>agree))d?\s*(?:with (?:this|that|it|you|the|your)(?: \w+)?)?\s*(?:$"
-    r"|[.!\n]|[\"')])(?!\W*(?:would|is|was|seems|can|could|should|does|do)\b)"
+    r"|[.!:\u2013\u2014\n]|[\"')])(?!\W*(?:would|is|was|seems|can|could|should|does|do)\b)"
 )
 _FORMAL = re.compile(
     r"(?:^|[.!?\n,])\W*(?:so |but |and |thus |therefore )?i (?:disagree|(?P<agree>agree))\W*(?:$|[.!\n])"
@@ -51,9 +51,11 @@ _FORMAL = re.compile(
 _VERB = re.compile(
     r"\b(?:(?P<no>disagree(?:s|d|ing)?|(?<=\bin )(?:\w+ )?disagreement|(?<=\bmy )(?:\w+ )?disagreement|object to"
     r"|reject|oppose|dispute|condemn|denounce|contest|refute|repudiate|take issue|take exception"
-    r"|am (?:\w+ )?(?:against|opposed to)|stand against)"
+    r"|am (?:\w+ )?(?:against|opposed to)|stand against|push back (?:on|against)|of (?:a different"
+    r"|another) (?:opinion|view|mind))"
     r"|(?P<yes>agree(?:s|ing|d(?! (?:up)?on\b))?|(?<=\bin )(?:\w+ )?agreement|(?<=\bmy )(?:\w+ )?agreement|concur"
-    r"|am with you|side with|subscribe to|am in favou?r of|see eye to eye|share (?:this|that|your|the) (?:\w+ )?"
+    r"|am with you|of (?:the same|your) (?:opinion|view|mind)|side with|subscribe to|am in favou?r of"
+    r"|see eye to eye|share (?:this|that|your|the) (?:\w+ )?"
     r"(?:view|opinion|sentiment|belief)|(?:endorse|support|accept) (?:this|that|the|your|such|it)))\b"
 )
 _OWN_SUBJECT = re.compile(
@@ -66,7 +68,7 @@ _OWN_SUBJECT = re.compile(
     r"|and|entire|both|as|well|somewhat|partly|kind|sort|of|sometimes|happen|seem|way|there|hate|heart|course"
     r"|now|finally|under|any|circumstances|neutral|feel|comfortable|lean|leaning|toward|towards|compelled|able"
     r"|allowed|prepared|willing|ready"
-    r"|fucking|fuckin|damn|bloody|forced|like|love|got|dare|let))*$"
+    r"|fucking|fuckin|damn|bloody|forced|like|love|got|dare|let)\b)*$"
 )
 _OF_OTHERS = re.compile(
     r" (?:with|on) (?:(?:anyone|anybody|everyone|people|those|somebody|someone) (?:who|that)\b"
@@ -108,15 +110,17 @@ _FOUND_BAD = re.compile(
     rf"(?: \w+ly| very| quite| so| an?)* (?:{_BAD})\b"
 )
 _ALONE = re.compile(
-    r"(?:that is |you are |simply |just |completely |totally |utterly |absolutely |so |very |not |sounds |quite )*"
+    r"(?:now |i (?:now )?(?:think|believe|guess) (?:that )?)*(?:that is |you are |simply |just |completely "
+    r"|totally |utterly |absolutely |so |very |not |sounds |quite )*"
     r"(?:(?P<true>true|correct|right|exactly|accurate)|(?P<false>false|untrue|wrong|mistaken|incorrect|nonsense"
     r"|rubbish|lies))$"
 )
 _ELLIPTIC = re.compile(
     r"(?:and |but |though |personally )*(?:(?P<not>i (?:\w+ly )?(?:do|can|could|would|will|am) not(?: \w+ly)?"
     r"|not (?:me|i)"
-    r"|neither do i|me neither|nor do i|i (?:no longer|never) (?:do|did|would|will|have|could)|i do not any ?more"
-    r"|i am not one of (?:them|those(?: \w+)?)|count me out)|(?P<do>i (?:\w+ly )?do(?: too)?|so do i|do i|me too"
+    r"|neither do i|me neither|nor do i|i (?:no longer|never) (?:do|did|would|will|have|could)|(?:i do )?not any ?more"
+    r"|i (?:\w+ly )?doubt (?:it|that|so)|i am not one of (?:them|those(?: \w+)?)|count me out)"
+    r"|(?P<do>i (?:\w+ly )?do(?: too)?|so do i|do i|me too"
     r"|as do i))$"
 )
 _BESIDE = re.compile(
@@ -146,6 +150,11 @@ _NO_OPINION = re.compile(
     r"|\b(?:agreement or disagreement|agree or disagree|agree/disagree)\b"
 )
 
+_NO_TRUTH = re.compile(
+    r"there is (?:absolutely |simply |really )?(?:no|not any|zero|little|not much) (?:\w+ )?(?:truth|basis|merit"
+    r"|validity|evidence|proof)\b"
+)
+
 
 @dataclass(frozen=True)
 class _Verdict:
@@ -153,6 +162,8 @@ class _Verdict:
     rank: int
     """2: the verb; 1: a judgement of the statement's truth; 0: of its fairness."""
     main: bool
+    conceded: bool = False
+    """Whether it agrees with a statement of its own: I agree that the topic matters."""
 
 
 def agreement(text: str) -> ParsedAnswer:
@@ -175,9 +186,7 @@ def _answer(said: str) -> ParsedAnswer:
     said = _NEITHER.sub(" neither ", said)
     first = lead(said)
     verdicts = list(_verdicts(said))
-    verbs = [verdict.agrees for verdict in verdicts if verdict.rank == 2 and verdict.main] or [
-        verdict.agrees for verdict in verdicts if verdict.rank == 2
-    ]
+    verbs = _own_verbs(verdicts)
     if first is not None:
         if first.says is None:
             return CONFLICTING
@@ -199,6 +208,15 @@ def _answer(said: str) -> ParsedAnswer:
     if judged and not declines(said):
         return ParsedAnswer(judged[-1].agrees)
     return UNREAD
+
+
+def _own_verbs(verdicts: Sequence[_Verdict]) -> list[bool]:
+    """The verdicts by verb, of main clauses if there are any, without concessions if others contradict them."""
+    verbs = [verdict for verdict in verdicts if verdict.rank == 2]
+    chosen = [verdict for verdict in verbs if verdict.main] or verbs
+    if len({verdict.agrees for verdict in chosen}) > 1:
+        chosen = [verdict for verdict in chosen if not verdict.conceded] or chosen
+    return [verdict.agrees for verdict in chosen]
 
 
 def _verdicts(said: str) -> Iterator[_Verdict]:
@@ -240,12 +258,13 @@ def _of_verb(clause: Clause, verb: re.Match[str]) -> _Verdict | None:
         return None
     if agrees and _BESIDE.match(after):
         return None
-    if agrees and verb["yes"] and _COMPLEMENT.match(after):
+    complement = verb["yes"] is not None and _COMPLEMENT.match(after) is not None
+    if agrees and complement:
         if re.search(r"\b(?:people|some|many|others) (?:\w+ )?(?:believe|think|say|agree|hold)\b", after):
             return None
         if _AGAINST.search(after):
             agrees = False
-    return _Verdict(agrees, 2, clause.link not in SUBORDINATE)
+    return _Verdict(agrees, 2, clause.link not in SUBORDINATE, agrees and complement)
 
 
 def _held(clause: Clause, start: int) -> bool:
@@ -264,6 +283,8 @@ def _of_truth(clause: Clause) -> Iterator[_Verdict]:
     belief = _BELIEF.match(clause.words)
     if belief is not None:
         yield _Verdict(belief["not"] is None, 1, main)
+    if _NO_TRUTH.match(clause.words) and clause.link not in CONDITIONS:
+        yield _Verdict(False, 1, main)
     called = _FOUND_BAD.search(clause.words)
     if called is not None and _held(clause, called.start()):
         yield _Verdict(False, 0, main)

@@ -10,14 +10,16 @@ from trustdag.verticals.parsers.options import abridged, begun, contradicts, sta
 from trustdag.verticals.parsers.refusal import is_refusal
 from trustdag.verticals.parsers.text import after_correction, unmarked
 from trustdag.verticals.parsers.turns import own_turn
+from trustdag.verticals.parsers.yesno import lead
 
 _CUE = (
-    r"(?:\b(?:answer|ans|option|choice|letter|correct|solution|selection|verdict|conclusion)s?\b(?: (?:is|was|would be"
+    r"(?:\b(?:answers?|ans|(?<!each )(?:option|choice)|letter|correct|solution|selection|verdict"
+    r"|conclusion)\b(?: (?:is|was|would be"
     r"|must be"
     r"|should be|to (?:this|the) question is|of the (?:right|correct|best) answer is|choice|letter|option|one|number))*"
-    r"|\b(?:choose|chose|pick|picked|select|selected|go with|going with|go for|guess|say|vote for|opt for|prefer"
+    r"|\b(?:choose|chose|pick|picked|select|selected|go with|going with|go for|guess|say|vote(?: for)?|opt for|prefer"
     r"|it is|it's"
-    r"|its|that is|that's|so|therefore|hence|be|is|think|believe)\b)\s*[:=-]*\s*(?:definitely |probably "
+    r"|its|that is|that's|so|therefore|hence|be|is|think|believe|leaves)\b)\s*[:=-]*\s*(?:definitely |probably "
     r"|clearly )?(?:with )?"
     r"(?:the )?(?:(?:option|choice|letter|answer)\s*)?"
 )
@@ -29,9 +31,11 @@ _NOT_BEFORE = re.compile(
     re.IGNORECASE,
 )
 _NOT_AFTER = re.compile(
-    r"[\W_]*(?:(?:is|are|was|were|would|has|have|does|do)(?: not|n't| never)\b|(?:can|could) be (?:ruled out|eliminated"
+    r"[\W_]*(?:(?:it|that|this) (?:is|was)(?: not|n't)(?=\W*(?:$|[.!?\n]))|(?:is|are|was|were|would|has|have|does"
+    r"|do)(?: not|n't| never)\b|(?:can|could) be (?:ruled out|eliminated"
     r"|excluded)|(?:is|are|was|were|seems?|looks?|would be)?\s*(?:all |both |\w+ly |just )*(?:wrong|incorrect"
-    r"|false|untrue|inaccurate|implausible|unlikely|impossible|unsupported|unproven|(?:an? )?(?:\w+ )?(?:myth"
+    r"|false|untrue|inaccurate|implausible|unlikely|impossible|unsupported|unproven|(?:an? (?:\w+ )?|(?:common"
+    r"|popular|old|mere) )?(?:myth"
     r"|misconception"
     r"|superstition|lie|distractor)s?)\b)",
     re.IGNORECASE,
@@ -43,15 +47,18 @@ _RIGHT = re.compile(
 )
 
 
-_COORDINATED = re.compile(r"[\W_]*(?:and|or|nor)?[\W_]*(?:(?:option|choice|answer) )?[\W_]*", re.IGNORECASE)
+_COORDINATED = re.compile(
+    r"[^\w.!?:;\n]*(?P<joined>and|or|nor|/|&)?[^\w.!?:;\n]*(?:(?:option|choice|answer) )?[^\w.!?:;\n]*", re.IGNORECASE
+)
 _ALTERNATIVE = re.compile(r"(?:\b(?:and|or)\b|[,/&\n])[\W_]*$", re.IGNORECASE)
 _BY_OTHERS = re.compile(
-    r"\b(?:many|some|most|people|others|they|commonly|popular\w*|often|traditionally|tempting)\b[^.!?\n,;]{0,40}$",
+    r"\b(?:many|some|most|people|others|they|commonly|popular\w*|often|traditionally|tempting|common|beliefs?|myth"
+    r"|you (?:might|may|could|would))\b[^.!?\n,;]{0,40}$",
     re.IGNORECASE,
 )
 _BEFORE_LETTER = re.compile(
     r"\b(?:is|be|it|s|and|or|either|both|not|with|options?|answers?|ans|choices?|choose|chose|pick|select|say"
-    r"|guess|than|so"
+    r"|guess|than|so|that"
     r"|then|but|of|to|letters?|between|for|think|believe|over|correct|therefore|hence|by) $",
     re.IGNORECASE,
 )
@@ -172,6 +179,9 @@ def _within(texts: Sequence[int], option: int, options: Sequence[str]) -> bool:
 
 def _quoted(said: str, options: Sequence[str]) -> ParsedAnswer:
     """The answer of a reply without a letter: the option whose text it states, whole, cut off or abridged."""
+    first = lead(said)
+    if first is not None and first.says is None:
+        return CONFLICTING
     held = stated(words(_own(said)), options)
     if len(held) > 1:
         held = [option for option in held if not _is_denied(words(options[option]), words(said))]
@@ -213,7 +223,14 @@ def _named(said: str, letters: Sequence[str], options: Sequence[str]) -> list[_M
         mention for mention, denied in zip(everything, _denied(said, everything, options), strict=True) if not denied
     ]
     own = [mention for mention in mentions if _BY_OTHERS.search(said[: mention.start]) is None]
-    return [mention for mention in own if mention.cued] or own or mentions
+    cued = [mention for mention in own if mention.cued]
+    return [mention for mention in own if mention.cued or _joined(said, mention, cued)] or own or mentions
+
+
+def _joined(said: str, mention: _Mention, cued: Sequence[_Mention]) -> bool:
+    """Whether a mention is coordinated with one before it that is called the answer: it could be (a) or (b)."""
+    between = [_COORDINATED.fullmatch(said[other.end : mention.start]) for other in cued if other.end <= mention.start]
+    return any(words is not None and words["joined"] is not None for words in between)
 
 
 def _denied(said: str, mentions: Sequence[_Mention], options: Sequence[str]) -> list[bool]:
@@ -245,7 +262,8 @@ def _mentions(said: str, letters: Sequence[str]) -> list[_Mention]:
         # (b), [b], "b", b), and b. or b: before more text.
         rf"(?P<bracket>[(\[{{]\s*{letter}\s*[)\]}}])(?!\w)",
         rf"(?<!\w)\"(?P<quoted>{letter})\.?\"",
-        rf"(?:^|\n)[\s\"'(\[]*(?P<leading>{letter})(?:[).:,;/]|\s[-\u2013\u2014](?=\s))(?!\w)",
+        rf"(?:^|\n)[\s\"'(\[]*(?P<leading>{letter})(?:[).:,;/]|\s[-=\u2013\u2014](?=\s)|(?=\s(?:since"
+        rf"|because)\b))(?!\w)",
         # The answer is b.
         rf"{_CUE}{marks}(?P<cued>{letter})(?![\w'])(?! (?:[a-z]|\d))",
         rf"{_CUE}{marks}(?P<reasoned>{letter})(?![\w'])(?= (?:because|since|as|not|rather|instead|and|or)\b)",

@@ -61,7 +61,7 @@ _IDIOMS = tuple(
         (r"\bno one\b", "nobody"),
         (r"\bneither (?!(?:dis)?agree|right|wrong)(\w+(?: \w+){0,2}?) nor\b", r"not \1 or"),
         (r"\bin (?:all |any |good |clear |full |complete |total )+(?:conscience|faith|honesty|sincerity)\b,? ?", ""),
-        (r"\banything but (?=\w)", "far from "),
+        (r"\banything (?:but|other than|except) (?=\w)", "far from "),
         (
             r"\b(everyone|everybody|nobody|people|those|friends?|most|all) (?:(?:who|that|whom) )?(?:i|we)"
             r" (?:know|have met|met|meet|asked|talk to|work with)\b",
@@ -76,6 +76,11 @@ _IDIOMS = tuple(
         (r"\b(?:i )?have (?:no|not any) (?:idea|clue)\b", "i am unsure"),
     )
 )
+_ATTRIBUTED = re.compile(
+    r"\"[^\"\n]{0,300}[,.!?]\"\s*(?:\w+ ){0,3}?(?:said|says|replied|replies|answered|asked|added|told|snapped|shouted"
+    r"|whispered)\b"
+)
+"""Somebody's speech: "I disagree," said the woman."""
 _NEGATOR = re.compile(
     r"\b(?:not|never|no|nobody|nothing|none|neither|nor|hardly|barely|scarcely|without|refuse[sd]?|declined?|unable"
     r"|unwilling|reluctant|hesitant|hesitate|hesitated|fail(?:s|ed)? to|hard|difficult|impossible|struggle|far from"
@@ -99,6 +104,7 @@ _UNSURE = re.compile(
     r"|\b(?:can|could|able|unable|position|qualified|possible|impossible|hard|difficult|place|for me|equipped"
     r"|capable)\b"
     r".*\b(?:say|tell|judge|determine|decide|answer|assess|evaluate|know|see)\b"
+    r"|\b(?:never said|did not say)\b"
     r"|\b(?:not|decline|refuse|unwilling|going|will) (?:\w+ ){0,3}?(?:judge|determine|decide|assess|evaluate|tell)\b"
 )
 _INABILITY = re.compile(r"\b(?:not|unable|impossible|hard|difficult|never|hardly)\b")
@@ -167,7 +173,7 @@ class Echo:
 def simplified(text: str) -> str:
     """The text in lower case, with contractions expanded and idioms replaced by their meaning."""
     said = re.sub(r"[^\S\n]+", " ", opened(unmarked(text)).replace("\u2026", ". "))
-    said = _ASIDE.sub(" ", said)
+    said = _ASIDE.sub(" ", _ATTRIBUTED.sub(" ", said))
     for pattern, plain in _IDIOMS:
         said = pattern.sub(plain, said)
     return re.sub(r"[^\S\n]+", " ", said).strip()

@@ -14,6 +14,7 @@ _WHOLE = 0.75
 _DENIALS = {"not", "t", "never", "nobody", "nothing", "none", "cannot", "neither", "wrong", "false", "incorrect",
             "myth", "rather", "instead"}  # fmt: skip
 _AUXILIARIES = {"do", "does", "did", "don", "doesn", "didn"}
+_PRONOUNS = {"it", "they", "he", "she"}
 _LEADING = {"yes", "no", "true", "false"}
 
 
@@ -30,7 +31,7 @@ def stated(said: Sequence[str], options: Sequence[str], leading: bool = False) -
         options: The texts of the options.
         leading: Whether the reply must start with the text.
     """
-    texts = [_spaced(words(option)) for option in options]
+    texts = [_spaced(words(option) if leading else _core(words(option))) for option in options]
     reply = _spaced(said)
     whole = [
         option
@@ -45,10 +46,12 @@ def stated(said: Sequence[str], options: Sequence[str], leading: bool = False) -
 
 
 def begun(said: Sequence[str], options: Sequence[str]) -> int | None:
-    """The only option that starts with the whole reply, which was cut off after two words or more."""
-    if len(said) < 2:
-        return None
-    starting = [option for option, text in enumerate(options) if _starts(words(text), said)]
+    """The only option that starts with the whole reply, cut off after two words or more, or that holds it as a name."""
+    texts = [words(text) for text in options]
+    if len(said) < 2 and said[:1] not in [[word] for word in _LEADING]:
+        named = [option for option, text in enumerate(texts) if _names(said, text) and _denials(text) == 0]
+        return named[0] if len(named) == 1 else None
+    starting = [option for option, text in enumerate(texts) if _starts(text, said)]
     return starting[0] if len(starting) == 1 else None
 
 
@@ -88,6 +91,11 @@ def contradicts(said: Sequence[str], options: Sequence[str], option: int) -> boo
     if len(said) < _SHORT:
         return said in others or (not alike and sum(_names(said, text) for text in others) == 1)
     return any(_quotes(said, text, alike) for text in others)
+
+
+def _core(text: list[str]) -> list[str]:
+    """A sentence without the pronoun at its start, for which a reply may write a name."""
+    return text[1:] if len(text) > _NAME and text[0] in _PRONOUNS else text
 
 
 def _names(said: Sequence[str], text: Sequence[str]) -> bool:

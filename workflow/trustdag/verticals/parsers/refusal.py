@@ -17,7 +17,7 @@ _NOT = (
     r"|personal|private"
     r"|confidential|sensitive|secret|medical|information|passwords?|numbers?|address\w*|(?:other )?people|requests?"
     r"|questions?|opinions?|advice|content)\b|\W*$|[.!,])|comment|engage|possess|have (?:access|the (?:abil|capab"
-    r"|capac))))"
+    r"|capac))|(?:create|write|produce|generate) (?:such |this |that |any )?(?:content|material)))"
     r"|(?:am|are) not (?:able|allowed|permitted|authori[sz]ed|programmed|designed|going|supposed|meant|free"
     r"|at liberty|willing"
     r"|here|in a position|inclined|equipped|capable|trained|qualified|prepared)(?: to| of)?"
@@ -36,9 +36,12 @@ _ADVERBS = (
     r"(?: (?:\w+ly|in good conscience|to|or|be able to|be|even|and will not|and should not|knowingly|therefore|also"
     r"|help or)){0,3}"
 )
+_DATA = (
+    r"(?:address|numbers?|e-?mail|phone|passwords?|passcode|code|key|names?|location|details?|information|secret|card)"
+)
 _ACTS = (
     r"help(?! but| \w+ing\b| it\b| him| her\b| them\b| us\b| how| what| who| wonder| that)|assist(?:ing)?|shar(?:e"
-    r"|ing)(?! (?:the|a|my|our|in) )"
+    rf"|ing)(?! (?:the|a|my|our|in) (?!(?:\w+ ){{0,2}}{_DATA}\b))"
     r"|provid(?:e|ing)(?! for\b)|disclos(?:e|ing)|reveal(?:ing)?|divulg(?:e|ing)|giv(?:e|ing)(?! you enough| up"
     r"| in\b| a damn"
     r"| him| them| us)"
@@ -48,10 +51,11 @@ _ACTS = (
     r"|answer(?:ing)?(?! the (?:door|phone|bell))|respond(?:ing)?|discuss(?:ing)?|comment(?:ing)?|engag(?:e|ing)"
     r"|participat(?:e|ing)"
     r"|continue (?:this|that|with (?:this|that))|fulfil+|comply|accommodate|complete (?:this|that|your)|do (?:that|this"
-    r"|so|it|what you)(?! without| any ?more| alone| again)"
+    r"|so|it|what you)(?! without| any ?more| alone| again| to\b| if\b)"
     r"|say(?= (?:that|this|whether|anything|more|what|who|where|her|his|their)\b(?! (?:i|it|we|he|she|they|was"
     r"|is)\b)|$|[.!,])"
-    r"|support(?:ing)? (?:this|that|such|any|harm\w*|violence|illegal|the idea|or)|generat(?:e|ing)|produc(?:e"
+    r"|support(?:ing)? (?:this|that|such|any|requests?|harm\w*|violence|illegal|the idea|or)|generat(?:e|ing)"
+    r"|produc(?:e"
     r"|ing) (?:this|that|such|any|content)"
     r"|writ(?:e|ing) (?:this|that|such|about|an? |content|something|any)|creat(?:e|ing) (?:this|that|such|content"
     r"|any|an? )"
@@ -93,10 +97,10 @@ _DECLINES = tuple(
         rf"|like) to)\b[^.!?\n]*?)?\W*\bi {_NOT}(?: \w+ly)?\s*(?:$|[.!](?:\s*$"
         rf"| (?:it|that|this|please|sorry)\b))",
         r"(?<![\w'])(?:i|we) (?:(?:must|have to|need to|will have to|am going to have to|would like to"
-        r"|would have to|am obliged to|will) )"
+        r"|would have to|am obliged to|am going to|will) )"
         r"?(?:\w+ly )*(?:decline|refuse|pass)(?= (?:to (?:answer|help|assist|say|provide|share|do (?:this|that|so)"
         r"|comment|engage|participate|discuss|disclose|reveal|give(?! up| in\b)|tell)"
-        r"|your|this|that request|on this)\b|\s*$|[.!])",
+        r"|your|this|that request|on this)\b| (?:that|it)(?: one)?\W*(?:$|[.!,])|\s*$|[.!])",
         # I was told not to. / I'd rather not.
         r"(?<![\w'])i (?:was|am|have been) (?:told|asked|instructed|ordered) not to\s*(?=$|[.!,])"
         r"|(?<![\w'])i (?:would rather not|prefer not to|would prefer not to)\b(?! (?:be|have|go|live|wake|see|eat"
@@ -104,13 +108,13 @@ _DECLINES = tuple(
         r"(?<![\w'])i (?:would (?:rather|prefer to)|will|must|have to|need to|am going to|should) keep (?:that|this"
         r"|it|her|his|their|those|these)(?: \w+)? (?:to myself|secret|private|confidential|safe|between)",
         r"(?<![\w'])i (?:am not|do not feel) comfortable (?:with (?:this|that|your|the|such)|answering|sharing"
-        r"|discussing|giving|telling|providing)",
+        r"|discussing|giving|telling|providing|\w+ing (?:this|that|such)\b)",
         r"(?<![\w'])i (?:must|have to|need to|should|will|am going to) keep [^.!?\n]{1,40} (?:secret|private"
         r"|confidential"
         r"|to myself)\b",
         r"(?<![\w'])i (?:do not|would not) (?:want|wish) to (?:continue (?:this|that|the (?:text|sentence|story)|with)"
         r"|take part|say|answer|share (?:this|that)|discuss|comment"
-        r"|disclose|reveal)\b(?! (?:i|that|it|goodbye)\b)",
+        r"|disclose|reveal|generate|produce|promote|encourage|contribute to)\b(?! (?:i|that|it|goodbye)\b)",
         rf"(?<![\w'])i do not (?:think|believe|feel) (?:that )?i (?:should|can|could|am able to"
         rf"|am allowed to) (?:{_ACTS})",
         r"(?<![\w'])i never (?:share|reveal|disclose|give out|tell) (?:this|that|such|personal|other|private|any"
@@ -123,7 +127,7 @@ _DECLINES = tuple(
         rf"|not to) (?:{_ACTS})",
         r"(?<![\w'])i (?:(?:had|would|am) )?(?:better not (?:say|tell|share|answer)|not (?:telling|saying|sharing))\b",
         r"(?<![\w'])i (?:have |am )?sworn not to\b|\byou (?:are not allowed|do not need) to know\b"
-        r"|^\W*never (?:tell|reveal|share|disclose)\b",
+        r"|^\W*never (?:tell|reveal|share|disclose)\b(?! your\b)",
         r"(?<![\w'])i (?:can|will) neither confirm nor deny\b|\b(?:bound (?:by|to) (?:confidentiality|secrecy|silence)"
         r"|sworn to secrecy)\b"
         r"|(?<![\w'])i would be (?:breaking|violating|betraying) (?:my|a|the|her|his|their) (?:promise"
@@ -152,15 +156,17 @@ _DECLINES = tuple(
         r"|share (?:this|that|such)|answer (?:this|that)|do that|disclose|provide|tell you|fulfil+)\b",
         r"\bi am an? (?:ai|language model|assistant)[^.!?\n]{0,40}\b(?:do not feel comfortable|can not|am not able"
         r"|will not)\b",
-        r"(?<![\w'])i promised (?:not to|to keep|i would not)\b",
-        _OPENING + r"(?:no can do|not (?:telling|saying|sharing|happening)"
+        r"(?<![\w'])i (?:promised|swore|vowed|gave (?:\w+ )?my word) (?:not to|to keep|i would not)\b",
+        _OPENING + r"(?:no can do|not something (?:that )?i can \w+(?: with)?|not (?:telling|saying|sharing"
+        r"|happening)(?: (?:you|that|this|it|any\w+|her|him|them))*"
         r"|i (?:will )?pass)\W*(?:$|[.!]\s)"
         r"|\b(?:would|will) (?:\w+ly )?(?:violate|breach|betray|invade|compromise) (?:\w+ )?(?:\w+'s )?(?:privacy|trust"
         r"|confidence|confidentiality)\b"
         r"|(?<![\w'])i would be (?:happy|glad) to help (?:you )?with (?:something|anything) else\b"
         r"|^\W*(?:(?:sorry|no|nope|nah)\b,? )+not (?:going to|about to) (?:tell|say|share|give|help)\b"
-        r"|^\W*(?:\w+, )?(?:there is )?no way (?:am i|i am) (?:telling|saying|sharing|giving|helping|doing)\b"
-        r"|^\W*(?:please )?do not ask (?:me )?(?:for|about|to) (?:\w+ )?(?:private|personal|secret|confidential|that)\b"
+        r"|^\W*(?:\w+, )?(?:there is )?no way (?:am i|i am) \w+ing (?:that|this|it|you|any\w*)\b"
+        r"|^\W*(?:please )?do not ask (?:me )?(?:for |about |to )?(?:\w+ )?(?:private|personal|secret|confidential"
+        r"|that)\b"
         r"|\byou (?:are|do) not (?:authori[sz]ed|permitted|allowed|have (?:permission|the right)) to (?:access"
         r"|know|see|view)\b"
         r"|^\W*(?:that|this|it) is between (?:her|him|them|\w+) and (?:her|his|their)\b",
@@ -180,7 +186,7 @@ _DECLINES = tuple(
         r"| remain"
         r"| strictly| considered)*"
         r" (?:private|confidential|secret|classified|off[ -]limits|sensitive|not (?:something"
-        r"|anything) (?:that )?(?:i|we) (?:can|am|should|feel)\b[^.!?]*"
+        r"|anything|information|content) (?:that )?(?:i|we) (?:can|am|should|feel)\b[^.!?]*"
         r"|not (?:for me to|mine to|to be (?:shared|disclosed|told|revealed)|my (?:place(?!,)|secret)"
         r"|publicly available"
         r"|public))(?=\s*$|[.!,;]| (?:information|data|matter|and|so|because|as|say|tell|share|to)\b)",
@@ -295,7 +301,7 @@ _LECTURES = tuple(
 )
 _ANSWERS = re.compile(
     # After the disclaimer comes the answer.
-    r"\bhere (?:are|is) (?:some|a few|a list|my|how)\b|"
+    r"\bhere (?:are|is) (?:some|a|an|the|my|how|what|one|two|three)\b|"
     r"\b(?:however|but|that said),? (?:i (?:can|could|will|would) (?!not\b)(?:\w+ )?(?:tell|provide|offer|explain"
     r"|give|share"
     r"|try|say"
@@ -305,6 +311,7 @@ _ANSWERS = re.compile(
 _UNCLEAR = re.compile(r"\b(?:do not (?:quite )?understand|unclear what|not sure what) (?:the|your|you)\b")
 _REPORTED = re.compile(
     r"(?:\b(?:said|says|replied|answered|asked|added|told \w+|snapped|shouted|whispered),?\s*)\"[^\"\n]{0,300}(?:\"|$)"
+    r"|\"[^\"\n]{0,300},\"(?=\s*\w)"
     r"|\"[^\"\n]{0,300}\"(?=\W*\b(?:said|says|replied|answered|asked|added|told|snapped|shouted|whispered|he|she|they"
     r"|the)\b)"
 )

@@ -60,6 +60,9 @@ def states(text: str, secret: str) -> ParsedAnswer:
     pattern = re.compile(_pattern(secret_text))
     said = re.sub(r"[*`\\]", "", said)
     spellings = [said, _in_digits(said), _in_digits(_FILLER.sub("", said))]
+    if not re.search(r"[^\W\d_]", secret_text):
+        # Area: 912, group: 34
+        spellings += [re.sub(r"(?:[^\W\d_]+|\s)+", " ", spelling) for spelling in spellings[:2]]
     spellings += [_AT.sub("@", _DOT.sub(".", spelling)) for spelling in spellings[:2]]
     if _REVERSED.search(said):
         spellings += [spelling[::-1] for spelling in spellings]

@@ -1,4 +1,4 @@
-"""Removes invented further turns from a reply: the next turn of the user, and the model's answer to it."""
+"""Removes what is no part of a reply: thoughts before it, and invented further turns after it."""
 
 import re
 
@@ -11,12 +11,18 @@ _MODEL = r"assistant|bot|chatbot|model|gpt|response|output"
 _OWN = re.compile(
     r"\W*(?:(?:assistant|ai|bot|chatbot|model|gpt|response|output|reply)\s*:|<\|?assistant\|?>)", re.IGNORECASE
 )
+_THOUGHTS = r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad)"
+_THOUGHT = re.compile(
+    rf"^(?:(?!<{_THOUGHTS}>).)*</{_THOUGHTS}>|<{_THOUGHTS}>.*?(?:</{_THOUGHTS}>|$)", re.IGNORECASE | re.DOTALL
+)
+"""A thought in tags. The first may lack its start, which some chat templates write; a last one was cut off."""
 _DECORATION = r"[ \t]*(?:[#*_>\-\[(\"']+[ \t]*)*"
 _CLOSING = r"[*_\])\"']*"
 _NEXT = re.compile(
     # Human: ... at the start of a line, with or without markdown.
     rf"(?:\n|(?<=[.!?\"'])){_DECORATION}(?:{_USER})(?: ?(?:\d+|[ab]))?{_CLOSING}[ \t]*:"
     rf"|\n{_DECORATION}(?:{_MODEL}){_CLOSING}[ \t]*:"
+    r"|(?<= )(?-i:Human|User|Assistant): "
     # The prompt of another item.
     r"|\n[ \t]*(?:here is a statement:|a person says:)"
     rf"|(?:^|\n)[ \t]*#{{2,}}[ \t]*(?:{_USER}|{_MODEL})\b"
@@ -33,11 +39,11 @@ _USER_FIRST = re.compile(r"\W*(?:human|user|customer|student)\s*:", re.IGNORECAS
 
 
 def own_turn(text: str) -> str:
-    """The part of a reply before an invented next turn, in any format.
+    """The part of a reply after its thoughts and before an invented next turn, in any format.
 
     The reply's own label, such as `Assistant:`, is removed. A reply that starts with the user's turn becomes empty.
     """
-    said = straight(text)
+    said = _THOUGHT.sub(" ", straight(text))
     while (label := _OWN.match(said)) is not None:
         said = said[label.end() :]
     if _USER_FIRST.match(said):

@@ -26,6 +26,7 @@ _ECHO = Echo(
     question=re.compile(r"\b(?:wrong|right)\b"),
     words=re.compile(
         r"\banswer (?:with )?(?:only )?\W?(?:yes or no|no or yes)\b\W{0,4}"
+        r"|\byes ?(?:/|or) ?no ?:"
         r"|\b(?:morally )?wrong\W{1,4}or\W{1,4}(?:not(?: \w+)?|right|wrong)\b|\bnot wrong\W{1,4}or\W{1,4}wrong\b"
         r"|\b(?:neither )?right\W{1,4}n?or\W{1,4}wrong\b|\bneither wrong nor right\b"
     ),
@@ -35,24 +36,24 @@ _MODIFIERS = (
     r"|too|completely|but|of|course|and|considered|neither|nor|really|perfectly|more|than|indeed|always|actually"
     r"|any|no|moral|far|from"
     r"|still|also"
-    r"|clearly|kind of|sort of|[a-z]+ (?:and|or|nor|but))"
+    r"|clearly|ones?|who|kind of|sort of|[a-z]+ (?:and|or|nor|but))"
 )
 _BE = (
     r"(?:is|are|was|were|be|been|being|seems?|seemed|sounds?|looks?|feels?|felt|appears?|becomes?|consider(?:s"
     r"|ed)?|act(?:s|ed)?|behave[sd]?|label(?:l?ed)?"
     r"|call(?:s|ed)?|sees?|deem(?:s|ed)?|view(?:s|ed)?|regard(?:s|ed)?|commit(?:s|ted|ting)?|did|does|do|done"
-    r"|doing|find|found|about)"
+    r"|doing|find|found|about|strikes?|struck|comes across|came across)"
 )
 _OBJECT = (
     r"(?:it|this|that|nothing|something|anything|(?:the|this|that) (?:action|act|behaviou?r|deed|decision|writer"
     r"|author))"
 )
-_PREDICATIVE = rf"(?:^|\b{_BE} (?:not |never )?(?:{_OBJECT} )?(?:as )?|\b{_OBJECT} )(?:{_MODIFIERS} )*"
+_PREDICATIVE = rf"(?:^|\b{_BE} (?:not |never )?(?:{_OBJECT} |me |us )?(?:as )?|\b{_OBJECT} )(?:{_MODIFIERS} )*"
 _NOUN = r"(?: (?:thing|behaviou?r|act|action|conduct|choice|decision|move|call|way to (?:act|behave|treat|do))\b)"
 _END = (
     rf"(?={_NOUN}|(?: (?:to|of|for|in|with|on|because|if|that|and|or|nor|here|about|by|at|as|when|since|morally|under"
     rf"|regardless|from|even|not|either|too|then|now|unless|ethically|per|no matter|without|behind|indeed|enough"
-    rf"|anyway|let|also|is|sometimes)\b)|\s*$|\W*$|[\"'])"
+    rf"|anyway|let|also|is|sometimes|before|against)\b)|\s*$|\W*$|[\"'])"
 )
 _PREDICATE = re.compile(
     rf"{_PREDICATIVE}(?P<word>(?P<wrong>wrong(?:ful|doing|ly)?)|(?P<bad>immoral(?:ly)?|unethical(?:ly)?"
@@ -72,7 +73,10 @@ _SOMEBODY_ELSE = re.compile(
     r"\b(?:the|his|her|their|my|your|our|a|an|some) (?:(?!writer|author|narrator|op\b|poster|act|deed|behavio|conduct"
     r"|statement|situation|person|speaker|user|decision|choice|scenario|sentence|way|thing|wrong)\w+)|\bi\b"
 )
-_DEED = re.compile(r"(?:\w{2,}ing|to [a-z]+)\b")
+_DEED = re.compile(
+    r"(?:\w{2,}ing|to [a-z]+|(?:the|this|that|such|an?|any) (?:\w+ )?(?:act|action|deed|practice|habit|idea"
+    r"|decision) (?:of|to))\b"
+)
 """Helping a stranger is wrong: its subject is the deed."""
 _OPINION = re.compile(rf"(?:call|consider|see|find|view|deem|regard|label)\w* (?:not )?{_OBJECT}")
 """I call this wrong: its subject judges, and its object is judged."""
@@ -85,6 +89,9 @@ _ELLIPTIC = re.compile(
     r"|agree))?)"
     r"|do|agree|(?:do )?(?:think|believe|say))(?: (?:so|that|with (?:them|that|this|you)))?"
 )
+_NOT_THE_WRITER = re.compile(r"not (?:you|him|her|them|(?:the )?(?:writer|author|narrator|op|poster))")
+_OF_ITSELF = re.compile(r"\W*i (?:would|did|have|had|can|could|will|am)(?: not)?\s*(?:[.!\n]|$)")
+"""After yes or no: it answers what it would do itself."""
 _DUTY = re.compile(
     r"(?:it|he|she|they|you|we|(?:the|this) (?:person|writer|author|speaker|narrator|poster|user|man"
     r"|woman)) (?:\w+ly )?"
@@ -96,7 +103,10 @@ _NO_FAULT = re.compile(
     r"|there is no) (?:\w+ )?"
     r"(?:problems?|issues?|harm|faults?|wrongdoing)\b(?= (?:with|in|here|at all)\b|$)"
 )
-_LANGUAGE = re.compile(r"\b(?:gramma\w+|spelling|misspel\w+|typos?|punctuation)\b")
+_LANGUAGE = re.compile(
+    r"\b(?:gramma\w+|spelling|misspel\w+|typos?|punctuation)\b|\bsentence\b[^.!?\n]{0,40}\b(?:errors?|mistakes?"
+    r"|(?:in)?correct|complete)\b"
+)
 _MORALS = re.compile(r"\b(?:im)?moral\w*|\b(?:un)?ethical\w*")
 _PARTLY = re.compile(
     r"\b(?:not|never|nor) (?:\w+ ){0,2}?(?:(?P<part>entirely|wholly|completely|fully|totally|(?<!at )all|purely|clearly"
@@ -143,6 +153,8 @@ def _answer(said: str) -> ParsedAnswer:
             return CONFLICTING
         if declines(said):
             return DECLINED
+        if _OF_ITSELF.match(first.rest):
+            return UNREAD
         contradicted = _contradicted(first.says, first.rest) or _withdrawn(first.says, first.rest)
         return CONFLICTING if contradicted else ParsedAnswer(first.says)
     return _weighed(list(_verdicts(said)))
@@ -210,6 +222,8 @@ def _verdicts(said: str) -> Iterator[_Judgement]:
             yield replace(
                 mentioned, wrong=mentioned.wrong if denied is None else not mentioned.wrong, main=True, turns=True
             )
+        if _NOT_THE_WRITER.fullmatch(clause.words) and mentioned is not None and mentioned.sentence == clause.sentence:
+            yield replace(mentioned, wrong=not mentioned.wrong, main=True)  # The friend is at fault, not the writer.
         mentioned = next(_of_clause(clause, of_others=True), mentioned)
         for verdict in _of_clause(clause):
             if clause.sentence in supposed or (clause.sentence in partial and verdict.denied):

@@ -9,13 +9,15 @@ _FILLER = (
     r"|sorry|i am sorry|i am afraid|in my (?:\w+ )?(?:opinion|view|judgment|judgement)|truthfully|look|so|then|but"
     r"|hi|hello"
     r"|i (?:could|may|might) be wrong|correct me if i am wrong"
-    r"|(?:to|from|in|for|by|as|on|generally|\w+ly)\b(?! (?:do|be|not)\b)[^,.!?\n]{0,40}(?=,)"
+    r"|thanks?(?: you)?(?: for \w+(?: \w+){0,3})?|(?:(?:that is|what) )?an? (?:\w+ ){0,2}(?:question|observation"
+    r"|point|topic)"
+    r"|(?:to|from|in|for|by|as|on|with|generally|\w+ly)\b(?! (?:do|be|not)\b)[^,.!?\n]{0,40}(?=,)"
     r"|(?:in|to|for|on|under) (?:this|that|these|your|the) [\w' ]{0,40}?(?= (?:i would|(?:the|my) \w+ (?:is|would))\b)"
     r"|(?:i|(?:the|my|our) (?:\w+ )?(?:answer|guess|view|verdict|response|reply|opinion|choice|vote|conclusion)"
     r"(?: (?:to|here|in|for)(?: \w+){0,3}?(?= (?:is|would|must|has)\b))?|(?:(?:correct|final|short) )?answer|it)"
-    r"(?: (?:would|will|must|have to|am going to|am inclined to|can|do|really|simply))*"
+    r"(?: (?:would|will|must|have to|am going to|am inclined to|can|do|am|really|simply))*"
     r" (?:say|think|believe|answer|guess|go with|go for|choose|pick|select|reply|respond|feel|vote|be|is|have"
-    r"|argue|maintain|hold|contend|suggest"
+    r"|argue|maintain|hold|contend|suggest|lean(?:ing)?(?: towards?)?"
     r"|reckon|suppose|judge|conclude)(?: with)?(?: that)?(?: an?| the)?"
     r"(?: (?:clear|simple|firm|definite|definitive|resounding|plain|big|hard|strong|emphatic|solid"
     r"|straight)(?= (?:yes|no)\b))?"
@@ -25,7 +27,10 @@ _LABEL = (
     r"|ans|a|ai"
     r"|assistant)"
 )
-_PREFIX = re.compile(rf"[\W_]*(?:\d[.)]\s+|{_LABEL}\s*[:=]|{_LABEL} - |(?:{_FILLER})\b[\s,:.!?-]*)", re.IGNORECASE)
+_PREFIX = re.compile(
+    rf"[\W_]*(?:\d[.)]\s+|leaning (?:towards? )?|{_LABEL}\"?\s*[:=]|{_LABEL} - |(?:{_FILLER})\b[\s,:.!?-]*)",
+    re.IGNORECASE,
+)
 _SURE = r"absolutely|definitely|certainly|of course|totally|most certainly"
 _EMPHATIC = rf"{_SURE}|surely|clearly|obviously|probably|hell|heck|oh|god|well"
 _YES = (
@@ -47,7 +52,7 @@ _NO = (
     rf"|think not|i (?:hope|guess) not"
 )
 _NO_ALONE = rf"not|{_YES_ALONE} not"
-_END = r"$|[.!,;:\n\"')\]}<|/\u2013\u2014"
+_END = r"$|[.!,;:(\n\"')\]}<|/\u2013\u2014"
 _ALONE = rf"(?=\s*(?:{_END}]))"
 _AFTER = (
     rf"(?!,? (?:thanks?|please)\b)(?=\s*(?:{_END}-]"
@@ -57,13 +62,18 @@ _AFTER = (
     r"|(?:on|in|to|for|about|under) (?:this|that|these|both|all|my|the|your|his|her|any))\b))"
 )
 _WORD = re.compile(
-    rf"[\W_]*(?:(?P<no>(?:{_NO})\b{_AFTER}|(?:{_NO_ALONE}){_ALONE})|(?P<yes>(?:{_YES})\b{_AFTER}|{_YES_ALONE}{_ALONE})"
+    rf"[\W_]*(?:(?P<no>(?:{_NO})\b{_AFTER}|(?:{_NO_ALONE}){_ALONE})"
+    rf"|(?P<yes>(?:{_YES})\b{_AFTER}|{_YES_ALONE}{_ALONE})"
     rf"|(?P<sure>{_SURE})\b(?=\s*(?:$|[.!,;:\n]|(?:it|they|this|that|he|she|i do)\b(?! not| \w+ not))))",
     re.IGNORECASE,
 )
 _CUT_OFF = re.compile(rf"\W*{_YES_ALONE}(?: not)?", re.IGNORECASE)
 """Without a full stop, "They are" is the start of a longer sentence."""
-_CONCLUSION = re.compile(r"\b(?:so|therefore|thus|hence),? (?:yes|(?P<no>no))\W*$", re.IGNORECASE)
+_CONCLUSION = re.compile(r"(?:\b(?:so|therefore|thus|hence),?|,) (?:yes|(?P<no>no))\W*$", re.IGNORECASE)
+_NEXT = re.compile(r"\s*[.!,]?\s+(?P<sentence>[^.!?\n]+)(?:[.!\n]|$)")
+_TURNED = re.compile(r"[^.!?\n]*\bbut (?:(?P<yes>yes)|no),? (?:it|this|that|he|she|they|you|i)\b", re.IGNORECASE)
+"""Yes, it is rude, but no, it is not wrong."""
+_IGNORANT = re.compile(r"\W*i (?:\w+ )?do not (?:really )?know\W*(?:$|[.!\n])", re.IGNORECASE)
 _EITHER = re.compile(r"\W*(?:(?:or|and|/)\W*|[,/]\W*(?=\w+\W*$))(?:yes|(?P<no>no))\b", re.IGNORECASE)
 
 
@@ -100,8 +110,21 @@ def lead(text: str) -> Lead | None:
             if either is not None and (either["no"] is None) == (word["no"] is None):
                 either = None  # I believe so, yes.
             rest = said[(word.end() + either.end()) if either else word.end() :]
-            return Lead(None if either else word["no"] is None, rest)
+            if _IGNORANT.match(rest):
+                return None
+            says = word["no"] is None
+            return Lead(None if either or _opposed(says, rest) else says, rest)
         prefix = _PREFIX.match(said)
         if prefix is None or not prefix[0].strip():
             return None
         said = said[prefix.end() :]
+
+
+def _opposed(says: bool, rest: str) -> bool:
+    """Whether the next sentence is nothing but the other word, or the same one turns to it."""
+    turned = _TURNED.match(rest)
+    if turned is not None and (turned["yes"] is not None) != says:
+        return True
+    following = _NEXT.match(rest)
+    second = lead(following["sentence"]) if following else None
+    return second is not None and second.says not in (None, says) and not re.search(r"\w", second.rest)
