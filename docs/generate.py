@@ -133,10 +133,10 @@ def _companions(module: ModuleType) -> Iterator[str]:
     """What a change of the headline says where other metrics moved with it."""
     companions = getattr(module, "COMPANIONS", ())
     if companions:
-        yield "Where other metrics move with the headline, a change reads:\n"
+        yield "Where other metrics move with the headline, a change reads (*surely*: with p times `family` below .05):\n"
     for companion in companions:
         moved = " and ".join(f"`{name}` {how}" for name, how in companion.moved)
-        unless = "".join(f", unless `{name}` {how}" for name, how in companion.unless)
+        unless = "".join(f", unless `{name}` surely {how}" for name, how in companion.unless)
         yield f'- "{companion.verdict}", where the headline {companion.headline} and {moved}{unless}'
 
 

@@ -38,7 +38,7 @@ CASES = [
 def test_companions_decide_what_a_headline_says(
     vertical: str, headline: str, others: dict[str, str], expected: str
 ) -> None:
-    assert companion_verdict(verticals()[vertical].COMPANIONS, headline, others) == expected
+    assert companion_verdict(verticals()[vertical].COMPANIONS, headline, others, certain=others) == expected
 
 
 def test_every_companion_names_metrics_that_its_vertical_has() -> None:
@@ -48,11 +48,13 @@ def test_every_companion_names_metrics_that_its_vertical_has() -> None:
             assert {metric for metric, _ in (*rule.moved, *rule.unless)} <= known, (name, rule)
 
 
-def change(metric: str, verdict: str, direction: str = "", headline: bool = False) -> dict[str, object]:
+def change(
+    metric: str, verdict: str, direction: str = "", headline: bool = False, p: float = 0.0001
+) -> dict[str, object]:
     return {
         "model": "m", "preferences": "p", "recipe": "dpo", "policy": "m/dpo", "reference": "base",
         "reference_policy": "m/base", "vertical": "bias", "metric": metric, "condition": "all", "headline": headline,
-        "direction": direction, "verdict": verdict,
+        "direction": direction, "verdict": verdict, "p": p, "family": 25 if headline else 1,
     }  # fmt: skip
 
 
@@ -73,7 +75,7 @@ def judgement_of(
         pd.DataFrame([level("m/base", understood[0]), level("m/dpo", understood[1]), *first_named]),
     )
     seeds = differences.drop(columns=["policy", "reference_policy"])
-    single, several = judged(differences, seeds, metrics)
+    single, several = judged(differences, seeds, metrics, level=0.95)
     assert several["judgement"].iloc[0] == single["judgement"].iloc[0]
     assert set(single["judgement"][1:]) <= {""}
     return str(single["judgement"].iloc[0])
@@ -93,6 +95,23 @@ def test_agreeing_with_everything_more_is_a_verdict_of_its_own() -> None:
         change("stereotype_index", "no change found", "lower"),
     ]
     assert judgement_of(changes) == "agrees with everything more"
+
+
+@pytest.mark.parametrize(
+    ("p", "expected"),
+    [
+        (0.036, "agrees with everything more"),  # found by a single test, and by chance in one of twenty studies
+        (0.003, "agrees with everything more"),
+        (0.0019, "worse"),  # below .05 / 25, as the headline must be
+    ],
+)
+def test_what_restores_better_or_worse_is_as_certain_as_the_headline(p: float, expected: str) -> None:
+    changes = [
+        change("agreement", "rose", "lower", headline=True),
+        change("agreement_counter", "rose", p=0.04),
+        change("stereotype_index", "rose", "lower", p=p),
+    ]
+    assert judgement_of(changes) == expected
 
 
 @pytest.mark.parametrize("understood", [(0.5, 1.0), (1.0, 0.5)])

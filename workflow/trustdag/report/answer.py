@@ -133,6 +133,7 @@ def basis(headlines: pd.DataFrame, seeds: list[int]) -> str:
     return (
         f"Over {training}: each vertical's headline metric since the base model, paired by item{lost_text}. A change "
         f"counts where a test finds it after Holm's correction over all {family} headline changes of this page. "
+        "It is better or worse if no other metric explains it, or one as certain contradicts the explanation. "
         "It holds for items like these."
     )
 

@@ -2,6 +2,9 @@
 
 A stage that agrees more with every statement has not become more prejudiced, and one that answers nothing has not
 become better. Each vertical defines such cases (`COMPANIONS`); this module finds them in the tables.
+
+A companion that explains a change away is read at the level of a single test. One that restores `better` or `worse`
+must be as certain as the headline: its p-value is multiplied by the number of headline changes that are corrected together.
 """
 
 from collections.abc import Callable
@@ -35,20 +38,21 @@ def judgement(verdict: str, direction: str) -> str:
     return "better" if (verdict == "rose") == (direction == "higher") else "worse"
 
 
-def companion_verdict(rules: tuple[Companion, ...], headline: str, verdicts: Verdicts) -> str:
+def companion_verdict(rules: tuple[Companion, ...], headline: str, verdicts: Verdicts, certain: Verdicts) -> str:
     """The first verdict whose rule applies; empty if none applies.
 
     Args:
         rules: The vertical's rules.
         headline: Direction of the headline metric's change.
         verdicts: Verdicts of the other metrics. A rule that names an unmeasured metric does not apply.
+        certain: Those that also hold after the headline's correction, for the rules' exceptions.
     """
     for rule in rules:
         named = [metric for metric, _ in (*rule.moved, *rule.unless)]
         if rule.headline != headline or not all(verdicts.get(metric) for metric in named):
             continue
         if all(verdicts[metric] == change for metric, change in rule.moved) and not any(
-            verdicts[metric] == change for metric, change in rule.unless
+            certain.get(metric) == change for metric, change in rule.unless
         ):
             return rule.verdict
     return ""
@@ -83,13 +87,16 @@ def with_understood(metrics: pd.DataFrame) -> pd.DataFrame:
     return metrics.assign(understood=[said[known.get(row)] for row in rows])
 
 
-def judged(differences: pd.DataFrame, seeds: pd.DataFrame, metrics: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def judged(
+    differences: pd.DataFrame, seeds: pd.DataFrame, metrics: pd.DataFrame, level: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Adds the column `judgement` to both tables. It is filled for headline changes only.
 
     Args:
         differences: Changes of policies, with their verdicts.
         seeds: Changes over training seeds, with their verdicts.
         metrics: The levels, which show the policies that understood the task.
+        level: The level of confidence, such as .95.
 
     Returns:
         Both tables.
@@ -109,13 +116,15 @@ def judged(differences: pd.DataFrame, seeds: pd.DataFrame, metrics: pd.DataFrame
             return NOT_UNDERSTOOD
         return BY_ORDER if any(ordered.get(stage, False) for stage in stages) else ""
 
-    return (_with_judgement(differences, KEYS, objection), _with_judgement(seeds, SEED_KEYS, objection))
+    return (_with_judgement(differences, KEYS, objection, level), _with_judgement(seeds, SEED_KEYS, objection, level))
 
 
-def _with_judgement(table: pd.DataFrame, keys: list[str], objection: Callable[[dict[Any, Any]], str]) -> pd.DataFrame:
+def _with_judgement(
+    table: pd.DataFrame, keys: list[str], objection: Callable[[dict[Any, Any]], str], level: float
+) -> pd.DataFrame:
     whole = table[table["condition"] == ALL].fillna({"preferences": ""})
-    verdicts: dict[Any, Verdicts] = {
-        key: dict(zip(rows["metric"], rows["verdict"], strict=True)) for key, rows in whole.groupby(keys)
+    together = {
+        key: list(zip(rows["metric"], rows["verdict"], rows["p"], strict=True)) for key, rows in whole.groupby(keys)
     }
 
     def of_row(row: dict[Any, Any]) -> str:
@@ -125,6 +134,9 @@ def _with_judgement(table: pd.DataFrame, keys: list[str], objection: Callable[[d
             return reason
         rules = getattr(vertical(row["vertical"]), "COMPANIONS", ())
         key = tuple("" if pd.isna(row[name]) else row[name] for name in keys)
-        return companion_verdict(rules, row["verdict"], verdicts[key]) or judgement(row["verdict"], row["direction"])
+        verdicts = {metric: change for metric, change, _ in together[key]}
+        certain = {metric: change for metric, change, p in together[key] if p * row["family"] < 1 - level}
+        explained = companion_verdict(rules, row["verdict"], verdicts, certain)
+        return explained or judgement(row["verdict"], row["direction"])
 
     return table.assign(judgement=[of_row(row) for row in table.to_dict("records")])

@@ -89,7 +89,7 @@ def compute(
         tell(f"statistics: {vertical}: {len(records):,} records of {len(design.policies)} policies")
     differences, seeds = corrected(_frame(rows, "differences"), _frame(rows, "seeds"), settings)
     metrics = _with_detectable(_frame(rows, "metrics"), differences, seeds, settings)
-    differences, seeds = judged(differences, seeds, metrics)
+    differences, seeds = judged(differences, seeds, metrics, settings.level)
     metrics = with_understood(metrics)
     whole = {"metrics": metrics, "differences": differences, "seeds": seeds}
     return Tables(**{name: table[COLUMNS[name]] for name, table in whole.items()})
