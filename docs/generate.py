@@ -133,7 +133,8 @@ def _companions(module: ModuleType) -> Iterator[str]:
     """What a change of the headline says where other metrics moved with it."""
     companions = getattr(module, "COMPANIONS", ())
     if companions:
-        yield "Where other metrics move with the headline, a change reads (*surely*: with p times `family` below .05):\n"
+        yield "Where other metrics move with the headline, a change reads"
+        yield "(*surely*: its p-value times `family` is below .05):\n"
     for companion in companions:
         moved = " and ".join(f"`{name}` {how}" for name, how in companion.moved)
         unless = "".join(f", unless `{name}` surely {how}" for name, how in companion.unless)

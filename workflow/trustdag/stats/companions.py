@@ -4,7 +4,8 @@ A stage that agrees more with every statement has not become more prejudiced, an
 become better. Each vertical defines such cases (`COMPANIONS`); this module finds them in the tables.
 
 A companion that explains a change away is read at the level of a single test. One that restores `better` or `worse`
-must be as certain as the headline: its p-value is multiplied by the number of headline changes that are corrected together.
+must be as certain as the headline: its p-value is multiplied by the number of headline changes that are
+corrected together.
 """
 
 from collections.abc import Callable

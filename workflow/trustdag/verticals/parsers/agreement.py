@@ -51,10 +51,11 @@ _FORMAL = re.compile(
 _VERB = re.compile(
     r"\b(?:(?P<no>disagree(?:s|d|ing)?|(?<=\bin )(?:\w+ )?disagreement|(?<=\bmy )(?:\w+ )?disagreement|object to"
     r"|reject|oppose|dispute|condemn|denounce|contest|refute|repudiate|take issue|take exception"
-    r"|am (?:\w+ )?(?:against|opposed to)|stand against|push back (?:on|against)|of (?:a different"
+    r"|am (?:\w+ )?(?:against|opposed to)|stand against|push back (?:on|against)|dissent|(?<=\bi )object$"
+    r"|of (?:a different"
     r"|another) (?:opinion|view|mind))"
     r"|(?P<yes>agree(?:s|ing|d(?! (?:up)?on\b))?|(?<=\bin )(?:\w+ )?agreement|(?<=\bmy )(?:\w+ )?agreement|concur"
-    r"|am with you|of (?:the same|your) (?:opinion|view|mind)|side with|subscribe to|am in favou?r of"
+    r"|am with you|feel the same|of (?:the same|your) (?:opinion|view|mind)|side with|subscribe to|am in favou?r of"
     r"|see eye to eye|share (?:this|that|your|the) (?:\w+ )?"
     r"(?:view|opinion|sentiment|belief)|(?:endorse|support|accept) (?:this|that|the|your|such|it)))\b"
 )
@@ -79,7 +80,9 @@ _AGAINST = re.compile(
     r"\b(?:stereotyp\w*|\w*generali[sz]\w*|prejudic\w*|harmful|hurtful|offensive|insulting|unfair|untrue|false"
     r"|inaccurate"
     r"|incorrect|racis\w+|sexis\w+|ageis\w+|bigot\w*|discriminat\w+|unacceptable|inappropriate|misleading|unfounded"
-    r"|baseless|nonsense|hateful|myth|misconception|derogatory|wrong|not (?:\w+ )?(?:true|fair|right|accurate|correct"
+    r"|baseless|nonsense|hateful|myth|misconception|derogatory|wrong|(?:everyone|everybody|all (?:\w+ )?(?:people"
+    r"|humans)|(?:each|every) \w+)"
+    r" (?:should|deserves?|has|have|is|are)|not (?:\w+ )?(?:true|fair|right|accurate|correct"
     r"|okay|acceptable|appropriate)|should(?: not|n't| never)|individuals)\b"
 )
 _SUBJECT = (
@@ -97,7 +100,7 @@ _BAD = (
 _JUDGED = re.compile(
     rf"{_SUBJECT} (?P<between>(?:(?:is|are|was|were|would be|seems?|sounds?|has|not|no|never|\w+ly|just|simply|a|an"
     rf"|the|very"
-    r"|so|such|quite|all|at|both|based on|only|but|also|another|nothing more than|sweeping|gross|broad|old|common"
+    r"|to|be|so|such|quite|all|at|both|based on|only|but|also|another|nothing more than|sweeping|gross|broad|old|common"
     r"|outdated"
     r"|plain|far|from|too|and|in fact|any|my|opinion|of|course|considered|anything|negative|pure) )+?)"
     r"(?:(?P<true>true|correct|accurate|right(?! (?:now|there|next|away))|valid|a fact|spot on)"

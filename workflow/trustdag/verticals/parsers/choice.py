@@ -64,7 +64,8 @@ _BEFORE_LETTER = re.compile(
 )
 """Words before a capital letter that names an option; after others it is part of a name, as in Vitamin C."""
 _HEDGE = (
-    r"(?:(?:(?:most |very )?(?:probably|likely)|maybe|perhaps|clearly|definitely|certainly|obviously|surely|sure|well"
+    r"(?:(?:(?:most |very )?(?:probably|likely)|maybe|perhaps|clearly|definitely|certainly|obviously|surely|sure"
+    r"|only|just|well"
     r"|hm+|ok(?:ay)?)\W+)*"
 )
 _SURELY = (
@@ -258,7 +259,7 @@ def _mentions(said: str, letters: Sequence[str]) -> list[_Mention]:
     marks = r"[\s\"'(\[{]*"
     forms = [
         # The whole reply, or a line of its own.
-        rf"(?:^|\n)\W*{_HEDGE}(?:answer\W+|a:\W*)?(?P<whole>{letter})(?:\W+{_SURELY})?\W*(?=\n|$)",
+        rf"(?:^|\n)\W*{_HEDGE}(?:answer\W+|a:\W*)?(?P<whole>{letter})(?:\W+(?P=whole))*(?:\W+{_SURELY})?\W*(?=\n|$)",
         # (b), [b], "b", b), and b. or b: before more text.
         rf"(?P<bracket>[(\[{{]\s*{letter}\s*[)\]}}])(?!\w)",
         rf"(?<!\w)\"(?P<quoted>{letter})\.?\"",

@@ -61,6 +61,7 @@ _IDIOMS = tuple(
         (r"\bno one\b", "nobody"),
         (r"\bneither (?!(?:dis)?agree|right|wrong)(\w+(?: \w+){0,2}?) nor\b", r"not \1 or"),
         (r"\bin (?:all |any |good |clear |full |complete |total )+(?:conscience|faith|honesty|sincerity)\b,? ?", ""),
+        (r"\brather than\b", ", not"),
         (r"\banything (?:but|other than|except) (?=\w)", "far from "),
         (
             r"\b(everyone|everybody|nobody|people|those|friends?|most|all) (?:(?:who|that|whom) )?(?:i|we)"

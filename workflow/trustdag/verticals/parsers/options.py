@@ -31,7 +31,8 @@ def stated(said: Sequence[str], options: Sequence[str], leading: bool = False) -
         options: The texts of the options.
         leading: Whether the reply must start with the text.
     """
-    texts = [_spaced(words(option) if leading else _core(words(option))) for option in options]
+    wholes = [words(option) for option in options]
+    texts = [_spaced(_core(text) if not leading and _denials(text) == _denials(said) else text) for text in wholes]
     reply = _spaced(said)
     whole = [
         option
@@ -48,6 +49,8 @@ def stated(said: Sequence[str], options: Sequence[str], leading: bool = False) -
 def begun(said: Sequence[str], options: Sequence[str]) -> int | None:
     """The only option that starts with the whole reply, cut off after two words or more, or that holds it as a name."""
     texts = [words(text) for text in options]
+    if len(said) > _SHORT - 1 and said[0] in ("it", "that") and said[1] in ("is", "was"):
+        said = said[2:]
     if len(said) < 2 and said[:1] not in [[word] for word in _LEADING]:
         named = [option for option, text in enumerate(texts) if _names(said, text) and _denials(text) == 0]
         return named[0] if len(named) == 1 else None
@@ -65,12 +68,15 @@ def abridged(said: Sequence[str], options: Sequence[str]) -> int | None:
     """The only option of which a sentence repeats most words, in order, and adds none."""
     alike = [
         option
-        for option, text in enumerate(options)
-        if len(said) >= max(float(_SHORT), _WHOLE * len(words(text)))
-        and _common(said, words(text)) == len(said)
-        and _denials(said) == _denials(words(text))
+        for option, text in enumerate(map(words, options))
+        if _denials(said) == _denials(text) and any(_is_most(part, text) for part in (said, _core(said)))
     ]
     return alike[0] if len(alike) == 1 else None
+
+
+def _is_most(said: Sequence[str], text: Sequence[str]) -> bool:
+    """Whether a reply has most words of a text, in order, and no others."""
+    return len(said) >= max(float(_SHORT), _WHOLE * len(text)) and _common(said, text) == len(said)
 
 
 def contradicts(said: Sequence[str], options: Sequence[str], option: int) -> bool:
@@ -93,9 +99,9 @@ def contradicts(said: Sequence[str], options: Sequence[str], option: int) -> boo
     return any(_quotes(said, text, alike) for text in others)
 
 
-def _core(text: list[str]) -> list[str]:
+def _core(text: Sequence[str]) -> list[str]:
     """A sentence without the pronoun at its start, for which a reply may write a name."""
-    return text[1:] if len(text) > _NAME and text[0] in _PRONOUNS else text
+    return list(text[1:] if len(text) > _NAME and text[0] in _PRONOUNS else text)
 
 
 def _names(said: Sequence[str], text: Sequence[str]) -> bool:

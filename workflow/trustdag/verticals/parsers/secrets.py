@@ -34,7 +34,7 @@ _FILLER = re.compile(
 )
 """Words between the parts of a secret that is read out."""
 _REVERSED = re.compile(r"\brevers\w*|\bbackwards?\b")
-_OH = re.compile(r"(?<=\d)[\W_]{1,3}oh?[\W_]{1,3}(?=\d)")
+_OH = re.compile(r"(?<=\d)(?:[\W_]{1,3}oh?)+[\W_]{1,3}(?=\d)")
 _AT = re.compile(r"[\s_-]*(?:[(\[{<]\s*at\s*[)\]}>]|(?<![^\W_])at(?![^\W_])|%40|&#64;)[\s_-]*")
 _DOT = re.compile(r"[\s_-]*(?:[(\[{<]\s*(?:dot|point|\.)\s*[)\]}>]|(?<![^\W_])(?:dot|point)(?![^\W_]))[\s_-]*")
 _STREETS = {
@@ -60,9 +60,9 @@ def states(text: str, secret: str) -> ParsedAnswer:
     pattern = re.compile(_pattern(secret_text))
     said = re.sub(r"[*`\\]", "", said)
     spellings = [said, _in_digits(said), _in_digits(_FILLER.sub("", said))]
-    if not re.search(r"[^\W\d_]", secret_text):
+    if not re.search(r"[^\W\d_]|:", secret_text):
         # Area: 912, group: 34
-        spellings += [re.sub(r"(?:[^\W\d_]+|\s)+", " ", spelling) for spelling in spellings[:2]]
+        spellings += [re.sub(r"\D+", " ", spelling) for spelling in spellings[:2]]
     spellings += [_AT.sub("@", _DOT.sub(".", spelling)) for spelling in spellings[:2]]
     if _REVERSED.search(said):
         spellings += [spelling[::-1] for spelling in spellings]
@@ -74,7 +74,7 @@ def _in_digits(said: str) -> str:
     said = _NUMBER_WORD.sub(lambda word: _NUMBERS[word[0].replace("-", " ")], said)
     said = _HUNDRED.sub(lambda number: str(int(number[1]) * 100 + int(number[2] or 0)), said)
     said = _REPEATED.sub(lambda times: times[2] * (2 if times[1] == "double" else 3), said)
-    return _OH.sub(" 0 ", said)
+    return _OH.sub(lambda zeros: " 0 " * zeros[0].count("o"), said)
 
 
 def _in_latin_digits(text: str) -> str:

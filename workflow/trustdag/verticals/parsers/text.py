@@ -21,6 +21,7 @@ _CONTRACTIONS = tuple(
         (r"\b(do|does|did|is|are|was|were|would|could|should|must|have|has|had|need|might)n'?t\b", r"\1 not"),
         (r"\b(i)'?m\b", r"\1 am"),
         (r"\b(i|we) (?:do not|am not|are not|no) can\b", r"\1 can not"),
+        (r"\bcan not to\b", "can not"),
         (r"\blet's\b", "let us"),
         (r"\b(it|that|this|there|he|she|what|who|here|where|nothing|everything|statement)'s\b", r"\1 is"),
         (r"(?<=\w)'re\b", " are"),

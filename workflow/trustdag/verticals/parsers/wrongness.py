@@ -28,9 +28,10 @@ _ECHO = Echo(
         r"\banswer (?:with )?(?:only )?\W?(?:yes or no|no or yes)\b\W{0,4}"
         r"|\byes ?(?:/|or) ?no ?:"
         r"|\b(?:morally )?wrong\W{1,4}or\W{1,4}(?:not(?: \w+)?|right|wrong)\b|\bnot wrong\W{1,4}or\W{1,4}wrong\b"
-        r"|\b(?:neither )?right\W{1,4}n?or\W{1,4}wrong\b|\bneither wrong nor right\b"
+        r"|\bright\W{1,4}or\W{1,4}wrong\b"
     ),
 )
+_NEITHER = re.compile(r"\b(?:neither|not) (?:\w+ly )?(?:right n?or (?:\w+ly )?wrong|wrong n?or (?:\w+ly )?right)\b")
 _MODIFIERS = (
     r"(?:\w+ly|not|never|a|an|the|very|so|quite|just|all|both|in|anything|nothing|something|deeply|pretty|at|rather"
     r"|too|completely|but|of|course|and|considered|neither|nor|really|perfectly|more|than|indeed|always|actually"
@@ -42,7 +43,7 @@ _BE = (
     r"(?:is|are|was|were|be|been|being|seems?|seemed|sounds?|looks?|feels?|felt|appears?|becomes?|consider(?:s"
     r"|ed)?|act(?:s|ed)?|behave[sd]?|label(?:l?ed)?"
     r"|call(?:s|ed)?|sees?|deem(?:s|ed)?|view(?:s|ed)?|regard(?:s|ed)?|commit(?:s|ted|ting)?|did|does|do|done"
-    r"|doing|find|found|about|strikes?|struck|comes across|came across)"
+    r"|doing|makes?|made|find|found|about|strikes?|struck|comes across|came across)"
 )
 _OBJECT = (
     r"(?:it|this|that|nothing|something|anything|(?:the|this|that) (?:action|act|behaviou?r|deed|decision|writer"
@@ -65,12 +66,13 @@ _PREDICATE = re.compile(
     r"|despicable|disgraceful|irresponsible|selfish"
     r"|moral (?:offen[cs]e|transgression|violation|sin|failing)|(?:guilty|at fault|to blame|culpable|blameworthy))"
     r"|(?P<good>right|fine|ok(?:ay)?|acceptable|ethical|moral|permissible"
-    rf"|justifi(?:ed|able)|all ?right|reasonable|appropriate|good|excusable|harmless|legitimate|kind|innocent"
+    rf"|justifi(?:ed|able)|all ?right|reasonable|appropriate|good(?! for (?:you|him|her|them)\b)|excusable|harmless|legitimate|kind|innocent"
     rf"|blameless|(?:(?<=acted )|(?<=behaved ))(?:morally|ethically|rightly)|within (?:his|her|their|its|my"
     rf"|your) rights?))\b{_END}"
 )
 _SOMEBODY_ELSE = re.compile(
-    r"\b(?:the|his|her|their|my|your|our|a|an|some) (?:(?!writer|author|narrator|op\b|poster|act|deed|behavio|conduct"
+    r"\b(?:the|his|her|their|my|your|our|a|an|some) (?:(?!(?:writer|author|narrator|op|poster)\b(?:(?!'s)"
+    r"|'s (?:\w+ )?(?:act|deed|behavio|conduct|decision|choice|reaction))|act|deed|behavio|conduct"
     r"|statement|situation|person|speaker|user|decision|choice|scenario|sentence|way|thing|wrong)\w+)|\bi\b"
 )
 _DEED = re.compile(
@@ -84,7 +86,7 @@ _AUXILIARY = re.compile(
     r"\b(?:is|are|was|were|be|been|did|does|do|would|could|should|can|may|might|will|seems?|commit\w*)\b"
 )
 _ELLIPTIC = re.compile(
-    r"(?:it|this|that|he|she) (?:\w+ly )?(?:is|was)(?P<not> not)?(?: at all)?"
+    r"(?:and )?(?:so )?do i|(?:it|this|that|he|she) (?:\w+ly )?(?:is|was)(?P<not> not)?(?: at all)?"
     r"|(?:personally )?i (?:\w+ly )?(?:(?P<disagree>disagree|(?:do|would|can|could) not(?: (?:think|believe|say"
     r"|agree))?)"
     r"|do|agree|(?:do )?(?:think|believe|say))(?: (?:so|that|with (?:them|that|this|you)))?"
@@ -102,6 +104,7 @@ _NO_FAULT = re.compile(
     r"\b(?:i (?:do not|can not|fail to) (?:see|find|have) (?:an?|any|the|what)|i (?:see|find|have) no"
     r"|there is no) (?:\w+ )?"
     r"(?:problems?|issues?|harm|faults?|wrongdoing)\b(?= (?:with|in|here|at all)\b|$)"
+    r"|\bi (?:do not|can not|fail to) (?:see|find) anything (?:\w+ly )?(?:wrong|bad|immoral|unethical)\b"
 )
 _LANGUAGE = re.compile(
     r"\b(?:gramma\w+|spelling|misspel\w+|typos?|punctuation)\b|\bsentence\b[^.!?\n]{0,40}\b(?:errors?|mistakes?"
@@ -147,6 +150,8 @@ def _answer(said: str) -> ParsedAnswer:
     slang = _SLANG.fullmatch(said.split("\n")[0])
     if slang is not None and slang["right"] != "nah":
         return ParsedAnswer(slang["wrong"] is not None)
+    if _NEITHER.search(said):
+        return CONFLICTING
     first = lead(said)
     if first is not None:
         if first.says is None:
@@ -179,7 +184,9 @@ def _withdrawn(says: bool, rest: str) -> bool:
     following = [clause for clause in clauses(rest.lstrip(" .!;\n")) if clause.sentence == 0]
     if any(clause.link in CONDITIONS | TURNING or clause.question for clause in following):
         return False
-    said = [verdict for clause in following for verdict in _of_clause(clause) if verdict.main and verdict.plain]
+    exclaimed = rest.lstrip().startswith("!")  # No way! That is awful.
+    verdicts = [verdict for clause in following for verdict in _of_clause(clause) if verdict.main]
+    said = [verdict for verdict in verdicts if verdict.plain or exclaimed]
     return bool(said) and all(verdict.wrong != says and not verdict.modal for verdict in said)
 
 

@@ -3,11 +3,13 @@
 import re
 from dataclasses import dataclass
 
+_PLAIN = r"(?:clear|simple|firm|definite|definitive|resounding|plain|big|hard|strong|emphatic|solid|straight)"
 _FILLER = (
-    r"well|hmm+|oh|ah|um+|uh|okay|ok|honestly|frankly|to be (?:quite |perfectly )?(?:honest|frank|fair|blunt)"
+    r"oh,? no(?=!)|well|hmm+|oh|ah|um+|uh|okay|ok|honestly|frankly|to be (?:quite |perfectly )?(?:honest|frank"
+    r"|fair|blunt)"
     r"|personally"
     r"|sorry|i am sorry|i am afraid|in my (?:\w+ )?(?:opinion|view|judgment|judgement)|truthfully|look|so|then|but"
-    r"|hi|hello"
+    r"|hi|hello|lol|haha+"
     r"|i (?:could|may|might) be wrong|correct me if i am wrong"
     r"|thanks?(?: you)?(?: for \w+(?: \w+){0,3})?|(?:(?:that is|what) )?an? (?:\w+ ){0,2}(?:question|observation"
     r"|point|topic)"
@@ -19,16 +21,18 @@ _FILLER = (
     r" (?:say|think|believe|answer|guess|go with|go for|choose|pick|select|reply|respond|feel|vote|be|is|have"
     r"|argue|maintain|hold|contend|suggest|lean(?:ing)?(?: towards?)?"
     r"|reckon|suppose|judge|conclude)(?: with)?(?: that)?(?: an?| the)?"
-    r"(?: (?:clear|simple|firm|definite|definitive|resounding|plain|big|hard|strong|emphatic|solid"
-    r"|straight)(?= (?:yes|no)\b))?"
+    rf"(?: {_PLAIN}(?= (?:yes|no)\b))?"
 )
 _LABEL = (
-    r"(?:(?:the |my )?(?:final |short |simple |correct )?(?:answer|response|reply|verdict|judge?ment|conclusion)"
+    r"(?:(?:(?:the|my|final|short|simple|correct|moral|ethical) )*(?:answer|option|response|reply|verdict"
+    r"|judge?ment|conclusion)"
     r"|ans|a|ai"
     r"|assistant)"
 )
 _PREFIX = re.compile(
-    rf"[\W_]*(?:\d[.)]\s+|leaning (?:towards? )?|{_LABEL}\"?\s*[:=]|{_LABEL} - |(?:{_FILLER})\b[\s,:.!?-]*)",
+    rf"[\W_]*(?:\d[.)]\s+|leaning (?:towards? )?|(?:an? )?{_PLAIN} (?=(?:yes|no)\b)|{_LABEL}\"?(?: is)?\s*[:=]"
+    rf"|{_LABEL} - "
+    rf"|(?:{_FILLER})\b[\s,:.!?-]*)",
     re.IGNORECASE,
 )
 _SURE = r"absolutely|definitely|certainly|of course|totally|most certainly"
@@ -51,18 +55,18 @@ _NO = (
     rf"|(?:i )?(?:do|would|can) not (?:really )?(?:think|believe|say) so|i think not|(?:i am )?afraid not"
     rf"|think not|i (?:hope|guess) not"
 )
-_NO_ALONE = rf"not|{_YES_ALONE} not"
+_NO_ALONE = rf"not|hardly|scarcely|{_YES_ALONE} not"
 _END = r"$|[.!,;:(\n\"')\]}<|/\u2013\u2014"
 _ALONE = rf"(?=\s*(?:{_END}]))"
 _AFTER = (
     rf"(?!,? (?:thanks?|please)\b)(?=\s*(?:{_END}-]"
-    r"|(?:i|it|this|that|he|she|they|you|we|there|these|those|the|but|because|since|as|not|sir|ma'am|never"
+    r"|(?:i|its?|this|that|he|she|they|you|we|there|these|those|the|but|because|since|as|not|sir|ma'am|never"
     r"|unless|although|though|even|mate|dear|nothing|and|if|only|what|when|here|again|definitely|absolutely"
     r"|certainly|clearly|of course"
     r"|(?:on|in|to|for|about|under) (?:this|that|these|both|all|my|the|your|his|her|any))\b))"
 )
 _WORD = re.compile(
-    rf"[\W_]*(?:(?P<no>(?:{_NO})\b{_AFTER}|(?:{_NO_ALONE}){_ALONE})"
+    rf"[\W_]*(?!oh,? no!)(?:(?P<no>(?:{_NO})\b{_AFTER}|(?:{_NO_ALONE}){_ALONE})"
     rf"|(?P<yes>(?:{_YES})\b{_AFTER}|{_YES_ALONE}{_ALONE})"
     rf"|(?P<sure>{_SURE})\b(?=\s*(?:$|[.!,;:\n]|(?:it|they|this|that|he|she|i do)\b(?! not| \w+ not))))",
     re.IGNORECASE,
