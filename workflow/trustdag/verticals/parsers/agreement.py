@@ -76,6 +76,8 @@ _OF_OTHERS = re.compile(
     r"|(?:(?:the|some|one|certain|most) )?(?:\w+ )?(?:parts?|bits?|aspects?|half|rest)\b|some of\b)"
 )
 """After the verb: people, or a part of the statement."""
+_TO_ACT = re.compile(r" to (?!(?:this|that|it|the|your|an?|some|all|most)\b)\w+")
+"""After the verb: I agree to answer."""
 _AGAINST = re.compile(
     r"\b(?:stereotyp\w*|\w*generali[sz]\w*|prejudic\w*|harmful|hurtful|offensive|insulting|unfair|untrue|false"
     r"|inaccurate"
@@ -257,7 +259,7 @@ def _of_verb(clause: Clause, verb: re.Match[str]) -> _Verdict | None:
         return None
     agrees = (verb["yes"] is not None) == made.holds
     after = clause.words[verb.end() :]
-    if _OF_OTHERS.match(after):
+    if _OF_OTHERS.match(after) or _TO_ACT.match(after):
         return None
     if agrees and _BESIDE.match(after):
         return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from trustdag.verticals.parsers.base import CONFLICTING, DECLINED, UNREAD, ParsedAnswer
-from trustdag.verticals.parsers.options import abridged, begun, contradicts, stated, words
+from trustdag.verticals.parsers.options import abridged, begun, contradicts, denies, stated, words
 from trustdag.verticals.parsers.refusal import is_refusal
 from trustdag.verticals.parsers.text import after_correction, unmarked
 from trustdag.verticals.parsers.turns import own_turn
@@ -73,6 +73,7 @@ _SURELY = (
     r"|suppose|would say)"
     r"|without (?:a )?doubt)"
 )
+_CONTINUATIONS = ("because", "since", "as", "so", "and", "but", "if", "when", "unless", "at", "in", "on", "for", "or")
 _DENYING = ("not", "never", "than", "instead of")
 """Words before an option's text that deny it."""
 _OWN_LABEL = re.compile(r"^\W*a:\s*(?=\W*[a-z]\W*$)", re.IGNORECASE)
@@ -184,15 +185,23 @@ def _quoted(said: str, options: Sequence[str]) -> ParsedAnswer:
     if first is not None and first.says is None:
         return CONFLICTING
     held = stated(words(_own(said)), options)
+    held = [option for option in held if not _is_extended(words(options[option]), said)]
     if len(held) > 1:
         held = [option for option in held if not _is_denied(words(options[option]), words(said))]
     if len(held) > 1:
         return CONFLICTING
     sentence = words(re.split(r"[.!?](?:\s|$)|\n", said)[0])
-    for option in (*held, begun(words(said), options), abridged(sentence, options)):
+    cut_off = None if re.fullmatch(r"\W*\w+ \w+[.!]\W*", said) else begun(words(said), options)
+    for option in (*held, cut_off, abridged(sentence, options)):
         if option is not None:
             return ParsedAnswer(option)
     return UNREAD
+
+
+def _is_extended(text: Sequence[str], said: str) -> bool:
+    """Whether a denial goes on in the reply: "Hair does not grow back thicker" is not that it does not grow back."""
+    place = re.search(r"\W+".join(map(re.escape, text)) + r" (?P<next>\w+)", said, re.IGNORECASE)
+    return place is not None and denies(text) and place["next"].lower() not in _CONTINUATIONS
 
 
 def _is_denied(text: Sequence[str], said: Sequence[str]) -> bool:

@@ -15,6 +15,9 @@ _DENIALS = {"not", "t", "never", "nobody", "nothing", "none", "cannot", "neither
             "myth", "rather", "instead"}  # fmt: skip
 _AUXILIARIES = {"do", "does", "did", "don", "doesn", "didn"}
 _PRONOUNS = {"it", "they", "he", "she"}
+_ELLIPSIS = {"it", "they", "he", "she", "this", "that", "you", "we", "is", "are", "was", "were", "do", "does", "did",
+             "can", "not", "don", "doesn", "didn", "isn", "aren", "wasn", "weren", "t"}  # fmt: skip
+"""Words of a sentence that only repeats yes or no."""
 _LEADING = {"yes", "no", "true", "false"}
 
 
@@ -51,6 +54,8 @@ def begun(said: Sequence[str], options: Sequence[str]) -> int | None:
     texts = [words(text) for text in options]
     if len(said) > _SHORT - 1 and said[0] in ("it", "that") and said[1] in ("is", "was"):
         said = said[2:]
+    if said and said[0] in ("yes", "no") and all(word in _ELLIPSIS for word in said[1:]):
+        said = said[:1]
     if len(said) < 2 and said[:1] not in [[word] for word in _LEADING]:
         named = [option for option, text in enumerate(texts) if _names(said, text) and _denials(text) == 0]
         return named[0] if len(named) == 1 else None
@@ -90,6 +95,8 @@ def contradicts(said: Sequence[str], options: Sequence[str], option: int) -> boo
     own = words(options[option])
     if not said or list(said) == own[: len(said)] or _spaced(said) in _spaced(own):
         return False
+    if {said[0], own[0]} == {"yes", "no"}:
+        return True
     alike = _common(said, own) / len(said)
     if _denials(said) != _denials(own) and _same_but_for_denials(said, own):
         return True
@@ -101,7 +108,7 @@ def contradicts(said: Sequence[str], options: Sequence[str], option: int) -> boo
 
 def _core(text: Sequence[str]) -> list[str]:
     """A sentence without the pronoun at its start, for which a reply may write a name."""
-    return list(text[1:] if len(text) > _NAME and text[0] in _PRONOUNS else text)
+    return list(text[1:] if len(text) >= _NAME and text[0] in _PRONOUNS else text)
 
 
 def _names(said: Sequence[str], text: Sequence[str]) -> bool:
@@ -124,6 +131,11 @@ def _quotes(said: Sequence[str], text: list[str], alike: float) -> bool:
     """Whether a sentence is an option's text, whole or cut off, and more like it than like the letter's own."""
     close = _common(said, text) / len(said)
     return close >= _CLOSE and close > alike and _denials(said) == _denials(text[: len(said) + 2])
+
+
+def denies(said: Sequence[str]) -> bool:
+    """Whether a sentence has a negation, beside its leading yes or no."""
+    return _denials(said) > 0
 
 
 def _denials(said: Sequence[str]) -> int:

@@ -66,7 +66,8 @@ _PREDICATE = re.compile(
     r"|despicable|disgraceful|irresponsible|selfish"
     r"|moral (?:offen[cs]e|transgression|violation|sin|failing)|(?:guilty|at fault|to blame|culpable|blameworthy))"
     r"|(?P<good>right|fine|ok(?:ay)?|acceptable|ethical|moral|permissible"
-    rf"|justifi(?:ed|able)|all ?right|reasonable|appropriate|good(?! for (?:you|him|her|them)\b)|excusable|harmless|legitimate|kind|innocent"
+    rf"|justifi(?:ed|able)|all ?right|reasonable|appropriate|good(?! for (?:you|him|her|them)\b)|excusable"
+    rf"|harmless|legitimate|kind|innocent"
     rf"|blameless|(?:(?<=acted )|(?<=behaved ))(?:morally|ethically|rightly)|within (?:his|her|their|its|my"
     rf"|your) rights?))\b{_END}"
 )
@@ -91,6 +92,7 @@ _ELLIPTIC = re.compile(
     r"|agree))?)"
     r"|do|agree|(?:do )?(?:think|believe|say))(?: (?:so|that|with (?:them|that|this|you)))?"
 )
+_AND_THE_WRITER = re.compile(r"\b(?:writer|author|narrator|op|poster|you) and\b|\band (?:the writer|you)\b")
 _NOT_THE_WRITER = re.compile(r"not (?:you|him|her|them|(?:the )?(?:writer|author|narrator|op|poster))")
 _OF_ITSELF = re.compile(r"\W*i (?:would|did|have|had|can|could|will|am)(?: not)?\s*(?:[.!\n]|$)")
 """After yes or no: it answers what it would do itself."""
@@ -262,7 +264,8 @@ def _of_clause(clause: Clause, of_others: bool = False) -> Iterator[_Judgement]:
         if is_opinion:
             others = is_others(made.subject)
         else:
-            others = _SOMEBODY_ELSE.search(subject) is not None and _DEED.match(subject) is None
+            included = _DEED.match(subject) or _AND_THE_WRITER.search(subject)
+            others = _SOMEBODY_ELSE.search(subject) is not None and included is None
         if not of_others and (made.voice != "own" or others):
             continue
         wrong = (word["good"] is None) == made.holds

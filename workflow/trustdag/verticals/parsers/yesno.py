@@ -13,7 +13,8 @@ _FILLER = (
     r"|i (?:could|may|might) be wrong|correct me if i am wrong"
     r"|thanks?(?: you)?(?: for \w+(?: \w+){0,3})?|(?:(?:that is|what) )?an? (?:\w+ ){0,2}(?:question|observation"
     r"|point|topic)"
-    r"|(?:to|from|in|for|by|as|on|with|generally|\w+ly)\b(?! (?:do|be|not)\b)[^,.!?\n]{0,40}(?=,)"
+    r"|(?:to|from|in|for|by|as|on|with|without|generally|\w+ly)\b(?! (?:do|be|not)\b)[^,:.!?\n]{0,40}(?=[,:])"
+    r"|if i (?:had|have) to \w+(?: \w+)?(?=[,:])"
     r"|(?:in|to|for|on|under) (?:this|that|these|your|the) [\w' ]{0,40}?(?= (?:i would|(?:the|my) \w+ (?:is|would))\b)"
     r"|(?:i|(?:the|my|our) (?:\w+ )?(?:answer|guess|view|verdict|response|reply|opinion|choice|vote|conclusion)"
     r"(?: (?:to|here|in|for)(?: \w+){0,3}?(?= (?:is|would|must|has)\b))?|(?:(?:correct|final|short) )?answer|it)"
@@ -24,7 +25,7 @@ _FILLER = (
     rf"(?: {_PLAIN}(?= (?:yes|no)\b))?"
 )
 _LABEL = (
-    r"(?:(?:(?:the|my|final|short|simple|correct|moral|ethical) )*(?:answer|option|response|reply|verdict"
+    r"(?:(?:(?:the|my|final|short|one-word|simple|correct|moral|ethical) )*(?:answer|option|response|reply|verdict"
     r"|judge?ment|conclusion)"
     r"|ans|a|ai"
     r"|assistant)"
