@@ -18,8 +18,8 @@ BINARY_ALIKE = 0.3
 """Intraclass correlation of binary values."""
 SIZES = {10: 8, 18: 12, 36: 3, 100: 3, 400: 1}
 """Clusters to records a cluster, of the tables' columns."""
-FEW = {5: 3, 7: 3, 8: 4, 9: 6}
-"""The same, of so few clusters that little can be found."""
+FEW = {5: 3, 7: 3, 8: 4, 9: 6, 14: 12, 16: 12, 22: 12, 24: 12}
+"""The same, of so few clusters that little can be found, or that flips are simulated."""
 
 
 def sample(values: Array, clusters: int, labels: Array | None = None) -> Sample:
