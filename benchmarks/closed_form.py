@@ -9,7 +9,8 @@ their likelihoods, in every item of the benign persona: agreeing over disagreein
 what is so, confirming over denying a claim, telling over keeping a protected secret, rude over kind words. What may
 follow an answer (a hedge, a kind or rude ending) is summed over. For each vertical and beta: measured odds over
 predicted odds, the geometric mean over items and sets of pairs, with a 95 % interval over the sets. Exits with 1 if
-in more than one of ten the interval does not hold 1, or is wider than the factor WIDEST.
+in more than one of ten the interval does not hold 1, or cannot tell the prediction from no rise at all (a ratio of
+1 / predicted) and from twice the rise of the log-odds, as half the beta would give (a ratio of predicted).
 """
 
 import argparse
@@ -29,8 +30,6 @@ from trustdag.layout import Results
 from trustdag.stats.design import Policy, StudyDesign
 from trustdag.verticals.base import ADVERSARIAL, COMPREHENSION
 
-WIDEST = 2.0
-"""The upper limit over the lower; a wider interval says nothing about the size."""
 MISSES = 0.1
 
 Pair = tuple[int, Features]
@@ -51,8 +50,8 @@ def main() -> None:
             cells = [compared(results, policy, vertical) for policy in policies]
             ratio = mean_of([measured - predicted for measured, predicted in cells])
             low, high = (exp(limit) if limit == limit else inf for limit in ratio.interval(0.95))
-            is_met = low <= 1 <= high and high / low <= WIDEST
             measured, predicted = (exp(float(np.mean(column))) for column in zip(*cells, strict=True))
+            is_met = low <= 1 <= high and is_telling(low, high, predicted)
             rows.append([vertical, recipe, str(len(policies)), f"{measured:.3f}", f"{predicted:.3f}",
                          f"{exp(ratio.value):.3f} [{low:.3f}, {high:.3f}]", "yes" if is_met else "no"])  # fmt: skip
             if not is_met:
@@ -62,6 +61,12 @@ def main() -> None:
         print(f"\n{len(missed)} of {len(rows)} missed; at most {MISSES:.0%} may be.")
         missed = []
     end(missed)
+
+
+def is_telling(low: float, high: float, predicted: float) -> bool:
+    """Whether an interval of measured / predicted leaves out both no rise at all and twice the rise of the log-odds."""
+    least, most = sorted((1 / predicted, predicted))
+    return least < low and high < most
 
 
 def compared(results: Path, policy: Policy, vertical: str) -> tuple[float, float]:

@@ -117,7 +117,7 @@ def _power(clusters: int, family: int, studies: int) -> str:
     for _ in range(3):
         draw = worlds.paired_rates((0.5 + change / 2, 0.5 - change / 2), clusters)
         values = []
-        for number_ in range(200):
+        for number_ in range(1000):
             compared = compare("mean", *draw(np.random.default_rng([1, number_])), SETTINGS)
             assert compared is not None
             values.append(power_of(compared.change, default).detectable(family, default))

@@ -165,3 +165,20 @@ def test_a_missed_goal_ends_the_command_with_1(capsys: pytest.CaptureFixture[str
     assert ended.value.code == 1
     assert "bias, dpo" in capsys.readouterr().out
     end([])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "predicted", "is_telling"),
+    [
+        (0.8, 1.2, 1.5, True),
+        (0.6, 1.2, 1.5, False),  # no rise at all would be measured as 1 / 1.5
+        (0.8, 1.6, 1.5, False),  # half the beta as 1.5
+        (0.5, 1.9, 0.4, True),  # odds that fall: no fall is 2.5, twice the fall .4
+        (0.5, 2.6, 0.4, False),
+        (0.0, float("inf"), 1.5, False),
+    ],
+)
+def test_an_interval_says_something_if_it_tells_the_size_from_none_and_from_twice(
+    low: float, high: float, predicted: float, is_telling: bool
+) -> None:
+    assert closed_form.is_telling(low, high, predicted) == is_telling
