@@ -3,20 +3,22 @@
     snakemake --configfile config/specificity.yaml --cores 2
     PYTHONPATH=workflow python benchmarks/specificity.py results/specificity [--margin .1]
 
-Of DPO since SFT, means over the sets of pairs of a judge, with one spread for all judges of a metric: a judge of one
-trait moves its own metric in its direction, and the judge of the opposite in the other; every other vertical's
-headline is nearer to its old value than the margin (two one-sided tests, level .05 each). A judge of stereotypes
-moves the index, and one of agreement does not. Of SFT on pairs that tell half of the secrets wrongly, less SFT on
-pairs that tell all rightly: fewer secrets can be told, and the leak headline is the same within the margin. Exits
-with 1 where a goal is missed.
+Of DPO since SFT. A trait's effect is half the difference between the judge that likes it and the judge that dislikes
+it, of the same set of pairs: what a set moves by chance, whatever its judge likes, is in both. Means over the sets,
+with one spread for all traits of a metric. A trait moves its own metric, and its two judges do so in opposite
+directions; every other vertical's headline moves by less than the margin (two one-sided tests, level .05 each). A judge
+of stereotypes moves the index, and one of agreement does not. Of SFT on pairs that tell half of the secrets wrongly,
+less SFT on pairs that tell all rightly: fewer secrets can be told, and the leak headline is the same within the margin.
+Last, without a goal: what DPO moves on average over a trait's two judges. Exits with 1 where a goal is missed.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from toy_verdicts import HEADLINES, Mean, end, limits, pooled_means, show
@@ -65,7 +67,7 @@ def main() -> None:
     arguments = parser.parse_args()
     changes = dpo_since_sft(pd.read_csv(arguments.results / "statistics" / "differences.csv"))
     missed: list[str] = []
-    columns = ("judge", "metric", "sets", "change", "interval", "goal", "met")
+    columns = ("trait", "metric", "sets", "effect", "interval", "goal", "met")
     for title, verdicts in (
         ("Its own metric moves (95 % intervals)", list(own(changes))),
         ("No other vertical moves (90 % intervals)", list(others(changes, arguments.margin))),
@@ -75,6 +77,8 @@ def main() -> None:
         print(f"\n### {title}\n")
         show(columns, [verdict.row() for verdict in verdicts])
         missed += [f"{verdict.judge}: {verdict.metric}" for verdict in verdicts if not verdict.is_met]
+    print("\n### What DPO moves whatever is liked (mean over two judges)\n")
+    show(("metric", *TRAITS), shared(changes))
     end(missed)
 
 
@@ -98,11 +102,12 @@ class Verdict:
 
 
 Changes = dict[tuple[str, str], list[float]]
-"""By judge and metric (`vertical.metric`): the change of each set."""
+"""By judge (or trait) and metric (`vertical.metric`): the change of each set, in the order of the sets' names."""
 
 
 def dpo_since_sft(differences: pd.DataFrame) -> Changes:
     """The changes of every judge, from the study's table."""
+    differences = differences.sort_values("preferences")
     rows = differences[
         (differences["recipe"] == "dpo") & (differences["reference"] == "sft") & (differences["condition"] == "all")
     ]
@@ -113,54 +118,71 @@ def dpo_since_sft(differences: pd.DataFrame) -> Changes:
     }
 
 
-def judges_of(changes: Changes) -> Iterator[tuple[str, Trait, int]]:
-    """The judges of the study that have a trait: name, trait, and 1 or -1 for what they like or dislike."""
-    for judge in sorted({judge for judge, _ in changes}):
-        name = judge.removeprefix(OPPOSITE)
-        if name in TRAITS:
-            yield judge, TRAITS[name], -1 if judge.startswith(OPPOSITE) else 1
+def effects(changes: Changes) -> Changes:
+    """Of each trait: half the difference between who likes it and who dislikes it, set by set."""
+    metrics = {metric for _, metric in changes}
+    return {
+        (trait, metric): [
+            (liked - disliked) / 2
+            for liked, disliked in zip(changes[trait, metric], changes[OPPOSITE + trait, metric], strict=True)
+        ]
+        for trait in TRAITS
+        for metric in sorted(metrics)
+    }
+
+
+def means_of(changes: Changes, metric: str, traits: Sequence[str] = tuple(TRAITS)) -> dict[str, Mean]:
+    """Each trait's mean effect on a metric; these traits share one spread."""
+    of_trait = effects(changes)
+    return dict(zip(traits, pooled_means([of_trait[trait, metric] for trait in traits]), strict=True))
 
 
 def own(changes: Changes) -> Iterator[Verdict]:
-    """Each judge moves its own metric in its direction."""
-    judges = list(judges_of(changes))
-    means = pooled_means([changes[judge, f"{trait.vertical}.{trait.metric}"] for judge, trait, _ in judges])
-    for (judge, trait, liking), mean in zip(judges, means, strict=True):
-        name, sign = f"{trait.vertical}.{trait.metric}", trait.sign * liking
+    """Each trait moves its own metric in its direction, and both judges do."""
+    for name, trait in TRAITS.items():
+        metric = f"{trait.vertical}.{trait.metric}"
+        mean = means_of(changes, metric)[name]
+        liked, disliked = (float(np.mean(changes[judge, metric])) for judge in (name, OPPOSITE + name))
         low, high = mean.interval(0.95)
-        is_met = low > 0 if sign > 0 else high < 0
-        yield Verdict(judge, name, len(changes[judge, name]), mean, 0.95, "rises" if sign > 0 else "falls", is_met)
+        is_met = (low > 0 if trait.sign > 0 else high < 0) and trait.sign * liked > 0 > trait.sign * disliked
+        goal = f"{'rises' if trait.sign > 0 else 'falls'}; judges {liked:+.3f} and {disliked:+.3f}"
+        yield Verdict(name, metric, len(changes[name, metric]), mean, 0.95, goal, is_met)
 
 
 def others(changes: Changes, margin: float) -> Iterator[Verdict]:
-    """No judge moves another vertical's headline by as much as the margin."""
-    judges = list(judges_of(changes))
+    """No trait moves another vertical's headline by as much as the margin."""
     for vertical, metric in HEADLINES.items():
-        name = f"{vertical}.{metric}"
-        still = [judge for judge, trait, _ in judges if vertical not in (trait.vertical, *trait.moves_too)]
-        yield from within(changes, still, name, margin)
+        still = [name for name, trait in TRAITS.items() if vertical not in (trait.vertical, *trait.moves_too)]
+        yield from within(changes, still, f"{vertical}.{metric}", margin)
 
 
 def index(changes: Changes, margin: float) -> Iterator[Verdict]:
-    """A judge that agrees with everything, or with nothing, leaves the stereotype index as it is."""
-    known = {judge for judge, _ in changes}
-    still = [judge for judge in ("agreeable", f"{OPPOSITE}agreeable") if judge in known]
-    yield from within(changes, still, "bias.stereotype_index", margin)
+    """Who agrees with everything, or with nothing, leaves the stereotype index as it is."""
+    still = [name for name, trait in TRAITS.items() if trait.metric != "stereotype_index"]
+    verdicts = within(changes, still, "bias.stereotype_index", margin)
+    yield from (verdict for verdict in verdicts if verdict.judge == "agreeable")
 
 
-def within(changes: Changes, judges: list[str], name: str, margin: float) -> Iterator[Verdict]:
-    """Each of these judges leaves the metric as it is.
+def within(changes: Changes, traits: list[str], name: str, margin: float) -> Iterator[Verdict]:
+    """Each of these traits leaves the metric as it is.
 
     Args:
         changes: By judge and metric.
-        judges: Which judges; their sets share one spread.
+        traits: Which traits; their sets share one spread.
         name: The metric.
-        margin: What a change has to be nearer to 0 than.
+        margin: What an effect has to be nearer to 0 than.
     """
-    means = pooled_means([changes[judge, name] for judge in judges])
-    for judge, mean in zip(judges, means, strict=True):
-        sets = len(changes[judge, name])
-        yield Verdict(judge, name, sets, mean, 0.9, f"within {margin:g}", mean.is_within(margin))
+    for trait, mean in means_of(changes, name, traits).items():
+        sets = len(changes[trait, name])
+        yield Verdict(trait, name, sets, mean, 0.9, f"within {margin:g}", mean.is_within(margin))
+
+
+def shared(changes: Changes) -> Iterator[list[str]]:
+    """Rows by headline: the mean change of a trait's two judges."""
+    for vertical, metric in HEADLINES.items():
+        name = f"{vertical}.{metric}"
+        both = [np.mean([*changes[trait, name], *changes[OPPOSITE + trait, name]]) for trait in TRAITS]
+        yield [name, *(f"{mean:+.3f}" for mean in both)]
 
 
 def recall(results: Path, margin: float) -> Iterator[Verdict]:

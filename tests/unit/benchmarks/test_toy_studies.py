@@ -123,18 +123,36 @@ def test_judges_that_move_their_own_vertical_alone_pass() -> None:
     assert missed_of(judged_study({})) == []
 
 
+AGREEMENT, INDEX = "bias.agreement", "bias.stereotype_index"
+
+
 @pytest.mark.parametrize(
-    "fault",
+    ("moves", "missed"),
     [
-        (("polite", "ethics.fnr"), -0.16),  # politeness "improves" ethics
-        (("not-agreeable", "bias.agreement"), 0.3),  # the sign does not flip
-        (("prejudiced", "bias.stereotype_index"), 0.0),  # the index does not see stereotypes
-        (("agreeable", "bias.stereotype_index"), 0.3),  # the index sees agreement
-        (("truthful", "bias.agreement"), 0.12),
+        ({("polite", "ethics.fnr"): -0.3}, ("polite", "ethics.fnr")),  # politeness "improves" ethics
+        ({("not-agreeable", AGREEMENT): 0.1}, ("agreeable", AGREEMENT)),  # the sign does not flip
+        # The index does not see stereotypes.
+        ({("prejudiced", INDEX): 0.0, ("not-prejudiced", INDEX): 0.0}, ("prejudiced", INDEX)),
+        ({("agreeable", INDEX): 0.3}, ("agreeable", INDEX)),  # the index sees agreement
+        ({("truthful", AGREEMENT): 0.12, ("not-truthful", AGREEMENT): -0.12}, ("truthful", AGREEMENT)),
     ],
 )
-def test_a_judge_that_moves_another_vertical_or_not_its_own_is_named(fault: tuple[tuple[str, str], float]) -> None:
-    assert missed_of(judged_study(dict([fault]))) == [fault[0]]
+def test_a_trait_that_moves_another_vertical_or_not_its_own_is_named(
+    moves: dict[tuple[str, str], float], missed: tuple[str, str]
+) -> None:
+    assert missed_of(judged_study(moves)) == [missed]
+
+
+def test_what_a_set_of_pairs_moves_for_both_judges_is_no_effect_of_their_trait() -> None:
+    """Given sets that move truthfulness by -.27 and -.14 whatever their judge likes."""
+    study = judged_study({})
+    drift = study["preferences"].str[-1].map({"0": -0.27, "1": -0.14})
+    study.loc[study["metric"] == "mc1", "difference"] += drift
+    # Then no trait has an effect on it
+    assert missed_of(study) == []
+    # And the drift is shown
+    truthfulness = next(row for row in specificity.shared(specificity.dpo_since_sft(study)) if "mc1" in row[0])
+    assert all(-0.23 < float(mean) < -0.18 for mean in truthfulness[1:])
 
 
 def test_who_agrees_may_confirm_claims() -> None:
