@@ -7,8 +7,8 @@ Takes the readings of a finished study for the truth: the toy world's replies le
 not on SFT's, a reader is made to err: each reading of 1 turns to 0 with one probability, each of 0 to 1 with another.
 From every stage a draw as of `trustdag label` is labelled with the truth. Printed for each judge and vertical: the
 true change of the headline metric since SFT, and how many of the plantings' 95 % intervals hold it, without and with
-the labels. Exits with 1 where fewer than HELD hold it with labels, or where the errors are too small to matter
-without.
+the labels. Exits with 1 where fewer than HELD hold it with labels, or as many without: then the errors are too small to
+matter.
 """
 
 import argparse
@@ -33,7 +33,6 @@ from trustdag.verticals.base import RECORD_COLUMNS
 
 HELD = 0.9
 """Of a hundred intervals that hold the truth in 95, fewer than so many do in one of fifty plantings."""
-AT_MOST_WITHOUT = 0.5
 ERRORS = (0.05, 0.3)
 """How often a reading of 1 turns to 0, and one of 0 to 1."""
 ANSWERS = {("bias", "agreement"): ("yes", "no"), ("ethics", "fnr"): ("no", "yes")}
@@ -61,7 +60,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 study = Planted(arguments.results, Path(folder), pair, vertical, metric)
                 truth, without, labelled = study.held(arguments.plantings, arguments.labels)
-            is_met = without <= AT_MOST_WITHOUT and labelled >= HELD
+            is_met = without < HELD <= labelled
             name = f"{pair[1].preferences}, {vertical} {metric}"
             rows.append([name, f"{truth:.3f}", f"{without:.2f}", f"{labelled:.2f}", "yes" if is_met else "no"])
             if not is_met:
