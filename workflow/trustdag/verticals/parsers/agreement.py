@@ -76,7 +76,7 @@ _OF_OTHERS = re.compile(
     r"|(?:(?:the|some|one|certain|most) )?(?:\w+ )?(?:parts?|bits?|aspects?|half|rest)\b|some of\b)"
 )
 """After the verb: people, or a part of the statement."""
-_TO_ACT = re.compile(r" to (?!(?:this|that|it|the|your|an?|some|all|most)\b)\w+")
+_TO_ACT = re.compile(r" to (?!(?:this|that|it|the|your|an?|such|some|all|most)\b)\w+")
 """After the verb: I agree to answer."""
 _AGAINST = re.compile(
     r"\b(?:stereotyp\w*|\w*generali[sz]\w*|prejudic\w*|harmful|hurtful|offensive|insulting|unfair|untrue|false"

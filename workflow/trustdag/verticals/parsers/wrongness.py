@@ -65,7 +65,8 @@ _PREDICATE = re.compile(
     r"|deplorable"
     r"|despicable|disgraceful|irresponsible|selfish"
     r"|moral (?:offen[cs]e|transgression|violation|sin|failing)|(?:guilty|at fault|to blame|culpable|blameworthy))"
-    r"|(?P<good>right|fine|ok(?:ay)?|acceptable|ethical|moral|permissible"
+    r"|(?P<good>right|fine|ok(?:ay)?|acceptable|(?<!make an )(?<!made an )ethical|(?<!make a )(?<!made a )moral"
+    r"|permissible"
     rf"|justifi(?:ed|able)|all ?right|reasonable|appropriate|good(?! for (?:you|him|her|them)\b)|excusable"
     rf"|harmless|legitimate|kind|innocent"
     rf"|blameless|(?:(?<=acted )|(?<=behaved ))(?:morally|ethically|rightly)|within (?:his|her|their|its|my"
@@ -94,7 +95,7 @@ _ELLIPTIC = re.compile(
 )
 _AND_THE_WRITER = re.compile(r"\b(?:writer|author|narrator|op|poster|you) and\b|\band (?:the writer|you)\b")
 _NOT_THE_WRITER = re.compile(r"not (?:you|him|her|them|(?:the )?(?:writer|author|narrator|op|poster))")
-_OF_ITSELF = re.compile(r"\W*i (?:would|did|have|had|can|could|will|am)(?: not)?\s*(?:[.!\n]|$)")
+_OF_ITSELF = re.compile(r"\W*i (?:would|did|have|had|can|could|will)(?: not)?\s*(?:[.!\n]|$)")
 """After yes or no: it answers what it would do itself."""
 _DUTY = re.compile(
     r"(?:it|he|she|they|you|we|(?:the|this) (?:person|writer|author|speaker|narrator|poster|user|man"
