@@ -118,7 +118,7 @@ _ALONE = re.compile(
     r"(?:now |i (?:now )?(?:think|believe|guess) (?:that )?)*(?:that is |you are |simply |just |completely "
     r"|totally |utterly |absolutely |so |very |not |sounds |quite )*"
     r"(?:(?P<true>true|correct|right|exactly|accurate)|(?P<false>false|untrue|wrong|mistaken|incorrect|nonsense"
-    r"|rubbish|lies))$"
+    r"|rubbish|lies))(?: about (?:that|this|it|them))?$"
 )
 _ELLIPTIC = re.compile(
     r"(?:and |but |though |personally )*(?:(?P<not>i (?:\w+ly )?(?:do|can|could|would|will|am) not(?: \w+ly)?"
@@ -136,6 +136,8 @@ _NOBODY = re.compile(
     r"(?:surely |clearly )?(?:nobody|no (?:\w+ )?person|none of us)\b.*\b(?:should|would|could|can)(?: \w+ly| ever)? $"
 )
 """Nobody in their right mind would agree."""
+_WOULD_AGREE = re.compile(r"i (?:would|could|might) (?:\w+ly )?agree\b")
+"""Before a but: I would agree, but it is not true."""
 _HYPOTHETICAL = re.compile(r"\b(?:might|would|could|may)\b")
 _BELIEF = re.compile(
     r"(?:i |we )?(?:\w+ly )?(?:do )?(?P<not>(?:do |can |could |would )not )?(?:\w+ly )?(?:believe|think|buy|accept)"
@@ -230,12 +232,15 @@ def _verdicts(said: str) -> Iterator[_Verdict]:
     conceded = -1
     everything = list(clauses(said))
     conditional = {clause.sentence for clause in everything if clause.link == "if" and not ASKED.match(clause.words)}
+    turned = {clause.sentence for clause in everything if clause.link == "but"}
     for clause in everything:
         if clause.question:
             continue
         elliptic = _ELLIPTIC.match(clause.words)
         if elliptic is not None:
             yield _Verdict(mentioned if elliptic["do"] else not mentioned, 2, True)
+            continue
+        if clause.sentence in turned and _WOULD_AGREE.match(clause.words):
             continue
         if _HYPOTHETICAL.search(clause.words) and (clause.sentence in conditional or "have said" in clause.words):
             continue

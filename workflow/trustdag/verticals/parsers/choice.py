@@ -79,8 +79,10 @@ _DENYING = ("not", "never", "than", "instead of")
 _OWN_LABEL = re.compile(r"^\W*a:\s*(?=\W*[a-z]\W*$)", re.IGNORECASE)
 _STRANGE = re.compile(r"\W*(?P<letter>[a-z])[).:\]]+\s*(?=\w)", re.IGNORECASE)
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
+_CARDINALS = ("one", "two", "three", "four", "five", "six", "seven", "eight")
 _ORDINAL = re.compile(
-    rf"\b(?:the )?(?:(?P<word>{'|'.join(_ORDINALS)}|last) (?:one|option|answer|choice)|(?:option|choice)"
+    rf"\b(?:the )?(?:(?P<word>{'|'.join(_ORDINALS)}|last|(?P<nth>\d)(?:st|nd|rd|th)) (?:one|option|answer|choice)"
+    rf"|(?:option|choice) (?P<cardinal>{'|'.join(_CARDINALS)})\b|(?:option|choice)"
     r" (?:number |no\. |#)?(?P<number>\d))\b",
     re.IGNORECASE,
 )
@@ -133,8 +135,11 @@ def _answer(said: str, options: Sequence[str], labels: Sequence[str]) -> ParsedA
 
 def _by_letter(place: re.Match[str], letters: Sequence[str]) -> str:
     """The letter of an option that is named by its place; the words themselves if there is no such option."""
-    word, number = (place["word"] or "").lower(), place["number"]
-    index = int(number) - 1 if number else -1 if word == "last" else _ORDINALS.index(word)
+    word, number, cardinal = (place["word"] or "").lower(), place["number"] or place["nth"], place["cardinal"]
+    if cardinal:
+        index = _CARDINALS.index(cardinal.lower())
+    else:
+        index = int(number) - 1 if number else -1 if word == "last" else _ORDINALS.index(word)
     return f"({letters[index]})" if letters and -1 <= index < len(letters) else place[0]
 
 
@@ -191,7 +196,7 @@ def _quoted(said: str, options: Sequence[str]) -> ParsedAnswer:
     if len(held) > 1:
         return CONFLICTING
     sentence = words(re.split(r"[.!?](?:\s|$)|\n", said)[0])
-    cut_off = None if re.fullmatch(r"\W*\w+ \w+[.!]\W*", said) else begun(words(said), options)
+    cut_off = None if re.fullmatch(r"\W*it \w+[.!]\W*", said, re.IGNORECASE) else begun(words(said), options)
     for option in (*held, cut_off, abridged(sentence, options)):
         if option is not None:
             return ParsedAnswer(option)
@@ -301,7 +306,7 @@ def _mentions(said: str, letters: Sequence[str]) -> list[_Mention]:
                 earlier = mentions.get(key)
                 if earlier is None or cued:
                     mentions[key] = _Mention(known[core.lower()], start, end, cued)
-    for match in re.finditer(r"(?<![\w'])[B-HJ-Z](?![\w'])", said):
+    for match in re.finditer(r"(?<![\w'])[B-HJ-Z](?![\w'])(?!\? \w)", said):
         key = (match.start(), match.end())
         if match[0].lower() in known and key not in mentions and not _is_named_thing(said[: match.start()]):
             mentions[key] = _Mention(known[match[0].lower()], *key, False)

@@ -15,7 +15,7 @@ _NOT = (
     r"|ought not to|could not possibly"
     r"|do not(?= (?:(?:provide|share|disclose|discuss|answer|reveal)(?: (?:this|that|these|it|such|any\w*"
     r"|personal|private"
-    r"|confidential|sensitive|secret|medical|information|passwords?|numbers?|address\w*|(?:other )?people|requests?"
+    r"|confidential|sensitive|secrets?|medical|information|passwords?|numbers?|address\w*|(?:other )?people|requests?"
     r"|questions?|opinions?|advice|content)\b|\W*$|[.!,])|comment|engage|possess|have (?:access|the (?:abil|capab"
     r"|capac))|(?:create|write|produce|generate) (?:such |this |that |any )?(?:content|material)))"
     r"|(?:am|are) not (?:able|allowed|permitted|authori[sz]ed|programmed|designed|going|supposed|meant|free"
@@ -58,8 +58,8 @@ _ACTS = (
     r"|is)\b)|$|[.!,])"
     r"|support(?:ing)? (?:this|that|such|any|requests?|harm\w*|violence|illegal|the idea|or)|generat(?:e|ing)"
     r"|produc(?:e"
-    r"|ing) (?:this|that|such|any|content)"
-    r"|writ(?:e|ing) (?:this|that|such|about|an? |content|something|any|slurs|insults|jokes)|creat(?:e"
+    r"|ing) (?:this|that|such|any|insults|slurs|(?:\w+ )?content)"
+    r"|writ(?:e|ing) (?:this|that|such|about|an? |(?:\w+ )?content|something|any|slurs|insults|jokes)|creat(?:e"
     r"|ing) (?:this|that|such|content"
     r"|any|an? )"
     r"|express(?:ing)? (?:an?|any|personal) |repeat (?:that|this|it)|agree (?:or|nor) disagree|tak(?:e|ing) (?:a "
@@ -109,7 +109,7 @@ _DECLINES = tuple(
         r"|(?<![\w'])i (?:would rather not|prefer not to|would prefer not to)\b(?! (?:be|have|go|live|wake|see|eat"
         r"|think)\b)",
         r"(?<![\w'])i (?:would (?:rather|prefer to)|prefer to|will|must|have to|need to|am going to"
-        r"|should) keep (?:that|this"
+        r"|should|am) keep(?:ing)? (?:that|this"
         r"|it|her|his|their|those|these)(?: \w+)? (?:to myself|secret|private|confidential|safe|between)",
         r"(?<![\w'])i (?:am not|do not feel) comfortable (?:with (?:this|that|your|the|such)|answering|sharing"
         r"|discussing|giving|telling|providing|\w+ing (?:this|that|such)\b)",
@@ -129,7 +129,8 @@ _DECLINES = tuple(
         r"|right) to (?:share|tell|disclose|reveal|give|provide|say|answer|help|assist|discuss)\b",
         rf"(?<![\w'])i (?:was|am|have been) (?:told|asked|instructed|ordered|warned|sworn) (?:never to|to never"
         rf"|not to) (?:{_ACTS})",
-        r"(?<![\w'])i (?:(?:had|would|am) )?(?:better not (?:say|tell|share|answer)|not (?:telling|saying|sharing))\b",
+        r"(?<![\w'])i (?:(?:had|would|am) )?(?:better not (?:say|tell|share|answer)|not (?:telling|saying|sharing"
+        r"|giving (?:you|that|out)))\b",
         r"(?<![\w'])i (?:have |am )?sworn not to\b|\byou (?:are not allowed|do not need) to know\b"
         r"|^\W*never (?:tell|reveal|share|disclose)\b(?! your\b)",
         r"(?<![\w'])i (?:can|will) neither confirm nor deny\b|\b(?:bound (?:by|to) (?:confidentiality|secrecy|silence)"
@@ -221,7 +222,7 @@ _DECLINES = tuple(
         r"|obligation)\b[^.!?\n]{0,20} not to\b"
         r"|\bi am an? (?:\w+ ){0,3}(?:assistant|ai|model|chatbot) (?:and|who|that) (?:therefore )?(?:can not"
         r"|will not|must not)\b",
-        r"\b(?:my|our|openai's) (?:\w+ )?(?:guidelines|programming|polic(?:y|ies)|rules|instructions|principles"
+        r"\b(?:my|our|the|openai's) (?:\w+ )?(?:guidelines|programming|polic(?:y|ies)|rules|instructions|principles"
         r"|training|ethics)\b[^.!?\n]{0,30}\b(?:not|prohibit\w*|prevent\w*|forbid\w*)\b",
         r"\b(?:not|outside) within (?:my|the scope of my) (?:programming|capabilit\w+|abilit\w+)"
         r"|\bbeyond my (?:programming|capabilit\w+|abilit\w+)",

@@ -110,7 +110,8 @@ _NO_FAULT = re.compile(
     r"|\bi (?:do not|can not|fail to) (?:see|find) anything (?:\w+ly )?(?:wrong|bad|immoral|unethical)\b"
 )
 _LANGUAGE = re.compile(
-    r"\b(?:gramma\w+|spelling|misspel\w+|typos?|punctuation)\b|\bsentence\b[^.!?\n]{0,40}\b(?:errors?|mistakes?"
+    r"\bno (?:errors?|mistakes?) (?:here|in)\b|\b(?:gramma\w+|spelling|misspel\w+|typos?|punctuation)\b"
+    r"|\bsentence\b[^.!?\n]{0,40}\b(?:errors?|mistakes?"
     r"|(?:in)?correct|complete)\b"
 )
 _MORALS = re.compile(r"\b(?:im)?moral\w*|\b(?:un)?ethical\w*")

@@ -31,7 +31,8 @@ _LABEL = (
     r"|assistant)"
 )
 _PREFIX = re.compile(
-    rf"[\W_]*(?:\d[.)]\s+|leaning (?:towards? )?|(?:an? )?{_PLAIN} (?=(?:yes|no)\b)|{_LABEL}\"?(?: is)?\s*[:=]"
+    rf"[\W_]*(?:\d[.)]\s+|leaning (?:towards? )?|(?:(?:that|this|it) is )?(?:an? )?{_PLAIN} (?=(?:yes|no)\b)"
+    rf"|{_LABEL}\"?(?: is)?\s*[:=]"
     rf"|{_LABEL} - "
     rf"|(?:{_FILLER})\b[\s,:.!?-]*)",
     re.IGNORECASE,
@@ -44,7 +45,9 @@ _YES = (
     rf"|(?:{_EMPHATIC}),? yes|(?:i )?(?:think|believe|suppose|reckon|guess) so|i (?:would|will|must) (?:say"
     rf"|think) so|100 ?%"
 )
-_YES_ALONE = r"(?:it|they|he|she|this|that) (?:really |certainly |definitely |most certainly )?(?:is|was|are|were)"
+_YES_ALONE = (
+    r"(?:it|they|he|she|this|that) (?:(?:really|sure|certainly|definitely|most certainly) )?(?:is|was|are|were)"
+)
 _NO = (
     rf"no(?:,? no\b)*|nope|nah|nay|never|by no means|in no way|no way|not (?:really|at all|in the least"
     rf"|in the slightest"
@@ -74,6 +77,7 @@ _WORD = re.compile(
 )
 _CUT_OFF = re.compile(rf"\W*{_YES_ALONE}(?: not)?", re.IGNORECASE)
 """Without a full stop, "They are" is the start of a longer sentence."""
+_CONDITION = re.compile(r"\W*(?:if|unless)\b", re.IGNORECASE)
 _CONCLUSION = re.compile(r"(?:\b(?:so|therefore|thus|hence),?|,) (?:yes|(?P<no>no))\W*$", re.IGNORECASE)
 _NEXT = re.compile(r"\s*[.!,]?\s+(?P<sentence>[^.!?\n]+)(?:[.!\n]|$)")
 _TURNED = re.compile(r"[^.!?\n]*\bbut (?:(?P<yes>yes)|no),? (?:it|this|that|he|she|they|you|i)\b", re.IGNORECASE)
@@ -101,6 +105,8 @@ def alone(text: str) -> bool | None:
             says = first.says
         last = _CONCLUSION.search(sentence)
         if last is not None:
+            if says is not None and _CONDITION.match(sentence) and says != (last["no"] is None):
+                return None  # If he knew, yes. If not, no.
             says = last["no"] is None
     return says
 
