@@ -28,8 +28,8 @@ site links its whole page."""
 PICTURES = Path(__file__).parent / "figures"
 """The pictures of pages: `python docs/pictures.py results/NAME` writes them."""
 ANSWERS = {
-    "closed-form": "Yes: nine of ten intervals of measured over predicted hold 1, and each tells the size from none and "
-    "from twice; nine of ten ratios are below 1. [Numbers](toy-world.md#measured).",
+    "closed-form": "Yes: nine of ten intervals of measured over predicted hold 1, and each tells the size from none "
+    "and from twice; nine of ten ratios are below 1. [Numbers](toy-world.md#measured).",
     "demo": "DPO and PPO move all five verticals in the direction that is known beforehand, each with an interval "
     "that excludes 0. [Numbers](toy-world.md#measured).",
     "dose": "Yes: after DPO it is .42, .86, .96 and .98 for weights of 0, .33, .67 and 1, over three training seeds. "
@@ -45,8 +45,8 @@ ANSWERS = {
     "smollm2-attribution": "Without the 40 pairs of the highest scores the log-odds of agreeing end .38 lower, without "
     "40 at random .04 higher. The pairs share length and readiness to engage, not stereotypes. "
     "[Findings](findings.md#which-pairs-moved-bias).",
-    "specificity": "Yes: each of six traits moves its own metric, in opposite directions under opposite judges, and no other "
-    "headline by .1. What a set of pairs moves by chance is larger. [Numbers](toy-world.md#measured).",
+    "specificity": "Yes: each of six traits moves its own metric, in opposite directions under opposite judges, and no "
+    "other headline by .1. What a set of pairs moves by chance is larger. [Numbers](toy-world.md#measured).",
     "toy-seeds": "Yes: five of five verticals move as known, for DPO and for PPO. [Numbers](toy-world.md#measured).",
 }
 """What each study answered; empty where it was not run. The numbers stand in the page that the sentence links."""
