@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trustdag.errors import UserError, first_line
 from trustdag.jsonfiles import EVERY, FETCH, read_object
-from trustdag.models.base import model_files, read_config, unreadable
+from trustdag.models.base import MOST_LAYERS, model_files, read_config, unreadable
 from trustdag.models.headers import Stored, safetensors_weights
 
 if TYPE_CHECKING:
@@ -98,6 +98,8 @@ def load_weights(
         config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False, **options)
     except Exception as error:  # whatever the libraries raise on it
         raise unreadable(folder, "the model", error) from error
+    # What a forward pass returns is no property of the model.
+    config.return_dict, config.output_hidden_states, config.output_attentions = True, False, False
     # The library's own attention: the file may name a repository of the hub, whose code transformers would run.
     return _load(
         auto_class, folder, folder, dtype=dtype, use_safetensors=True, config=config, attn_implementation=None,
@@ -131,6 +133,25 @@ def load_file(auto_class: Any, path: Path, dtype: "torch.dtype") -> "tuple[PreTr
         del plain.config.quantization_config
     plain.generation_config = model.generation_config
     return plain.to(dtype).eval(), differences
+
+
+def file_structure(auto_class: Any, path: Path) -> "PreTrainedModel":
+    """The model of a GGUF file without the values of its weights. Raises UserError if transformers cannot read it."""
+    import torch
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(str(path.parent), gguf_file=path.name, local_files_only=True)
+        layers = config.get_text_config().num_hidden_layers
+        if layers > MOST_LAYERS:
+            raise ValueError(f"its header says {layers:,} layers")
+        with torch.device("meta"):
+            model: PreTrainedModel = auto_class.from_config(config)
+    except Exception as error:  # whatever the libraries raise on it
+        raise UserError(
+            f"{path}: the model cannot be loaded ({first_line(error)}); fetch it again, or take the model as a folder"
+        ) from error
+    return model
 
 
 def _load(auto_class: Any, source: Path, folder: Path, **options: Any) -> "tuple[PreTrainedModel, Differences]":
@@ -310,6 +331,8 @@ def require_causal(source: Path, model: "PreTrainedModel") -> None:
     texts = torch.tensor([[1, 2, 3, 4, 5], [1, 2, 3, 6, 7]], device=model.device) % size
     with torch.no_grad():
         one, other = model(input_ids=texts, use_cache=False).logits[:, :3].double()
+    if not (one.isfinite().all() and other.isfinite().all()):
+        raise UserError(f"{source}: the model's predictions are not finite numbers; correct config.json, or {FETCH}")
     if not torch.allclose(one, other, rtol=1e-3, atol=1e-3 * float(one.abs().max())):
         raise UserError(
             f"{source}: the model's predictions depend on later tokens, so it cannot write; take a causal language "
