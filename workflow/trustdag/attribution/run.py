@@ -163,6 +163,7 @@ def size_of(subject: Subject, selection: Selection, view: View, vectors: int, st
     """
     sizes = [view.size(layer) for layer in selection.layers]
     linear = [layer.module.get_parameter("weight").shape for layer in selection.layers if layer.kind == "linear"]
+    captured = sum(layer.widths for layer in selection.layers)
     return memory.Size(
         features=sum(sizes),
         largest=max(sizes),
@@ -173,7 +174,7 @@ def size_of(subject: Subject, selection: Selection, view: View, vectors: int, st
         examples=len(subject.examples),
         layers=len(sizes),
         steps=steps,
-        pass_of_pair=memory.numbers_of_pass(subject.model.config, subject.examples.longest),
+        pass_of_pair=memory.numbers_of_pass(subject.model.config, subject.examples.longest, captured),
     )
 
 
