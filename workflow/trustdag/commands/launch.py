@@ -22,9 +22,11 @@ def run(arguments: argparse.Namespace) -> None:
     """Runs the command and exits with its exit code."""
     from trustdag.jobs.launch import launch
     from trustdag.jobs.record import read, tail
+    from trustdag.resources import site
 
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
-    code = launch(arguments.record, arguments.log, arguments.attempt, allocation.from_arguments(arguments), command)
+    granted, shared = allocation.from_arguments(arguments), site.load().jobs_per_gpu
+    code = launch(arguments.record, arguments.log, arguments.attempt, granted, command, shared)
     if code:
         # The message for the user is printed; the rest is in the log.
         said = [line for line in tail(arguments.log).splitlines() if line.startswith("trustdag: ")]
