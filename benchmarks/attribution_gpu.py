@@ -141,7 +141,8 @@ def timed(stage: str, start: Path, arguments: argparse.Namespace, device: torch.
         arguments: The command line.
         device: The device.
     """
-    before, on_gpu = restarted_peak(), device.type == "cuda"
+    on_gpu = device.type == "cuda"
+    before = 0.0 if on_gpu else restarted_peak()
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
     began = time.perf_counter()

@@ -94,7 +94,7 @@ class OptionOdds:
         encoded = encode_texts(query, source.items, subject.tokenizer, subject.task.prompt_format, values)
         logprobs = np.zeros(len(options))
         for batch in encoded.examples.blocks(64, subject.pad):
-            logprobs[batch.examples.numpy()] = values(subject.model, batch).double().numpy()
+            logprobs[batch.examples.numpy()] = values(subject.model, batch.to(subject.device)).double().cpu().numpy()
         replies = source.replies.copy()
         replies.loc[asked, "logprob"] = logprobs
         return build(replace(source, replies=replies), "options", 10, 0)
@@ -111,7 +111,8 @@ class RewardPrediction:
         """The sum."""
         encoded, total = self.fixed.encoded, 0.0
         for batch in encoded.examples.blocks(64, subject.pad):
-            total += float((encoded.weights[batch.examples] * encoded.values(subject.model, batch).double()).sum())
+            values = encoded.values(subject.model, batch.to(subject.device)).double().cpu()
+            total += float((encoded.weights[batch.examples] * values).sum())
         return total
 
     def query(self, subject: Subject, wanted: VerticalAttribution) -> VerticalQuery:  # noqa: ARG002 - as of any number
@@ -204,7 +205,7 @@ class World:
             [prompt for side in sides for prompt in side.prompts],
             tuple([reply for side in sides for reply in side.replies[place]] for place in range(2)),
         )
-        return with_reference(both, load_policy(subject.start_folder), subject.pad)
+        return with_reference(both, load_policy(subject.start_folder).to(subject.device), subject.pad)
 
     @torch.no_grad()
     def reward_accuracy(self) -> float:
@@ -212,7 +213,7 @@ class World:
         objective = self.subject.objective
         assert isinstance(objective, PairObjective), "only losses of pairs have rewards"
         right = sum(
-            int((objective.outputs(self.subject.model, batch)[:, 0] > 0).sum())
+            int((objective.outputs(self.subject.model, batch.to(self.subject.device))[:, 0] > 0).sum())
             for batch in self.held_out.blocks(64, self.subject.pad)
         )
         return right / len(self.held_out)

@@ -13,7 +13,7 @@ from tests.support.attribution_world import World, engine, flat
 from trustdag.attribution.batches import PaddedBatch
 from trustdag.attribution.gradients import Vectors, add_weighted
 from trustdag.attribution.layers import select
-from trustdag.attribution.views import LoraView, ProjectedView
+from trustdag.attribution.views import LoraView, ProjectedView, leading_factors
 from trustdag.errors import UserError
 
 CASES: list[tuple[str, dict[str, Any]]] = [
@@ -122,6 +122,19 @@ def test_the_adapters_of_a_change_of_low_rank_hold_all_of_it(tmp_path: Path) -> 
     first, second = LoraView.of_change((layer,), world.start, rank=2).factors[layer.name]
 
     torch.testing.assert_close(second @ first, change)
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (5, 7), (5, 5)])
+def test_the_factors_of_a_change_are_its_first_singular_vectors(shape: tuple[int, int]) -> None:
+    # Given a change whose last singular values are small, or 0
+    left, right = (torch.linalg.qr(torch.randn(size, 5, dtype=torch.float64))[0] for size in shape)
+    values = torch.tensor([3.0, 1.0, 1e-4, 0.0, 0.0], dtype=torch.float64)
+    # When four of its factors are taken
+    first, second = leading_factors(left * values @ right.T, 4)
+    # Then they are the singular vectors, each times the root of its value, up to their sign
+    torch.testing.assert_close(first.norm(dim=1) ** 2, values[:4], rtol=1e-7, atol=1e-9)
+    torch.testing.assert_close(second.norm(dim=0) ** 2, values[:4], rtol=1e-7, atol=1e-9)
+    torch.testing.assert_close(second @ first, left * values @ right.T, rtol=0, atol=1e-10)
 
 
 def test_projections_are_linear_and_keep_inner_products_on_average(tmp_path: Path) -> None:

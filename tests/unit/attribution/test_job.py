@@ -104,6 +104,17 @@ def test_a_method_that_does_not_fit_is_refused_before_it_starts_with_what_would(
         attribute(task_of(method="unrolled", memory_gb=0.001), results)
 
 
+@pytest.mark.parametrize("method", ["ekfac", "datainf"])
+def test_scores_that_are_no_numbers_are_refused_with_the_mend(results: Results, method: str) -> None:
+    with pytest.raises(UserError, match=rf"{method}: scores of .* are not finite: .*`damping: 1e-300` is too small"):
+        attribute(task_of(method=method, damping=1e-300), results)
+
+
+def test_a_metric_that_no_reply_has_is_refused(results: Results) -> None:
+    with pytest.raises(UserError, match="bias: no reply could be read for agreement, so it has no gradient"):
+        attribute(task_of(query="replies"), results)
+
+
 def move_log_probabilities(results: Results, nats: float) -> None:
     """Stores log-probabilities that are lower by so many nats times the square root of the tokens."""
     path = Path(results.replies(POLICY, "bias"))

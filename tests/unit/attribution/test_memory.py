@@ -10,6 +10,8 @@ from trustdag.attribution.settings import VerticalAttribution
 from trustdag.errors import UserError
 
 SMOLLM2 = LlamaConfig(hidden_size=576, num_hidden_layers=30, vocab_size=49_152)
+CAPTURED = 30 * (6 * 576 + 1536 + 3 * 576 + 2 * 192 + 2 * 1536)
+"""Inputs and outputs of the linear layers of its blocks."""
 
 
 def size(tokens: int) -> memory.Size:
@@ -24,15 +26,15 @@ def size(tokens: int) -> memory.Size:
         examples=352,
         layers=210,
         steps=0,
-        pass_of_pair=memory.numbers_of_pass(SMOLLM2, tokens),
+        pass_of_pair=memory.numbers_of_pass(SMOLLM2, tokens, CAPTURED),
     )
 
 
 def test_what_a_backward_pass_holds_is_part_of_the_estimate() -> None:
     settings = VerticalAttribution(method="dot", gradients="lora")
     one, four = (memory.needed(settings, replace(size(320), block=block)) for block in (1, 4))
-    # 68 bytes for each token, layer and unit of width, and three copies of its logits
-    assert four - one == pytest.approx(3 * 320 * (68 * 576 * 30 + 12 * 49_152), rel=0.01)
+    # 68 bytes for each token, layer and unit of width, three copies of its logits, and what the layers' hooks keep
+    assert four - one == pytest.approx(3 * 320 * (68 * 576 * 30 + 12 * 49_152 + 4 * CAPTURED), rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -40,12 +42,12 @@ def test_what_a_backward_pass_holds_is_part_of_the_estimate() -> None:
     [
         ("dot", 16, 16),
         ("dot", 8, 8),
-        ("dot", 2, 2),
-        ("datainf", 8, 8),
+        ("dot", 2, 1),
+        ("datainf", 8, 4),
         # beside the 1.7 GB of all pairs' gradients
         ("datainf", 4, 2),
         # too little to keep them: three passes, and as many pairs as fit
-        ("datainf", 1.5, 2),
+        ("datainf", 2.5, 2),
     ],
 )
 def test_as_many_pairs_pass_at_once_as_fit(method: str, memory_gb: float, block: int) -> None:

@@ -30,6 +30,12 @@ class Layer:
         """Number of weights, the bias included."""
         return sum(parameter.numel() for parameter in self.module.parameters(recurse=False))
 
+    @property
+    def widths(self) -> int:
+        """Numbers of a token in the layer's input and output."""
+        weight = self.module.get_parameter("weight")
+        return sum(weight.shape) if self.kind == "linear" else 2 * weight.shape[-1]
+
 
 @dataclass(frozen=True)
 class Selection:

@@ -43,16 +43,22 @@ class Size:
     steps: int
     """Optimizer steps of the training."""
     pass_of_pair: int
-    """Numbers that a forward pass on the longest pair keeps for the backward pass."""
+    """Numbers that a backward pass holds for the longest pair."""
     block: int = 1
     """Pairs in one backward pass."""
 
 
-def numbers_of_pass(config: "PreTrainedConfig", tokens: int) -> int:
-    """Numbers that a forward pass on this many tokens keeps for the backward pass: activations and logits."""
+def numbers_of_pass(config: "PreTrainedConfig", tokens: int, captured: int) -> int:
+    """Numbers that are held for the longest pair in a backward pass: activations, logits, and the layers' traces.
+
+    Args:
+        config: The model's configuration.
+        tokens: Tokens of the pair.
+        captured: Inputs and output gradients of the attributed layers, for each token.
+    """
     text = config.get_text_config()
     activations = KEPT // SINGLE * text.hidden_size * text.num_hidden_layers
-    return tokens * (int(activations) + LOGITS * int(text.vocab_size))
+    return tokens * (int(activations) + LOGITS * int(text.vocab_size) + captured)
 
 
 def with_block(settings: VerticalAttribution, size: Size) -> Size:

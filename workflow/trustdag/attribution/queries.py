@@ -86,9 +86,14 @@ def build(source: VerticalReplies, wanted: Literal["auto", "replies", "options"]
     if query.texts.empty and wanted == "auto" and has_options(source):
         query = of_options(source, groups, seed)
     if query.texts.empty:
+        seen = (
+            f"every reply has the same {source.metric.name} ({query.value:.3g})"
+            if np.isfinite(query.value)
+            else f"no reply could be read for {source.metric.name}"
+        )
         raise UserError(
-            f"attribution: {source.vertical}: every reply has the same {source.metric.name}"
-            f" ({query.value:.3g}), so it has no gradient; attribute another `metric`, or set `query: options`"
+            f"attribution: {source.vertical}: {seen}, so it has no gradient; attribute another `metric`, or set"
+            " `query: options`"
         )
     return query
 

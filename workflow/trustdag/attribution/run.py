@@ -18,10 +18,12 @@ from trustdag.attribution.methods import method
 from trustdag.attribution.problem import Problem, Scores
 from trustdag.attribution.queries import jackknife
 from trustdag.attribution.resume import KeptPassSums, PassSums
+from trustdag.attribution.settings import VerticalAttribution
 from trustdag.attribution.sources import QuerySource
 from trustdag.attribution.subject import Subject
 from trustdag.attribution.task import AttributionTask
 from trustdag.attribution.texts import VerticalQuery, gradients_of
+from trustdag.errors import UserError
 from trustdag.fingerprint import code_of
 from trustdag.layout import Results
 from trustdag.models.threads import use_threads
@@ -148,7 +150,18 @@ def scores_of(
     encoded = [query.encoded for query in queries]
     problem = Problem(gradients, lambda: gradients_of(gradients, encoded, groups, block, subject.pad), replay, passes)
     scores = method(wanted.method).score(problem, wanted)
+    refuse_infinite(scores, wanted)
     return [table_of(scores, selection, number, groups) for number in range(len(queries))], selection
+
+
+def refuse_infinite(scores: Scores, wanted: VerticalAttribution) -> None:
+    """Raises UserError for scores that are no numbers, which cannot be ranked."""
+    for name, table in scores.items():
+        if not bool(table.isfinite().all()):
+            small = "" if wanted.damping is None else f", or `damping: {wanted.damping:g}` is too small; raise it"
+            raise UserError(
+                f"attribution: {wanted.method}: scores of {name} are not finite: the model's gradients overflow{small}"
+            )
 
 
 def size_of(subject: Subject, selection: Selection, view: View, vectors: int, steps: int) -> memory.Size:
@@ -163,6 +176,7 @@ def size_of(subject: Subject, selection: Selection, view: View, vectors: int, st
     """
     sizes = [view.size(layer) for layer in selection.layers]
     linear = [layer.module.get_parameter("weight").shape for layer in selection.layers if layer.kind == "linear"]
+    captured = sum(layer.widths for layer in selection.layers)
     return memory.Size(
         features=sum(sizes),
         largest=max(sizes),
@@ -173,7 +187,7 @@ def size_of(subject: Subject, selection: Selection, view: View, vectors: int, st
         examples=len(subject.examples),
         layers=len(sizes),
         steps=steps,
-        pass_of_pair=memory.numbers_of_pass(subject.model.config, subject.examples.longest),
+        pass_of_pair=memory.numbers_of_pass(subject.model.config, subject.examples.longest, captured),
     )
 
 

@@ -45,12 +45,8 @@ class LoraView:
             _check_rank("rank", rank, layer, inputs)
             kept = min(rank, outputs)
             change = weight.detach().double() - before[layer.name].weight.detach().double()
-            left, values, right = torch.linalg.svd(change, full_matrices=False)
-            root = values[:kept].sqrt()
-            factors[layer.name] = (
-                (root[:, None] * right[:kept]).to(weight.dtype),
-                (left[:, :kept] * root).to(weight.dtype),
-            )
+            first, second = leading_factors(change, kept)
+            factors[layer.name] = (first.to(weight.dtype), second.to(weight.dtype))
         return cls(factors)
 
     def size(self, layer: Layer) -> int:
@@ -121,6 +117,28 @@ class ProjectedView:
     def products(self, trace: LayerTrace, vectors: Tensor) -> Tensor:
         """(examples, vectors)."""
         return self.features(trace) @ vectors.T
+
+
+def leading_factors(change: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """The best approximation of a matrix by a product B A of low rank, both factors equally large.
+
+    The singular vectors of the narrower side are eigenvectors of its products, much cheaper to find than all of them;
+    their images under the matrix are the others, times the singular values.
+
+    Args:
+        change: (out, in).
+        rank: At most the narrower side.
+
+    Returns:
+        A (rank, in) and B (out, rank).
+    """
+    if len(change) < change.shape[1]:
+        second, first = leading_factors(change.T, rank)
+        return first.T, second.T
+    right = torch.linalg.eigh(change.T @ change)[1].flip(1)[:, :rank]
+    images = change @ right
+    root = images.norm(dim=0).sqrt()
+    return (right * root).T, images / root.clamp(min=torch.finfo(change.dtype).tiny)
 
 
 def _check_rank(key: str, wanted: int, layer: Layer, most: int) -> None:
