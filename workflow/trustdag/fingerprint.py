@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from trustdag.artifacts import is_settled, state_of, write_cache
+from trustdag.artifacts import is_settled, sha256_file, state_of, write_cache
 from trustdag.errors import UserError
 from trustdag.jsonfiles import EVERY, read_cache
 from trustdag.plugins import kinds, sources
@@ -48,7 +48,8 @@ def code_of(*modules: str) -> str:
 
 @cache
 def _code_of(modules: tuple[str, ...], _: tuple[object, ...]) -> str:
-    trees = {_label(path): digest_of(path) for path in sorted(reachable(*modules))}
+    files = [file for path in sorted(reachable(*modules)) for file in (path, *_data_beside(path))]
+    trees = {_label(file): digest_of(file) for file in files}
     fingerprint = _digest(json.dumps(trees))
     _INDEX[fingerprint] = trees
     return fingerprint
@@ -148,8 +149,20 @@ def imports_of(path: Path) -> tuple[Path, ...]:
     return _read(path, *state_of(path))[1]
 
 
+def _data_beside(path: Path) -> list[Path]:
+    """The files with the name of a module of this package and another suffix, such as weights: they are part of it."""
+    return [file for file in _data_in(path.parent) if file.stem == path.stem] if path.is_relative_to(PACKAGE) else []
+
+
+@cache
+def _data_in(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix not in (".py", ".pyc")]
+
+
 def digest_of(path: Path) -> str:
-    """The hash (16 hexadecimal digits) of a file's syntax tree without docstrings."""
+    """The hash (16 hexadecimal digits) of a module's syntax tree without docstrings, or of another file's content."""
+    if path.suffix != ".py":
+        return sha256_file(path)[:16]
     return _read(path, *state_of(path))[0]
 
 
