@@ -174,6 +174,14 @@ def test_a_module_that_is_new_is_among_the_imports_of_one_that_was_kept(
     assert fresh(package, "a") != before
 
 
+def test_data_with_the_name_of_a_module_is_a_part_of_it(package: Path) -> None:
+    (package / "b.safetensors").write_bytes(b"weights")
+    before, of_c = fresh(package, "a"), fresh(package, "c")
+    (package / "b.safetensors").write_bytes(b"others!")
+    assert fresh(package, "a") != before
+    assert fresh(package, "c") == of_c
+
+
 # --- Edits while a run is under way ---
 
 
