@@ -60,6 +60,7 @@ with user_errors_as_workflow_errors():
     load.refuse_templates(CONFIGFILES)
     SOURCE = load.with_plugins(config, CONFIGFILES, ORIGIN)
     if workflow.is_main_process:
+        load.check_folder()
         plugin_files.say(load.plugins_of(SOURCE))
     plugin_files.use_also(load.plugins_of(SOURCE))
     plugin_packages.announce()
