@@ -109,7 +109,9 @@ LAUNCH_WITH_THREADS = f"{_LAUNCH} --threads {{params.threads}} -- "
 # For commands that read files of the user, which may be edited while jobs wait.
 _SOURCES = " --content {params.content:q} --sources {input.sources}"
 LAUNCH_WITH_SOURCES = f"{_LAUNCH}{_SOURCES} -- "
-LAUNCH_WITH_THREADS_AND_SOURCES = f"{_LAUNCH} --threads {{params.threads}}{_SOURCES} -- "
+LAUNCH_WITH_THREADS_AND_SOURCES = (
+    f"{_LAUNCH} --threads {{params.threads}}{_SOURCES} -- "
+)
 # Enabled only if the cache folder is set, because Snakemake otherwise prints a warning at every start.
 CACHED = load.CACHE in os.environ
 VERTICALS = STUDY.verticals_measured()
@@ -134,6 +136,9 @@ onstart:
             patience.put_first(ROOT / "slurm" / "bin", SITE.patience * 60)
         copied.refuse_edited(STUDY.name, load.results_of(STUDY))
         load.mark_results(STUDY, ORIGIN)
+        # Snakemake calls the functions of parameters as late as it can. Here they give every fingerprint of the run.
+        for job in workflow.dag.needrun_jobs():
+            job.params
         write_fingerprint_index(FILES.code_book)
         announce()
         if orphans.adopt(workflow, load.digest(STUDY)):

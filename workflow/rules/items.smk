@@ -26,5 +26,6 @@ rule items:
     message:
         "Items of {wildcards.vertical}"
     shell:
-        LAUNCH_WITH_SOURCES + "items {wildcards.vertical} --settings {params.settings:q}"
+        LAUNCH_WITH_SOURCES
+        + "items {wildcards.vertical} --settings {params.settings:q}"
         " --out {output.table} --card {output.card} --digest {output.digest}"

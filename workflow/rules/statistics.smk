@@ -45,5 +45,6 @@ rule statistics:
     message:
         f"Statistics of {STUDY.name}"
     shell:
-        LAUNCH_WITH_SOURCES + "statistics --design {input.design} --results {params.results}"
+        LAUNCH_WITH_SOURCES
+        + "statistics --design {input.design} --results {params.results}"
         " --settings {params.settings:q} --out {params.out} {params.labels}"
