@@ -24,6 +24,10 @@ localrules:
 if SITE.local:
     workflow.localrules(*SITE.local)
 
+# Jobs that wait for a GPU of this machine hold no cores; `--resources gpu=N` sets another number.
+if LOCAL_GPUS and "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", LOCAL_GPUS)
+
 
 rule all:
     default_target: True

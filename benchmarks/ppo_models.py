@@ -67,9 +67,11 @@ def build(shape: Shape, folder: Path, seed: int = 0) -> None:
             num_key_value_heads=shape.kv_heads,
             tie_word_embeddings=True,
         )
-    AutoModelForCausalLM.from_config(configuration).save_pretrained(folder / "policy")
-    configuration.num_labels = 1
-    AutoModelForSequenceClassification.from_config(configuration).save_pretrained(folder / "reward")
+    # A billion random weights take a minute on a CPU.
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        AutoModelForCausalLM.from_config(configuration).save_pretrained(folder / "policy")
+        configuration.num_labels = 1
+        AutoModelForSequenceClassification.from_config(configuration).save_pretrained(folder / "reward")
 
 
 def steer_ends(folder: Path, end_logit: float) -> None:

@@ -11,23 +11,23 @@ over seeds. Few pairs and steps keep the number from an extreme.
 """
 
 import argparse
-from collections.abc import Iterator
+from functools import partial
 from itertools import product
 from math import ceil, sqrt
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
+import kept
 from retraining import KINDS, World, parser_of, print_table, world_from
-from trustdag.artifacts import append_jsonl
-from trustdag.jsonfiles import read_jsonl
 
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2)
 RANKINGS = ("unrolled", "ekfac", "bm25", "random")
 MEASURES = ("undone by log-odds", "undone by replies", "reward accuracy, points")
+SETTINGS = ("policy", "start", "verticals", "query", "pairs", "samples")
+"""The arguments that all numbers follow from."""
 
 
 def measured(world: World, vertical: str, samples: int) -> dict[str, float]:
@@ -42,29 +42,66 @@ def measured(world: World, vertical: str, samples: int) -> dict[str, float]:
     return numbers | {"replies": world.sampled(vertical, samples)}
 
 
-def pruned(world: World, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Trains anew without each ranking's first pairs: the numbers beside those of the start and of all pairs.
+def ends(world: World, vertical: str, samples: int) -> dict[str, dict[str, float]]:
+    """The numbers before the training and after that on all pairs.
 
     Args:
-        world: The stage, trained on all pairs.
-        arguments: The command line.
+        world: The stage.
+        vertical: The vertical.
+        samples: Sampled replies to each item.
+    """
+    world.train()
+    after = measured(world, vertical, samples)
+    world.untrain()
+    return {"before": measured(world, vertical, samples), "all": after}
+
+
+def pruned(world: World, kind: str, dropped: np.ndarray, samples: int) -> dict[str, float]:
+    """The numbers after training without some pairs.
+
+    Args:
+        world: The stage, with one vertical.
+        kind: Kind of retraining.
+        dropped: Numbers of the pairs.
+        samples: Sampled replies to each item.
     """
     (vertical,) = world.numbers
-    scores = world.scores([name for name in RANKINGS if name in arguments.methods])
-    count, seed = len(world.replay.examples), world.replay.seed
-    after = measured(world, vertical, arguments.samples)
-    world.untrain()
-    before = measured(world, vertical, arguments.samples)
-    print_table([{"seed": seed, "weights": "before"} | before, {"seed": seed, "weights": "after"} | after])
-    sign = np.sign(after["log-odds"] - before["log-odds"])
-    known = {"seed": seed, "before": before, "all": after}
-    for ranking, share in product([name for name in RANKINGS if name in scores], arguments.shares):
-        kept = np.sort(np.argsort(-sign * scores[ranking][vertical])[ceil(share * count) :])
-        for kind, train in world.trainings(kept).items():
-            if kind in arguments.kinds:
-                train()
-                now = measured(world, vertical, arguments.samples)
-                yield {"retraining": kind, "ranking": ranking, "share": share, "pruned": now} | known
+    world.trainings(np.delete(np.arange(len(world.replay.examples)), dropped))[kind]()
+    return measured(world, vertical, samples)
+
+
+def of_seed(folder: kept.Kept, arguments: argparse.Namespace, seed: int) -> list[dict[str, Any]]:
+    """What each pruning of one seed did. Trains without each ranking's first pairs, as far as the folder lacks it.
+
+    Args:
+        folder: The folder.
+        arguments: The command line.
+        seed: The seed.
+    """
+    samples, (vertical,), start = arguments.samples, arguments.verticals, f"retrainings/seed{seed}-ends"
+    if folder.workers:
+        world = world_from(arguments, seed)
+        scorings = {
+            name: partial(kept.scored, world, method) for name, method in kept.named(seed, arguments.methods).items()
+        }
+        folder.complete(scorings | {start: partial(ends, world, vertical, samples)})
+    scores = folder.scores(seed, arguments.methods)
+    cases = {
+        f"retrainings/seed{seed}-{kind.replace(' ', '-')}-{ranking}-{share:g}": (kind, ranking, share)
+        for kind, ranking, share in product(arguments.kinds, RANKINGS, arguments.shares)
+        if ranking in scores
+    }
+    if folder.workers:
+        (numbers,) = folder.rows([start])
+        sign = np.sign(numbers["all"]["log-odds"] - numbers["before"]["log-odds"])
+
+        def run(kind: str, ranking: str, share: float) -> dict[str, Any]:
+            order = np.argsort(-sign * scores[ranking][vertical])
+            after = pruned(world, kind, order[: ceil(share * len(order))], samples)
+            return {"seed": seed, "retraining": kind, "ranking": ranking, "share": share, "pruned": after} | numbers
+
+        folder.complete({name: partial(run, *case) for name, case in cases.items()})
+    return folder.rows([*cases])
 
 
 def effects(row: dict[str, Any]) -> dict[str, float]:
@@ -99,23 +136,17 @@ def table(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Adds to retrainings.jsonl the seeds that it lacks, and prints the table of all."""
+    """Prints the table of all seeds."""
     parser = parser_of(__doc__)
     parser.set_defaults(verticals=["bias"], methods=["unrolled", "ekfac"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
     parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="shares of the pairs that are dropped")
     parser.add_argument("--samples", type=int, default=8, help="sampled replies to each item")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the retrainings")
+    kept.add_arguments(parser)
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    path = arguments.out / "retrainings.jsonl"
-    rows = read_jsonl(path) if path.is_file() else []
-    for seed in sorted(set(arguments.seeds) - {row["seed"] for row in rows}):
-        for row in pruned(world_from(arguments, seed), arguments):
-            rows.append(row)
-            append_jsonl(path, row)
-    print_table(table(rows))
+    folder = kept.Kept.open(arguments, SETTINGS)
+    print_table(table([row for seed in arguments.seeds for row in of_seed(folder, arguments, seed)]))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from trustdag.verticals import vertical
 
 POLICY = "tiny/crowd/sft-dpo/seed0"
 GENERATE = {"temperature": 1.0, "max_new_tokens": 6}
+STAGE = {"max_length": 64, "batch_size": 4, "precision": "fp32"}
+"""The settings of the DPO stage; a replay is of a training in single precision."""
 
 
 def results_of(folder: Path) -> Results:
@@ -24,7 +26,7 @@ def results_of(folder: Path) -> Results:
     tiny.pairs(18).to_parquet(files.data("crowd", "test.parquet"))
     base = tiny.write_base(Path(files.model("tiny/base", "model")).parent, initializer_range=0.2, context=512)
     out = Path(files.model(POLICY, "model")).parent
-    methods()["dpo"].train(tiny.stage("dpo", base, data, out), SETTINGS["dpo"](max_length=64, batch_size=4))
+    methods()["dpo"].train(tiny.stage("dpo", base, data, out), SETTINGS["dpo"](**STAGE))
     items = vertical("bias").items(vertical("bias").Settings(items={"source": "toy", "n": 12}).items)
     Path(files.items("bias")).parent.mkdir(parents=True)
     items.to_parquet(files.items("bias"))
@@ -40,7 +42,7 @@ def task_of(**changes: Any) -> AttributionTask:
     asked = {"method": "dot", "groups": 3, "query": "options"} | changes
     return AttributionTask(
         policy=POLICY, stage="dpo", trained=POLICY, trained_method="dpo",
-        settings=SETTINGS["dpo"](max_length=64, batch_size=4).model_dump(mode="json"),
+        settings=SETTINGS["dpo"](**STAGE).model_dump(mode="json"),
         start="tiny/base", preferences="crowd", seed=0, prompt_format="hh",
         verticals={"bias": {"attribution": asked, "generate": GENERATE, "score": {}}},
     )  # fmt: skip

@@ -12,7 +12,7 @@ ROOT = Path(workflow.current_basedir).parents[1]
 if (ROOT / "workflow" / "trustdag" / "__init__.py").is_file():
     sys.path.insert(0, str(ROOT / "workflow"))
 from trustdag import dag, environments
-from trustdag.jobs import patience
+from trustdag.jobs import gpus, patience
 from trustdag.pending import copied, dryrun, orphans
 from trustdag.resources import request, site
 from trustdag.config import load
@@ -230,6 +230,10 @@ def resources_of(rule):
 def has_time_limit():
     """Whether a scheduler ends jobs at their `runtime`. Jobs on this machine have no time limit."""
     return workflow.remote_exec or workflow.non_local_exec
+
+
+# Jobs that may have a GPU of this machine at once; 0 where a scheduler gives GPUs.
+LOCAL_GPUS = 0 if has_time_limit() else len(gpus.on_machine()) * SITE.jobs_per_gpu
 
 
 def records_of(*, models=None, verticals=None):

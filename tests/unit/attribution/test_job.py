@@ -104,20 +104,32 @@ def test_a_method_that_does_not_fit_is_refused_before_it_starts_with_what_would(
         attribute(task_of(method="unrolled", memory_gb=0.001), results)
 
 
-def test_replies_of_another_model_are_refused(results: Results) -> None:
-    # Given replies whose stored log-probabilities are those of another model
+def move_log_probabilities(results: Results, nats: float) -> None:
+    """Stores log-probabilities that are lower by so many nats times the square root of the tokens."""
     path = Path(results.replies(POLICY, "bias"))
     replies = pd.read_parquet(path)
     made_from = replies.attrs
-    replies["logprob"] -= 1.0
+    replies["logprob"] -= nats * replies["tokens"] ** 0.5
     replies.attrs = made_from
     replies.to_parquet(path)
     records = pd.read_parquet(results.records(POLICY, "bias"))
     records.attrs["made_from"]["replies"] = sha256_file(path)
     records.to_parquet(results.records(POLICY, "bias"))
 
+
+def test_replies_of_another_model_are_refused(results: Results) -> None:
+    move_log_probabilities(results, 0.5)
+
     with pytest.raises(UserError, match=r"log-probabilities of .* texts differ from the stored ones"):
         attribute(task_of(), results)
+
+
+def test_replies_that_a_gpu_sampled_in_bf16_are_those_of_the_model(results: Results) -> None:
+    move_log_probabilities(results, 0.11)
+
+    attribute(task_of(), results)
+
+    assert Path(results.attribution(POLICY, "bias")).is_file()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from trustdag.errors import UserError
 from trustdag.fingerprint import ROOT
 from trustdag.jobs import allocation
-from trustdag.jobs.allocation import NO_LIMIT, Allocation, command_line, has_gpu, on_machine, on_node
+from trustdag.jobs.allocation import NO_LIMIT, Allocation, command_line, on_machine, on_node
 
 HELD = Path("held")
 
@@ -41,29 +41,20 @@ def test_cpu_jobs_start_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scheduled", "gpu_here", "gpu"), [(False, False, 0), (False, True, 1), (True, False, 1), (True, True, 1)]
+    ("scheduled", "here", "gpu", "accelerate"),
+    [(False, 0, 0, "ddp"), (False, 1, 1, "gpu"), (False, 2, 2, "ddp"), (False, 8, 4, "ddp"), (True, 0, 4, "ddp")],
 )
-def test_without_a_scheduler_a_job_has_a_gpu_where_the_machine_has_one(
-    scheduled: bool, gpu_here: bool, gpu: int
+def test_without_a_scheduler_a_job_has_at_most_the_gpus_of_the_machine(
+    scheduled: bool, here: int, gpu: int, accelerate: str
 ) -> None:
-    asked = Allocation(cpus=2, gpu=1, mem_mb=1, runtime=NO_LIMIT, accelerate="gpu")
-    assert on_machine(asked, scheduled, gpu_here) == Allocation(2, gpu, 1, NO_LIMIT, accelerate="gpu")
+    asked = Allocation(cpus=2, gpu=4, mem_mb=1, runtime=NO_LIMIT, accelerate="ddp")
+    assert on_machine(asked, scheduled, here) == Allocation(2, gpu, 1, NO_LIMIT, accelerate=accelerate)
 
 
 def test_several_nodes_without_a_scheduler_stay_refused() -> None:
-    asked = on_machine(Allocation(8, 4, 1, 1, nodes=2, accelerate="ddp"), scheduled=False, gpu_here=False)
+    asked = on_machine(Allocation(8, 4, 1, 1, nodes=2, accelerate="ddp"), scheduled=False, gpus=0)
     with pytest.raises(UserError, match="Slurm does not run it"):
         command_line(asked, [], HELD)
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [(("null", "nvidiactl"), False), (("nvidia0",), True), (("kfd",), True), (("dxg",), True)],
-)
-def test_a_gpu_is_known_by_its_device_files(tmp_path: Path, files: tuple[str, ...], expected: bool) -> None:
-    for name in files:
-        (tmp_path / name).touch()
-    assert has_gpu(tmp_path) is expected
 
 
 def test_an_unknown_accelerate_configuration_is_named() -> None:

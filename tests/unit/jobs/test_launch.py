@@ -127,6 +127,16 @@ def test_threads_that_wait_sleep_unless_the_user_wants_them_to_spin(job: Job, mo
     assert "active" in job.log.read_text()
 
 
+@pytest.mark.parametrize(("gpu", "seen"), [(0, "-1"), (1, "7"), (2, "7,8"), (4, "7,8")])
+def test_the_command_sees_the_gpus_of_its_job_alone(
+    job: Job, monkeypatch: pytest.MonkeyPatch, gpu: int, seen: str
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7,8")
+    job.allocation = Allocation(cpus=2, gpu=gpu, mem_mb=4000, runtime=60)
+    assert job.run("import os; print('sees', os.environ['CUDA_VISIBLE_DEVICES'])") == 0
+    assert f"sees {seen}\n" in job.log.read_text()
+
+
 def test_an_error_is_written_down_and_not_tried_again_in_the_same_run(job: Job) -> None:
     assert job.run("raise KeyError('beta')") == 1
     assert job.failures() == ["error"]

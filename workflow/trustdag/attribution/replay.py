@@ -99,8 +99,8 @@ class Replay:
             epoch += 1
 
     def batch(self, step: TrainingStep) -> PaddedBatch:
-        """The examples of a step."""
-        return self.examples.batch(step.examples, self.pad)
+        """The examples of a step, on the device."""
+        return self.examples.batch(step.examples, self.pad).to(self.start.device)
 
     def load(self, weights: Tensor) -> None:
         """Puts weights into the model."""
@@ -128,12 +128,12 @@ class Replay:
                 moving the others to other steps.
         """
         state = TrainingState.start(self.start.clone())
+        kept = None if kept is None else kept.to(state.weights)
         for step in self.steps:
             self.load(state.weights)
             yield step, state
             batch = self.batch(step)
-            weights = None if kept is None else kept[batch.examples].to(state.weights)
-            gradient = self.gradient(batch, weights)
+            gradient = self.gradient(batch, None if kept is None else kept[batch.examples])
             state = self.update(state, gradient, step)
         self.load(state.weights)
         yield TrainingStep(len(self.steps), (), 0.0), state

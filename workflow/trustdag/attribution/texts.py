@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from trustdag.attribution.batches import Examples, PaddedBatch
+from trustdag.attribution.batches import NO_LABEL, Examples, PaddedBatch
 from trustdag.attribution.gradients import Gradients, Vectors, traces_of
 from trustdag.attribution.queries import Query
 from trustdag.attribution.settings import VerticalAttribution
@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 
 LARGEST_DRIFT = 0.05
 """Largest share of replies whose text may have another log-probability than the one stored when they were sampled."""
-SAME = 0.05
-"""Two log-probabilities of one reply are equal up to this difference, in nats."""
+SAME = 0.25
+"""Two log-probabilities of one reply are equal up to this difference in nats, times the square root of its tokens.
+
+A GPU samples in bf16, which moved those of SmolLM2-135M by at most .11; in single precision the same moved by .001.
+"""
 
 
 @dataclass(frozen=True)
@@ -163,7 +166,8 @@ def check_log_probabilities(
         rows = query.texts.iloc[[kept[number] for number in batch.examples.tolist()]]
         keys = list(zip(rows["item"], rows["kind"], rows["sample"], strict=True))
         expected = torch.tensor(stored.loc[keys].to_numpy(float))
-        different += int(((reply_logprobs(model, batch.to(device)).cpu().double() - expected).abs() > SAME).sum())
+        differences = (reply_logprobs(model, batch.to(device)).cpu().double() - expected).abs()
+        different += int((differences > SAME * (batch.labels != NO_LABEL).sum(1).sqrt()).sum())
     if different > LARGEST_DRIFT * len(kept):
         raise UserError(
             f"{where}: the log-probabilities of {different} of {len(kept)} texts differ from the stored ones; the"

@@ -29,12 +29,14 @@ def run(arguments: argparse.Namespace) -> None:
     from trustdag.jobs.launch import launch
     from trustdag.jobs.record import read, tail
     from trustdag.layout import code_book_beside
+    from trustdag.resources import site
     from trustdag.seals import refuse_edited_sources
 
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
+    granted, shared = allocation.from_arguments(arguments), site.load().jobs_per_gpu
     refuse_edited(arguments.code, code_book_beside(arguments.record))
     refuse_edited_sources(arguments.sources, arguments.content)
-    code = launch(arguments.record, arguments.log, arguments.attempt, allocation.from_arguments(arguments), command)
+    code = launch(arguments.record, arguments.log, arguments.attempt, granted, command, shared)
     if code:
         # The message for the user is printed; the rest is in the log.
         said = [line for line in tail(arguments.log).splitlines() if line.startswith("trustdag: ")]

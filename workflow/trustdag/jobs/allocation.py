@@ -16,8 +16,6 @@ from trustdag.fingerprint import ROOT
 from trustdag.jobs import processes
 from trustdag.yamlfiles import read_yaml
 
-GPU_DEVICES = ("nvidia[0-9]*", "dxg", "kfd")
-"""Files below /dev of a machine with a GPU: of NVIDIA, of NVIDIA below WSL, of AMD."""
 PLAIN = "none"
 """The `accelerate` of a command that starts as it is."""
 NO_LIMIT = 0
@@ -86,20 +84,17 @@ def from_arguments(arguments: argparse.Namespace) -> Allocation:
     return Allocation(**{field.name: getattr(arguments, field.name) for field in fields(Allocation)})
 
 
-def has_gpu(devices: Path = Path("/dev")) -> bool:
-    """Whether this machine has a GPU: read from its device files, because torch takes seconds to say so."""
-    return any(next(devices.glob(pattern), None) is not None for pattern in GPU_DEVICES)
-
-
-def on_machine(asked: Allocation, scheduled: bool, gpu_here: bool) -> Allocation:
-    """What a job has of what its rule asked for: without a scheduler, GPUs only where the machine has one.
+def on_machine(asked: Allocation, scheduled: bool, gpus: int) -> Allocation:
+    """What a job has of what its rule asked for: without a scheduler, at most the GPUs that the machine has.
 
     Args:
         asked: what the rule asked for.
         scheduled: whether a scheduler gave it.
-        gpu_here: whether this machine has a GPU.
+        gpus: GPUs of this machine.
     """
-    return asked if scheduled or gpu_here or asked.nodes > 1 else replace(asked, gpu=0)
+    if scheduled or asked.nodes > 1 or asked.gpu <= gpus:
+        return asked
+    return replace(asked, gpu=gpus, accelerate="gpu" if gpus == 1 else asked.accelerate)
 
 
 def command_line(allocation: Allocation, command: Sequence[str], held: Path) -> list[str]:

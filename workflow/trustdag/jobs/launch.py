@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trustdag.errors import UserError
-from trustdag.jobs import processes
+from trustdag.jobs import gpus, processes
 from trustdag.jobs import record as job_record
-from trustdag.jobs.allocation import NO_LIMIT, Allocation, command_line, has_gpu, on_machine
+from trustdag.jobs.allocation import NO_LIMIT, Allocation, command_line, on_machine
 from trustdag.jobs.nodes import WatchOfNodes
 from trustdag.jobs.watch import Watch
 
@@ -23,8 +23,10 @@ ORPHAN_SECONDS = 300
 """How long an orphan may take to save its checkpoint and end."""
 
 
-def launch(record: Path, log: Path, attempt: int, asked: Allocation, command: Sequence[str]) -> int:
-    """Runs `python -m trustdag COMMAND` to its end and returns its exit code.
+def launch(
+    record: Path, log: Path, attempt: int, asked: Allocation, command: Sequence[str], jobs_per_gpu: int = 1
+) -> int:
+    """Runs `python -m trustdag COMMAND` to its end and returns its exit code. It waits until its GPUs are free.
 
     Raises UserError if the last attempt failed in a way that this one would repeat, or an orphan cannot be stopped.
 
@@ -34,8 +36,10 @@ def launch(record: Path, log: Path, attempt: int, asked: Allocation, command: Se
         attempt: Snakemake's number of the attempt, from 1.
         asked: what the rule asked for.
         command: arguments of `trustdag`.
+        jobs_per_gpu: jobs that may share a GPU of this machine.
     """
-    allocation = on_machine(asked, processes.slurm_job() is not None, has_gpu())
+    slurm_job, names = processes.slurm_job(), gpus.on_machine()
+    allocation = on_machine(asked, slurm_job is not None, len(names))
     before = job_record.read(record)
     kept = _keep_log(record, log, before)
     if failure := job_record.repeats_failure(before, attempt):
@@ -48,16 +52,21 @@ def launch(record: Path, log: Path, attempt: int, asked: Allocation, command: Se
         failure = _failure("error", allocation, str(error))
         job_record.write(record, job_record.Record(failures=(*before.failures, failure)))
         raise
-    attempt_facts = {"running": processes.Process.ours(), "mem_mb": allocation.mem_mb, "runtime": allocation.runtime}
-    running = before.model_copy(update=attempt_facts)
-    job_record.write(record, running)
-    watch = _watch(
-        allocation, held, lambda held_mb: job_record.write(record, running.model_copy(update={"held_mb": held_mb}))
-    )
-    with kept.open("a", encoding="utf-8") as handle:
-        handle.write(_headline(attempt, allocation))
-        handle.flush()
-        code = watch.run(line, handle.fileno(), WAITING | allocation.environment())
+    with gpus.visible(allocation.gpu, jobs_per_gpu, names, allocation.nodes, slurm_job) as devices:
+        attempt_facts = {
+            "running": processes.Process.ours(),
+            "mem_mb": allocation.mem_mb,
+            "runtime": allocation.runtime,
+        }
+        running = before.model_copy(update=attempt_facts)
+        job_record.write(record, running)
+        watch = _watch(
+            allocation, held, lambda held_mb: job_record.write(record, running.model_copy(update={"held_mb": held_mb}))
+        )
+        with kept.open("a", encoding="utf-8") as handle:
+            handle.write(_headline(attempt, allocation))
+            handle.flush()
+            code = watch.run(line, handle.fileno(), WAITING | allocation.environment() | devices)
     job_record.write(record, _after(before, watch, code, allocation, log))
     if code == 0:
         kept.replace(log)

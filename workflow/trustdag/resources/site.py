@@ -82,6 +82,8 @@ class Site(Section):
     """Rules whose jobs the main process runs itself instead of submitting them: many small jobs, no submission."""
     local_cores: Count = 1
     """CPU cores that those jobs share."""
+    jobs_per_gpu: Count = 1
+    """Jobs that share a GPU where this machine runs them itself. More are faster where the models are small."""
 
     @field_validator("cpu")
     @classmethod
