@@ -3,15 +3,25 @@
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from trustdag.artifacts import manifest, write_json
+from trustdag.artifacts import manifest, sha256_file, write_json
 from trustdag.errors import UserError
 from trustdag.jsonfiles import read_json
-from trustdag.seals import REMEMBERED, SEAL, content_of_sources, damage, model_digest, seal, whole
+from trustdag.seals import (
+    REMEMBERED,
+    SEAL,
+    content_of_sources,
+    damage,
+    model_digest,
+    refuse_edited_sources,
+    seal,
+    whole,
+)
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "emptied": (lambda path: path.write_bytes(b""), "has 0 of 8 bytes"),
@@ -184,12 +194,44 @@ def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
     assert contents[0] != contents[1]
 
 
-def test_a_source_is_read_once(tmp_path: Path) -> None:
+def test_a_source_is_read_once_unless_it_has_just_been_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, memory = tmp_path / "pairs.jsonl", tmp_path / "digests.json"
     path.write_text("one")
+    content_of_sources([str(path)], memory)
+    assert not memory.exists()  # it may be written again without a new time
+    later = time.time_ns() + 60_000_000_000
+    monkeypatch.setattr(time, "time_ns", lambda: later)
+    content_of_sources([str(path)], memory)
+    write_json(memory, {str(path): read_json(memory)[str(path)] | {"sha256": "0" * 64}})
+    told = content_of_sources([str(path)], memory)
+    memory.write_text('{"half')
+    assert content_of_sources([str(path)], memory) != told
+    assert read_json(memory)[str(path)]["sha256"] == sha256_file(path)
+
+
+def test_an_edit_in_place_is_seen_though_size_and_time_of_modification_are_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, memory = tmp_path / "pairs.jsonl", tmp_path / "digests.json"
+    path.write_text("one")
+    later = time.time_ns() + 60_000_000_000
+    monkeypatch.setattr(time, "time_ns", lambda: later)
     before = content_of_sources([str(path)], memory)
     facts = path.stat()
     with path.open("r+") as file:
-        file.write("two")  # in the same file, with the same size
+        file.write("two")
     os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    assert content_of_sources([str(path)], memory) == before
+    assert content_of_sources([str(path)], memory) != before
+
+
+def test_a_job_whose_sources_were_edited_since_its_run_began_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("pairs.jsonl", "other.jsonl"):
+        Path(name).write_text("one")
+    begun = content_of_sources(["pairs.jsonl", "other.jsonl"])
+    refuse_edited_sources(["pairs.jsonl", "other.jsonl"], begun)
+    Path("pairs.jsonl").write_text("two")
+    with pytest.raises(UserError, match=r"^pairs\.jsonl: edited since this run began"):
+        refuse_edited_sources(["pairs.jsonl", "other.jsonl"], begun)

@@ -4,7 +4,7 @@
 rule base:
     input:
         unpack(corpus_of),
-        files=lambda wildcards: SOURCES.models[external_model(wildcards)],
+        sources=lambda wildcards: SOURCES.models[external_model(wildcards)],
     output:
         model=directory(FILES.model(EXTERNAL_PATTERN, "model")),
         manifest=FILES.model(EXTERNAL_PATTERN, "manifest.json"),
@@ -41,6 +41,6 @@ rule base:
     message:
         "Base model {wildcards.model} ({wildcards.external})"
     shell:
-        LAUNCH_WITH_THREADS
+        LAUNCH_WITH_THREADS_AND_SOURCES
         + "base --settings {params.settings:q} --tracking {resources.tracking:q} --corpus {input.corpus}"
         " --prompt-format {params.prompt_format} --out $(dirname {output.manifest}) --benchmark {log.benchmark}"

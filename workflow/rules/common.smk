@@ -11,7 +11,7 @@ ROOT = Path(workflow.current_basedir).parents[1]
 # A clone brings its own package. What a wheel carries lies within the installed one.
 if (ROOT / "workflow" / "trustdag" / "__init__.py").is_file():
     sys.path.insert(0, str(ROOT / "workflow"))
-from trustdag import dag, environments, seals
+from trustdag import dag, environments
 from trustdag.jobs import gpus, patience
 from trustdag.pending import copied, dryrun, orphans
 from trustdag.resources import request, site
@@ -29,7 +29,8 @@ from trustdag.layout import (
     Results,
     chain_of,
 )
-from trustdag.fingerprint import code_of, content_of, write_fingerprint_index
+from trustdag.seals import content_of_sources
+from trustdag.fingerprint import announce, code_of, content_of, write_fingerprint_index
 from trustdag.report import plots
 from trustdag.train import tracking
 
@@ -39,10 +40,10 @@ ORIGIN = load.identity(workflow.configfiles or [workflow.main_snakefile])
 
 @contextmanager
 def user_errors_as_workflow_errors():
-    """Converts UserError to WorkflowError, so that Snakemake ends with its message and without a traceback."""
+    """Converts UserError, and the error of a full disk, to WorkflowError: Snakemake ends with its message alone."""
     try:
         yield
-    except UserError as error:
+    except (UserError, OSError) as error:
         raise WorkflowError(str(error))
 
 
@@ -59,6 +60,7 @@ with user_errors_as_workflow_errors():
     load.refuse_templates(CONFIGFILES)
     SOURCE = load.with_plugins(config, CONFIGFILES, ORIGIN)
     if workflow.is_main_process:
+        load.check_folder()
         plugin_files.say(load.plugins_of(SOURCE))
     plugin_files.use_also(load.plugins_of(SOURCE))
     plugin_packages.announce()
@@ -104,6 +106,12 @@ LAUNCH = f"{_LAUNCH} -- "
 # For commands whose results depend on the number of threads. Snakemake may reduce `threads` to `--cores`, but not a
 # parameter, which is also part of the key of the cache between studies.
 LAUNCH_WITH_THREADS = f"{_LAUNCH} --threads {{params.threads}} -- "
+# For commands that read files of the user, which may be edited while jobs wait.
+_SOURCES = " --content {params.content:q} --sources {input.sources}"
+LAUNCH_WITH_SOURCES = f"{_LAUNCH}{_SOURCES} -- "
+LAUNCH_WITH_THREADS_AND_SOURCES = (
+    f"{_LAUNCH} --threads {{params.threads}}{_SOURCES} -- "
+)
 # Enabled only if the cache folder is set, because Snakemake otherwise prints a warning at every start.
 CACHED = load.CACHE in os.environ
 VERTICALS = STUDY.verticals_measured()
@@ -122,21 +130,19 @@ wildcard_constraints:
 
 
 onstart:
-    if workflow.executor_plugin.name == "slurm":
-        with user_errors_as_workflow_errors():
-            site.check_cluster(SITE)
-        patience.put_first(ROOT / "slurm" / "bin", SITE.patience * 60)
     with user_errors_as_workflow_errors():
+        if workflow.executor_plugin.name == "slurm":
+            site.check_cluster(SITE)
+            patience.put_first(ROOT / "slurm" / "bin", SITE.patience * 60)
         copied.refuse_edited(STUDY.name, load.results_of(STUDY))
-    load.mark_results(STUDY, ORIGIN)
-    write_fingerprint_index(FILES.code_book)
-    if orphans.adopt(workflow, load.digest(STUDY)):
-        copied.mark_known(STUDY.name)
-
-
-def content_of_sources(paths):
-    """The parameter by which Snakemake notices another content of local files, whatever their times are."""
-    return seals.content_of_sources(paths, copied.KNOWN / seals.REMEMBERED)
+        load.mark_results(STUDY, ORIGIN)
+        # Snakemake calls the functions of parameters as late as it can. Here they give every fingerprint of the run.
+        for job in workflow.dag.needrun_jobs():
+            job.params
+        write_fingerprint_index(FILES.code_book)
+        announce()
+        if orphans.adopt(workflow, load.digest(STUDY)):
+            copied.mark_known(STUDY.name)
 
 
 def trained_model(wildcards):

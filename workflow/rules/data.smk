@@ -3,7 +3,7 @@
 
 rule prepare:
     input:
-        lambda wildcards: SOURCES.preferences[wildcards.preferences],
+        sources=lambda wildcards: SOURCES.preferences[wildcards.preferences],
     output:
         train=FILES.data("{preferences}", "train.parquet"),
         validation=FILES.data("{preferences}", "validation.parquet"),
@@ -36,7 +36,7 @@ rule prepare:
     message:
         "Prepare the preference data {wildcards.preferences}"
     shell:
-        LAUNCH
+        LAUNCH_WITH_SOURCES
         + "prepare --settings {params.settings:q} --out $(dirname {output.card})"
         " --benchmark {log.benchmark}"
 

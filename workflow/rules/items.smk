@@ -3,7 +3,7 @@
 
 rule items:
     input:
-        lambda wildcards: SOURCES.items[wildcards.vertical],
+        sources=lambda wildcards: SOURCES.items[wildcards.vertical],
     output:
         table=FILES.items("{vertical}"),
         card=FILES.items_card("{vertical}"),
@@ -26,5 +26,6 @@ rule items:
     message:
         "Items of {wildcards.vertical}"
     shell:
-        LAUNCH + "items {wildcards.vertical} --settings {params.settings:q}"
+        LAUNCH_WITH_SOURCES
+        + "items {wildcards.vertical} --settings {params.settings:q}"
         " --out {output.table} --card {output.card} --digest {output.digest}"

@@ -6,7 +6,7 @@ rule score:
         digest=FILES.items_digest("{vertical}"),
         table=ancient(FILES.items("{vertical}")),
         replies=FILES.replies("{policy}", "{vertical}"),
-        files=lambda wildcards: VERTICALS[wildcards.vertical].score.files(),
+        sources=lambda wildcards: SOURCES.scores[wildcards.vertical],
     output:
         FILES.records("{policy}", "{vertical}"),
     log:
@@ -21,13 +21,11 @@ rule score:
     params:
         threads=STUDY.threads.of("score"),
         settings=lambda wildcards: VERTICALS[wildcards.vertical].score.as_json(),
-        content=lambda wildcards: content_of_sources(
-            VERTICALS[wildcards.vertical].score.files()
-        ),
+        content=lambda wildcards: content_of_sources(SOURCES.scores[wildcards.vertical]),
         code=lambda wildcards: code_of_verticals("commands.score", wildcards.vertical),
     message:
         "Score {wildcards.policy} on {wildcards.vertical}"
     shell:
-        LAUNCH_WITH_THREADS
+        LAUNCH_WITH_THREADS_AND_SOURCES
         + "score {wildcards.vertical} --items {input.table} --replies {input.replies}"
         " --settings {params.settings:q} --out {output}"

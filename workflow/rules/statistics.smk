@@ -19,7 +19,7 @@ rule statistics:
     input:
         design=FILES.design,
         records=records_of(),
-        labels=SOURCES.labels,
+        sources=SOURCES.labels,
     output:
         metrics=FILES.statistics("metrics"),
         differences=FILES.statistics("differences"),
@@ -45,5 +45,6 @@ rule statistics:
     message:
         f"Statistics of {STUDY.name}"
     shell:
-        LAUNCH + "statistics --design {input.design} --results {params.results}"
+        LAUNCH_WITH_SOURCES
+        + "statistics --design {input.design} --results {params.results}"
         " --settings {params.settings:q} --out {params.out} {params.labels}"

@@ -9,8 +9,9 @@ import re
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ DISK_FULL_WORDS = (
     "unexpected pos ",
 )
 """Messages of libraries without error numbers: safetensors; Arrow and others; torch, for writing and for closing."""
+COARSE = 2_000_000_000
+"""Nanoseconds in which a file may change twice without a new time, on the coarsest of file systems."""
 RECORDED_PACKAGES = ("torch", "transformers", "trl", "accelerate", "datasets", "peft", "pandas", "snakemake")
 
 
@@ -153,6 +156,12 @@ def write_json(path: Path, value: Any) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+def write_cache(path: Path, value: Any) -> None:
+    """As `write_json`. Where a cache cannot be written, as on a full disk, what it holds is computed again."""
+    with suppress(UserError, OSError):
+        write_json(path, value)
+
+
 def read_table(path: Path, columns: Iterable[str], what: str) -> "pd.DataFrame":
     """A Parquet file with at least these columns. Raises UserError naming the file if it is not one of `what`.
 
@@ -192,6 +201,21 @@ def append_jsonl(path: Path, record: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as handle:
         handle.write(json.dumps(record, sort_keys=True) + "\n")
+
+
+def state_of(path: Path) -> list[int]:
+    """Size, time of change and inode of a file: what changes when it is written, replaced or touched.
+
+    The time is the file system's own (`ctime`). A program can put the time of modification back after an edit, but not
+    this one.
+    """
+    facts = path.stat()
+    return [facts.st_size, facts.st_ctime_ns, facts.st_ino]
+
+
+def is_settled(state: list[int]) -> bool:
+    """Whether a file of this `state_of` is so old that another change of it gets another time."""
+    return time.time_ns() - state[1] > COARSE
 
 
 def sha256_file(path: Path) -> str:

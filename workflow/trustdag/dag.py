@@ -126,6 +126,8 @@ class SourceFiles:
 
     items: dict[str, list[str]]
     """By vertical."""
+    scores: dict[str, list[str]]
+    """By vertical: calibrations, and models of scorers."""
     preferences: dict[str, list[str]]
     """By preference set."""
     models: dict[ModelId, list[str]]
@@ -138,11 +140,15 @@ def source_files(study: Study) -> SourceFiles:
     """The local input files of the study. Raises UserError for a missing file, or a name that Snakemake cannot take."""
     sources = SourceFiles(
         items={vertical: item_files(study, vertical) for vertical in study.verticals_measured()},
+        scores={vertical: settings.score.files() for vertical, settings in study.verticals_measured().items()},
         preferences={name: preference_files(study, name) for name in preferences_used(study)},
         models={model: model_files(study, model) for model in models_needed(study) if not model.is_trained},
         labels=label_files(study),
     )
-    refuse_wildcards(sources.labels, *sources.items.values(), *sources.preferences.values(), *sources.models.values())
+    of_models = sources.models.values()
+    refuse_wildcards(
+        sources.labels, *sources.items.values(), *sources.scores.values(), *sources.preferences.values(), *of_models
+    )
     return sources
 
 

@@ -106,7 +106,7 @@ def commands_of(rules: Path = ROOT / "workflow" / "rules") -> dict[str, set[str]
     for path in sorted(rules.glob("*.smk")):
         for block in re.split(r"^\s*rule\b", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
             environment = re.search(r'ENVS\s*/\s*"(\w+)\.yaml"', block)
-            command = re.search(r'LAUNCH(?:_WITH_THREADS)?\s*\+\s*f?"(\w+)', block)
+            command = re.search(r'LAUNCH\w*\s*\+\s*f?"(\w+)', block)
             if environment and command:
                 commands.setdefault(environment.group(1), set()).add(command.group(1))
             elif environment or command:

@@ -9,14 +9,14 @@ import hashlib
 import json
 import os
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from trustdag.artifacts import write_json
-from trustdag.jsonfiles import EVERY, read_object
+from trustdag.artifacts import is_settled, sha256_file, state_of, write_cache
+from trustdag.errors import UserError
+from trustdag.jsonfiles import EVERY, read_cache
 from trustdag.plugins import kinds, sources
 
 PACKAGE = Path(__file__).parent
@@ -26,12 +26,13 @@ ROOT = CARRIED if CARRIED.is_dir() else PACKAGE.parents[1]
 """The folder of Snakefile, rules, environments, profiles and configuration: that of the clone or of the wheel."""
 
 
-KEPT = PACKAGE / "__pycache__" / f"fingerprints.{sys.implementation.cache_tag}.json"
-"""The digest and the imports of each module, by its version: parsing all of them takes a fifth of a start."""
+RUN = "TRUSTDAG_CODE"
+"""The environment variable of the fingerprints of a run, for its jobs."""
+_PYTHON = str(sys.implementation.cache_tag)
+KEPT = PACKAGE / "__pycache__" / f"fingerprints.{_PYTHON}.json"
+"""The digest and the imports of each module, by the state of its file: parsing all of them takes a fifth of a start."""
 _PARSED: dict[str, Any] = {}
 """What this process adds to that file."""
-COARSE = 2_000_000_000
-"""Nanoseconds in which a file may change twice without a new time, on the coarsest of file systems."""
 _INDEX: dict[str, dict[str, str]] = {}
 """For each requested fingerprint: the hash of each of its modules."""
 
@@ -47,10 +48,38 @@ def code_of(*modules: str) -> str:
 
 @cache
 def _code_of(modules: tuple[str, ...], _: tuple[object, ...]) -> str:
-    trees = {_label(path): digest_of(path) for path in sorted(reachable(*modules))}
+    files = [file for path in sorted(reachable(*modules)) for file in (path, *_data_beside(path))]
+    trees = {_label(file): digest_of(file) for file in files}
     fingerprint = _digest(json.dumps(trees))
     _INDEX[fingerprint] = trees
     return fingerprint
+
+
+def announce() -> None:
+    """Announces every requested fingerprint to the jobs of a run, for `refuse_edited`.
+
+    Syntax trees differ between versions of Python, so its name stands before them.
+    """
+    os.environ[RUN] = ",".join([_PYTHON, *_INDEX])
+
+
+def refuse_edited(code: str, index: Path) -> None:
+    """Raises UserError in a job whose code was edited since its run began.
+
+    The result would be stored under the code of the run's begin. A scheduler's job computes its fingerprint anew. A job
+    here has that of the run's begin, and its modules are compared. A job of another Python cannot compare.
+
+    Args:
+        code: The fingerprint in the job's command.
+        index: The file of `write_fingerprint_index`.
+    """
+    python, *begun = os.environ.get(RUN, "").split(",")
+    if python != _PYTHON:
+        return
+    edited = changed(read_fingerprint_index(index).get(code, {}))
+    if edited or code not in begun:
+        names = ", ".join(edited[:3]) or "the code of this job"
+        raise UserError(f"{names}: edited since this run began; start it again: what is finished stays")
 
 
 def write_fingerprint_index(path: Path) -> None:
@@ -58,14 +87,12 @@ def write_fingerprint_index(path: Path) -> None:
     _keep()
     known = read_fingerprint_index(path)
     if not _INDEX.keys() <= known.keys():
-        write_json(path, known | _INDEX)
+        write_cache(path, known | _INDEX)
 
 
 def read_fingerprint_index(path: Path) -> dict[str, dict[str, str]]:
-    """What `write_fingerprint_index` wrote; empty where nothing did. Raises UserError for a damaged file."""
-    if not path.exists():
-        return {}
-    return read_object(path, {EVERY: {EVERY: str}}, "a book of code fingerprints", "delete it")
+    """What `write_fingerprint_index` wrote. A missing or damaged index is empty: it only names what has changed."""
+    return read_cache(path, {EVERY: {EVERY: str}})
 
 
 def changed(modules: Mapping[str, str]) -> list[str]:
@@ -119,34 +146,40 @@ def _path_of(parts: list[str]) -> Path | None:
 
 def imports_of(path: Path) -> tuple[Path, ...]:
     """The modules of this package that a file imports, also inside functions."""
-    return _read(path, *_version(path))[1]
+    return _read(path, *state_of(path))[1]
 
 
-def digest_of(path: Path) -> str:
-    """The hash (16 hexadecimal digits) of a file's syntax tree without docstrings."""
-    return _read(path, *_version(path))[0]
-
-
-def _version(path: Path) -> tuple[int, int, int]:
-    """What changes when a file is written or replaced."""
-    status = path.stat()
-    return status.st_mtime_ns, status.st_size, status.st_ino
+def _data_beside(path: Path) -> list[Path]:
+    """The files with the name of a module of this package and another suffix, such as weights: they are part of it."""
+    return [file for file in _data_in(path.parent) if file.stem == path.stem] if path.is_relative_to(PACKAGE) else []
 
 
 @cache
-def _read(path: Path, *version: int) -> tuple[str, tuple[Path, ...]]:
+def _data_in(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix not in (".py", ".pyc")]
+
+
+def digest_of(path: Path) -> str:
+    """The hash (16 hexadecimal digits) of a module's syntax tree without docstrings, or of another file's content."""
+    if path.suffix != ".py":
+        return sha256_file(path)[:16]
+    return _read(path, *state_of(path))[0]
+
+
+@cache
+def _read(path: Path, *state: int) -> tuple[str, tuple[Path, ...]]:
     """A file's digest and imports. Each version of a module of this package is parsed once, by any process."""
     if not path.is_relative_to(PACKAGE):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         plugins = tuple(sources.imports_of(path, tree))
         digest, names = _parsed(tree)
         return digest, (*plugins, *_paths_of(names))
-    label, exact = _label(path), [*version, *_version(Path(__file__))]
+    label, exact = _label(path), [*state, *state_of(Path(__file__))]
     kept = _kept().get(label)
-    if kept is None or kept["version"] != exact:
+    if kept is None or kept["state"] != exact:
         digest, names = _parsed(ast.parse(path.read_text(encoding="utf-8")))
-        kept = {"version": exact, "digest": digest, "imports": names}
-        if time.time_ns() - version[0] > COARSE:
+        kept = {"state": exact, "digest": digest, "imports": names}
+        if is_settled(list(state)):
             _PARSED[label] = kept
     return kept["digest"], tuple(_paths_of(kept["imports"]))
 
@@ -154,15 +187,13 @@ def _read(path: Path, *version: int) -> tuple[str, tuple[Path, ...]]:
 @cache
 def _kept() -> dict[str, Any]:
     """What earlier processes read."""
-    if not KEPT.exists():
-        return {}
-    return read_object(KEPT, {EVERY: {"version": list, "digest": str, "imports": list}}, "digests of code", "delete it")
+    return read_cache(KEPT, {EVERY: {"state": list, "digest": str, "imports": list}})
 
 
 def _keep() -> None:
     """Keeps what this process parsed, where Python would keep its byte code."""
     if _PARSED and os.access(PACKAGE, os.W_OK) and not sys.dont_write_bytecode:
-        write_json(KEPT, _kept() | _PARSED)
+        write_cache(KEPT, _kept() | _PARSED)
 
 
 def _paths_of(names: list[str]) -> Iterator[Path]:

@@ -81,6 +81,14 @@ def read_object(path: Path, shape: Mapping[str, Any], what: str, mend: str = AGA
     return dict(value)
 
 
+def read_cache(path: Path, shape: Mapping[str, Any]) -> dict[str, Any]:
+    """What a cache holds. A missing or damaged one is empty, because what it holds is computed again."""
+    try:
+        return read_object(path, shape, "a cache")
+    except UserError:
+        return {}
+
+
 def read_section(path: Path, section: type[AnySection]) -> AnySection:
     """The section in a JSON file. Raises UserError if the file is missing or has other content."""
     value = read_json(path)

@@ -15,6 +15,8 @@ EXTERNAL_PATTERN = "{model}/{external}"
 """A base model or an existing checkpoint, as a pattern with wildcards."""
 TRAINED_PATTERN = "{model}/{preferences}/{chain}/seed{seed}"
 """A model that a stage of the study trains, as a pattern with wildcards."""
+BOOK = "code.json"
+"""Name of the index of code fingerprints, beside the folders of the jobs' records."""
 POLICY_EXPRESSION = r"[^/]+/[^/]+(/[^/]+/seed-?\d+)?"
 """A regular expression of both."""
 
@@ -233,7 +235,12 @@ class Results:
     @property
     def code_book(self) -> Path:
         """The index of the modules in each fingerprint of code that jobs of the study ran."""
-        return self.job_records / "code.json"
+        return self.job_records / BOOK
+
+
+def code_book_beside(record: Path) -> Path:
+    """The index of code fingerprints of the study that the record of a job belongs to."""
+    return record.parents[1] / BOOK
 
 
 def job_kind(benchmark: Path) -> str:

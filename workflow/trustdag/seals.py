@@ -10,21 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from trustdag.artifacts import (
+    is_settled,
     list_model_files,
     manifest_digest,
     remove,
     sha256_file,
     sha256_text,
+    state_of,
     sync_tree,
-    write_json,
+    write_cache,
 )
 from trustdag.errors import UserError
-from trustdag.jsonfiles import EVERY, read_object
+from trustdag.jsonfiles import EVERY, read_cache, read_object
 
 SEAL = "digests.json"
 """The file of a sealed folder with the size and the digest of every other file."""
 REMEMBERED = ".digests.json"
-"""Cache of the digests of files by name, with their size, time and inode; that of a model lies beside its manifest."""
+"""Cache of the digests of files by name, with the state of each file; that of a model lies beside its manifest."""
 
 CACHED = re.compile(r"[0-9a-f]{64}")
 """Prefix of names in Snakemake's cache between studies."""
@@ -88,7 +90,11 @@ def whole(folder: Path, consequence: str) -> bool:
 # --- Source files ---
 
 
-def content_of_sources(paths: Iterable[str], memory: Path) -> str:
+MEMORY = Path(".snakemake") / "trustdag" / REMEMBERED
+"""Cache of the digests of the user's files, in the working directory of a workflow."""
+
+
+def content_of_sources(paths: Iterable[str], memory: Path = MEMORY) -> str:
     """The digests of the content of a rule's source files by name, as JSON. Snakemake tracks it as a parameter.
 
     Snakemake itself compares times, and does not notice a file that replaces another one and is older than the result:
@@ -104,12 +110,29 @@ def content_of_sources(paths: Iterable[str], memory: Path) -> str:
     digests: dict[str, str] = {}
     for path in files:
         place = str(path.absolute())
-        noted[place] = _noted(path, _digest_of(path, known.get(place, {})))
+        fact = _fact(path, known.get(place, {}))
+        if is_settled(fact["file"]):
+            noted[place] = fact
         # Without the folder, because the same study may lie elsewhere. Files of one name are digested together.
-        digests[path.name] = sha256_text([digests.get(path.name, ""), noted[place]["sha256"]])[:16]
+        digests[path.name] = sha256_text([digests.get(path.name, ""), fact["sha256"]])[:16]
     if noted != known and os.access(memory.parent.parent, os.W_OK):
-        write_json(memory, noted)
+        write_cache(memory, noted)
     return json.dumps(digests)
+
+
+def refuse_edited_sources(paths: Iterable[str], content: str) -> None:
+    """Raises UserError if source files have another content than when their run began.
+
+    The result would be stored under the content of the run's begin.
+
+    Args:
+        paths: The files.
+        content: Their `content_of_sources` then.
+    """
+    present, begun = json.loads(content_of_sources(paths)), json.loads(content)
+    for name in sorted(present.keys() | begun.keys()):
+        if present.get(name) != begun.get(name):
+            raise UserError(f"{name}: edited since this run began; start it again: what is finished stays")
 
 
 # --- Models ---
@@ -118,8 +141,8 @@ def content_of_sources(paths: Iterable[str], memory: Path) -> str:
 def model_digest(folder: Path) -> str:
     """The digest of a model's files, computed from their content, which must agree with the manifest.
 
-    A model that the workflow did not make has no manifest and is not checked. Digests are cached by size, modification
-    time and inode, so that a large model is read once and not by each job.
+    A model that the workflow did not make has no manifest and is not checked. Digests are cached by the state of
+    each file, so that a large model is read once and not by each job.
 
     Raises:
         UserError: A file differs from the manifest. The message names it, and what to delete.
@@ -142,16 +165,16 @@ def model_digest(folder: Path) -> str:
 
 
 def remember(folder: Path, digests: dict[str, str], memory: Path) -> None:
-    """Writes the digests of a model's files to the cache, with size, time and inode of each file.
+    """Writes the digests of a model's files to the cache, with the state of each file.
 
     Args:
         folder: The model folder.
         digests: The digest of each file by name.
         memory: The cache file. It stays unchanged if nothing changed or it cannot be written.
     """
-    known = {name: _noted(folder / name, digest) for name, digest in digests.items()}
+    known = {name: {"sha256": digest, "file": state_of(folder / name)} for name, digest in digests.items()}
     if known != _read_memory(memory) and os.access(memory.parent, os.W_OK):
-        write_json(memory, known)
+        write_cache(memory, known)
 
 
 def _digests(folder: Path, memory: dict[str, Any]) -> dict[str, str]:
@@ -159,7 +182,7 @@ def _digests(folder: Path, memory: dict[str, Any]) -> dict[str, str]:
     digests = {}
     for path in list_model_files(folder):
         name = str(path.relative_to(folder))
-        digests[name] = _digest_of(path, memory.get(name, {}))
+        digests[name] = str(_fact(path, memory.get(name, {}))["sha256"])
     return digests
 
 
@@ -173,19 +196,10 @@ def _drop_copy_of_cache(folder: Path) -> None:
         shutil.rmtree(copy, ignore_errors=True)
 
 
-def _digest_of(path: Path, noted: dict[str, Any]) -> str:
-    """A file's digest: the one that was noted, if the file has not changed since."""
-    return str(noted["sha256"]) if noted.get("file") == _state(path) else sha256_file(path)
-
-
-def _noted(path: Path, digest: str) -> dict[str, Any]:
-    """What the cache of digests holds of a file."""
-    return {"sha256": digest, "file": _state(path)}
-
-
-def _state(path: Path) -> list[int]:
-    facts = path.stat()
-    return [facts.st_size, facts.st_mtime_ns, facts.st_ino]
+def _fact(path: Path, noted: dict[str, Any]) -> dict[str, Any]:
+    """Digest and state of a file, as the cache of digests holds them: as noted, if the file has not changed since."""
+    state = state_of(path)  # before the file is read: a change meanwhile is seen by the next look
+    return noted if noted.get("file") == state else {"sha256": sha256_file(path), "file": state}
 
 
 def _files_of_manifest(folder: Path) -> dict[str, str] | None:
@@ -199,12 +213,7 @@ def _files_of_manifest(folder: Path) -> dict[str, str] | None:
 
 
 def _read_memory(path: Path) -> dict[str, Any]:
-    """Reads the file of `remember`; empty if it is missing or damaged, because the model can be read again."""
-    try:
-        memory = json.loads(path.read_bytes())
-        return {name: dict(known) for name, known in memory.items() if {"sha256", "file"} <= known.keys()}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-        return {}
+    return read_cache(path, {EVERY: {"sha256": str, "file": list}})
 
 
 def _differs(digests: dict[str, str], expected: dict[str, str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 import yaml
 
 from trustdag.config import reference
-from trustdag.config.load import check_results, identity, load, mark_results, results_of, validate
+from trustdag.config.load import check_folder, check_results, identity, load, mark_results, results_of, validate
 from trustdag.config.study import reserved
 from trustdag.errors import UserError
 from trustdag.settings import PATTERNS
@@ -132,6 +133,9 @@ def test_a_results_folder_belongs_to_one_configuration(tmp_path: Path, monkeypat
     check_results(study, "config/smoke.yaml")
     with pytest.raises(UserError, match=r"holds the study of config/smoke\.yaml; give this one another `name`"):
         check_results(study, "config/copy.yaml")
+    # but a mark that was emptied, as by a power cut, names nobody
+    next(tmp_path.rglob(".configuration")).write_text("")
+    check_results(study, "config/copy.yaml")
 
 
 def test_another_file_may_correct_and_present_a_finished_study_and_not_make_another_one(
@@ -195,6 +199,16 @@ def test_a_template_that_runs_code_is_no_study(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(smoke() | {"__use_yte__": True}))
     with pytest.raises(UserError, match=r"theirs\.yaml: __use_yte__: a template may run any code"):
         load(path)
+
+
+def test_a_read_only_working_directory_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    check_folder()
+    (tmp_path / ".snakemake").mkdir()
+    check_folder()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(UserError, match=r"\.snakemake: cannot be written"):
+        check_folder()
 
 
 def test_a_file_is_the_same_by_any_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

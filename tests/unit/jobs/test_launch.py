@@ -18,6 +18,7 @@ from trustdag.errors import UserError
 from trustdag.jobs import launch, processes, watch
 from trustdag.jobs import record as job_record
 from trustdag.jobs.allocation import Allocation
+from trustdag.seals import content_of_sources
 
 WORKFLOW = Path(launch.__file__).parents[2]
 TRAINER = """
@@ -274,3 +275,19 @@ def test_what_a_killed_attempt_held_decides_whether_memory_ran_out(job: Job) -> 
     job_record.write(job.record, job_record.Record(running=gone, held_mb=3900, mem_mb=4000, runtime=60))
     job.run("raise KeyError('x')")
     assert job.failures() == ["memory", "error"]
+
+
+@pytest.mark.parametrize("edited", ["before it starts", "while it runs"])
+def test_a_job_whose_source_files_are_edited_since_its_run_began_fails(
+    edited: str, job: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given a run that begins with one content of a file
+    job.write(f"open('pairs.jsonl', 'a').write({'two' if edited == 'while it runs' else ''!r})")
+    Path("pairs.jsonl").write_text("one")
+    content = content_of_sources(["pairs.jsonl"])
+    if edited == "before it starts":
+        Path("pairs.jsonl").write_text("two")
+    # Then a job that reads it fails, and names it
+    options = ["--record", str(job.record), "--log", str(job.log), "--mem-mb", "4000"]
+    assert main(["launch", *options, "--content", content, "--sources", "pairs.jsonl", "--", "work"]) == 2
+    assert "pairs.jsonl: edited since this run began" in capsys.readouterr().err

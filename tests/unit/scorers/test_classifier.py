@@ -4,58 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from tests.support import tiny_models as tiny
+from tests.support.tiny_classifiers import write_classifier
 from trustdag.errors import UserError
 from trustdag.scorers.classifier import Classifier
-
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "bad", "word"]
-
-
-def write_classifier(folder: Path, kind: str = "bert", **changes: Any) -> Path:
-    """A tiny classifier with random weights; `changes` edit its config.json."""
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-    from tokenizers.pre_tokenizers import Whitespace
-    from tokenizers.processors import TemplateProcessing
-    from transformers import (
-        BertConfig,
-        BertForMaskedLM,
-        BertForSequenceClassification,
-        PreTrainedTokenizerFast,
-        RobertaConfig,
-        RobertaForSequenceClassification,
-    )
-
-    words = Tokenizer(WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="[UNK]"))
-    words.pre_tokenizer = Whitespace()
-    words.post_processor = TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    PreTrainedTokenizerFast(
-        tokenizer_object=words, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
-    ).save_pretrained(folder)
-    sizes = {
-        "vocab_size": len(WORDS),
-        "hidden_size": 16,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "intermediate_size": 16,
-        "max_position_embeddings": 34,
-        "initializer_range": 1.0,
-    }
-    labels = changes.pop("labels", ["fine", "toxic", "rude"])
-    names = {"id2label": dict(enumerate(labels)), "label2id": {name: number for number, name in enumerate(labels)}}
-    torch.manual_seed(0)
-    models: dict[str, Any] = {
-        "bert": lambda: BertForSequenceClassification(BertConfig(**sizes, **names)),
-        "roberta": lambda: RobertaForSequenceClassification(RobertaConfig(**sizes, **names, pad_token_id=1)),
-        "language model": lambda: BertForMaskedLM(BertConfig(**sizes)),
-    }
-    models[kind]().save_pretrained(folder)
-    tiny.edit_json(folder / "config.json", **changes)
-    return folder
 
 
 def scores(folder: Path, label: str = "toxic", **settings: Any) -> list[float | None]:
@@ -129,3 +81,13 @@ def test_a_text_beyond_the_context_is_scored_in_windows(tmp_path: Path, kind: st
     (value,) = scorer.score(["bad word " * 40])
     assert value is not None
     assert 0 <= value <= 1
+
+
+def test_the_files_of_a_local_classifier_are_those_of_its_calibration_and_its_model(tmp_path: Path) -> None:
+    folder = write_classifier(tmp_path / "model")
+    settings = Classifier(model=str(folder), label="toxic", calibration="map.json")
+    assert settings.files()[0] == "map.json"
+    assert {str(folder / name) for name in ("config.json", "model.safetensors", "tokenizer.json")} <= set(
+        settings.files()
+    )
+    assert Classifier(model="unitary/toxic-bert", revision="0" * 40, label="toxic").files() == []

@@ -137,9 +137,10 @@ def check_results(study: Study, origin: str) -> None:
     and report.
     """
     mark = _mark(study)
-    if not mark.is_file():
+    written = mark.read_text(encoding="utf-8", errors="replace").strip() if mark.is_file() else ""
+    if not written:
         return
-    named = mark.read_text(encoding="utf-8", errors="replace").strip().split(JOINED)
+    named = written.split(JOINED)
     owner = JOINED.join(identity([Path(name)]) if Path(name).is_absolute() else name for name in named)
     if owner != origin and not _has_these_records(study):
         raise UserError(
@@ -178,6 +179,16 @@ def check_cache() -> None:
     folder = os.environ.get(CACHE)
     if folder and not (Path(folder).is_dir() and os.access(folder, os.R_OK | os.W_OK | os.X_OK)):
         raise UserError(f"{CACHE}={folder}: not a folder that you may write to; make it one, or unset the variable")
+
+
+def check_folder() -> None:
+    """Raises UserError for a read-only working directory. Snakemake writes even in a dry run, and has no message."""
+    folder = Path(".snakemake")
+    if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(
+            f"{folder.absolute()}: cannot be written, which Snakemake needs even for a dry run; make it writable, or"
+            " copy the folder with the study elsewhere"
+        )
 
 
 def announce(study: Study) -> None:

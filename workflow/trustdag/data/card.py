@@ -9,9 +9,26 @@ from typing import Any
 
 from trustdag.artifacts import sha256_file
 from trustdag.data.source import REASONS, Drop, Pair
+from trustdag.errors import UserError
+from trustdag.jsonfiles import EVERY, read_object
 
 EXAMPLES = 5
 """Number of dropped records that the card lists for each reason."""
+
+
+def table_digest(path: Path) -> str:
+    """The digest of a table of prepared data, which must agree with the data card beside it, if there is one.
+
+    Raises UserError if it does not, and names what to delete.
+    """
+    digest, card = sha256_file(path), path.with_name("card.json")
+    written = read_object(card, {"sha256?": {EVERY: str}}, "a data card").get("sha256", {}) if card.is_file() else {}
+    if written.get(path.name, digest) != digest:
+        raise UserError(
+            f"{path}: not as {card.name} has it; the data is damaged or was changed by hand: delete {path.parent} and"
+            " run snakemake again"
+        )
+    return digest
 
 
 @dataclass

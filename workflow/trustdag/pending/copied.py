@@ -13,9 +13,10 @@ from typing import Any
 from trustdag.artifacts import atomic_file, sha256_text
 from trustdag.errors import UserError
 from trustdag.layout import Results
+from trustdag.seals import MEMORY
 from trustdag.settings import NO_RESULT
 
-KNOWN = Path(".snakemake") / "trustdag"
+KNOWN = MEMORY.parent
 """A folder with a file for each study whose results were made or accepted in this working directory.
 
 It holds a digest of each configuration.json that was. Another one came with results that were copied over these.
@@ -79,7 +80,7 @@ def _note(study: str, digests: list[str]) -> None:
 
 def _noted(study: str) -> list[str]:
     mark = KNOWN / study
-    return mark.read_text(encoding="utf-8").split() if mark.is_file() else []
+    return mark.read_text(encoding="utf-8", errors="replace").split() if mark.is_file() else []
 
 
 def _digest_of(written: Path) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trustdag.fingerprint import read_fingerprint_index
+from trustdag.layout import code_book_beside
 from trustdag.pending.dryrun import Job
 
 HEADERS = {
@@ -24,8 +25,6 @@ HEADERS = {
 """The sentences of `snakemake.jobs.Reason`, in Snakemake 9.27."""
 CODE = re.compile(r"^[0-9a-f]{16}$")
 NOTHING = "<nothing exclusive>"
-BOOK = "code.json"
-"""File with the modules of each fingerprint, in the folder of job records."""
 SHOWN = 3
 """Largest number of changes that are listed; the others are counted."""
 
@@ -212,7 +211,7 @@ def _listed(values: list[Any]) -> str:
 def explained(jobs: Sequence[Job], code: CodeBook) -> dict[int, str]:
     """The reason of each job as text. Reads which outputs exist, and the old and new code fingerprints."""
     exists = {name for job in jobs for name in job.outputs if Path(name).exists()}
-    books = {Path(str(job.resources["record"])).parents[1] / BOOK for job in jobs if "record" in job.resources}
+    books = {code_book_beside(Path(str(job.resources["record"]))) for job in jobs if "record" in job.resources}
     noted = {key: modules for path in books for key, modules in read_fingerprint_index(path).items()}
     book = noted | dict(code)
     rules = {job.id: job.rule for job in jobs}

@@ -40,6 +40,10 @@ class ScorerSection(Section):
     calibration: str | None = None
     """File of a monotone map to Perspective's scale, which `trustdag calibrate --calibration` writes."""
 
+    def files(self) -> list[str]:
+        """The local files that scores depend on, so that their edits are noticed. A scorer with others adds them."""
+        return [self.calibration] if self.calibration else []
+
     def load(self) -> Scorer:
         """The loaded scorer. Raises UserError if it cannot be loaded."""
         raise NotImplementedError

@@ -44,6 +44,13 @@ class Classifier(ScorerSection):
             raise ValueError(f"{self.model}: no such folder; a model of the hub needs its `revision` (a commit)")
         return self
 
+    def files(self) -> list[str]:
+        """The calibration, and the files of a model in a folder. Raises UserError if it is no model folder."""
+        from trustdag.models.base import model_files
+
+        model = [] if self.revision else [str(path) for path in model_files(Path(self.model))]
+        return [*super().files(), *model]
+
     def load(self) -> Scorer:
         """The scorer. Raises UserError if the model cannot be loaded, is no classifier, or has no such label."""
         return ClassifierScorer(self)

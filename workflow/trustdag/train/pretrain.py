@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trustdag.artifacts import atomic_folder, read_table, sha256_file, sha256_text
+from trustdag.artifacts import atomic_folder, read_table, sha256_text
+from trustdag.data.card import table_digest
 from trustdag.errors import UserError
 from trustdag.models.base import Scratch
 from trustdag.models.dialogue import PromptFormat
@@ -74,7 +75,7 @@ def make(
 
     hide_library_messages()
     threads = use_threads()
-    digest = sha256_file(corpus) if corpus.is_file() else _missing(corpus)
+    digest = table_digest(corpus) if corpus.is_file() else _missing(corpus)
     folder = checkpoints.folder_of(out, sha256_text([settings.results_json(), digest, str(threads)]))
     shown = settings.model_dump(mode="json") | {"method": "base"}
     with (

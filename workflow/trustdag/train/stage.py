@@ -6,7 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from trustdag.artifacts import sha256_file, sha256_text
+from trustdag.artifacts import sha256_text
+from trustdag.data.card import table_digest
 from trustdag.models.base import model_files
 from trustdag.models.dialogue import PromptFormat
 from trustdag.seals import model_digest
@@ -64,7 +65,7 @@ class Stage:
             "threads": torch.get_num_threads(),
             "prompt_format": self.prompt_format,
             "models": {role: _digest(folder) for role, folder in models.items()},
-            "data": {name: sha256_file(self.data / f"{name}.parquet") for name in ("train", "validation")},
+            "data": {name: table_digest(self.data / f"{name}.parquet") for name in ("train", "validation")},
         }
 
     def checkpoints(self, settings: Section) -> Path:

@@ -15,7 +15,7 @@ from pydantic import AfterValidator
 
 from trustdag.artifacts import atomic_file
 from trustdag.errors import UserError
-from trustdag.jsonfiles import EVERY, read_object
+from trustdag.jsonfiles import EVERY, read_cache
 from trustdag.settings import Section
 
 TrackerName = Literal["tensorboard", "wandb", "trackio", "mlflow"]
@@ -98,11 +98,8 @@ class SentLog:
         self.last: dict[str, int] = {}
         self.resumed = False
         shape = {"key": str, "run": str, "last": {EVERY: int}}
-        try:
-            kept = read_object(self.path, shape, "what a tracker has got") if self.path.is_file() else None
-        except UserError:
-            kept = None  # a kill has damaged it: a new run begins
-        if kept is not None and kept["key"] == key:
+        kept = read_cache(self.path, shape)
+        if kept and kept["key"] == key:
             self.run, self.last, self.resumed = kept["run"], kept["last"], True
 
     def has(self, split: str, step: int) -> bool:

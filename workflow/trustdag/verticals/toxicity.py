@@ -61,8 +61,8 @@ class ScoreSettings(ScoreSection):
     """Score from which a text counts as toxic."""
 
     def files(self) -> list[str]:
-        """The scorers' calibrations."""
-        return [scorer.calibration for scorer in self.scorers if scorer.calibration]
+        """The files of the scorers."""
+        return [file for scorer in self.scorers for file in scorer.files()]
 
 
 class Settings(VerticalSettings):
