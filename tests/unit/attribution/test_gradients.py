@@ -1,5 +1,6 @@
 """Gradients of single examples from one batched backward pass are those of autograd, one example at a time."""
 
+import weakref
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,10 @@ from torch import Tensor
 
 from tests.support.attribution_world import World, engine, flat
 from trustdag.attribution.batches import PaddedBatch
-from trustdag.attribution.gradients import Vectors, add_weighted
+from trustdag.attribution.capture import LayerTrace
+from trustdag.attribution.gradients import Block, TracedBlock, Vectors, add_weighted
 from trustdag.attribution.layers import select
+from trustdag.attribution.resume import PassSums, Sums
 from trustdag.attribution.views import LoraView, ProjectedView, leading_factors
 from trustdag.errors import UserError
 
@@ -122,6 +125,26 @@ def test_the_adapters_of_a_change_of_low_rank_hold_all_of_it(tmp_path: Path) -> 
     first, second = LoraView.of_change((layer,), world.start, rank=2).factors[layer.name]
 
     torch.testing.assert_close(second @ first, change)
+
+
+def test_the_traces_of_a_block_are_gone_before_those_of_the_next_are_computed(tmp_path: Path) -> None:
+    # Given gradients in two blocks, whose losses note whether earlier traces are still there
+    world, traced, alive = World(tmp_path, "dpo"), list[weakref.ref[LayerTrace]](), list[int]()
+    gradients = world.gradients("dense", block=3)
+
+    def losses(model: Any, batch: PaddedBatch) -> torch.Tensor:
+        alive.append(sum(trace() is not None for trace in traced))
+        return world.objective.losses(model, batch)
+
+    def add(_sums: Sums, block: Block) -> None:
+        assert isinstance(block, TracedBlock)
+        traced.extend(weakref.ref(trace) for trace in block.traces)
+
+    # When a pass goes over them
+    PassSums().total("pass", replace(gradients, losses=losses).blocks, add)
+    # Then none is
+    assert alive == [0, 0]
+    assert traced
 
 
 @pytest.mark.parametrize("shape", [(7, 5), (5, 7), (5, 5)])

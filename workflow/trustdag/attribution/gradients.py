@@ -140,6 +140,7 @@ class Gradients:
             if self.keep:
                 kept.append(KeptBlock(block.examples, dict(block.features())))
             yield kept[-1] if self.keep else block
+            del block  # its traces go before the next ones come
         if start == 0:
             self._kept.extend(kept)
 
@@ -175,7 +176,10 @@ def traces_of(
     capture = Capture(layers)
     with frozen(model), capture.hooks(), torch.enable_grad():
         values(model, batch).sum().backward()
-    return [trace.of_examples(batch.owners, batch.count) for trace in capture.traces()]
+    traces = capture.traces()
+    for place, trace in enumerate(traces):  # in place, so that a layer's rows go as its examples come
+        traces[place] = trace.of_examples(batch.owners, batch.count)
+    return traces
 
 
 def add_weighted(totals: Vectors, block: Block, weights: Mapping[str, Tensor]) -> None:

@@ -59,6 +59,7 @@ class PassSums:
             add(standing.sums, block)
             standing.blocks += 1
             self.keep(name, standing)
+            del block  # what it holds goes before the next one comes
         standing.finished = True
         self.keep(name, standing)
         return standing.sums

@@ -128,8 +128,7 @@ def gradients_of(gradients: Gradients, queries: Sequence[EncodedTexts], groups: 
         for batch in query.examples.blocks(block, pad):
             slots = number * groups + query.groups[batch.examples] % groups
             weights = query.weights[batch.examples]
-            traces = traces_of(gradients.model, gradients.layers, batch.to(device), query.values)
-            for trace in traces:
+            for trace in traces_of(gradients.model, gradients.layers, batch.to(device), query.values):
                 features = gradients.view.features(trace)
                 empty = features.new_zeros(len(queries) * groups, features.shape[1])
                 total = totals.setdefault(trace.layer.name, empty)

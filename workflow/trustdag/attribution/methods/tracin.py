@@ -26,6 +26,7 @@ def score(problem: Problem, settings: MethodSettings) -> Scores:
         vectors = problem.queries()
         for block in problem.gradients.blocks():
             add_products(scores, block, vectors, -shares[step.number], problem.gradients.count)
+            del block  # its traces go before the next ones come
 
     return problem.passes.total("points", lambda start: islice(visited, start, None), add)
 
