@@ -40,6 +40,20 @@ def dataset_files(repository: str, revision: str, files: Sequence[str], instead:
     return [download(file) for file in files]
 
 
+def are_cached(repository: str, revision: str, files: Sequence[str]) -> bool:
+    """Whether files of a data set are in the local cache.
+
+    Args:
+        repository: The data set.
+        revision: Its commit.
+        files: Paths in the data set.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    paths = [try_to_load_from_cache(repository, file, repo_type="dataset", revision=revision) for file in files]
+    return all(isinstance(path, str) for path in paths)
+
+
 def model_folder(repository: str, revision: str, endings: Sequence[str], instead: str) -> Path:
     """The folder of a model, from the local cache if it is in it.
 
@@ -62,6 +76,23 @@ def model_folder(repository: str, revision: str, endings: Sequence[str], instead
         return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
     except _failures() as error:
         raise _cannot_fetch(repository, revision, error, instead) from error
+
+
+def cached_model(repository: str, revision: str, endings: Sequence[str]) -> Path | None:
+    """The folder of a model in the local cache, without network access; None unless all its files are there.
+
+    Args:
+        repository: The model.
+        revision: Its commit.
+        endings: Suffixes of its files.
+    """
+    from huggingface_hub import snapshot_download
+
+    patterns = [f"*{ending}" for ending in endings]
+    try:
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns, local_files_only=True))
+    except _failures():
+        return None
 
 
 def _failures() -> tuple[type[Exception], ...]:

@@ -40,4 +40,4 @@ def test_a_batch_that_may_not_fit_is_said_with_one_that_would(folder: Path, caps
 
 def test_a_model_that_cannot_be_loaded_is_refused_at_base(folder: Path) -> None:
     with pytest.raises(UserError, match="the GPU has 0 GB"):
-        check_loads(folder, Memory(0.0, "the GPU"))
+        check_loads(folder, 1, Memory(0.0, "the GPU"))

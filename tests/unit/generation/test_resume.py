@@ -174,8 +174,14 @@ def test_items_that_do_not_fit_the_context_are_said(
     replies = pd.read_parquet(tmp_path / "replies.parquet")
     count = replies.loc[replies["status"] == "too_long", "item"].nunique()
     assert count
-    said = f"bias: {count} of 60 items do not fit the model's context of 24 tokens; they count as failed"
+    said = f"bias: {count} of 60 items do not fit the context of {tmp_path / 'short'}, which is 24 tokens; they count"
     assert said in capsys.readouterr().err
+
+
+def test_a_vertical_of_which_nothing_fits_the_context_is_refused(study: Path, tmp_path: Path) -> None:
+    save_model(tmp_path / "short", context=9)
+    with pytest.raises(UserError, match=r"none of its 60 items fits the context of .*short, which is 9 tokens"):
+        run("bias", study / "items.parquet", tmp_path / "short", SETTINGS, "plain", tmp_path / "replies.parquet")
 
 
 def test_a_model_without_a_chat_template_cannot_be_asked_in_chat(study: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from trustdag.artifacts import sha256_file
 from trustdag.errors import UserError
 from trustdag.jsonfiles import read_json
-from trustdag.models.acquire import acquire
+from trustdag.models.acquire import acquire, open_structure
 from trustdag.models.base import Gguf
 from trustdag.models.load import load_policy, load_tokenizer
 
@@ -144,3 +144,44 @@ def test_a_file_that_is_cut_short_is_refused(model: LlamaForCausalLM, tmp_path: 
     settings = Gguf(path=str(tmp_path / "cut.gguf"), sha256=sha256_file(tmp_path / "cut.gguf"))
     with pytest.raises(UserError, match=r"cut\.gguf: the model cannot be loaded"):
         acquire(settings, "plain", tmp_path / "base")
+
+
+# --- Before anything is loaded ---
+
+
+def test_the_structure_of_a_file_is_that_of_the_model_that_it_becomes(model: LlamaForCausalLM, tmp_path: Path) -> None:
+    # when
+    opened = open_structure(write(tmp_path / "small.gguf", model), "chat")
+    # then
+    assert opened is not None
+    assert {name: weight.shape for name, weight in opened.model.state_dict().items()} == {
+        name: weight.shape for name, weight in model.state_dict().items()
+    }
+    assert opened.model.device.type == "meta"
+    assert opened.tokenizer.eos_token == "<|im_end|>"
+
+
+@pytest.mark.parametrize(("fault", "message"), [({"architecture": "mystery"}, "cannot be loaded"), ({}, "SHA-256")])
+def test_a_file_is_refused_by_its_structure_as_by_its_weights(
+    model: LlamaForCausalLM, tmp_path: Path, fault: dict[str, str], message: str
+) -> None:
+    # given
+    settings = write(tmp_path / "small.gguf", model, **fault)
+    settings = settings if fault else settings.model_copy(update={"sha256": "0" * 64})
+    # when
+    said = []
+    for take in (lambda: open_structure(settings, "chat"), lambda: acquire(settings, "chat", tmp_path / "base")):
+        with pytest.raises(UserError, match=message) as raised:
+            take()
+        said.append(str(raised.value))
+    # then
+    assert said[0] == said[1]
+
+
+def test_a_file_that_becomes_larger_than_memory_is_refused(
+    model: LlamaForCausalLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = write(tmp_path / "small.gguf", model)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(10**8))  # processes that share the memory
+    with pytest.raises(UserError, match=r"small\.gguf: .* need .* GB of memory, .* would fit"):
+        acquire(settings, "chat", tmp_path / "base")

@@ -114,6 +114,14 @@ def test_the_parameters_are_read_from_the_headers_of_the_files(tmp_path: Path) -
     assert parameters_in_folder(tmp_path) == 2 * (15 + 7)
 
 
+def test_a_file_that_is_not_read_does_not_count(tmp_path: Path) -> None:
+    # given the weights twice, as Mistral's repositories have them
+    for name in ("model.safetensors", "consolidated.safetensors"):
+        save_file({"weight": torch.zeros(3, 5)}, str(tmp_path / name), {"format": "pt"})
+    (tmp_path / "config.json").write_text("{}")
+    assert parameters_in_folder(tmp_path) == 15
+
+
 @pytest.mark.parametrize(
     "content", [b"version https://git-lfs.github.com/spec/v1", b"", (9).to_bytes(8, "little") + b"{not json"]
 )

@@ -85,19 +85,19 @@ def stage_size(stage: Stage, settings: PPOSettings) -> StageSize:
 
     from trustdag.models.load import choose_bf16, load_config
 
-    width = 2 if choose_bf16(settings.precision) else SINGLE
+    config, width = load_config(stage.policy), 2 if choose_bf16(settings.precision) else SINGLE
     trunks = 1 if settings.value == "head" else 2
     readers = [stage.policy] if settings.lora is None else []
     readers += [stage.reward] if stage.reward is not None else []
     examples = settings.device_batch_size or ceil(settings.batch_size / settings.minibatches)
     recompute = bool(settings.gradient_checkpointing)
     if not torch.cuda.is_available():
-        budget = ActivationBudget.of(load_config(stage.policy), trunks)
+        budget = ActivationBudget.of(config, trunks)
         examples = min(examples, settings.device_batch_size or max(1, budget.tokens // settings.max_length))
         recompute = recompute or (settings.gradient_checkpointing is None and not budget.holds(settings.max_length))
     forward = ForwardPass(examples, settings.max_length, recompute, width)
     frozen = float(width * sum(map(parameters_in_folder, readers)))
-    size = StageSize.of(stage.policy, settings, forward, trunks, frozen)
+    size = StageSize.of(config, parameters_in_folder(stage.policy), settings, forward, trunks, frozen)
     if settings.top_layers is None:
         return size
     return replace(size, trained=size.trained * min(1.0, settings.top_layers / size.layers))

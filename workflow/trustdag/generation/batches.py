@@ -34,6 +34,18 @@ class GenerationRequest:
         """The tokens that the model reads. A request for both has the same prompt and context."""
         return self.item.prompt if self.samples else self.item.context
 
+    def fits(self, max_new_tokens: int, context: int) -> bool:
+        """Whether every row of its result fits in a model's context without padding.
+
+        Args:
+            max_new_tokens: Tokens of the longest reply.
+            context: The context length in tokens.
+        """
+        # The last token of an option is predicted and never read.
+        longest = max(map(len, self.item.options)) - 1 if self.likelihood else 0
+        new = max_new_tokens if self.samples else 0
+        return len(self.prompt) + max(new, longest) <= context
+
 
 def plan(requests: Sequence[GenerationRequest], batch_tokens: int, new_tokens: int) -> list[list[GenerationRequest]]:
     """Divides requests into batches, longest first, so that memory runs out at the start or not at all.

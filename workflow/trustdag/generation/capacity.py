@@ -27,9 +27,9 @@ def check_memory(folder: Path, settings: GenerateSettings, memory: Memory, bf16:
     Raises:
         UserError: The weights alone do not fit.
     """
-    check_loads(folder, memory, HALF if bf16 else SINGLE)
-    width = HALF if bf16 else DOUBLE
-    parameters, token = parameters_in_folder(folder), cache_bytes(load_config(folder), width)
+    parameters, width = parameters_in_folder(folder), HALF if bf16 else DOUBLE
+    check_loads(folder, parameters, memory, HALF if bf16 else SINGLE)
+    token = cache_bytes(load_config(folder), width)
     needed = width * parameters + token * settings.batch_tokens
     if memory.holds(needed):
         return

@@ -160,11 +160,7 @@ class Engine:
         return sum(len(request.prompt) + len(request.samples) * (new - 1) + request.rows for request in batch)
 
     def _fits(self, request: GenerationRequest) -> bool:
-        """Whether every row of the request fits in the model's context without padding."""
-        # The last token of an option is predicted and never read.
-        longest = max(map(len, request.item.options)) - 1 if request.likelihood else 0
-        new = self.settings.max_new_tokens if request.samples else 0
-        return len(request.prompt) + max(new, longest) <= context_length(self.model.config)
+        return request.fits(self.settings.max_new_tokens, context_length(self.model.config))
 
     def _run(self, batch: list[GenerationRequest], ties: list[GenerationRequest] | None) -> list[ReplyRow]:
         """The replies of one batch.

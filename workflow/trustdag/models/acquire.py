@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from trustdag import hub
 from trustdag.errors import UserError, first_line
-from trustdag.models.base import TAKEN, Folder, Gguf, Hub
+from trustdag.models.base import TAKEN, Folder, Gguf, Hub, has_weights
 from trustdag.models.dialogue import PromptFormat, check_template
 from trustdag.models.folder import copy_model, write_model
-from trustdag.models.load import load_policy, load_reward, load_tokenizer
-from trustdag.models.size import Memory, check_loads
+from trustdag.models.load import has_vocabulary, load_policy, load_reward, load_tokenizer
+from trustdag.models.size import SINGLE, Memory, check_loads, parameters_in_folder
 from trustdag.models.weights import check_weight_files, require_causal, require_finite
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+VALUES = 1e9
+"""Bytes of weights that `open_structure` reads, in about a second."""
 
 
 def acquire(settings: Hub | Folder | Gguf, prompt_format: PromptFormat, out: Path) -> None:
@@ -45,34 +48,54 @@ def acquire(settings: Hub | Folder | Gguf, prompt_format: PromptFormat, out: Pat
 
 @dataclass(frozen=True)
 class Opened:
-    """A model folder that can be used."""
+    """A model that can be used."""
 
-    folder: Path
+    source: Path
+    """Its folder or GGUF file."""
+    parameters: int
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
     template: str | None
     """The chat template with `template_arguments`; None without any."""
 
 
-def open_structure(settings: Folder, prompt_format: PromptFormat) -> Opened:
-    """A local model without the values of its weights. Raises UserError for all that `acquire` refuses in a folder.
+def open_structure(settings: Hub | Folder | Gguf, prompt_format: PromptFormat) -> Opened | None:
+    """A model on this machine without the values of its weights; None for one of the hub that is not in its cache.
 
-    Memory alone is not checked, as the model may be used on another machine.
+    Raises UserError for what `acquire` refuses in it, except for memory, as the model may be used on another machine.
+    The values of the weights are checked as well where they need at most `VALUES` bytes.
     """
-    return _open(Path(settings.path), settings, prompt_format, device="meta")
+    if isinstance(settings, Gguf):
+        return _open_gguf(settings, prompt_format)
+    if isinstance(settings, Folder):
+        folder = Path(settings.path)
+    else:
+        cached = hub.cached_model(settings.name, settings.revision, TAKEN)
+        if cached is None or not (has_weights(cached) and has_vocabulary(cached)):
+            return None
+        folder = cached
+    check_weight_files(folder)
+    opened = _open(folder, settings, prompt_format, device="meta")
+    if SINGLE * opened.parameters <= VALUES:
+        _check_values(folder, settings, _open(folder, settings, prompt_format).model)
+    return opened
 
 
 def _take_folder(folder: Path, settings: Hub | Folder, prompt_format: PromptFormat, out: Path) -> None:
     check_weight_files(folder)
-    check_loads(folder, Memory.of_machine())
+    check_loads(folder, parameters_in_folder(folder), Memory.of_machine())
     opened = _open(folder, settings, prompt_format)
-    require_finite(folder, opened.model)
-    if settings.kind == "policy":
-        require_causal(folder, opened.model)
+    _check_values(folder, settings, opened.model)
     copy_model(
-        folder, out, kind=settings.kind, prompt_format=prompt_format, parameters=opened.model.num_parameters(),
+        folder, out, kind=settings.kind, prompt_format=prompt_format, parameters=opened.parameters,
         made_by=_made_by(settings), template=opened.template,
     )  # fmt: skip
+
+
+def _check_values(folder: Path, settings: Hub | Folder, model: "PreTrainedModel") -> None:
+    require_finite(folder, model)
+    if settings.kind == "policy":
+        require_causal(folder, model)
 
 
 def _open(folder: Path, settings: Hub | Folder, prompt_format: PromptFormat, device: str | None = None) -> Opened:
@@ -81,13 +104,25 @@ def _open(folder: Path, settings: Hub | Folder, prompt_format: PromptFormat, dev
     model = load(folder, device=device)
     template = _with_arguments(settings, tokenizer)
     _check(folder, model, tokenizer, prompt_format)
-    return Opened(folder, model, tokenizer, template)
+    return Opened(folder, model.num_parameters(), model, tokenizer, template)
+
+
+def _open_gguf(settings: Gguf, prompt_format: PromptFormat) -> Opened:
+    from trustdag.models.gguf import check_gguf, gguf_structure
+
+    check_gguf(settings.file, settings.sha256)
+    model, tokenizer = gguf_structure(settings.file)
+    template = _with_arguments(settings, tokenizer)
+    _check(settings.file, model, tokenizer, prompt_format)
+    return Opened(settings.file, model.num_parameters(), model, tokenizer, template)
 
 
 def _take_gguf(settings: Gguf, prompt_format: PromptFormat, out: Path) -> None:
-    from trustdag.models.gguf import load_gguf
+    from trustdag.models.gguf import check_gguf, load_gguf, parameters_in_gguf
 
-    model, tokenizer = load_gguf(settings.file, settings.sha256)
+    check_gguf(settings.file, settings.sha256)
+    check_loads(settings.file, parameters_in_gguf(settings.file), Memory.of_machine())
+    model, tokenizer = load_gguf(settings.file)
     _with_arguments(settings, tokenizer)
     _check(settings.file, model, tokenizer, prompt_format)
     require_finite(settings.file, model)

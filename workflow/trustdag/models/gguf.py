@@ -7,29 +7,39 @@ from typing import TYPE_CHECKING
 from trustdag.artifacts import sha256_file
 from trustdag.errors import UserError, first_line
 from trustdag.models.load import complete_tokenizer
-from trustdag.models.weights import load_file, make_savable, require_complete
+from trustdag.models.weights import file_structure, load_file, make_savable, require_complete
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-def load_gguf(path: Path, sha256: str) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-    """The language model and the tokenizer in a GGUF file.
-
-    Args:
-        path: The file.
-        sha256: The required digest of the file.
+def load_gguf(path: Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+    """The language model and the tokenizer in a GGUF file that `check_gguf` accepts.
 
     Returns:
         The dequantized model in fp32, and the tokenizer.
 
     Raises:
-        UserError: The file is missing or another one, transformers cannot read its architecture, or the package `gguf`
-            is not installed.
+        UserError: transformers cannot read it.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
+    model, differences = load_file(AutoModelForCausalLM, path, torch.float32)
+    require_complete(path, differences)
+    make_savable(path, model)
+    return model, _tokenizer(path)
+
+
+def gguf_structure(path: Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+    """As `load_gguf`, without the values of the weights."""
+    from transformers import AutoModelForCausalLM
+
+    return file_structure(AutoModelForCausalLM, path), _tokenizer(path)
+
+
+def check_gguf(path: Path, sha256: str) -> None:
+    """Raises UserError if the file is missing or another one, or the package `gguf` is not installed."""
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     digest = sha256_file(path)
@@ -37,13 +47,24 @@ def load_gguf(path: Path, sha256: str) -> "tuple[PreTrainedModel, PreTrainedToke
         raise UserError(f"{path}: its SHA-256 is {digest}, not the {sha256} of the settings; correct one of them")
     if importlib.util.find_spec("gguf") is None:
         raise UserError(f"{path}: reading it needs the package gguf; install it: pip install 'trustdag[gguf]'")
-    folder, name = str(path.parent), path.name
-    model, differences = load_file(AutoModelForCausalLM, path, torch.float32)
-    require_complete(path, differences)
-    make_savable(path, model)
+
+
+def parameters_in_gguf(path: Path) -> int:
+    """Number of weights in a file that `check_gguf` accepts, from its header. Raises UserError for a damaged one."""
+    from gguf import GGUFReader
+
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name, local_files_only=True)
+        return sum(int(weight.n_elements) for weight in GGUFReader(path).tensors)
+    except Exception as error:  # whatever the library raises on it
+        raise UserError(f"{path}: the model cannot be loaded ({first_line(error)})") from error
+
+
+def _tokenizer(path: Path) -> "PreTrainedTokenizerBase":
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name, local_files_only=True)
     except Exception as error:  # whatever the libraries raise on it
         raise UserError(f"{path}: no tokenizer can be read from it ({first_line(error)})") from error
     tokenizer.name_or_path = str(path)
-    return model, complete_tokenizer(path, tokenizer)
+    return complete_tokenizer(path, tokenizer)

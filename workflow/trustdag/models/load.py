@@ -40,7 +40,7 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
 
     _require_folder(folder)
     # Without these files transformers creates an empty tokenizer of the model's type without a message.
-    if not any((folder / name).is_file() for name in VOCABULARIES):
+    if not has_vocabulary(folder):
         raise UserError(f"{folder}: no tokenizer ({' or '.join(VOCABULARIES)}); copy its files beside the weights")
     refuse_links_outside(folder)
     if (folder / "config.json").exists():  # transformers reads it too
@@ -50,6 +50,11 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     except Exception as error:  # whatever the libraries raise on it
         raise unreadable(folder, "the tokenizer", error) from error
     return complete_tokenizer(folder, tokenizer)
+
+
+def has_vocabulary(folder: Path) -> bool:
+    """Whether the folder contains a tokenizer's vocabulary."""
+    return any((folder / name).is_file() for name in VOCABULARIES)
 
 
 def complete_tokenizer(source: Path, tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedTokenizerBase":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from trustdag.errors import UserError
 from trustdag.models.headers import safetensors_weights
+from trustdag.models.weights import INDEX, weight_files
 
 CGROUPS = Path("/sys/fs/cgroup")
 GB = 1e9
@@ -17,8 +18,12 @@ DOUBLE = 8
 
 
 def parameters_in_folder(folder: Path) -> int:
-    """Parameters in the safetensors files of a folder, from their headers alone; 0 without such files."""
-    return sum(map(_parameters_in_file, folder.glob("*.safetensors")))
+    """Parameters in the weights of a folder, from the headers of their files alone; 0 without such files.
+
+    Where transformers reads some of the files, the others, such as Mistral's consolidated.safetensors, do not count.
+    """
+    named = (folder / INDEX).is_file() or (folder / "model.safetensors").is_file()
+    return sum(map(_parameters_in_file, weight_files(folder) if named else folder.glob("*.safetensors")))
 
 
 def _parameters_in_file(path: Path) -> int:
@@ -75,19 +80,19 @@ def _cgroup_limits() -> list[float]:
     return [float(limit) for limit in limits if limit.isdecimal()]
 
 
-def check_loads(folder: Path, memory: Memory, width: int = SINGLE) -> None:
+def check_loads(source: Path, parameters: float, memory: Memory, width: int = SINGLE) -> None:
     """Raises UserError if the weights of a model alone do not fit in the memory.
 
     Args:
-        folder: The model folder, whose files are whole.
+        source: The model folder or file, for the message.
+        parameters: Number of its weights.
         memory: What there is.
         width: Bytes of a weight in memory.
     """
-    parameters = parameters_in_folder(folder)
     needed = width * parameters
     if not memory.holds(needed):
         raise UserError(
-            f"{folder}: {in_words(parameters)} need {needed / GB:.3g} GB of memory, {memory.owner} has "
+            f"{source}: {in_words(parameters)} need {needed / GB:.3g} GB of memory, {memory.owner} has "
             f"{memory.size / GB:.3g} GB; a model of {in_words(memory.size / width)} would fit: take a smaller one, or "
             "more memory"
         )

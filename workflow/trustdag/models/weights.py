@@ -133,6 +133,20 @@ def load_file(auto_class: Any, path: Path, dtype: "torch.dtype") -> "tuple[PreTr
     return plain.to(dtype).eval(), differences
 
 
+def file_structure(auto_class: Any, path: Path) -> "PreTrainedModel":
+    """The model of a GGUF file without the values of its weights. Raises UserError if transformers cannot read it."""
+    import torch
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(str(path.parent), gguf_file=path.name, local_files_only=True)
+        with torch.device("meta"):
+            model: PreTrainedModel = auto_class.from_config(config)
+    except Exception as error:  # whatever the libraries raise on it
+        raise UserError(f"{path}: the model cannot be loaded ({first_line(error)})") from error
+    return model
+
+
 def _load(auto_class: Any, source: Path, folder: Path, **options: Any) -> "tuple[PreTrainedModel, Differences]":
     try:
         with _no_load_report():

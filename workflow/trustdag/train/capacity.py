@@ -9,13 +9,16 @@ import shutil
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trustdag.errors import UserError
-from trustdag.models.load import load_config
-from trustdag.models.size import GB, SINGLE, Memory, in_words, parameters_in_folder
+from trustdag.models.size import GB, SINGLE, Memory, in_words
 from trustdag.train.memory import KEPT
 from trustdag.train.session import processes
 from trustdag.train.settings import Lora, SupervisedSettings, TrainSettings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 GRADIENT = 4
 MOMENT = 4
@@ -61,18 +64,25 @@ class StageSize:
 
     @classmethod
     def of(
-        cls, folder: Path, settings: TrainSettings, forward: ForwardPass, trunks: int = 1, frozen: float = 0.0
+        cls,
+        config: "PreTrainedConfig",
+        parameters: int,
+        settings: TrainSettings,
+        forward: ForwardPass,
+        trunks: int = 1,
+        frozen: float = 0.0,
     ) -> "StageSize":
-        """For a stage on the model in a folder.
+        """For a stage on a model.
 
         Args:
-            folder: The policy's model folder.
+            config: The policy's configuration.
+            parameters: Number of its weights.
             settings: The stage's settings.
             forward: One forward pass with gradients.
             trunks: Models that train.
             frozen: Bytes of models that are only read.
         """
-        text, parameters = load_config(folder).get_text_config(), parameters_in_folder(folder)
+        text = config.get_text_config()
         own = float(parameters)
         if settings.lora is not None:
             own = adapter_parameters(parameters, text.hidden_size, settings.lora.rank)
@@ -146,21 +156,29 @@ def check_memory(folder: Path, method: str, size: StageSize, memory: Memory) -> 
     Raises:
         UserError: Weights, gradients and optimizer state alone do not fit.
     """
-    if memory.holds(size.total):
-        return
-    has = f"{memory.owner} has {memory.size / GB:.3g} GB"
-    model = f"{folder}: {method} of {in_words(size.parameters)}"
+    check_state(folder, method, size, memory)
+    if not memory.holds(size.total) and os.environ.get("RANK", "0") == "0":
+        print(
+            f"{folder}: {method} of {in_words(size.parameters)} may need {size.total / GB:.3g} GB of memory, "
+            f"{size.activations / GB:.3g} GB of them for {size.forward.examples} examples of {size.forward.tokens} "
+            f"tokens in a forward pass, {memory.owner} has {memory.size / GB:.3g} GB; {mend(size, memory)}",
+            file=sys.stderr,
+        )
+
+
+def check_state(source: Path, method: str, size: StageSize, memory: Memory) -> None:
+    """Raises UserError if weights, gradients and optimizer state of a stage do not fit in memory.
+
+    Args:
+        source: The policy's folder or file, for the message.
+        method: What the stage trains with.
+        size: The size of the stage.
+        memory: What there is for it.
+    """
     if not memory.holds(size.state):
         raise UserError(
-            f"{model} needs {size.state / GB:.3g} GB of memory for weights, gradients and optimizer state alone, {has}"
-            f"; {mend(size, memory)}"
-        )
-    if os.environ.get("RANK", "0") == "0":
-        print(
-            f"{model} may need {size.total / GB:.3g} GB of memory, {size.activations / GB:.3g} GB of them for "
-            f"{size.forward.examples} examples of {size.forward.tokens} tokens in a forward pass, {has}; "
-            f"{mend(size, memory)}",
-            file=sys.stderr,
+            f"{source}: {method} of {in_words(size.parameters)} needs {size.state / GB:.3g} GB of memory for weights, "
+            f"gradients and optimizer state alone, {memory.owner} has {memory.size / GB:.3g} GB; {mend(size, memory)}"
         )
 
 

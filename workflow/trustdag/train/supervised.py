@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from trustdag.models.size import SINGLE
+from trustdag.models.size import SINGLE, parameters_in_folder
 from trustdag.train.capacity import ForwardPass, StageSize, check_disk, check_memory, disk_need, stage_memory
 from trustdag.train.pairs import EncodedReplies, counts, say_dropped, splits
 from trustdag.train.session import Session, session
@@ -78,7 +78,7 @@ def supervised(
     passes = Passes.of(config, settings, longest)
     width = 2 if choose_bf16(settings.precision) else SINGLE
     forward = ForwardPass(passes.batches.device, longest, passes.recompute, width)
-    size = StageSize.of(stage.policy, settings, forward)
+    size = StageSize.of(config, parameters_in_folder(stage.policy), settings, forward)
     check_memory(stage.policy, stage.method, size, stage_memory())
     with session(stage, settings) as running:
         steps = settings.max_steps or settings.epochs * ceil(len(pairs["train"]) / settings.batch_size)

@@ -16,7 +16,7 @@ from pydantic import Field
 from trustdag.data.source import RAW
 from trustdag.data.toyworld.benchmarks import ItemSettings as ToySettings
 from trustdag.errors import UserError, first_line
-from trustdag.hub import Commit, Repository, dataset_files
+from trustdag.hub import Commit, Repository, are_cached, dataset_files
 from trustdag.publishers import PublishedFile, fetch
 from trustdag.settings import Count, Section, Seed
 from trustdag.verticals.base import Protocol
@@ -51,6 +51,10 @@ class BenchmarkItems(Section):
         """The benchmark's files on this machine. Raises UserError if they cannot be fetched."""
         raise NotImplementedError
 
+    def is_here(self) -> bool:
+        """Whether `local` has nothing to fetch."""
+        raise NotImplementedError
+
 
 class FileItems(BenchmarkItems):
     """A benchmark from its publisher's files on disk, plain or gzipped."""
@@ -63,6 +67,10 @@ class FileItems(BenchmarkItems):
     def local(self) -> list[Path]:
         """The files that `paths` names."""
         return [Path(path) for path in self.paths]
+
+    def is_here(self) -> bool:
+        """Always."""
+        return True
 
 
 class HubItems(BenchmarkItems):
@@ -82,6 +90,10 @@ class HubItems(BenchmarkItems):
         instead = "give the publisher's file as `source: file` with its `paths`"
         return dataset_files(self.repository, self.revision, self.files, instead)
 
+    def is_here(self) -> bool:
+        """Whether the hub's cache has all files."""
+        return are_cached(self.repository, self.revision, self.files)
+
 
 class PublisherItems(BenchmarkItems):
     """A benchmark from its publisher's own address, fetched once into a cache (see docs/verticals.md)."""
@@ -95,6 +107,10 @@ class PublisherItems(BenchmarkItems):
     def local(self) -> list[Path]:
         """The files in the cache, fetched if missing. Raises UserError if they cannot be fetched."""
         return [fetch(file) for file in self.FILES]
+
+    def is_here(self) -> bool:
+        """Whether the cache has all files."""
+        return all(file.cached.is_file() for file in self.FILES)
 
 
 def read_text(path: Path) -> str:
