@@ -14,9 +14,11 @@ class UserError(Exception):
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, at most 200 characters; without a message, the error's type.
 
-    The message of a KeyError is the key alone, so it follows the type.
+    The message of a KeyError is the key alone, so it follows the type. A line that ends in a colon needs the next one.
     """
     lines = str(error).strip().splitlines()
+    if len(lines) > 1 and lines[0].endswith(":"):
+        lines[0] += f" {lines[1].strip()}"
     if isinstance(error, KeyError) or not lines:
         return ": ".join([type(error).__name__, *lines])[:200]
     return lines[0][:200]

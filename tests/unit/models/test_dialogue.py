@@ -88,3 +88,22 @@ def test_template_arguments_that_the_template_does_not_read_are_refused(tmp_path
     folder = write_chat_model(tmp_path / "model", kinds.CHATML)
     with pytest.raises(UserError, match=r"template_arguments: the chat template of .* reads no enable_thinking"):
         acquire(Folder(path=str(folder), template_arguments={"enable_thinking": False}), "chat", tmp_path / "out")
+
+
+def test_a_date_in_the_prompts_without_a_system_text_alone_is_found() -> None:
+    template = "{% if messages[0]['role'] != 'system' %}{{ strftime_now('%d') }}{% endif %}" + kinds.CHATML
+    with pytest.raises(UserError, match="today's date"):
+        check_template(kinds.byte_level(template))
+
+
+@pytest.mark.parametrize("change", ["upper", "escape", "replace('\\n', ' ')", "truncate(20, true, '')"])
+def test_a_template_that_changes_texts_is_refused(change: str) -> None:
+    with pytest.raises(UserError, match="leaves out the text of the user"):
+        check_template(kinds.byte_level(kinds.CHATML.replace("m['content']", f"m['content'] | {change}")))
+
+
+def test_template_arguments_may_be_any_text(tmp_path: Path) -> None:
+    folder = write_chat_model(tmp_path / "model", kinds.WITH_DATE)
+    value = "26 \U0001f642 'é' \\n %}{{ 1 }}"
+    acquire(Folder(path=str(folder), template_arguments={"date_string": value}), "chat", tmp_path / "out")
+    assert render(SYSTEM, load_tokenizer(tmp_path / "out" / "model"), "chat").startswith(f"Today {value}\n<|im_start|>")

@@ -85,7 +85,7 @@ CONFIGS = {
     "a configuration that is cut": (content("config.json", b'{"model_type": "g'), r"config\.json: damaged: not JSON"),
     "architectures that are a number": (config(architectures=3), r"config\.json: damaged, .*`architectures`"),
     "an unknown type": (config(model_type="nobody"), "nobody|cannot be read here"),
-    "no type": (config(model_type=None), "the (model|tokenizer) cannot be read here"),
+    "no type": (config(model_type=None), "the model.s configuration cannot be read here"),
     "10**9 layers": (
         config(num_hidden_layers=10**9),
         r"config\.json: num_hidden_layers: 1000000000 is no number of la",

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -57,7 +58,49 @@ def test_a_tokenizer_that_does_not_fit_together_is_refused(folder: Path) -> None
         load_tokenizer(folder)
 
 
+def change_tokenizer(folder: Path, **changes: Any) -> None:
+    """Changes parts of tokenizer.json; those of its model start with `model_`."""
+    content = read_json(folder / "tokenizer.json")
+    for name, value in changes.items():
+        part = content["model"] if name.startswith("model_") else content
+        part[name.removeprefix("model_")] = value
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model_dropout": 0.5}, "splits a text at random; set `dropout` to null"),
+        ({"decoder": None}, r"decodes 'No, I disagree with it\.' as .*, so replies could not be read"),
+    ],
+)
+def test_a_tokenizer_that_no_reply_can_be_read_with_is_refused(
+    folder: Path, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    change_tokenizer(folder, **changes)
+    with pytest.raises(UserError, match=message):
+        acquire(Folder(path=str(folder)), "hh", tmp_path / "out")
+
+
+def test_a_fault_of_the_configuration_is_not_called_one_of_the_tokenizer(folder: Path) -> None:
+    tiny.edit_json(folder / "config.json", layer_norm_eps="small")
+    with pytest.raises(UserError, match=r"the model's configuration cannot be read here \(.*layer_norm_eps.*: .*small"):
+        load_tokenizer(folder)
+
+
 # --- Weights ---
+
+
+def test_what_a_configuration_makes_forward_passes_return_is_not_of_the_model(folder: Path, tmp_path: Path) -> None:
+    tiny.edit_json(folder / "config.json", return_dict=False, output_hidden_states=True)
+    acquire(Folder(path=str(folder)), "hh", tmp_path / "out")
+    assert load_policy(tmp_path / "out" / "model")(torch.arange(4)[None]).hidden_states is None
+
+
+def test_a_model_that_computes_no_numbers_is_refused(folder: Path, tmp_path: Path) -> None:
+    tiny.edit_json(folder / "config.json", layer_norm_eps=-1e9)
+    with pytest.raises(UserError, match="predictions are not finite numbers"):
+        acquire(Folder(path=str(folder)), "hh", tmp_path / "out")
 
 
 def test_a_policy_is_loaded_in_full_precision(folder: Path) -> None:

@@ -13,7 +13,14 @@ from tests.support import tokenizers_of_kinds as kinds
 from trustdag.errors import UserError
 from trustdag.generation.prompts import encode_items
 from trustdag.models.dialogue import Message, PromptFormat, render
-from trustdag.models.tokens import encode_conversations, encode_prompts, encode_replies, end_of_reply, end_tokens
+from trustdag.models.tokens import (
+    encode_conversations,
+    encode_prompts,
+    encode_replies,
+    end_of_reply,
+    end_tokens,
+    stop_texts,
+)
 from trustdag.train.pairs import encode
 from trustdag.train.pretrain import train_tokenizer
 
@@ -140,3 +147,28 @@ def test_in_the_other_formats_the_tokenizers_own_end_of_text_counts(prompt_forma
 def test_a_template_that_ends_a_turn_with_the_end_of_text_changes_nothing() -> None:
     tokenizer = kinds.byte_level(kinds.WITHOUT_SYSTEM)
     assert end_tokens(tokenizer, None, "chat") == (tokenizer.eos_token_id,)
+
+
+SPOKEN = "{% for m in messages %}{{ m['role'] | upper }}: {{ m['content'] }}\n\n{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    ("template", "texts"),
+    [
+        (kinds.CHATML, ()),  # a token ends the turn
+        (kinds.CHATML.replace("im_", "xx_"), ("<|xx_end|>",)),  # tokens that the vocabulary lacks
+        (SPOKEN + "{% if add_generation_prompt %}ASSISTANT: {% endif %}", ("\n\nUSER:",)),
+        ("{% for m in messages %}{{ m['content'] }}\n{% endfor %}", ()),  # nothing says whose turn it is
+    ],
+)
+def test_a_chat_reply_without_an_end_token_ends_where_the_next_turn_starts(
+    template: str, texts: tuple[str, ...]
+) -> None:
+    assert stop_texts(kinds.byte_level(template), "chat") == texts
+
+
+def test_a_reply_that_is_tokenised_alone_has_no_control_token() -> None:
+    # given a tokenizer that merges the prompt's last colon with the reply's space
+    tokenizer = kinds.merging()
+    _, replies = encode_replies(["ask:"], [" yes<eos>"], tokenizer, "hh")
+    assert tokenizer.eos_token_id not in replies[0]

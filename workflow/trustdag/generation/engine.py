@@ -13,11 +13,11 @@ import pandas as pd
 from trustdag.generation.batches import GenerationRequest, plan, run_within_memory
 from trustdag.generation.partial import PartialReplies, ReplyRow
 from trustdag.generation.progress import ReplyProgress
-from trustdag.generation.prompts import EncodedItem, encode_items, stops, until_stop
+from trustdag.generation.prompts import EncodedItem, encode_items, until_stop
 from trustdag.generation.settings import GenerateSettings
 from trustdag.models.dialogue import PromptFormat
 from trustdag.models.load import context_length
-from trustdag.models.tokens import end_tokens
+from trustdag.models.tokens import end_tokens, stop_texts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -72,6 +72,7 @@ class Engine:
         self.read_tokens = READ_ON_CPU if self.on_cpu else None
         self.tie = tie
         self.end_tokens = end_tokens(tokenizer, model.generation_config, prompt_format)
+        self.stop = stop_texts(tokenizer, prompt_format)
         self._nucleus = settings.temperature > 0 and settings.top_p < 1
         if self.on_cpu:
             model.to(torch.float32)
@@ -213,16 +214,15 @@ class Engine:
     def _rules(self) -> "DecodingRules":
         from trustdag.generation.decode import DecodingRules
 
-        stop = stops(self.prompt_format)
         return DecodingRules(
             self.settings.max_new_tokens,
             self.end_tokens,
-            stopped=(lambda ids: until_stop(self._text(ids), stop) is not None) if stop else None,
+            stopped=(lambda ids: until_stop(self._text(ids), self.stop) is not None) if self.stop else None,
         )
 
     def _reply(self, item: str, sample: int, row: "_SampledRow") -> ReplyRow:
         text, count, ended = self._text(row.tokens), len(row.tokens), row.ended
-        cut = until_stop(text, stops(self.prompt_format))
+        cut = until_stop(text, self.stop)
         if cut is not None:
             text, ended = text[:cut], True
             count = next(n for n in range(count + 1) if len(self._text(row.tokens[:n])) >= cut)

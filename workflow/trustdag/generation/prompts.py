@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from transformers import PreTrainedTokenizerBase
 
-SPEAKERS = ("\n\nHuman:", "\n\nAssistant:")
-"""In the format `hh` a reply ends where the next turn starts, because the model may not have learned to end it."""
-
 Ids = tuple[int, ...]
 
 
@@ -86,11 +83,6 @@ def _continuation(prompt: str, option: str, prompt_format: PromptFormat) -> str:
     if prompt_format == "plain" and prompt and not prompt[-1].isspace() and not option[:1].isspace():
         return f" {option}"
     return completion(option, prompt_format)
-
-
-def stops(prompt_format: PromptFormat) -> tuple[str, ...]:
-    """Texts that end a reply, in addition to the model's end tokens."""
-    return SPEAKERS if prompt_format == "hh" else ()
 
 
 def until_stop(text: str, stop: Sequence[str]) -> int | None:

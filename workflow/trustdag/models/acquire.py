@@ -46,6 +46,10 @@ def acquire(settings: Hub | Folder | Gguf, prompt_format: PromptFormat, out: Pat
     (out / "metrics.jsonl").write_text("", encoding="utf-8")
 
 
+SENTENCE = "No, I disagree with it."
+"""A text that a tokenizer must reproduce."""
+
+
 @dataclass(frozen=True)
 class Opened:
     """A model that can be used."""
@@ -149,9 +153,27 @@ def _with_arguments(settings: Hub | Folder | Gguf, tokenizer: "PreTrainedTokeniz
     unknown = [name for name in settings.template_arguments if name not in template]
     if unknown:
         raise UserError(f"template_arguments: the chat template of {tokenizer.name_or_path} reads no {unknown[0]}")
-    values = {name: json.dumps(value) for name, value in settings.template_arguments.items()}
+    values = {name: json.dumps(value, ensure_ascii=False) for name, value in settings.template_arguments.items()}
     tokenizer.chat_template = "".join(f"{{% set {name} = {value} %}}" for name, value in values.items()) + template
     return tokenizer.chat_template
+
+
+def _check_round_trip(source: Path, tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Raises UserError for a tokenizer that tokenizes at random, or whose tokens are not decoded to the text.
+
+    Case and white space may differ.
+    """
+    rows = {tuple(tokenizer(SENTENCE, add_special_tokens=False)["input_ids"]) for _ in range(8)}
+    if len(rows) > 1:
+        raise UserError(
+            f"{source}: the tokenizer splits a text at random; set `dropout` to null in its model in tokenizer.json"
+        )
+    text = str(tokenizer.decode(rows.pop(), clean_up_tokenization_spaces=False))
+    if "".join(text.lower().split()) != "".join(SENTENCE.lower().split()):
+        raise UserError(
+            f"{source}: the tokenizer decodes {SENTENCE!r} as {text!r:.60}, so replies could not be read; fetch its "
+            "files again, or correct its decoder"
+        )
 
 
 def _check(
@@ -163,6 +185,7 @@ def _check(
             f"{source}: the tokenizer has {len(tokenizer)} tokens, the model only embeds "
             f"{model.get_input_embeddings().num_embeddings}: they do not belong together"
         )
+    _check_round_trip(source, tokenizer)
     if "past_key_values" not in inspect.signature(model.forward).parameters:
         raise UserError(
             f"{source}: {type(model).__name__} keeps no key-value cache (a recurrent model), which generation needs; "

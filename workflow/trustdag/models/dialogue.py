@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 PromptFormat = Literal["hh", "plain", "chat"]
 WITHOUT_TEMPLATE = "edit its chat template (chat_template.jinja), or ask the model in format `hh` or `plain`"
 PROBE: tuple[Message, Message, Message] = (
-    {"role": "system", "content": "trustdag-system"},
-    {"role": "user", "content": "trustdag-user"},
-    {"role": "assistant", "content": "trustdag-reply"},
+    {"role": "system", "content": 'Trustdag\'s <system> text & "more",\nin two lines'},
+    {"role": "user", "content": 'Trustdag\'s <user> text & "more",\nin two lines'},
+    {"role": "assistant", "content": 'Trustdag\'s <reply> & "more",\nin two lines'},
 )
-"""A conversation for tests of a template."""
+"""A conversation for tests of a template, with what templates escape, shorten or change."""
 
 
 def render(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerBase", prompt_format: PromptFormat) -> str:
@@ -127,7 +127,9 @@ def check_template(tokenizer: "PreTrainedTokenizerBase") -> None:
 
 
 def _probe(tokenizer: "PreTrainedTokenizerBase", **arguments: Any) -> str:
-    return apply_template(PROBE[:2], tokenizer, add_generation_prompt=True, **arguments)
+    """The prompts of a conversation with a system text and of one without, to which a template may add its own."""
+    prompts = (PROBE[:2], PROBE[1:2])
+    return "".join(apply_template(prompt, tokenizer, add_generation_prompt=True, **arguments) for prompt in prompts)
 
 
 def _check_start_of_reply(tokenizer: "PreTrainedTokenizerBase") -> None:
@@ -141,6 +143,22 @@ def _check_start_of_reply(tokenizer: "PreTrainedTokenizerBase") -> None:
             f"{tokenizer.name_or_path}: its chat template starts a reply by {lacking!r:.60}, which it does not write "
             f"with add_generation_prompt; {WITHOUT_TEMPLATE}"
         )
+
+
+def end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> str:
+    """The text of a chat template after an assistant's turn, without white space."""
+    text = apply_template(PROBE[1:], tokenizer)
+    return text[text.rindex(PROBE[2]["content"]) + len(PROBE[2]["content"]) :].strip()
+
+
+def next_turn(tokenizer: "PreTrainedTokenizerBase") -> str:
+    """The text of a chat template between an assistant's turn and the user's next text, without white space at its end.
+
+    It is the end of a reply if the template has no end-of-turn token. Of a text that ends the turn, that alone.
+    """
+    text = apply_template((*PROBE[1:], PROBE[1]), tokenizer)
+    start = text.rindex(PROBE[2]["content"]) + len(PROBE[2]["content"])
+    return end_of_turn(tokenizer) or text[start : text.rindex(PROBE[1]["content"])].rstrip()
 
 
 def completion(reply: str, prompt_format: PromptFormat) -> str:

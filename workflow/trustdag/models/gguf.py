@@ -33,9 +33,18 @@ def load_gguf(path: Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
 
 def gguf_structure(path: Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """As `load_gguf`, without the values of the weights."""
+    return _structure(path), _tokenizer(path)
+
+
+def parameters_in_gguf(path: Path) -> int:
+    """Number of weights in a file that `check_gguf` accepts. Raises UserError if transformers cannot read it."""
+    return int(_structure(path).num_parameters())
+
+
+def _structure(path: Path) -> "PreTrainedModel":
     from transformers import AutoModelForCausalLM
 
-    return file_structure(AutoModelForCausalLM, path), _tokenizer(path)
+    return file_structure(AutoModelForCausalLM, path)
 
 
 def check_gguf(path: Path, sha256: str) -> None:
@@ -47,16 +56,6 @@ def check_gguf(path: Path, sha256: str) -> None:
         raise UserError(f"{path}: its SHA-256 is {digest}, not the {sha256} of the settings; correct one of them")
     if importlib.util.find_spec("gguf") is None:
         raise UserError(f"{path}: reading it needs the package gguf; install it: pip install 'trustdag[gguf]'")
-
-
-def parameters_in_gguf(path: Path) -> int:
-    """Number of weights in a file that `check_gguf` accepts, from its header. Raises UserError for a damaged one."""
-    from gguf import GGUFReader
-
-    try:
-        return sum(int(weight.n_elements) for weight in GGUFReader(path).tensors)
-    except Exception as error:  # whatever the library raises on it
-        raise UserError(f"{path}: the model cannot be loaded ({first_line(error)})") from error
 
 
 def _tokenizer(path: Path) -> "PreTrainedTokenizerBase":

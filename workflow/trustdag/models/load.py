@@ -44,7 +44,7 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
         raise UserError(f"{folder}: no tokenizer ({' or '.join(VOCABULARIES)}); copy its files beside the weights")
     refuse_links_outside(folder)
     if (folder / "config.json").exists():  # transformers reads it too
-        read_config(folder)
+        load_config(folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except Exception as error:  # whatever the libraries raise on it

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from trustdag.models.dialogue import PROBE, Message, PromptFormat, apply_template, completion, render
+from trustdag.models.dialogue import Message, PromptFormat, completion, end_of_turn, next_turn, render
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+SPEAKERS = ("\n\nHuman:", "\n\nAssistant:")
+"""The start of a turn in the format `hh`."""
 
 
 def encode_prompts(
@@ -66,7 +69,8 @@ def continuation_ids(
 ) -> list[int]:
     """The ids of a text after a prompt, from the tokenization of both together.
 
-    If its first token would merge with the prompt's last one, the text is tokenized alone.
+    If its first token would merge with the prompt's last one, the text is tokenized alone. The name of a special token
+    in it is text.
 
     Args:
         prompt: Ids of the prompt.
@@ -79,7 +83,7 @@ def continuation_ids(
     """
     if list(joint[: len(prompt)]) == list(prompt):
         return list(joint[len(prompt) :])
-    return tokenizer(reply, add_special_tokens=False)["input_ids"]
+    return tokenizer(reply, add_special_tokens=False, split_special_tokens=True)["input_ids"]
 
 
 def encode_conversations(
@@ -113,10 +117,25 @@ def end_of_reply(tokenizer: "PreTrainedTokenizerBase", prompt_format: PromptForm
     """
     if prompt_format != "chat" or not tokenizer.chat_template:
         return tokenizer.eos_token_id
-    text = apply_template(PROBE[1:], tokenizer)
-    after = text[text.rindex(PROBE[2]["content"]) + len(PROBE[2]["content"]) :].strip()
-    ids = tokenizer(after, add_special_tokens=False)["input_ids"]
-    return ids[0] if ids and ids[0] in tokenizer.added_tokens_decoder else tokenizer.eos_token_id
+    token = _end_of_turn_token(tokenizer)
+    return tokenizer.eos_token_id if token is None else token
+
+
+def _end_of_turn_token(tokenizer: "PreTrainedTokenizerBase") -> int | None:
+    ids = tokenizer(end_of_turn(tokenizer), add_special_tokens=False)["input_ids"]
+    return ids[0] if ids and ids[0] in tokenizer.added_tokens_decoder else None
+
+
+def stop_texts(tokenizer: "PreTrainedTokenizerBase", prompt_format: PromptFormat) -> tuple[str, ...]:
+    """Texts that end a sampled reply, in addition to the model's end tokens: the start of the next turn.
+
+    In `hh` the model may not have learned to end its reply. In `chat` the template may have no token for it.
+    """
+    if prompt_format == "hh":
+        return SPEAKERS
+    if prompt_format == "chat" and tokenizer.chat_template and _end_of_turn_token(tokenizer) is None:
+        return tuple(filter(None, [next_turn(tokenizer)]))
+    return ()
 
 
 def end_tokens(

@@ -98,6 +98,8 @@ def load_weights(
         config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False, **options)
     except Exception as error:  # whatever the libraries raise on it
         raise unreadable(folder, "the model", error) from error
+    # What a forward pass returns is no property of the model.
+    config.return_dict, config.output_hidden_states, config.output_attentions = True, False, False
     # The library's own attention: the file may name a repository of the hub, whose code transformers would run.
     return _load(
         auto_class, folder, folder, dtype=dtype, use_safetensors=True, config=config, attn_implementation=None,
@@ -324,6 +326,8 @@ def require_causal(source: Path, model: "PreTrainedModel") -> None:
     texts = torch.tensor([[1, 2, 3, 4, 5], [1, 2, 3, 6, 7]], device=model.device) % size
     with torch.no_grad():
         one, other = model(input_ids=texts, use_cache=False).logits[:, :3].double()
+    if not (one.isfinite().all() and other.isfinite().all()):
+        raise UserError(f"{source}: the model's predictions are not finite numbers; correct config.json, or {FETCH}")
     if not torch.allclose(one, other, rtol=1e-3, atol=1e-3 * float(one.abs().max())):
         raise UserError(
             f"{source}: the model's predictions depend on later tokens, so it cannot write; take a causal language "
