@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import StreamRequestHandler, TCPServer
 
 import pytest
 
@@ -139,3 +140,36 @@ def test_items_are_made_of_the_fetched_file(mirror: Path, monkeypatch: pytest.Mo
 
 
 DEEDS = b"label,input,is_short,edited\n0,I helped.,True,False\n1,I lied to a friend.,True,False\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        (b"HELLO\r\n\r\n", "HELLO"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nlabel,", "994 more expected"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nlabel,", "IncompleteRead"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: a\r\n" * 200 + b"\r\n", "more than 100 headers"),
+    ],
+)
+def test_an_answer_that_is_cut_off_or_no_answer_is_named(
+    answer: bytes, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Reply(StreamRequestHandler):
+        def handle(self) -> None:
+            self.rfile.readline()
+            self.wfile.write(answer)
+
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+    with TCPServer(("127.0.0.1", 0), Reply) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        monkeypatch.setenv(MIRROR, f"http://127.0.0.1:{server.server_address[1]}")
+        with pytest.raises(UserError, match=rf"cannot be fetched \(.*{complaint}"):
+            fetch(FILE)
+
+
+@pytest.mark.parametrize("address", ["http://host name", "http://127.0.0.1:port"])
+def test_an_address_that_is_none_is_named(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+    monkeypatch.setenv(MIRROR, address)
+    with pytest.raises(UserError, match=f"^{address}/.* cannot be fetched"):
+        fetch(FILE)

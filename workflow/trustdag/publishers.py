@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import http.client
 import os
 import tarfile
 import urllib.request
@@ -89,8 +90,12 @@ def _download(address: str, file: PublishedFile) -> bytes:
         raise UserError(f"{MIRROR}: {os.environ[MIRROR]} is no address; write https://HOST/PATH")
     try:
         with urllib.request.urlopen(address, timeout=SECONDS) as answer:  # noqa: S310 - the scheme is checked above
-            return _bounded(answer, address)
-    except (OSError, ValueError) as error:
+            content = _bounded(answer, address)
+            announced = answer.headers.get("Content-Length")
+            if announced is not None and len(content) < int(announced):
+                raise http.client.IncompleteRead(content, int(announced) - len(content))
+            return content
+    except (OSError, ValueError, http.client.HTTPException) as error:
         what = file.member or file.name
         raise UserError(
             f"{address}: cannot be fetched ({first_line(error)}); without a network, put {what} at {file.cached}, "

@@ -1,6 +1,7 @@
 """Google's Perspective: the scorer of the papers, available until the service ends on 31 December 2026."""
 
 import datetime
+import http.client
 import json
 import os
 import time
@@ -146,5 +147,5 @@ def _post(body: dict[str, Any], key: str) -> dict[str, Any]:
             return json.load(response)
     except urllib.error.HTTPError as error:
         raise Refused(error.code, error.reason) from None
-    except (urllib.error.URLError, TimeoutError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise Refused(0, type(error).__name__) from None
