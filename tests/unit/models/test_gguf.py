@@ -38,12 +38,14 @@ def vocabulary() -> list[str]:
     return [*WORDS, *bytes_to_unicode().values(), MERGED]
 
 
-def write(path: Path, model: LlamaForCausalLM, architecture: str = "llama", merge: str = "t h") -> Gguf:
+def write(
+    path: Path, model: LlamaForCausalLM, architecture: str = "llama", merge: str = "t h", layers: int = LAYERS
+) -> Gguf:
     """The model as llama.cpp would write it, in fp32; returns the settings that name it."""
     writer = gguf.GGUFWriter(str(path), architecture)
     writer.add_context_length(CONTEXT)
     writer.add_embedding_length(HIDDEN)
-    writer.add_block_count(LAYERS)
+    writer.add_block_count(layers)
     writer.add_feed_forward_length(INNER)
     writer.add_head_count(HEADS)
     writer.add_head_count_kv(KV_HEADS)
@@ -185,3 +187,10 @@ def test_a_file_that_becomes_larger_than_memory_is_refused(
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(10**8))  # processes that share the memory
     with pytest.raises(UserError, match=r"small\.gguf: .* need .* GB of memory, .* would fit"):
         acquire(settings, "chat", tmp_path / "base")
+
+
+def test_a_header_of_a_million_layers_is_refused_at_once(model: LlamaForCausalLM, tmp_path: Path) -> None:
+    settings = write(tmp_path / "deep.gguf", model, layers=10**6)
+    for take in (lambda: open_structure(settings, "chat"), lambda: acquire(settings, "chat", tmp_path / "base")):
+        with pytest.raises(UserError, match=r"deep\.gguf: .*its header says 1,000,000 layers"):
+            take()

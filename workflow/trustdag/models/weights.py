@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trustdag.errors import UserError, first_line
 from trustdag.jsonfiles import EVERY, FETCH, read_object
-from trustdag.models.base import model_files, read_config, unreadable
+from trustdag.models.base import MOST_LAYERS, model_files, read_config, unreadable
 from trustdag.models.headers import Stored, safetensors_weights
 
 if TYPE_CHECKING:
@@ -142,6 +142,9 @@ def file_structure(auto_class: Any, path: Path) -> "PreTrainedModel":
 
     try:
         config = AutoConfig.from_pretrained(str(path.parent), gguf_file=path.name, local_files_only=True)
+        layers = config.get_text_config().num_hidden_layers
+        if layers > MOST_LAYERS:
+            raise ValueError(f"its header says {layers:,} layers")
         with torch.device("meta"):
             model: PreTrainedModel = auto_class.from_config(config)
     except Exception as error:  # whatever the libraries raise on it
