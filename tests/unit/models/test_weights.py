@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from tests.support import tiny_models as tiny
 from trustdag.cli import main
@@ -15,6 +16,7 @@ from trustdag.errors import UserError
 from trustdag.jsonfiles import read_json
 from trustdag.models.acquire import acquire
 from trustdag.models.base import Folder
+from trustdag.models.convert import convert
 from trustdag.models.load import load_policy, load_reward, load_tokenizer, new_reward
 
 
@@ -246,6 +248,60 @@ def run_advice(message: str, out: Path) -> None:
     program, *words = shlex.split(message.split("`")[1].replace("NEW_FOLDER", str(out)))
     assert program == "trustdag"
     assert main(words) == 0
+
+
+def test_an_adapter_whose_merged_model_computes_something_else_is_refused(tmp_path: Path) -> None:
+    # given an adapter of embeddings to which the output layer is tied: merged, it changes both
+    from peft import LoraConfig, get_peft_model
+
+    config = LlamaConfig(
+        vocab_size=340, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+        tie_word_embeddings=True,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(tmp_path / "tied")
+    load_tokenizer(tiny.write_base(tmp_path / "other")).save_pretrained(tmp_path / "tied")
+    settings = LoraConfig(r=2, target_modules=["embed_tokens"], task_type="CAUSAL_LM", init_lora_weights=False)
+    get_peft_model(load_policy(tmp_path / "tied"), settings).save_pretrained(tmp_path / "adapter")
+    # then
+    with pytest.raises(UserError, match=r"adapter: merged with its base, the adapter computes something else"):
+        convert(tmp_path / "adapter", tmp_path / "new", tmp_path / "tied")
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_adapter_that_is_no_change_of_weights_is_refused(folder: Path, tmp_path: Path) -> None:
+    from peft import PrefixTuningConfig, get_peft_model
+
+    settings = PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2)
+    get_peft_model(load_policy(folder), settings).save_pretrained(tmp_path / "adapter")
+    with pytest.raises(UserError, match="of the kind PREFIX_TUNING, which cannot be merged"):
+        convert(tmp_path / "adapter", tmp_path / "new", folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda weight: weight * float("nan"), "adapter: the adapter cannot be merged .*NaN"),
+        (lambda weight: weight.to(torch.int8), r"adapter_model\.safetensors: quantized \(base_model"),
+    ],
+)
+def test_weights_of_an_adapter_that_are_no_numbers_are_refused(
+    folder: Path, tmp_path: Path, change: Callable[[torch.Tensor], torch.Tensor], message: str
+) -> None:
+    with_adapter(folder, tmp_path / "adapter")
+    path = tmp_path / "adapter" / "adapter_model.safetensors"
+    save_file({name: change(weight) for name, weight in load_file(path).items()}, path, metadata={"format": "pt"})
+    with pytest.raises(UserError, match=message):
+        convert(tmp_path / "adapter", tmp_path / "new", folder)
+
+
+def test_a_damaged_adapter_and_a_base_of_another_kind_are_named(folder: Path, tmp_path: Path) -> None:
+    with_adapter(folder, tmp_path / "adapter")
+    tiny.edit_json(tmp_path / "adapter" / "adapter_config.json", task_type="SEQ_CLS")
+    with pytest.raises(UserError, match=f"^{folder}: holds a policy model"):
+        convert(tmp_path / "adapter", tmp_path / "new", folder)
+    (tmp_path / "adapter" / "adapter_model.safetensors").write_text("version https://git-lfs.github.com/spec/v1")
+    with pytest.raises(UserError, match=r"adapter_model\.safetensors: a pointer of git-lfs"):
+        convert(tmp_path / "adapter", tmp_path / "new", folder)
 
 
 def with_adapter(folder: Path, out: Path) -> torch.Tensor:

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trustdag.artifacts import atomic_folder
 from trustdag.errors import UserError, first_line
@@ -20,6 +20,7 @@ from trustdag.models.base import (
 from trustdag.models.headers import safetensors_weights
 from trustdag.models.weights import (
     INDEX,
+    STORED,
     VALUE_HEAD,
     check_weight_files,
     is_wrapped,
@@ -32,6 +33,11 @@ from trustdag.models.weights import (
 if TYPE_CHECKING:
     import torch
     from peft import PeftModel
+    from transformers import PreTrainedModel
+
+
+SAME = 1e-3
+"""Largest difference in the predictions of a merged adapter, relative to the largest one."""
 
 
 def convert(folder: Path, out: Path, base: Path | None) -> None:
@@ -63,8 +69,12 @@ def _merge_adapter(folder: Path, out: Path, base: Path | None) -> None:
     from trustdag.models.load import load_policy, load_reward
 
     settings = read_object(folder / ADAPTER, {}, "the settings of an adapter", FETCH)
-    if not (folder / f"{ADAPTER_WEIGHTS}.safetensors").is_file():
+    weights = folder / f"{ADAPTER_WEIGHTS}.safetensors"
+    if not weights.is_file():
         raise UserError(f"{folder}: no {ADAPTER_WEIGHTS}.safetensors; save the adapter as safetensors")
+    quantized = [name for name, weight in safetensors_weights(weights).items() if weight.dtype not in STORED]
+    if quantized:
+        raise UserError(f"{weights}: quantized ({quantized[0]}); take the adapter with its original weights")
     if base is None and not has_weights(folder):
         raise UserError(
             f"{folder}: the adapter's base model is {settings.get('base_model_name_or_path')}; give its local folder "
@@ -74,16 +84,45 @@ def _merge_adapter(folder: Path, out: Path, base: Path | None) -> None:
     load = load_reward if settings.get("task_type") == "SEQ_CLS" else load_policy
     with TemporaryDirectory() as name:
         _link_without_adapter(base, Path(name))
-        model = load(Path(name))
+        try:
+            model = load(Path(name))
+        except UserError as error:
+            raise UserError(str(error).replace(name, str(base))) from error
     try:
         adapted = PeftModel.from_pretrained(model, str(folder))
     except Exception as error:  # whatever the libraries raise on it
         raise UserError(f"{folder}: the adapter does not fit {base} ({first_line(error)})") from error
     _require_whole(folder, base, adapted)
-    merged = adapted.merge_and_unload(safe_merge=True)
-    merged.save_pretrained(str(out))
+    _merged(folder, adapted).save_pretrained(str(out))
     for source in (folder, base):
         _copy_small(source, out)
+
+
+def _merged(folder: Path, adapted: "PeftModel") -> "PreTrainedModel":
+    """The base model with the adapter's changes. Raises UserError unless it computes what both compute together."""
+    import torch
+
+    def predictions(model: Any) -> torch.Tensor:
+        ids = torch.arange(16)[None] % adapted.get_base_model().config.get_text_config().vocab_size
+        with torch.no_grad():
+            logits: torch.Tensor = model.eval()(input_ids=ids).logits
+        return logits
+
+    if not hasattr(adapted.base_model, "merge_and_unload"):
+        kind = adapted.active_peft_config.peft_type.value
+        raise UserError(f"{folder}: an adapter of the kind {kind}, which cannot be merged; take another model")
+    wanted = predictions(adapted)
+    try:
+        merged: PreTrainedModel = adapted.merge_and_unload(safe_merge=True)
+    except ValueError as error:
+        raise UserError(f"{folder}: the adapter cannot be merged ({first_line(error)}); {FETCH}") from error
+    gap = (predictions(merged) - wanted).abs().max()
+    if not gap <= SAME * wanted.abs().max():
+        raise UserError(
+            f"{folder}: merged with its base, the adapter computes something else (by {gap:.2g}), such as one of the "
+            "embeddings where the output layer is tied to them; merge it where it was trained"
+        )
+    return merged
 
 
 def _require_whole(folder: Path, base: Path, adapted: "PeftModel") -> None:
