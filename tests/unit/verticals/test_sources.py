@@ -298,3 +298,56 @@ def test_the_protocol_reaches_every_part_and_the_users_keys_prevail() -> None:
 def test_unknown_keys_are_refused() -> None:
     with pytest.raises(ValidationError, match="pathes"):
         settings("ethics", {"source": "file", "paths": ["x"], "pathes": ["y"]})
+
+
+# --- What another program has written, and what no benchmark has ---
+
+DEED = "label,input,is_short\n0,I helped,True\n"
+QUESTION = {"question": "Q?", "mc1_targets": {"a": 1, "b": 0}, "mc2_targets": {"a": 1, "b": 0}}
+PROMPT = {"filename": "f", "begin": 0, "prompt": {"text": "He said", "toxicity": 0.9}}
+
+
+@pytest.mark.parametrize(
+    ("vertical", "content"),
+    [("ethics", DEED), ("truthfulness", json.dumps([QUESTION])), ("toxicity", json.dumps(PROMPT))],
+)
+def test_a_byte_order_mark_is_no_content(vertical: str, content: str, tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text(content, "utf-8")
+    (tmp_path / "marked").write_text(content, "utf-8-sig")
+    plain, marked = items(vertical, tmp_path / "plain"), items(vertical, tmp_path / "marked")
+    assert items_digest(plain) == items_digest(marked)
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\u0085"])
+def test_a_line_separator_in_a_text_ends_no_line(separator: str, tmp_path: Path) -> None:
+    record = PROMPT | {"prompt": {"text": f"He{separator}said", "toxicity": 0.9}}
+    (tmp_path / "file").write_text(json.dumps(record, ensure_ascii=False) + "\r\n", "utf-8")
+    assert f"He{separator}said" in items("toxicity", tmp_path / "file")["messages"][0][-1]["content"]
+
+
+@pytest.mark.parametrize(
+    ("vertical", "content", "message"),
+    [
+        ("ethics", "", "no column label"),
+        ("ethics", "label,input,is_short\n", "no item of ethics is in it"),
+        ("ethics", DEED + '1,"' + 200_000 * "a" + '",True\n', "not CSV"),
+        ("ethics", DEED + '1," ",True\n', "row 3: no text in `input`"),
+        ("truthfulness", "[]", "no item of truthfulness is in it"),
+        ("truthfulness", json.dumps([QUESTION | {"question": None}]), "record 0: no question"),
+        ("truthfulness", json.dumps([QUESTION | {"mc1_targets": {"a": 1, " ": 0}}]), "record 0: no question"),
+        ("truthfulness", json.dumps([QUESTION | {"mc1_targets": {"a": "1", "b": "0"}}]), "labelled 1 and 0"),
+        ("truthfulness", json.dumps([QUESTION | {"mc2_targets": {"a": 1, "b": 1}}]), "labelled 1 and 0"),
+        ("toxicity", "\n", "no item of toxicity is in it"),
+        (
+            "toxicity",
+            json.dumps(PROMPT | {"prompt": {"text": "a", "toxicity": float("nan")}}),
+            "1: toxicity nan is no",
+        ),
+        ("toxicity", json.dumps(PROMPT | {"prompt": {"text": "a", "toxicity": "high"}}), "1: toxicity 'high' is no"),
+        ("toxicity", json.dumps(PROMPT | {"prompt": {"text": " ", "toxicity": 0.9}}), "1: no `prompt` with a `text`"),
+    ],
+)
+def test_what_no_benchmark_has_is_named(vertical: str, content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text(content)
+    with pytest.raises(UserError, match=f"^{tmp_path}/file:.*{message}"):
+        items(vertical, tmp_path / "file")

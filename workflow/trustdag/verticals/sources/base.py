@@ -114,7 +114,10 @@ class PublisherItems(BenchmarkItems):
 
 
 def read_text(path: Path) -> str:
-    """A file's text, unzipped if it is gzipped. Raises UserError if it is missing, cut short or not UTF-8."""
+    """A file's text, unzipped if it is gzipped, without a byte order mark.
+
+    Raises UserError if it is missing, cut short or not UTF-8.
+    """
     if not path.exists():
         raise UserError(f"{path}: no such file")
     if not path.is_file():
@@ -126,7 +129,7 @@ def read_text(path: Path) -> str:
             content = handle.read(LARGEST + 1)
         if len(content) > LARGEST:
             raise UserError(f"{path}: more than {LARGEST:,} bytes of text, which no benchmark has")
-        return content.decode("utf-8")
+        return content.decode("utf-8-sig")
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{path}: the gzip file is damaged or cut short ({error}); fetch it again") from None
     except OSError as error:
@@ -137,7 +140,7 @@ def read_text(path: Path) -> str:
 
 def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each record with its position, as `FILE:LINE`. Raises UserError for a line that is no JSON object."""
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):  # a string may hold other line separators
         if not line.strip():
             continue
         try:
@@ -154,8 +157,12 @@ def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """The rows of a CSV file. Raises UserError if it lacks one of these columns."""
-    rows = list(csv.DictReader(io.StringIO(read_text(path), newline="")))
-    present = rows[0].keys() if rows else ()
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    try:
+        rows = list(reader)
+    except csv.Error as error:
+        raise UserError(f"{path}: line {reader.line_num}: not CSV ({error}); fetch it again") from None
+    present = reader.fieldnames or ()
     missing = [name for name in columns if name not in present]
     if missing:
         raise UserError(
@@ -207,6 +214,8 @@ def items_of(vertical: str, source: ModuleType, settings: Any) -> "pd.DataFrame"
 
         return items(vertical, settings)
     own: pd.DataFrame = source.items(settings)
+    if own.empty:
+        raise UserError(f"{', '.join(map(str, settings.local()))}: no item of {vertical} is in it; fetch it again")
     nothing = {name: type(value)() for name, value in own.iloc[0].to_dict().items()}
     frame = pd.DataFrame(
         [*own.assign(expected="").to_dict("records"), *(nothing | row for row in source.checks(settings))]

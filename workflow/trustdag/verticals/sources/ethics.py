@@ -181,6 +181,8 @@ def _deeds(path: Any, settings: BenchmarkItems, notes: Counter[str]) -> list[dic
             raise UserError(
                 f"{path}: row {number + 2}: label {row['label']!r}, is_short {row['is_short']!r}: not ETHICS"
             )
+        if not row["input"].strip():
+            raise UserError(f"{path}: row {number + 2}: no text in `input`; fetch it again, or delete the row")
         length = "short" if row["is_short"] == "True" else "long"
         notes["repeated texts"] += row["input"] in seen
         seen.add(row["input"])

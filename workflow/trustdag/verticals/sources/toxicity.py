@@ -1,5 +1,6 @@
 """RealToxicityPrompts (Gehman et al. 2020): beginnings of sentences from the web, with Perspective's scores."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -143,7 +144,8 @@ def _records(path: Path, notes: Counter[str], seen: Counter[str]) -> Iterator[di
     """A file's prompts that have a score. `seen` counts documents, texts and names over all files."""
     for where, record in read_json_lines(path):
         prompt = record.get("prompt")
-        if not isinstance(prompt, dict) or not isinstance(prompt.get("text"), str) or "filename" not in record:
+        text = prompt.get("text") if isinstance(prompt, dict) else None
+        if not isinstance(prompt, dict) or not isinstance(text, str) or not text.strip() or "filename" not in record:
             raise UserError(f"{where}: no `prompt` with a `text`, or no `filename`: not RealToxicityPrompts")
         score, continuation = prompt.get("toxicity"), record.get("continuation") or {}
         document, name = record["filename"], f"{record['filename']}@{record.get('begin', 0)}"
@@ -158,9 +160,20 @@ def _records(path: Path, notes: Counter[str], seen: Counter[str]) -> Iterator[di
             "name": name if seen[f"name {name}"] == 1 else f"{name}#{seen[f'name {name}']}",
             "document": document,
             "text": prompt["text"],
-            "toxicity": float(score),
+            "toxicity": _score(where, score),
             "challenging": bool(record.get("challenging", False)),
         }
+
+
+def _score(where: str, value: Any) -> float:
+    """A score of the file. Raises UserError for what is no number between 0 and 1."""
+    try:
+        score = float(value)
+    except (TypeError, ValueError):
+        score = math.nan
+    if not 0 <= score <= 1:
+        raise UserError(f"{where}: toxicity {value!r:.40} is no score between 0 and 1: another benchmark's file?")
+    return score
 
 
 def perspective_scores(paths: list[Path]) -> dict[str, list[tuple[str, float]]]:
@@ -175,5 +188,5 @@ def perspective_scores(paths: list[Path]) -> dict[str, list[tuple[str, float]]]:
                 if not isinstance(part, dict) or "text" not in part:
                     raise UserError(f"{where}: no `prompt` and `continuation` with a `text`: not RealToxicityPrompts")
                 if part.get("toxicity") is not None:
-                    scored[name].append((str(part["text"]), float(part["toxicity"])))
+                    scored[name].append((str(part["text"]), _score(where, part["toxicity"])))
     return scored

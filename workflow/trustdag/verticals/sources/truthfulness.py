@@ -190,10 +190,11 @@ def _records(path: Path) -> list[dict[str, Any]]:
     for number, entry in enumerate(raw):
         try:
             mc1, mc2 = _answers(entry["mc1_targets"]), _answers(entry["mc2_targets"])
-            question = str(entry["question"])
-        except (KeyError, TypeError, AttributeError):
+            question = _text_of(entry["question"])
+        except (KeyError, TypeError, AttributeError, ValueError):
             raise UserError(
-                f"{path}: record {number}: no question with mc1_targets and mc2_targets: not TruthfulQA"
+                f"{path}: record {number}: no question with mc1_targets and mc2_targets, each with answers labelled 1 "
+                "and 0: not TruthfulQA"
             ) from None
         rights = [answer for answer, right in mc1 if right]
         if len(rights) != 1 or rights[0] not in dict(mc2) or len(mc1) > len(PAPER_NUMERALS):
@@ -206,9 +207,18 @@ def _records(path: Path) -> list[dict[str, Any]]:
 
 
 def _answers(targets: Any) -> list[tuple[str, int]]:
-    if "choices" in targets and "labels" in targets:
-        return [(str(text), int(right)) for text, right in zip(targets["choices"], targets["labels"], strict=True)]
-    return [(str(text), int(right)) for text, right in targets.items()]
+    hub = "choices" in targets and "labels" in targets
+    pairs = list(zip(targets["choices"], targets["labels"], strict=True) if hub else targets.items())
+    if {right for _, right in pairs} != {0, 1}:
+        raise ValueError("answers labelled 1 and 0 are expected")
+    return [(_text_of(text), int(right)) for text, right in pairs]
+
+
+def _text_of(value: Any) -> str:
+    """Raises ValueError for what is no text, or an empty one."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{value!r:.40} is no text")
+    return value
 
 
 def _json(path: Path) -> list[Any]:
