@@ -112,7 +112,7 @@ def _check_vertical(study: "Study", vertical: str, models: dict["ModelId", "Open
     Items that would have to be fetched, and those of a plugin, are not read. Yields a sentence for each model for which
     some items are too long.
     """
-    from trustdag.generation.lengths import Lengths
+    from trustdag.generation.context_fit import ContextFit
     from trustdag.models.load import check_new_tokens, context_length
     from trustdag.verticals import shipped_verticals, verticals
     from trustdag.verticals.sources.base import BenchmarkItems
@@ -130,7 +130,7 @@ def _check_vertical(study: "Study", vertical: str, models: dict["ModelId", "Open
     for model_id, model in models.items():
         prompt_format, context = study.models[model_id.model].prompt_format, context_length(model.model.config)
         with _named(f"verticals.{vertical}: "):
-            lengths = Lengths.of(items, model.tokenizer, prompt_format, settings.generate, context)
+            lengths = ContextFit.of(items, model.tokenizer, prompt_format, settings.generate, context)
             if said := lengths.sentence(model.source, context):
                 yield f"verticals.{vertical}: {said}"
 

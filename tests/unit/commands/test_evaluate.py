@@ -1,6 +1,7 @@
 """`trustdag evaluate` writes a study of models as they are, or says what is wrong before anything runs."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from tests.support import tiny_models as tiny
 from tests.support.tokenizers_of_kinds import WITHOUT_SYSTEM
 from trustdag.cli import main
 from trustdag.config.load import load
-from trustdag.models.base import Gguf, Hub
+from trustdag.models.base import Hub
+from trustdag.starting import model_source
 from trustdag.verticals import verticals
 
 
@@ -33,21 +35,26 @@ def test_benchmarks_come_from_their_publishers_or_from_a_folder(model: Path) -> 
     assert main(["evaluate", str(model), *options]) == 0
     assert load(Path("results/evaluation.yaml")).verticals_measured()["ethics"].items.source == "publisher"
     Path("data/ethics").mkdir(parents=True)
-    Path("data/ethics/cm_test.csv.gz").write_text("")
+    Path("data/ethics/cm_test.csv.gz").write_text("label,input,is_short\n0,I helped,True\n")
     assert main(["evaluate", str(model), *options, "--data-root", "data", "--name", "other", "--limit", "5"]) == 0
     items = load(Path("results/other.yaml")).verticals_measured()["ethics"].items
     assert (items.paths, items.limit) == (("data/ethics/cm_test.csv.gz",), 5)
 
 
-def test_a_gguf_file_and_a_model_of_the_hub_are_taken_too(model: Path) -> None:
-    Path("small.gguf").write_bytes(b"GGUF")
-    names = ["small.gguf", "owner/tiny-1b@" + "0" * 40]
-    assert main(["evaluate", *names, "--toy", "--prompt-format", "plain", "--write-only"]) == 0
-    gguf, hub = load(Path("results/evaluation.yaml")).models.values()
-    assert isinstance(gguf.base, Gguf)
-    assert gguf.base.sha256 == hashlib.sha256(b"GGUF").hexdigest()
+def test_a_model_of_the_hub_is_taken_too(model: Path) -> None:
+    name = "owner/tiny-1b@" + "0" * 40
+    assert main(["evaluate", name, "--toy", "--prompt-format", "plain", "--write-only"]) == 0
+    (hub,) = load(Path("results/evaluation.yaml")).models.values()
     assert isinstance(hub.base, Hub)
     assert hub.base.name == "owner/tiny-1b"
+
+
+def test_a_gguf_file_is_opened_before_anything_runs(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("small.gguf").write_bytes(b"GGUF")
+    assert model_source("small.gguf")["sha256"] == hashlib.sha256(b"GGUF").hexdigest()
+    assert main(["evaluate", "small.gguf", "--toy", "--prompt-format", "plain", "--write-only"]) == 2
+    said = capsys.readouterr().err
+    assert re.search(r"small\.gguf: (the model cannot be loaded|reading it needs the package gguf)", said)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +64,7 @@ def test_a_gguf_file_and_a_model_of_the_hub_are_taken_too(model: Path) -> None:
         (["little", "little/model"], "little/model: a second model called little; rename one of the folders"),
         (["little", "--limit", "0"], "limit: Input should be greater than or equal to 1"),
         (["little", "--data-root", "empty"], "no such file"),
-        (["little"], "models.little.base: little/model: the tokenizer has no chat template; ask this model"),
+        (["little"], "models.little.base: little/model: the tokenizer has no chat template; set its `prompt_format`"),
         (["little", "--name", "a/b"], "name: must have letters"),
     ],
 )
@@ -76,4 +83,4 @@ def test_a_template_without_a_system_role_is_refused_by_check_with_the_mend(
     assert main(["evaluate", str(model), "--toy", "--write-only"]) == 2
     said = capsys.readouterr().err
     assert "System role not supported" in said
-    assert "edit its chat template (chat_template.jinja), or ask the model in format `hh` or `plain`" in said
+    assert "edit its chat template (chat_template.jinja), or set its `prompt_format` (`--prompt-format`)" in said

@@ -10,7 +10,7 @@ from trustdag.artifacts import sha256_text, write_table
 from trustdag.errors import UserError
 from trustdag.fingerprint import code_of
 from trustdag.generation.capacity import check_memory
-from trustdag.generation.lengths import Lengths
+from trustdag.generation.context_fit import ContextFit
 from trustdag.generation.settings import GenerateSettings
 from trustdag.generation.tables import items_digest, read_items
 from trustdag.models.dialogue import PromptFormat
@@ -67,7 +67,7 @@ def generate(task: GenerationTask, model: Path, prompt_format: PromptFormat, out
     partial = out.with_name(f".{out.name}.partial.jsonl")
     engine = Engine(policy, tokenizer, prompt_format, task.settings)
     replies = engine.generate(items, partial, key, task.vertical)
-    said = Lengths.of_replies(replies).sentence(model, context_length(policy.config))
+    said = ContextFit.of_replies(replies).sentence(model, context_length(policy.config))
     if said:
         print(f"{task.vertical}: {said}", file=sys.stderr)
     stamp(replies, made_from)

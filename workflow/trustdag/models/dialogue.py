@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 PromptFormat = Literal["hh", "plain", "chat"]
-WITHOUT_TEMPLATE = "edit its chat template (chat_template.jinja), or ask the model in format `hh` or `plain`"
+OTHER_FORMAT = "set its `prompt_format` (`--prompt-format`) to `hh` or `plain`"
+WITHOUT_TEMPLATE = f"edit its chat template (chat_template.jinja), or {OTHER_FORMAT}"
 PROBE: tuple[Message, Message, Message] = (
     {"role": "system", "content": 'Trustdag\'s <system> text & "more",\nin two lines'},
     {"role": "user", "content": 'Trustdag\'s <user> text & "more",\nin two lines'},
@@ -66,8 +67,7 @@ def apply_template(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerB
         if token is not None:
             raise UserError(
                 f"{name}: a text of the {message['role']} holds {token!r} ({message['content'].strip()[:40]!r}), which "
-                "would be read as the token of that name; remove it from the text, or ask the model in format `hh` or "
-                "`plain`"
+                f"would be read as the token of that name; remove it from the text, or {OTHER_FORMAT}"
             )
     try:
         text = tokenizer.apply_chat_template(list(messages), tokenize=False, **arguments)
@@ -102,7 +102,7 @@ def check_template(tokenizer: "PreTrainedTokenizerBase") -> None:
     """Raises UserError unless the chat template renders the prompts of items and training, always alike."""
     if not tokenizer.chat_template:
         raise UserError(
-            f"{tokenizer.name_or_path}: the tokenizer has no chat template; ask this model in format `hh` or `plain`"
+            f"{tokenizer.name_or_path}: the tokenizer has no chat template; {OTHER_FORMAT}, or add a template"
         )
     apply_template(PROBE[1:], tokenizer)
     if len({_probe(tokenizer) for _ in range(8)}) > 1:

@@ -32,7 +32,11 @@ def load_gguf(path: Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
 
 
 def gguf_structure(path: Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-    """As `load_gguf`, without the values of the weights."""
+    """As `load_gguf`, without the values of the weights.
+
+    Returns:
+        The model on the device `meta`, and the tokenizer.
+    """
     return _structure(path), _tokenizer(path)
 
 

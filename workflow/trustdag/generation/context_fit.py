@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Lengths:
+class ContextFit:
     """How many items do not fit in a model's context."""
 
     items: int
@@ -34,7 +34,7 @@ class Lengths:
         prompt_format: PromptFormat,
         settings: GenerateSettings,
         context: int,
-    ) -> "Lengths":
+    ) -> "ContextFit":
         """Before a model is asked.
 
         Args:
@@ -59,7 +59,7 @@ class Lengths:
         return cls(len(items), sum(not all(parts) for parts in fits), sum(not any(parts) for parts in fits))
 
     @classmethod
-    def of_replies(cls, replies: "pd.DataFrame") -> "Lengths":
+    def of_replies(cls, replies: "pd.DataFrame") -> "ContextFit":
         """After it was asked."""
         too_long = (replies["status"] == "too_long").groupby(replies["item"])
         return cls(replies["item"].nunique(), int(too_long.any().sum()), int(too_long.all().sum()))
