@@ -148,7 +148,9 @@ def file_structure(auto_class: Any, path: Path) -> "PreTrainedModel":
         with torch.device("meta"):
             model: PreTrainedModel = auto_class.from_config(config)
     except Exception as error:  # whatever the libraries raise on it
-        raise UserError(f"{path}: the model cannot be loaded ({first_line(error)})") from error
+        raise UserError(
+            f"{path}: the model cannot be loaded ({first_line(error)}); fetch it again, or take the model as a folder"
+        ) from error
     return model
 
 
