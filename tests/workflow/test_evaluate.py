@@ -32,7 +32,7 @@ def test_a_model_is_measured_and_gets_its_report(
     assert "Nothing to be done" in "".join(capfd.readouterr())
 
 
-def test_a_model_that_cannot_be_read_ends_with_what_to_do(
+def test_a_model_that_cannot_be_read_is_refused_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -42,5 +42,19 @@ def test_a_model_that_cannot_be_read_ends_with_what_to_do(
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     assert main(["evaluate", "little", "--toy", "--prompt-format", "plain", "--verticals", "ethics"]) == 2
     said = capfd.readouterr().err
-    assert "has numbers that are not finite" in said, said
-    assert "results/evaluation.yaml: the study did not finish" in said
+    assert "little/model: lm_head.weight has numbers that are not finite" in said, said
+    assert not (tmp_path / "results" / "evaluation").exists()
+
+
+def test_a_study_that_does_not_finish_ends_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # Given a model, and a Snakemake that is told to take a file for the folder of its results
+    monkeypatch.chdir(tmp_path)
+    tiny.write_base(tmp_path / "little", context=256)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "evaluation").write_text("a file")
+    # When it is evaluated
+    assert main(["evaluate", "little", "--toy", "--prompt-format", "plain", "--verticals", "ethics"]) == 2
+    # Then
+    assert "results/evaluation.yaml: the study did not finish" in capfd.readouterr().err

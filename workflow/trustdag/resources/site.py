@@ -16,7 +16,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from trustdag.data.location import expanded
 from trustdag.errors import UserError
 from trustdag.fingerprint import ROOT
 from trustdag.settings import MOST, Count, Section, explain
@@ -128,9 +127,12 @@ PLACED = (
 
 
 def path() -> Path:
-    """The path of the site's file, which may not exist."""
+    """The path of the site's file, which may not exist. Raises UserError for the home of a user who does not exist."""
     named = os.environ.get(VARIABLE)
-    return expanded(named) if named else DEFAULT
+    try:
+        return Path(named).expanduser() if named else DEFAULT
+    except RuntimeError:
+        raise UserError(f"{VARIABLE}={named}: no such user") from None
 
 
 def load() -> Site:
