@@ -179,10 +179,17 @@ def test_items_that_do_not_fit_the_context_are_said(
 
 
 def test_a_vertical_of_which_nothing_fits_the_context_is_refused(study: Path, tmp_path: Path) -> None:
-    save_model(tmp_path / "short", context=3)
-    settings = GenerateSettings(max_new_tokens=2)
-    with pytest.raises(UserError, match=r"none of its 60 items fits the context of .*short, which is 3 tokens"):
-        run("bias", study / "items.parquet", tmp_path / "short", settings, "plain", tmp_path / "replies.parquet")
+    save_model(tmp_path / "short", context=9)
+    items = pd.read_parquet(study / "items.parquet")
+    long = items[[len(messages[-1]["content"]) > 30 for messages in items["messages"]]]
+    assert 1 < len(long)
+    long.to_parquet(tmp_path / "items.parquet")
+    refusal = f"none of its {len(long)} items fits the context of .*short, which is 9 tokens"
+    with pytest.raises(UserError, match=refusal):
+        run(
+            "bias", tmp_path / "items.parquet", tmp_path / "short", GenerateSettings(max_new_tokens=8), "plain",
+            tmp_path / "replies.parquet",
+        )  # fmt: skip
 
 
 def test_a_model_without_a_chat_template_cannot_be_asked_in_chat(study: Path, tmp_path: Path) -> None:
