@@ -96,10 +96,12 @@ def test_the_study_ends_as_without_failures_and_no_finished_job_runs_twice(tmp_p
     assert finished_jobs(study) - finished_jobs(calm) == Counter()
     logs = study.results / "logs"
     attempts = {path.relative_to(logs): headlines(path) for path in logs.rglob("*.log")}
-    # Replies are not among them: they are generated on the node that is killed, and while the main process is.
+    # Replies are not among them: they are generated on the node that is killed, and while the main process is. On a busy
+    # machine another job may be on that node, too: Slurm starts it again under the same number.
     calm_ones = {path for path, lines in attempts.items() if path.parts[0] in ("data", "items", "records")}
     assert calm_ones
-    assert all(len(attempts[path]) == 1 for path in calm_ones), "a job that did not fail ran again"
+    again = {path: attempts[path] for path in calm_ones if len(submissions(attempts[path])) > 1}
+    assert not again, "a job that did not fail was submitted again"
     given = [int(line.split(" MB")[0].split()[-1]) for line in attempts[Path("statistics.log")]]
     assert given[-1] > int(REQUESTS["statistics"]["mem_mb"])
 
@@ -107,6 +109,11 @@ def test_the_study_ends_as_without_failures_and_no_finished_job_runs_twice(tmp_p
 def headlines(log: Path) -> list[str]:
     """The line under which each attempt's output stands."""
     return [line for line in log.read_text().splitlines() if line.startswith("--- attempt")]
+
+
+def submissions(lines: list[str]) -> set[str]:
+    """The Slurm jobs, or machines, of some attempts."""
+    return {line.split(", ")[2].split(":")[0] for line in lines}
 
 
 def in_a_clone(folder: Path) -> Workflow:
