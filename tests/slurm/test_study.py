@@ -96,8 +96,8 @@ def test_the_study_ends_as_without_failures_and_no_finished_job_runs_twice(tmp_p
     assert finished_jobs(study) - finished_jobs(calm) == Counter()
     logs = study.results / "logs"
     attempts = {path.relative_to(logs): headlines(path) for path in logs.rglob("*.log")}
-    # Replies are not among them: they are generated on the node that is killed, and while the main process is. On a busy
-    # machine another job may be on that node, too: Slurm starts it again under the same number.
+    # Replies are not among them: they are generated on the node that is killed, and while the main process is.
+    # On a busy machine another job may be on that node, too: Slurm starts it again under the same number.
     calm_ones = {path for path, lines in attempts.items() if path.parts[0] in ("data", "items", "records")}
     assert calm_ones
     again = {path: attempts[path] for path in calm_ones if len(submissions(attempts[path])) > 1}
