@@ -147,8 +147,7 @@ def _check_start_of_reply(tokenizer: "PreTrainedTokenizerBase") -> None:
 
 def end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> str:
     """The text of a chat template after an assistant's turn, without white space."""
-    text = apply_template(PROBE[1:], tokenizer)
-    return text[text.rindex(PROBE[2]["content"]) + len(PROBE[2]["content"]) :].strip()
+    return _after_reply(apply_template(PROBE[1:], tokenizer)).strip()
 
 
 def next_turn(tokenizer: "PreTrainedTokenizerBase") -> str:
@@ -156,9 +155,14 @@ def next_turn(tokenizer: "PreTrainedTokenizerBase") -> str:
 
     It is the end of a reply if the template has no end-of-turn token. Of a text that ends the turn, that alone.
     """
-    text = apply_template((*PROBE[1:], PROBE[1]), tokenizer)
-    start = text.rindex(PROBE[2]["content"]) + len(PROBE[2]["content"])
-    return end_of_turn(tokenizer) or text[start : text.rindex(PROBE[1]["content"])].rstrip()
+    after = _after_reply(apply_template((*PROBE[1:], PROBE[1]), tokenizer))
+    return end_of_turn(tokenizer) or after[: after.rindex(PROBE[1]["content"])].rstrip()
+
+
+def _after_reply(text: str) -> str:
+    """What a template writes after the reply of `PROBE`."""
+    reply = PROBE[2]["content"]
+    return text[text.rindex(reply) + len(reply) :]
 
 
 def completion(reply: str, prompt_format: PromptFormat) -> str:
