@@ -1,8 +1,11 @@
 """Times in words, and progress that prints a line now and then."""
 
+import sys
+import threading
+
 import pytest
 
-from trustdag.progress import Progress, ProgressLines, duration
+from trustdag.progress import Progress, ProgressLines, duration, log_line
 
 
 @pytest.mark.parametrize(
@@ -56,3 +59,20 @@ def test_a_line_of_progress_is_read_back_as_it_was_written(progress: Progress, l
 )
 def test_any_other_line_is_no_progress(line: str) -> None:
     assert Progress.parse(line) is None
+
+
+def test_lines_of_several_threads_do_not_mix(capfd: pytest.CaptureFixture[str]) -> None:
+    def write(character: str) -> None:
+        for _ in range(1000):
+            log_line(character * 40)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    threads = [threading.Thread(target=write, args=[character]) for character in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    sys.setswitchinterval(interval)
+
+    assert sorted(capfd.readouterr().err.splitlines()) == ["a" * 40] * 1000 + ["b" * 40] * 1000

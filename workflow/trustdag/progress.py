@@ -31,6 +31,12 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
+def log_line(text: str) -> None:
+    """Prints a line on stderr in one write, so that the lines of threads do not mix; `print` writes the end apart."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
 @dataclass(frozen=True)
 class Progress:
     """The progress of a command. Every long command prints it in this form; `terminal` parses it from its log."""
@@ -78,4 +84,4 @@ class ProgressLines:
     def show(self) -> None:
         """Prints the line."""
         self.shown = time.monotonic()
-        print(self.line(self.shown - self.started), file=sys.stderr, flush=True)
+        log_line(self.line(self.shown - self.started))

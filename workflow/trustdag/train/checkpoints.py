@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from trustdag.artifacts import sha256_text
 from trustdag.errors import UserError
 from trustdag.jobs.processes import Process
 from trustdag.jobs.resumable import EXIT_RESUMABLE, saved_message
+from trustdag.progress import log_line
 from trustdag.seals import seal, whole
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ class StopRequest:
     def leave(self, step: int) -> None:
         """Prints the saved step and exits with EXIT_RESUMABLE."""
         name = signal.Signals(self.signal or signal.SIGTERM).name
-        print(saved_message(name, step), file=sys.stderr)
+        log_line(saved_message(name, step))
         raise SystemExit(EXIT_RESUMABLE)
 
 

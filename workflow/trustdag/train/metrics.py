@@ -1,14 +1,13 @@
 """metrics.jsonl of a run that may be killed and resumed, and its progress on stderr."""
 
 import shutil
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from trustdag.artifacts import append_jsonl, atomic_file
 from trustdag.jsonfiles import read_jsonl
-from trustdag.progress import Progress, duration
+from trustdag.progress import Progress, duration, log_line
 from trustdag.train.trackers import Trackers
 
 
@@ -58,7 +57,7 @@ class MetricsLog:
             values: Metrics by name.
         """
         self.append(step, split, values)
-        print(self.progress(step, split, values), file=sys.stderr, flush=True)
+        log_line(self.progress(step, split, values))
 
     def append(self, step: int, split: str, values: dict[str, float]) -> None:
         """Adds one line, also to the trackers. Numbers that are not finite are null, as JSON does not have them.

@@ -8,7 +8,6 @@ import fcntl
 import json
 import os
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,6 +19,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from trustdag.errors import first_line
+from trustdag.progress import log_line
 from trustdag.train.tracking import SentLog, Tracking, check
 
 if TYPE_CHECKING:
@@ -353,4 +353,4 @@ def without_secrets(text: str, variables: Mapping[str, str]) -> str:
 
 def say(text: str) -> None:
     """A warning in the job's log."""
-    print(f"tracking: {text}", file=sys.stderr, flush=True)
+    log_line(f"tracking: {text}")
