@@ -57,7 +57,7 @@ class MetricsLog:
             values: Metrics by name.
         """
         self.append(step, split, values)
-        log_line(self.progress(step, split, values))
+        log_line(str(self.progress(step, split, values)))
 
     def append(self, step: int, split: str, values: dict[str, float]) -> None:
         """Adds one line, also to the trackers. Numbers that are not finite are null, as JSON does not have them.
