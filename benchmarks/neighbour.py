@@ -31,9 +31,11 @@ SETTINGS: dict[str, dict[str, str]] = {
     "2 threads, 50,000 spins": {"OMP_NUM_THREADS": "2", "GOMP_SPINCOUNT": "50000"},
     "1 thread": {"OMP_NUM_THREADS": "1"},
 }
+TWO_AT_ONCE = "1 thread, two jobs at once"
 SHAPE = ppo_models.SHAPES["small"]
 BUSY = "while True: pass"
 Times = dict[str, float]
+Worker = subprocess.Popen[str]
 
 
 def main() -> None:
@@ -54,29 +56,30 @@ def main() -> None:
                 for count in arguments.neighbours:
                     with neighbours(count):
                         rounds = [
-                            {name: measure(worker) for name, worker in started.items()} for _ in range(arguments.rounds)
+                            {name: measure(pool) for name, pool in started.items()} for _ in range(arguments.rounds)
                         ]
                     show(task, count, rounds)
 
 
 @contextmanager
-def workers(task: str, folder: str) -> Iterator[dict[str, "subprocess.Popen[str]"]]:
-    """A process for each setting, each with one unit done to warm up."""
-    command = [sys.executable, __file__, "--worker", task, folder]
-    started = {
-        name: subprocess.Popen(
-            command, env=os.environ | setting, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for name, setting in SETTINGS.items()
-    }
+def workers(task: str, folder: str) -> Iterator[dict[str, list[Worker]]]:
+    """The processes of each setting, each with one unit done to warm up."""
+    started = {name: [worker(task, folder, setting)] for name, setting in SETTINGS.items()}
+    started[TWO_AT_ONCE] = [worker(task, folder, SETTINGS["1 thread"]) for _ in range(2)]
     try:
-        for worker in started.values():
-            measure(worker)
+        for pool in started.values():
+            measure(pool)
         yield started
     finally:
-        for worker in started.values():
-            worker.kill()
-            worker.wait()
+        for process in [process for pool in started.values() for process in pool]:
+            process.kill()
+            process.wait()
+
+
+def worker(task: str, folder: str, setting: dict[str, str]) -> Worker:
+    """A process that does a unit of the task at each line of its standard input."""
+    command = [sys.executable, __file__, "--worker", task, folder]
+    return subprocess.Popen(command, env=os.environ | setting, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 @contextmanager
@@ -91,17 +94,24 @@ def neighbours(count: int) -> Iterator[None]:
             process.wait()
 
 
-def measure(worker: "subprocess.Popen[str]") -> Times:
-    """One unit of a worker's task."""
-    assert worker.stdin is not None
-    assert worker.stdout is not None
-    worker.stdin.write("go\n")
-    worker.stdin.flush()
-    while not (line := worker.stdout.readline()).startswith("{"):
+def measure(pool: list[Worker]) -> Times:
+    """Seconds a unit, by wall clock and of the processor, while each process of a setting does one unit."""
+    started = time.perf_counter()
+    for process in pool:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    processor = [reply(process) for process in pool]
+    return {"wall": (time.perf_counter() - started) / len(pool), "processor": statistics.mean(processor)}
+
+
+def reply(process: Worker) -> float:
+    """Processor seconds of the unit that a process has done."""
+    assert process.stdout is not None
+    while not (line := process.stdout.readline()).startswith("{"):
         if not line:
             raise SystemExit("a worker died; its message is above")
-    times: Times = json.loads(line)
-    return times
+    return float(json.loads(line)["processor"])
 
 
 def show(task: str, count: int, rounds: list[dict[str, Times]]) -> None:
@@ -110,7 +120,7 @@ def show(task: str, count: int, rounds: list[dict[str, Times]]) -> None:
     print("| | units/s | share of the best | processor |\n|---|---:|---:|---:|")
     for name in rounds[0]:
         rate = statistics.median(1 / times[name]["wall"] for times in rounds)
-        share = statistics.median(min(t["wall"] for t in times.values()) / times[name]["wall"] for times in rounds)
+        share = statistics.median(min(times[one]["wall"] for one in SETTINGS) / times[name]["wall"] for times in rounds)
         least = [min(t["processor"] for t in times.values()) for times in rounds]
         cost = statistics.median(times[name]["processor"] / lowest for times, lowest in zip(rounds, least, strict=True))
         print(f"| {name} | {rate:.2f} | {share:.0%} | {cost:.2f} |", flush=True)
@@ -135,10 +145,9 @@ def work(task: str, folder: Path) -> None:
     """Does one unit of the task at each line of the standard input, and prints what it took."""
     unit = {"ppo": ppo, "sft": stage_of("sft"), "dpo": stage_of("dpo"), "generate": generation}[task](folder)
     for _ in sys.stdin:
-        wall, processor = time.perf_counter(), time.process_time()
+        processor = time.process_time()
         unit()
-        times = {"wall": time.perf_counter() - wall, "processor": time.process_time() - processor}
-        print("\n" + json.dumps(times), flush=True)
+        print("\n" + json.dumps({"processor": time.process_time() - processor}), flush=True)
 
 
 def ppo(folder: Path) -> Callable[[], None]:
