@@ -36,8 +36,9 @@ ANSWERS = {
     "[Numbers](toy-world.md#measured).",
     "hh-local": "",
     "lds": "",
-    "null": "13 of 15 mean changes are within .1 of 0, over ten sets. Truthfulness after DPO and after PPO is not: "
-    "it falls by .08 and .09. [Numbers](toy-world.md#measured).",
+    "null": "No: over ten sets, all 15 mean changes are within .1 of 0, and the same training moves four of five verticals "
+    "under the judge's labels. With the demo's stronger settings truthfulness fell by .08 and .09. "
+    "[Numbers](toy-world.md#measured).",
     "paper": "",
     "smoke": "Yes. Its numbers mean nothing.",
     "smollm2": "In no vertical was a change found that more training alone does not explain, and the model does not "

@@ -23,19 +23,20 @@ HEADLINES = {
 }
 """By vertical: its headline metric, and the direction in which the default judge moves it."""
 ALIGNED = ("dpo", "ppo")
+TABLES = ("statistics", "configuration")
+"""The targets that verdicts are read from: a study's page and plots have no number of their own."""
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Runs a shipped study once and gives its results folder."""
+    """Runs a shipped study once, without its page, and gives its results folder."""
     folders: dict[str, Path] = {}
 
     def results(study: str) -> Path:
         if study not in folders:
             folder = tmp_path_factory.mktemp(study)
-            done = snakemake(
-                folder, "--quiet", "rules", "--show-failed-logs", configfile=ROOT / "config" / f"{study}.yaml"
-            )
+            options = (*TABLES, "--quiet", "rules", "--show-failed-logs")
+            done = snakemake(folder, *options, configfile=ROOT / "config" / f"{study}.yaml")
             assert done.returncode == 0, done.stdout + done.stderr
             folders[study] = folder / "results" / study
         return folders[study]

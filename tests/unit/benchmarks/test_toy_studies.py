@@ -74,6 +74,52 @@ def test_a_set_without_a_number_is_no_equivalence() -> None:
     assert len(null_control.verdicts(study, 0.1, 10)[1]) == 1
 
 
+def labelled_study(moves: dict[str, float]) -> pd.DataFrame:
+    """Changes under the judge's labels of .3 in the known direction, but for those of `moves`; each known to .05."""
+    table = []
+    for recipe, reference in null_control.COMPARISONS:
+        changes = {
+            f"{vertical}.{metric}": moves.get(vertical, 0.3 * null_control.KNOWN[vertical])
+            for vertical, metric in HEADLINES.items()
+        }
+        table += rows("crowd", recipe, reference, changes)
+    frame = pd.DataFrame(table)
+    return frame.assign(low=frame["difference"] - 0.05, high=frame["difference"] + 0.05)
+
+
+def test_the_null_control_asks_that_the_same_training_finds_what_a_judge_likes() -> None:
+    tossed = null_study(10, 0.05)
+    # Given one headline of five that the judge's labels do not move
+    table, missed = null_control.labelled_verdicts(pd.concat([tossed, labelled_study({"truthfulness": -0.02})]))
+    # Then both recipes pass
+    assert [row[-1] for row in table].count("yes") == 8
+    assert not missed
+
+
+@pytest.mark.parametrize(
+    "moves",
+    [
+        {"truthfulness": 0.0, "privacy": 0.01},  # a training that hardly learns
+        {"truthfulness": 0.3, "bias": -0.3},  # and one that learns the opposite
+    ],
+)
+def test_the_null_control_fails_where_the_training_finds_nothing(moves: dict[str, float]) -> None:
+    _, missed = null_control.labelled_verdicts(labelled_study(moves))
+    assert [name.split()[0] for name in missed] == ["dpo", "ppo"]
+
+
+def test_the_null_control_fails_without_pairs_that_a_judge_labelled() -> None:
+    _, missed = null_control.labelled_verdicts(null_study(10, 0.05))
+    assert len(missed) == 2
+
+
+def test_the_labelled_pairs_are_no_set_of_the_null() -> None:
+    study = pd.concat([null_study(10, 0.05), labelled_study({})])
+    table, missed = null_control.verdicts(study, 0.1, 10)
+    assert {row[1] for row in table} == {"10"}
+    assert not missed
+
+
 def test_equivalence_is_two_one_sided_tests() -> None:
     """Of ten values with a standard error of .02, the 90 % interval is 1.833 standard errors wide on either side."""
     values = [

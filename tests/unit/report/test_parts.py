@@ -134,6 +134,12 @@ def test_run_times_are_summed_by_kind_of_job(tmp_path: Path) -> None:
     assert times["memory_mib"]["train dpo"] == 70
 
 
+def test_a_job_that_was_killed_has_no_run_time(tmp_path: Path) -> None:
+    """Snakemake leaves an empty file of it, which stays if its output is not asked for again."""
+    (tmp_path / "statistics.tsv").write_text("")
+    assert run_times(tmp_path).empty
+
+
 def test_without_benchmarks_there_are_no_run_times(tmp_path: Path) -> None:
     assert run_times(None).empty
     assert run_times(tmp_path).empty

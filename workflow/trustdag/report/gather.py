@@ -96,9 +96,13 @@ def data_cards(design: StudyDesign, results: Path) -> dict[str, dict[str, Any]]:
 
 
 def run_times(benchmarks: Path | None) -> pd.DataFrame:
-    """Jobs, seconds and memory by kind of job, from Snakemake's benchmark files; the slowest kind first."""
+    """Jobs, seconds and memory by kind of job, from Snakemake's benchmark files; the slowest kind first.
+
+    Snakemake creates the file when a job starts. That of a job that was killed stays empty, and has no time.
+    """
     rows = []
-    for path in sorted(benchmarks.rglob("*.tsv")) if benchmarks else []:
+    written = [path for path in benchmarks.rglob("*.tsv") if path.stat().st_size] if benchmarks else []
+    for path in sorted(written):
         table = pd.read_csv(path, sep="\t")
         if len(table) and path.stem != "report":
             kind = job_kind(path.relative_to(benchmarks)) if benchmarks else ""
