@@ -10,10 +10,7 @@ from trustdag.errors import UserError, first_line, without_logins
     [
         ("https://ana:secret@host.example/x cannot be fetched", "https://***@host.example/x cannot be fetched"),
         ("http://token@host and http://a:p@ss@other", "http://***@host and http://***@other"),
-        (
-            "https://host.example/a, or write to ana@host.example",
-            "https://host.example/a, or write to ana@host.example",
-        ),
+        ("https://host/a, or write to ana@host", "https://host/a, or write to ana@host"),
         ("https://host/owner@commit", "https://host/owner@commit"),
     ],
 )

@@ -260,6 +260,6 @@ def check_disk(folder: Path, need: DiskNeed) -> None:
         raise UserError(
             f"{folder.parent.parent}: training writes {need.total / GB:.3g} GB ({need.checkpoints} checkpoints of "
             f"{need.checkpoint / GB:.3g} GB and the model of {need.model / GB:.3g} GB{mapped}), "
-            f"{free / GB:.3g} GB are free on its disk; free {missing / GB:.3g} GB more, or make checkpoints smaller (`lora`) or fewer "
-            "(`checkpoint_every`)"
+            f"{free / GB:.3g} GB are free on its disk; free {missing / GB:.3g} GB more, or make checkpoints smaller "
+            "(`lora`) or fewer (`checkpoint_every`)"
         )
