@@ -10,7 +10,7 @@ import torch
 
 from tests.support import ppo_world as world
 from trustdag.jsonfiles import read_jsonl
-from trustdag.models import mapped
+from trustdag.models.cpu import MAPPED
 from trustdag.rl.rollout import Prompt
 from trustdag.rl.trainer import PPOTrainer, learning_rate_factor
 
@@ -35,8 +35,8 @@ def test_what_saves_memory_does_not_change_what_is_learnt(changes: dict[str, Any
 
 def test_frozen_models_in_a_file_change_no_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = {}
-    for largest in (mapped.MAPPED, 0):  # the largest model that stays in memory
-        monkeypatch.setattr(mapped, "MAPPED", largest)
+    for largest in (MAPPED, 0):  # the largest model that stays in memory
+        monkeypatch.setattr("trustdag.models.mapped.MAPPED", largest)
         runs[largest] = world.trainer(tmp_path / str(largest), world.reward_model(), updates=2, value="reward_copy")
         runs[largest].train()
     plain, lean = map(world.weights, runs.values())

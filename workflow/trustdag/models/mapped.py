@@ -38,7 +38,7 @@ class MappedWeights:
             for weight in weights:
                 file.write(bytes(-file.tell() % ALIGNMENT))
                 starts.append((weight, file.tell()))
-                file.write(memoryview(weight.detach().contiguous().reshape(-1).view(torch.uint8).numpy()))
+                file.write(weight.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data)
             file.flush()
             self._pages = mmap.mmap(file.fileno(), 0)
         for weight, start in starts:
