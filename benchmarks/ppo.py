@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("--shape", choices=ppo_models.SHAPES, default="small")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--updates", type=int, default=4, help="updates of a run; the first one is not counted")
+    parser.add_argument("--epochs", type=int, default=ppo_models.EPOCHS, help="1 is enough for the peak of memory")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--sides", choices=["both", "ours"], default="both")
     arguments = parser.parse_args()
@@ -58,7 +59,9 @@ def measure(side: list[str], folder: str, arguments: argparse.Namespace) -> Resu
     """One run of one side."""
     script, *options = side
     python = trl_1_12.python() if script == "ppo_trl.py" else sys.executable
-    command = [python, HERE / script, folder, "--shape", arguments.shape, "--updates", str(arguments.updates), *options]
+    for option in ("shape", "updates", "epochs"):
+        options += [f"--{option}", str(getattr(arguments, option))]
+    command = [python, HERE / script, folder, *options]
     environment = os.environ | {"OMP_NUM_THREADS": str(arguments.threads), "TRL_EXPERIMENTAL_SILENCE": "1"}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.strip().splitlines()[-1])

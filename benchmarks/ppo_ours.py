@@ -49,11 +49,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--shape", choices=ppo_models.SHAPES, default="small")
     parser.add_argument("--updates", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=ppo_models.EPOCHS)
     parser.add_argument("--value", choices=["head", "reward_copy"], default="head")
     arguments = parser.parse_args()
     shape = ppo_models.SHAPES[arguments.shape]
     with tempfile.TemporaryDirectory() as out:
-        trainer = build(arguments.folder, shape, arguments.updates, arguments.value, Path(out))
+        trainer = build(arguments.folder, shape, arguments.updates, arguments.value, Path(out), arguments.epochs)
         trainer.train()
         lines = read_jsonl(Path(out) / "metrics.jsonl")
     records = [line | times for line, times in zip(lines, trainer.updates, strict=True)]
@@ -76,10 +77,12 @@ def flops_of(model: ActorCritic, experience: Experience) -> float:
     return total
 
 
-def build(folder: Path, shape: ppo_models.Shape, updates: int, value: str, out: Path) -> Timed:
-    """Our trainer with `shape.batch` replies an update and 4 epochs of 4 optimizer steps."""
+def build(
+    folder: Path, shape: ppo_models.Shape, updates: int, value: str, out: Path, epochs: int = ppo_models.EPOCHS
+) -> Timed:
+    """Our trainer with `shape.batch` replies an update and epochs of 4 optimizer steps."""
     settings = PPOSettings(
-        batch_size=shape.batch, minibatches=ppo_models.MINIBATCHES, epochs=ppo_models.EPOCHS, updates=updates,
+        batch_size=shape.batch, minibatches=ppo_models.MINIBATCHES, epochs=epochs, updates=updates,
         max_new_tokens=shape.reply, learning_rate=1e-5, value=value, checkpoint_every=10**6, samples_every=10**6,
         device_batch_size=16 if torch.cuda.is_available() and shape.batch != ppo_models.BATCH else None,
     )  # fmt: skip

@@ -21,12 +21,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--shape", choices=ppo_models.SHAPES, default="small")
     parser.add_argument("--updates", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=ppo_models.EPOCHS)
     parser.add_argument("--defaults", action="store_true", help="TRL's own gradient checkpointing, which is on")
     arguments = parser.parse_args()
     datasets.disable_progress_bars()
     shape = ppo_models.SHAPES[arguments.shape]
     clock = Clock()
-    trainer = build(arguments.folder, shape, arguments.updates, arguments.defaults)
+    trainer = build(arguments.folder, shape, arguments.updates, arguments.defaults, arguments.epochs)
     trainer.log = clock.end_of_update
     ppo_trainer.batch_generation = clock.timed("generate", ppo_trainer.batch_generation)
     ppo_trainer.masked_whiten = clock.marking_rollout(ppo_trainer.masked_whiten)
@@ -35,12 +36,12 @@ def main() -> None:
     print(json.dumps(clock.result(shape.batch)))
 
 
-def build(folder: Path, shape: ppo_models.Shape, updates: int, defaults: bool) -> PPOTrainer:
-    """TRL's trainer with `shape.batch` replies an update, 4 epochs of 4 optimizer steps, all else switched off."""
+def build(folder: Path, shape: ppo_models.Shape, updates: int, defaults: bool, epochs: int) -> PPOTrainer:
+    """TRL's trainer with `shape.batch` replies an update, epochs of 4 optimizer steps, all else switched off."""
     config = PPOConfig(
         output_dir=tempfile.mkdtemp(), use_cpu=not torch.cuda.is_available(), bf16=torch.cuda.is_available(),
         gradient_checkpointing=defaults, per_device_train_batch_size=shape.batch, gradient_accumulation_steps=1,
-        num_mini_batches=ppo_models.MINIBATCHES, num_ppo_epochs=ppo_models.EPOCHS,
+        num_mini_batches=ppo_models.MINIBATCHES, num_ppo_epochs=epochs,
         total_episodes=shape.batch * updates, response_length=shape.reply, temperature=1.0, stop_token="eos",  # noqa: S106
         local_rollout_forward_batch_size=shape.batch, num_sample_generations=0, learning_rate=1e-5, report_to="none",
         save_strategy="no", logging_steps=1, disable_tqdm=True,

@@ -115,6 +115,23 @@ def test_layers_that_the_model_lacks_are_refused(model: Path) -> None:
     )
 
 
+def test_a_policy_that_no_reward_model_can_start_from_is_refused_as_the_stage_does(model: Path, tmp_path: Path) -> None:
+    # given an architecture for which transformers has no sequence classifier
+    from transformers import CohereConfig, CohereForCausalLM
+
+    tokenizer = load_tokenizer(model)
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    CohereForCausalLM(CohereConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(tmp_path / "cohere")
+    tokenizer.save_pretrained(tmp_path / "cohere")
+    # when
+    said = refusal(study(tmp_path / "cohere"))
+    with pytest.raises(UserError) as refused:
+        new_reward(tmp_path / "cohere", tokenizer, 0)
+    # then
+    assert said == f"stages.reward: {refused.value}"
+    assert "no reward model can start from it, because transformers has no sequence classifier for cohere" in said
+
+
 def lose_a_weight(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     save_file(dict(list(weights.items())[1:]), folder / "model.safetensors", metadata={"format": "pt"})

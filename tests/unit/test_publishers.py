@@ -1,5 +1,6 @@
 """Benchmarks come from their publishers' addresses, or a mirror, with the content that their digest names."""
 
+import base64
 import gzip
 import hashlib
 import io
@@ -7,7 +8,7 @@ import tarfile
 import threading
 from collections.abc import Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import StreamRequestHandler, TCPServer
 
@@ -115,6 +116,44 @@ def test_a_mirror_that_is_no_address_is_refused(mirror: Path, monkeypatch: pytes
     monkeypatch.setenv(MIRROR, "/some/folder")
     with pytest.raises(UserError, match="is no address; write https://HOST/PATH"):
         fetch(FILE)
+
+
+def test_a_mirrors_login_is_sent_and_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given a mirror that has the file for one login only
+    class Guarded(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            login = base64.b64decode(self.headers.get("Authorization", "").removeprefix("Basic ")).decode()
+            self.send_response(200 if login == "ana:pass/word" else 401)
+            self.end_headers()
+            self.wfile.write(TEXT)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Guarded)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+    # when
+    monkeypatch.setenv(MIRROR, f"http://ana:hunter2@127.0.0.1:{server.server_port}")
+    with pytest.raises(UserError, match=r"^http://\*\*\*@127\.0\.0\.1.*401") as refused:
+        fetch(FILE)
+    monkeypatch.setenv(MIRROR, f"http://ana:pass%2Fword@127.0.0.1:{server.server_port}")
+    # then
+    assert fetch(FILE).read_bytes() == TEXT
+    assert "hunter2" not in str(refused.value)
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("address", ["ana:secret@host.example/path", "ftp://ana:secret@host.example"])
+def test_the_login_of_a_mirror_that_is_no_address_is_not_shown(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+    monkeypatch.setenv(MIRROR, address)
+    with pytest.raises(UserError, match="is no address") as refused:
+        fetch(FILE)
+    assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

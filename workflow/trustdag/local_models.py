@@ -72,7 +72,7 @@ def _check_stage(study: "Study", model_id: "ModelId", opened: dict["ModelId", "O
 
     Yields a sentence if its state does not fit in this machine's memory.
     """
-    from trustdag.models.load import check_length
+    from trustdag.models.load import check_can_score, check_length
     from trustdag.rl.checks import check_reward_model
     from trustdag.rl.model import train_top_layers
 
@@ -85,6 +85,9 @@ def _check_stage(study: "Study", model_id: "ModelId", opened: dict["ModelId", "O
             check_length(read.source, read.model.config, settings.max_length)
         if start is not None and getattr(settings, "top_layers", None) is not None:
             train_top_layers(start.model, settings.top_layers)
+    if start is not None and settings.method == "reward":
+        with _named(f"stages.{stage}: "):
+            check_can_score(start.source, start.model.config)
     if start is not None and reward is not None:
         with _named(f"stages.{stage}: "):
             check_reward_model(reward.model, reward.tokenizer, start.model, start.tokenizer)

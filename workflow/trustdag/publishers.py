@@ -1,10 +1,12 @@
 """Files from their publishers' own addresses, pinned by SHA-256, stored in a cache, or fetched from a mirror."""
 
+import base64
 import gzip
 import hashlib
 import http.client
 import os
 import tarfile
+import urllib.parse
 import urllib.request
 import zlib
 from dataclasses import dataclass
@@ -16,7 +18,10 @@ from trustdag.artifacts import atomic_file
 from trustdag.errors import UserError, first_line
 
 MIRROR = "TRUSTDAG_MIRROR"
-"""Environment variable with the address of a mirror. It has the file of `https://HOST/PATH` at `MIRROR/HOST/PATH`."""
+"""Environment variable with the address of a mirror. It has the file of `https://HOST/PATH` at `MIRROR/HOST/PATH`.
+
+The address may contain a login, as in `https://USER:PASSWORD@HOST/PATH`.
+"""
 CACHE = "TRUSTDAG_CACHE"
 """Environment variable with the folder of fetched files; by default `~/.cache/trustdag`."""
 SECONDS = 60
@@ -87,9 +92,10 @@ def _address(file: PublishedFile) -> str:
 
 def _download(address: str, file: PublishedFile) -> bytes:
     if not address.startswith(("https://", "http://")):
-        raise UserError(f"{MIRROR}: {os.environ[MIRROR]} is no address; write https://HOST/PATH")
+        named = os.environ[MIRROR].rpartition("@")[2]
+        raise UserError(f"{MIRROR}: {named} is no address; write https://HOST/PATH")
     try:
-        with urllib.request.urlopen(address, timeout=SECONDS) as answer:  # noqa: S310 - the scheme is checked above
+        with urllib.request.urlopen(_request(address), timeout=SECONDS) as answer:  # noqa: S310 - the scheme is checked above
             content = _bounded(answer, address)
             announced = answer.headers.get("Content-Length")
             if announced is not None and len(content) < int(announced):
@@ -101,6 +107,18 @@ def _download(address: str, file: PublishedFile) -> bytes:
             f"{address}: cannot be fetched ({first_line(error)}); without a network, put {what} at {file.cached}, "
             f"or set {MIRROR} to a mirror that has it"
         ) from error
+
+
+def _request(address: str) -> urllib.request.Request:
+    """The request of an address, with its login as a header, which is not sent on to another host."""
+    scheme, _, rest = address.partition("://")
+    place, slash, path = rest.partition("/")
+    login, _, host = place.rpartition("@")
+    request = urllib.request.Request(f"{scheme}://{host}{slash}{path}")  # noqa: S310 - the caller checks the scheme
+    if login:
+        code = base64.b64encode(urllib.parse.unquote(login).encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {code}")
+    return request
 
 
 def _bounded(stream: IO[bytes] | gzip.GzipFile, origin: str) -> bytes:

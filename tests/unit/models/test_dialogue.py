@@ -1,5 +1,6 @@
 """Chat templates that refuse or lose a text, or depend on the date, are refused."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,18 @@ def test_a_template_that_asks_for_thoughts_needs_a_choice(tmp_path: Path) -> Non
         chosen = Folder(path=str(folder), template_arguments={"enable_thinking": value})
         acquire(chosen, "chat", tmp_path / str(value))
         assert render(SYSTEM, load_tokenizer(tmp_path / str(value) / "model"), "chat").endswith(end)
+
+
+@pytest.mark.parametrize("tag", ["<think>", "<thinking>", "[THINK]", "<|START_THINKING|>", "<seed:think>"])
+def test_a_template_that_always_opens_a_thought_is_refused(tag: str) -> None:
+    template = kinds.CHATML.replace("assistant\n{% endif %}", f"assistant\n{tag}\n{{% endif %}}")
+    with pytest.raises(UserError, match=rf"opens a thought \({re.escape(tag)}\) in every prompt"):
+        check_template(kinds.byte_level(template))
+
+
+@pytest.mark.parametrize("tags", ["<think>\n\n</think>", "[THINK][/THINK]", "<|START_THINKING|><|END_THINKING|>"])
+def test_a_template_that_closes_its_thought_is_taken(tags: str) -> None:
+    check_template(kinds.byte_level(kinds.CHATML.replace("assistant\n{% endif %}", f"assistant\n{tags}{{% endif %}}")))
 
 
 @pytest.mark.parametrize(

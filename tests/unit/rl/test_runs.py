@@ -10,6 +10,7 @@ import torch
 
 from tests.support import ppo_world as world
 from trustdag.jsonfiles import read_jsonl
+from trustdag.models.cpu import MAPPED
 from trustdag.rl.rollout import Prompt
 from trustdag.rl.trainer import PPOTrainer, learning_rate_factor
 
@@ -30,6 +31,17 @@ def test_what_saves_memory_does_not_change_what_is_learnt(changes: dict[str, Any
     plain, lean = trained(tmp_path / "plain"), trained(tmp_path / "lean", **changes)
     for name, value in plain.items():
         torch.testing.assert_close(lean[name], value, atol=1e-5, rtol=0)
+
+
+def test_frozen_models_in_a_file_change_no_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = {}
+    for largest in (MAPPED, 0):  # the largest model that stays in memory
+        monkeypatch.setattr("trustdag.models.mapped.MAPPED", largest)
+        runs[largest] = world.trainer(tmp_path / str(largest), world.reward_model(), updates=2, value="reward_copy")
+        runs[largest].train()
+    plain, lean = map(world.weights, runs.values())
+    assert [len(run.rollouts.models.mapped) for run in runs.values()] == [0, 2]
+    assert all(torch.equal(lean[name], value) for name, value in plain.items())
 
 
 def test_prompts_may_be_conversations(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -137,6 +138,21 @@ def test_ppo_reads_a_reference_and_a_reward_model(value: str, trunks: int, model
     stage = Stage("ppo", policy, policy, tmp_path, 0, "hh", tmp_path / "out")
     size = ppo.stage_size(stage, ppo.Settings.model_validate({"value": value, "max_length": 64, "max_new_tokens": 8}))
     assert (size.trunks, size.frozen) == (trunks, models * 4 * size.parameters)
+
+
+@pytest.mark.parametrize(("settings", "copies", "models"), [({}, 0, 2), ({"lora": {"rank": 4}}, 1, 1)])
+def test_large_models_that_are_only_read_need_a_disk_and_the_memory_of_gradients(
+    settings: dict[str, Any], copies: int, models: int, tmp_path: Path
+) -> None:
+    # given a policy and a reward model of 80 MB
+    policy = large_model(tiny.write_base(tmp_path / "base"), 20_000_000)
+    stage = Stage("ppo", policy, policy, tmp_path, 0, "hh", tmp_path / "out")
+    own = ppo.Settings.model_validate({"max_length": 64, "max_new_tokens": 8} | settings)
+    # when
+    size, (kept, mapped) = ppo.stage_size(stage, own), ppo.frozen_sizes(stage, own)
+    # then gradients have room for a model while it is read; those of an adapter do not
+    assert size.frozen == pytest.approx(copies * (80e6 - 4 * size.trained))
+    assert (kept, mapped) == ([], [80e6] * models)
 
 
 def test_an_adapter_needs_no_state_for_the_weights_below_it(tmp_path: Path) -> None:

@@ -201,7 +201,8 @@ def test_a_tracker_that_hangs_holds_nobody_up(tmp_path: Path, capsys: pytest.Cap
 
 def test_no_secret_is_in_a_message() -> None:
     text = "GET https://user:password@host/run failed for key abcd1234"
-    assert without_secrets(text, {"WANDB_API_KEY": "abcd1234"}) == "GET https://***@host/run failed for key ***"
+    variables = {"WANDB_API_KEY": "abcd1234", "TOKENIZERS_PARALLELISM": "failed"}
+    assert without_secrets(text, variables) == "GET https://***@host/run failed for key ***"
 
 
 # --- Whole stages, with a stand-in for trackio ---

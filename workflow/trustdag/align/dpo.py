@@ -57,6 +57,7 @@ def build_trainer(inputs: TrainerInputs, settings: Settings) -> Any:
             loss_type=[settings.loss],
             label_smoothing=settings.label_smoothing,
             precompute_ref_log_probs=True,
+            router_aux_loss_coef=0.0,  # as in SFT
         ),
         reference_folder=inputs.session.folder,
         peft_config=lora_config(settings.lora, "CAUSAL_LM") if settings.lora else None,

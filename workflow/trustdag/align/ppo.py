@@ -16,7 +16,15 @@ from trustdag.jsonfiles import read_jsonl
 from trustdag.models.dialogue import control_token_in
 from trustdag.models.size import SINGLE, parameters_in_folder
 from trustdag.rl.settings import PPOSettings
-from trustdag.train.capacity import ForwardPass, StageSize, check_disk, check_memory, disk_need, stage_memory
+from trustdag.train.capacity import (
+    GRADIENT,
+    ForwardPass,
+    StageSize,
+    check_disk,
+    check_memory,
+    disk_need,
+    stage_memory,
+)
 from trustdag.train.cost import MethodCost
 from trustdag.train.memory import ActivationBudget
 from trustdag.train.stage import Stage
@@ -69,7 +77,8 @@ def train(stage: Stage, settings: PPOSettings) -> None:
     size = stage_size(stage, settings)
     check_memory(stage.policy, stage.method, size, stage_memory())
     with session(stage, settings) as opened:
-        check_disk(opened.folder, disk_need(size, settings.updates, settings))
+        need = disk_need(size, settings.updates, settings)
+        check_disk(opened.folder, replace(need, mapped=sum(frozen_sizes(stage, settings)[1])))
         trainer = PPOTrainer(
             load_policy(stage.policy), tokenizer, load_reward(stage.reward), prompts, settings, opened.folder,
             seed=stage.seed, prompt_format=stage.prompt_format, reward_tokenizer=load_tokenizer(stage.reward),
@@ -87,8 +96,6 @@ def stage_size(stage: Stage, settings: PPOSettings) -> StageSize:
 
     config, width = load_config(stage.policy), 2 if choose_bf16(settings.precision) else SINGLE
     trunks = 1 if settings.value == "head" else 2
-    readers = [stage.policy] if settings.lora is None else []
-    readers += [stage.reward] if stage.reward is not None else []
     examples = settings.device_batch_size or ceil(settings.batch_size / settings.minibatches)
     recompute = bool(settings.gradient_checkpointing)
     if not torch.cuda.is_available():
@@ -96,11 +103,36 @@ def stage_size(stage: Stage, settings: PPOSettings) -> StageSize:
         examples = min(examples, settings.device_batch_size or max(1, budget.tokens // settings.max_length))
         recompute = recompute or (settings.gradient_checkpointing is None and not budget.holds(settings.max_length))
     forward = ForwardPass(examples, settings.max_length, recompute, width)
-    frozen = float(width * sum(map(parameters_in_folder, readers)))
-    size = StageSize.of(config, parameters_in_folder(stage.policy), settings, forward, trunks, frozen)
-    if settings.top_layers is None:
-        return size
-    return replace(size, trained=size.trained * min(1.0, settings.top_layers / size.layers))
+    size = StageSize.of(config, parameters_in_folder(stage.policy), settings, forward, trunks)
+    if settings.top_layers is not None:
+        size = replace(size, trained=size.trained * min(1.0, settings.top_layers / size.layers))
+    kept, mapped = frozen_sizes(stage, settings)
+    # While a mapped model is read, there are no gradients.
+    return replace(size, frozen=sum(kept) + max(0.0, max(mapped, default=0.0) - GRADIENT * size.trained))
+
+
+def frozen_sizes(stage: Stage, settings: PPOSettings) -> tuple[list[float], list[float]]:
+    """Sizes of the reference and of the reward model.
+
+    Args:
+        stage: The stage, with its model folders.
+        settings: With `lora`, the reference is the policy itself.
+
+    Returns:
+        Bytes of each one that stays in memory, and of each one that is in a file while the policy is trained
+        (`models/mapped.py`).
+    """
+    import torch
+
+    from trustdag.models.cpu import MAPPED
+    from trustdag.models.load import choose_bf16
+
+    width = 2 if choose_bf16(settings.precision) else SINGLE
+    readers = [stage.policy] if settings.lora is None else []
+    readers += [stage.reward] if stage.reward is not None else []
+    sizes = [float(width * parameters_in_folder(reader)) for reader in readers]
+    least = float("inf") if torch.cuda.is_available() else MAPPED
+    return [size for size in sizes if size <= least], [size for size in sizes if size > least]
 
 
 def save(stage: Stage, settings: PPOSettings, trainer: "PPOTrainer", facts: dict[str, Any]) -> None:

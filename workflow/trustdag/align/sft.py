@@ -54,7 +54,11 @@ def trainer_on(
 
     return SFTStageTrainer(
         model=load_policy(inputs.stage.policy),
-        args=SFTConfig(**inputs.arguments, dataset_kwargs={"skip_prepare_dataset": True}),
+        args=SFTConfig(
+            **inputs.arguments,
+            dataset_kwargs={"skip_prepare_dataset": True},
+            router_aux_loss_coef=0.0,  # the loss of a mixture of experts is that of any other model
+        ),
         peft_config=lora_config(settings.lora, "CAUSAL_LM") if settings.lora else None,
         **inputs.data(texts),
     )

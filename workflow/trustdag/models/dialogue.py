@@ -1,5 +1,6 @@
 """Prompt formats: rendering of messages to the text that the assistant's reply continues."""
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +22,11 @@ PROBE: tuple[Message, Message, Message] = (
     {"role": "assistant", "content": 'Trustdag\'s <reply> & "more",\nin two lines'},
 )
 """A conversation for tests of a template, with what templates escape, shorten or change."""
+THOUGHT_TAG = re.compile(
+    r"[<\[]\|?(?P<end>/|end_(?:of_)?)?(?:[a-z]+[:_])*(?:think|thought|reason|reflection|scratchpad)\w*\|?[>\]]",
+    re.IGNORECASE,
+)
+"""`<think>`, `[THINK]`, `<|START_THINKING|>` and `<seed:think>`; `end` is in the tags after a thought."""
 
 
 def render(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerBase", prompt_format: PromptFormat) -> str:
@@ -124,6 +130,7 @@ def check_template(tokenizer: "PreTrainedTokenizerBase") -> None:
             "`template_arguments: {enable_thinking: false}`, or true, with room for thoughts in max_new_tokens"
         )
     _check_start_of_reply(tokenizer)
+    _check_thoughts(tokenizer)
 
 
 def _probe(tokenizer: "PreTrainedTokenizerBase", **arguments: Any) -> str:
@@ -142,6 +149,22 @@ def _check_start_of_reply(tokenizer: "PreTrainedTokenizerBase") -> None:
         raise UserError(
             f"{tokenizer.name_or_path}: its chat template starts a reply by {lacking!r:.60}, which it does not write "
             f"with add_generation_prompt; {WITHOUT_TEMPLATE}"
+        )
+
+
+def _check_thoughts(tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Raises UserError for a template whose prompts end inside a thought.
+
+    Replies to such a prompt are trained as thoughts, options are compared as thoughts, and a thought that is cut off
+    cannot be told from a reply.
+    """
+    prompt = apply_template(PROBE[1:2], tokenizer, add_generation_prompt=True)
+    after = prompt[prompt.rindex(PROBE[1]["content"]) :]
+    tags = list(THOUGHT_TAG.finditer(after))
+    if tags and not tags[-1]["end"]:
+        raise UserError(
+            f"{tokenizer.name_or_path}: its chat template opens a thought ({tags[-1][0]}) in every prompt, so that "
+            f"replies would be thoughts; let it close the thought (`template_arguments`), {WITHOUT_TEMPLATE}"
         )
 
 

@@ -128,13 +128,14 @@ def new_reward(folder: Path, tokenizer: "PreTrainedTokenizerBase", seed: int) ->
         The reward model.
 
     Raises:
-        UserError: The folder contains no policy, or lacks a weight of the trunk.
+        UserError: The folder contains no policy, one without a sequence classifier, or lacks a weight of the trunk.
     """
     import torch
     from transformers import AutoModelForSequenceClassification, set_seed
 
     model_files(folder)
     check_kind(folder, "policy")
+    check_can_score(folder, load_config(folder))
     set_seed(seed)
     model, differences = load_weights(AutoModelForSequenceClassification, folder, torch.float32, num_labels=1)
     trunk = f"{model.base_model_prefix}."
@@ -172,6 +173,17 @@ def check_kind(folder: Path, kind: Kind) -> None:
         raise UserError(f"{folder}: holds a {kind_found} model ({name}) where a {kind} model is needed")
     if kind == "reward" and scores != 1:
         raise UserError(f"{folder}: a reward model has one score, this one has {scores} (num_labels in config.json)")
+
+
+def check_can_score(folder: Path, config: "PreTrainedConfig") -> None:
+    """Raises UserError if transformers has no sequence classifier for a policy's architecture, to be a reward model."""
+    from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+
+    if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        raise UserError(
+            f"{folder}: no reward model can start from it, because transformers has no sequence classifier for "
+            f"{config.model_type}; remove `reward` and `ppo` from its recipes, or take a policy of another architecture"
+        )
 
 
 def context_length(config: "PreTrainedConfig") -> int:

@@ -12,6 +12,7 @@ from torch import Tensor
 from trustdag.errors import UserError
 from trustdag.generation.decode import DecodingRules
 from trustdag.models.dialogue import Message, PromptFormat, render
+from trustdag.models.mapped import MappedWeights
 from trustdag.models.tokens import encode_prompts
 from trustdag.rl.batch import Batch, rows_of, scatter, splits
 from trustdag.rl.distributed import any_process, is_sharded
@@ -41,6 +42,13 @@ class RolloutModels:
     tokenizer: "PreTrainedTokenizerBase"
     end_tokens: tuple[int, ...]
     """End a reply."""
+    mapped: tuple[MappedWeights, ...] = ()
+    """Weights of reference and reward model that are in memory only while they are read."""
+
+    def release(self) -> None:
+        """Takes the weights of reference and reward model out of memory until they are read again."""
+        for weights in self.mapped:
+            weights.release()
 
 
 @dataclass(frozen=True)
@@ -101,8 +109,10 @@ class Rollouts:
             replies = self.sample(prompts, uniforms[own])
         with self.log.phase("reward"), self.accelerator.autocast():
             scores = self.score(indices, replies)
+        self.models.release()
         with self.log.phase("evaluate"), self.accelerator.autocast():
             batch = self.evaluate(prompts, replies, scores)
+        self.models.release()
         return self.gather(batch, torch.cat(shares))
 
     def sample(self, prompts: list[list[int]], uniforms: Tensor) -> SampledReplies:

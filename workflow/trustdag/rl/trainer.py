@@ -12,6 +12,7 @@ from torch import Tensor
 from trustdag.models.cpu import keep_freed_memory, release_before_embeddings, use_onednn
 from trustdag.models.dialogue import PromptFormat
 from trustdag.models.load import choose_bf16
+from trustdag.models.mapped import MappedWeights, map_frozen
 from trustdag.models.tokens import end_tokens
 from trustdag.rl import checks, losses, state
 from trustdag.rl.adapters import accumulating, configure_deepspeed, disable_dropout
@@ -97,7 +98,7 @@ class PPOTrainer:
         self.collapsed_updates = 0
         self.log = UpdateLog(folder, settings, self.accelerator, trackers)
         ends = end_tokens(tokenizer, policy.generation_config, prompt_format)
-        models = RolloutModels(self.model, self.reference, reward, tokenizer, ends)
+        models = RolloutModels(self.model, self.reference, reward, tokenizer, ends, self._map_frozen())
         self.rollouts = Rollouts(models, self.prompts, settings, self.accelerator, self.log)
 
     def _check(self, policy: "PreTrainedModel", reward_tokenizer: "PreTrainedTokenizerBase | None") -> None:
@@ -137,6 +138,14 @@ class PPOTrainer:
         if not self.bf16:
             for module in filter(None, (self.plain, self.reference, self.reward_model)):
                 use_onednn(module)
+
+    def _map_frozen(self) -> tuple[MappedWeights, ...]:
+        """The weights of reference and reward model, on a CPU, if they are large enough to leave memory."""
+        if self.accelerator.device.type != "cpu":
+            return ()
+        frozen = filter(None, (self.reference, self.reward_model))
+        mapped = [map_frozen(model, self.plain, self.folder) for model in frozen]
+        return tuple(filter(None, mapped))
 
     def _plan_memory(self, policy: "PreTrainedModel", critic: torch.nn.Module | None) -> None:
         """Sets the number of tokens in a forward pass with gradients, and whether activations are recomputed."""

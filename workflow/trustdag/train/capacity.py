@@ -60,7 +60,7 @@ class StageSize:
     trunks: int = 1
     """Number of trained models: two if PPO has a separate value model."""
     frozen: float = 0.0
-    """Bytes of models that are only read."""
+    """Bytes of models that are only read, as far as they need memory beside the rest."""
 
     @classmethod
     def of(
@@ -70,7 +70,6 @@ class StageSize:
         settings: TrainSettings,
         forward: ForwardPass,
         trunks: int = 1,
-        frozen: float = 0.0,
     ) -> "StageSize":
         """For a stage on a model.
 
@@ -80,7 +79,6 @@ class StageSize:
             settings: The stage's settings.
             forward: One forward pass with gradients.
             trunks: Models that train.
-            frozen: Bytes of models that are only read.
         """
         text = config.get_text_config()
         own = float(parameters)
@@ -88,7 +86,7 @@ class StageSize:
             own = adapter_parameters(parameters, text.hidden_size, settings.lora.rank)
         moments = MOMENTS[getattr(settings, "optimizer", "adamw")]
         trained = own + (trunks - 1) * parameters
-        return cls(parameters, text.hidden_size, text.num_hidden_layers, forward, trained, moments, trunks, frozen)
+        return cls(parameters, text.hidden_size, text.num_hidden_layers, forward, trained, moments, trunks)
 
     @property
     def state(self) -> float:
@@ -213,11 +211,13 @@ class DiskNeed:
     """Checkpoints that lie on the disk at once."""
     model: float
     """The trained model."""
+    mapped: float = 0.0
+    """Models that are only read, in files until the stage ends."""
 
     @property
     def total(self) -> float:
         """All at once: checkpoints are removed when the model is written."""
-        return self.checkpoints * self.checkpoint + self.model
+        return self.checkpoints * self.checkpoint + self.model + self.mapped
 
 
 def disk_need(size: StageSize, steps: int, settings: TrainSettings) -> DiskNeed:
@@ -256,9 +256,10 @@ def check_disk(folder: Path, need: DiskNeed) -> None:
     free = shutil.disk_usage(existing).free
     missing = need.total - present - free
     if missing > 0:
+        mapped = f", and {need.mapped / GB:.3g} GB of models that are only read" if need.mapped else ""
         raise UserError(
             f"{folder.parent.parent}: training writes {need.total / GB:.3g} GB ({need.checkpoints} checkpoints of "
-            f"{need.checkpoint / GB:.3g} GB and the model of {need.model / GB:.3g} GB), {free / GB:.3g} GB are free on "
-            f"its disk; free {missing / GB:.3g} GB more, or make checkpoints smaller (`lora`) or fewer "
-            "(`checkpoint_every`)"
+            f"{need.checkpoint / GB:.3g} GB and the model of {need.model / GB:.3g} GB{mapped}), "
+            f"{free / GB:.3g} GB are free on its disk; free {missing / GB:.3g} GB more, or make checkpoints smaller "
+            "(`lora`) or fewer (`checkpoint_every`)"
         )

@@ -18,7 +18,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from trustdag.errors import first_line
+from trustdag.errors import first_line, without_logins
 from trustdag.progress import log_line
 from trustdag.train.tracking import SentLog, Tracking, check
 
@@ -31,8 +31,8 @@ LEAVING_SECONDS = 20.0
 """The same for a training that is interrupted: its job may be killed soon."""
 MOST_STARTS = 3
 """How often a tracker that does not start is tried, at one line of metrics each."""
-SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
-"""Names of environment variables whose values are removed from messages."""
+SECRET = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(_|$)", re.IGNORECASE)
+"""Names of environment variables whose values are removed from messages: not TOKENIZERS_PARALLELISM."""
 WANDB_SETTINGS = {
     "silent": True,
     "console": "off",
@@ -348,7 +348,7 @@ def without_secrets(text: str, variables: Mapping[str, str]) -> str:
     for name, value in variables.items():
         if SECRET.search(name) and len(value) > 3:
             text = text.replace(value, "***")
-    return re.sub(r"://[^/@\s]+@", "://***@", text)
+    return without_logins(text)
 
 
 def say(text: str) -> None:
