@@ -192,7 +192,7 @@ def traces_of(
 
 
 def add_weighted(totals: Vectors, block: Block, weights: Mapping[str, Tensor]) -> None:
-    """Adds a block's weighted gradients to sums over the examples.
+    """Adds a block's weighted gradients to sums over the examples, which are in double precision.
 
     Args:
         totals: By layer, (vectors, features): is added to.
@@ -201,5 +201,5 @@ def add_weighted(totals: Vectors, block: Block, weights: Mapping[str, Tensor]) -
     """
     for name, features in block.features():
         chosen = weights[name][:, block.examples].to(features)
-        total = totals.setdefault(name, features.new_zeros(len(chosen), features.shape[1]))
+        total = totals.setdefault(name, features.new_zeros(len(chosen), features.shape[1], dtype=torch.float64))
         total += chosen @ features

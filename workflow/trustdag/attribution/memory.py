@@ -84,9 +84,9 @@ def needed(settings: VerticalAttribution, size: Size) -> float:
     held = 2 * vectors + number * size.block * (size.largest + size.pass_of_pair)
     held += SINGLE * size.examples * size.vectors * size.layers
     if settings.method == "ekfac":
-        held += 3 * DOUBLE * size.factors + SINGLE * (size.features + size.block * size.largest)
+        held += 3 * DOUBLE * size.factors + DOUBLE * size.features + SINGLE * size.block * size.largest
     elif settings.method == "datainf":
-        held += vectors + SINGLE * size.examples * size.layers * (size.vectors + 1)
+        held += DOUBLE * size.vectors * size.features + SINGLE * size.examples * size.layers * (size.vectors + 1)
     elif settings.method == "projected":
         held += 2 * DOUBLE * size.moments
     elif settings.method == "unrolled":

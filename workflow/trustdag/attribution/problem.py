@@ -22,8 +22,8 @@ class Problem:
 
     gradients: Gradients
     queries: Callable[[], Vectors]
-    """The gradients (queries, features) of the queries at the model's present weights: sums over this process's share of
-    the texts."""
+    """The gradients (queries, features) of the queries at the model's present weights: this process's share of the sums
+    over texts."""
     replay: "Replay | None" = None
     """The training that led to the model, for methods that follow it."""
     passes: PassSums = field(default_factory=PassSums)

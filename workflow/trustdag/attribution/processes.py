@@ -112,7 +112,8 @@ def processes_of_job() -> Iterator[Processes]:
     try:
         with redirect_stderr(StringIO()) if number else nullcontext():
             yield Processes(number, count)
-        dist.all_reduce(torch.zeros(1))  # none ends, which closes its connections, before all are done
+        with _together():
+            dist.all_reduce(torch.zeros(1))  # none ends, which closes its connections, before all are done
     except Exception as error:
         if not _fails_first(store) and isinstance(error, UserError):
             raise SystemExit(2) from None
@@ -132,7 +133,7 @@ def _together() -> Iterator[None]:
 
 
 def _fails_first(store: Any) -> bool:
-    """Whether no other process has failed before this one; without an answer, the process that kept the store is gone."""
+    """Whether no other process has failed before this one. The store may be gone, with the process that kept it."""
     try:
         return bool(store.add(FAILED, 1) == 1)
     except RuntimeError:

@@ -99,9 +99,10 @@ def estimate(gradients: Gradients, passes: PassSums) -> dict[str, Curvature]:
             squares = _squares(curvatures[trace.layer.name], trace) / gradients.count
             sums.setdefault(trace.layer.name, torch.zeros_like(squares, dtype=torch.float64)).add_(squares)
 
+    like = next(gradients.model.parameters())
     for name, eigenvalues in passes.total("eigenvalues", gradients.curvature_traces, add).items():
-        curvatures[name].eigenvalues = eigenvalues
-        curvatures[name].cast(eigenvalues)
+        curvatures[name].eigenvalues = eigenvalues.to(like)
+        curvatures[name].cast(like)
     return curvatures
 
 
