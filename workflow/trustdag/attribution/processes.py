@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 from trustdag.errors import UserError
 
@@ -101,14 +102,12 @@ def processes_of_job() -> Iterator[Processes]:
     if os.environ.get("WORLD_SIZE", "1") == "1":
         yield ALONE
         return
-    store, number, count = next(dist.rendezvous("env://", timeout=LONGEST_WAIT))
+    store, number, count = next(rendezvous("env://", timeout=LONGEST_WAIT))
     backend = "gloo"
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         backend = "cpu:gloo,cuda:nccl"
-    dist.init_process_group(
-        backend, store=dist.PrefixStore("attribution", store), rank=number, world_size=count, timeout=LONGEST_WAIT
-    )
+    dist.init_process_group(backend, store=store, rank=number, world_size=count, timeout=LONGEST_WAIT)
     try:
         with redirect_stderr(StringIO()) if number else nullcontext():
             yield Processes(number, count)

@@ -184,4 +184,4 @@ def with_reference(examples: Examples, model: Any, pad: int, processes: Processe
     for batch in processes.share(examples.blocks(min(REFERENCE_BLOCK, max(1, fitting)), pad)):
         rows = reply_logprobs(model, batch.to(device), by_row=True)
         reference[batch.examples] = rows.reshape(len(examples.replies), -1).T.to(reference)
-    return replace(examples, **processes.whole({"reference": reference}))
+    return replace(examples, reference=processes.whole({"reference": reference})["reference"])
