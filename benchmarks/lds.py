@@ -13,8 +13,8 @@ model's. Two kinds of retraining:
 score that is right about the pairs, and knows nothing of the order, can expect.
 
 `--ceiling` also trains in place on the other half of each half. A sum of scores is as far above its mean on a half as
-it is below it on the other one. So of the number's variance it can explain at most what does the same: the part that
-changes its sign with the half. The square root of that share is the ceiling of every score, whatever its method.
+it is below it on the other one. So of the variance of the number's ranks it can explain at most what does the same: the
+part that changes its sign with the half. The square root of that share is the ceiling of every score.
 
 `--kept 0.9` trains in place on another share than a half (`in place 90`): where fewer pairs are left out, the number is
 nearer to linear.
@@ -95,15 +95,18 @@ def line_of(both: np.ndarray) -> dict[str, float]:
 
 
 def ceiling(both: np.ndarray) -> dict[str, float]:
-    """The largest correlation that sums of scores can have with the numbers of halves; 95 % interval by bootstrap.
+    """The largest rank correlation that sums of scores can have with the numbers of halves; 95 % interval by bootstrap.
+
+    Ranks of sums change their sign with the half too, counted from the middle. So the ranks of the numbers count.
 
     Args:
         both: (halves, 2): the number on the half, and on the other half.
     """
+    ranks = pd.Series(both.ravel()).rank().to_numpy().reshape(both.shape)
     draws = np.random.default_rng(0).integers(0, len(both), (DRAWS, len(both)))
-    low, high = np.quantile([odd_share(both[rows]) for rows in draws], [0.025, 0.975])
+    low, high = np.quantile([odd_share(ranks[rows]) for rows in draws], [0.025, 0.975])
     return {
-        "spearman": odd_share(both) ** 0.5, "low": low**0.5, "high": high**0.5, "retrainings": len(both),
+        "spearman": odd_share(ranks) ** 0.5, "low": low**0.5, "high": high**0.5, "retrainings": len(both),
         "spread": float(both.std()),
     }  # fmt: skip
 
@@ -112,7 +115,7 @@ def odd_share(both: np.ndarray) -> float:
     """The share of the variance over halves that changes its sign from a half to the other one.
 
     Args:
-        both: (halves, 2): the number on the half, and on the other half.
+        both: (halves, 2): the number on the half, and on the other half, or their ranks.
     """
     odd, even = (both[:, 0] - both[:, 1]) / 2, both.mean(1)
     varying = float((odd**2).mean())  # its mean over all halves is 0, as each half is the other one of its other one
