@@ -119,8 +119,8 @@ def test_the_ceiling_is_the_share_that_changes_its_sign_with_the_half(tmp_path: 
 
     middle = slopes.sum() / 2
     # then sums can reach one that rises with a sum, and not at all one that is the same for the other half
-    assert top(np.sum) == pytest.approx(1)
-    assert top(lambda kept: np.tanh(kept.sum() - middle)) == pytest.approx(1)
+    assert top(np.sum) == pytest.approx(1, abs=1e-3)
+    assert top(lambda kept: np.tanh(kept.sum() - middle)) == pytest.approx(1, abs=1e-3)
     assert top(lambda kept: abs(kept.sum() - middle)) == pytest.approx(0, abs=0.01)
     # and one in between in part
     assert 0.2 < top(lambda kept: kept.sum() - middle + abs(kept.sum() - middle)) < 0.95
