@@ -11,6 +11,13 @@ model's. Two kinds of retraining:
 
 `anew` also trains the same halves in another order. The square root of that rank correlation is the ceiling: what a
 score that is right about the pairs, and knows nothing of the order, can expect.
+
+`--ceiling` also trains in place on the other half of each half. A sum of scores is as far above its mean on a half as
+it is below it on the other one. So of the variance of the number's ranks it can explain at most what does the same: the
+part that changes its sign with the half. The square root of that share is the ceiling of every score.
+
+`--kept 0.9` trains in place on another share than a half (`in place 90`): where fewer pairs are left out, the number is
+nearer to linear.
 """
 
 import argparse
@@ -21,23 +28,30 @@ import numpy as np
 import pandas as pd
 
 import kept
-from retraining import AGAIN, KINDS, Scores, World, parser_of, print_table, spearman_interval, world_from
+from retraining import AGAIN, DRAWS, KINDS, Scores, World, parser_of, print_table, spearman_interval, world_from
 
 SETTINGS = ("policy", "start", "verticals", "query", "pairs")
 """The arguments that all numbers follow from."""
+OTHER = "other half"
+"""The kind of retraining in place on the pairs that a half leaves out."""
+CEILING = "ceiling of all sums"
+"""What the table calls it."""
 
 
-def retrained(world: World, kind: str, number: int) -> dict[str, Any]:
-    """One half: which pairs it keeps, and the numbers after training on it.
+def retrained(world: World, kind: str, number: int, share: float = 0.5) -> dict[str, Any]:
+    """One half, or another share: which pairs it keeps, and the numbers after training on it.
 
     Args:
         world: The stage.
         kind: Kind of retraining.
         number: The half's number: its seed.
+        share: The share of the pairs that is kept.
     """
     count = len(world.replay.examples)
-    chosen = np.sort(np.random.default_rng(number).permutation(count)[: count // 2])
-    world.trainings(chosen)[kind]()
+    order = np.random.default_rng(number).permutation(count)
+    size = round(share * count)
+    chosen = np.sort(order[size:] if kind == OTHER else order[:size])
+    world.trainings(chosen)[kind if kind in KINDS or kind == AGAIN else "in place"]()
     return {"half": number, "kept": chosen.tolist(), "measured": world.measure()}
 
 
@@ -49,7 +63,7 @@ def table(rows: dict[str, list[dict[str, Any]]], scores: Scores) -> pd.DataFrame
         scores: By method and vertical, (pairs,).
     """
     lines = []
-    for kind in [kind for kind in KINDS if rows.get(kind)]:
+    for kind in [kind for kind in rows if kind not in (AGAIN, OTHER) and rows[kind]]:
         for vertical in rows[kind][0]["measured"]:
             measured = {row["half"]: row["measured"][vertical] for row in rows[kind]}
             entries = {
@@ -63,12 +77,49 @@ def table(rows: dict[str, list[dict[str, Any]]], scores: Scores) -> pd.DataFrame
             for name, predicted in entries.items():
                 both = np.array([(value, measured[half]) for half, value in predicted.items() if half in measured])
                 if len(both) > 2:
-                    value, low, high = spearman_interval(both[:, 0], both[:, 1])
-                    lines.append(
-                        {"retraining": kind, "vertical": vertical, "method": name, "spearman": value, "low": low,
-                         "high": high, "retrainings": len(both), "spread": both[:, 1].std()}
-                    )  # fmt: skip
+                    lines.append({"retraining": kind, "vertical": vertical, "method": name, **line_of(both)})
+            if kind == "in place":
+                others = {row["half"]: row["measured"][vertical] for row in rows.get(OTHER, [])}
+                both = np.array([(measured[half], value) for half, value in others.items() if half in measured])
+                if len(both) > 2:
+                    lines.append({"retraining": kind, "vertical": vertical, "method": CEILING, **ceiling(both)})
     return pd.DataFrame(lines)
+
+
+def line_of(both: np.ndarray) -> dict[str, float]:
+    """The rank correlation of predicted and measured numbers (retrainings, 2), with the spread of the measured ones."""
+    value, low, high = spearman_interval(both[:, 0], both[:, 1])
+    return {
+        "spearman": value, "low": low, "high": high, "retrainings": len(both), "spread": float(both[:, 1].std())
+    }  # fmt: skip
+
+
+def ceiling(both: np.ndarray) -> dict[str, float]:
+    """The largest rank correlation that sums of scores can have with the numbers of halves; 95 % interval by bootstrap.
+
+    Ranks of sums change their sign with the half too, counted from the middle. So the ranks of the numbers count.
+
+    Args:
+        both: (halves, 2): the number on the half, and on the other half.
+    """
+    ranks = pd.Series(both.ravel()).rank().to_numpy().reshape(both.shape)
+    draws = np.random.default_rng(0).integers(0, len(both), (DRAWS, len(both)))
+    low, high = np.quantile([odd_share(ranks[rows]) for rows in draws], [0.025, 0.975])
+    return {
+        "spearman": odd_share(ranks) ** 0.5, "low": low**0.5, "high": high**0.5, "retrainings": len(both),
+        "spread": float(both.std()),
+    }  # fmt: skip
+
+
+def odd_share(both: np.ndarray) -> float:
+    """The share of the variance over halves that changes its sign from a half to the other one.
+
+    Args:
+        both: (halves, 2): the number on the half, and on the other half, or their ranks.
+    """
+    odd, even = (both[:, 0] - both[:, 1]) / 2, both.mean(1)
+    varying = float((odd**2).mean())  # its mean over all halves is 0, as each half is the other one of its other one
+    return varying / (varying + float(even.var(ddof=1)))
 
 
 def names_of(kinds: list[str], subsets: int) -> dict[str, list[str]]:
@@ -86,14 +137,16 @@ def main() -> None:
     """Prints the table, and writes it to lds.csv."""
     arguments = arguments_of()
     folder = kept.Kept.open(arguments, SETTINGS)
-    names = names_of(arguments.kinds, arguments.subsets)
+    shares = {f"in place {100 * share:g}": share for share in arguments.kept}
+    kinds = [*arguments.kinds, *([OTHER] if arguments.ceiling else []), *shares]
+    names = names_of(kinds, arguments.subsets)
     if folder.workers:
         world = world_from(arguments, seed=0)
         scorings: dict[str, kept.Run] = {
             name: partial(kept.scored, world, method) for name, method in kept.named(0, arguments.methods).items()
         }
         retrainings = {
-            name: partial(retrained, world, kind, number)
+            name: partial(retrained, world, kind, number, shares.get(kind, 0.5))
             for kind, of_kind in names.items()
             for number, name in enumerate(of_kind)
         }
@@ -109,6 +162,8 @@ def arguments_of() -> argparse.Namespace:
     parser = parser_of(__doc__)
     parser.add_argument("--subsets", type=int, default=100, help="how many halves")
     parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
+    parser.add_argument("--ceiling", action="store_true", help="train on the other halves too")
+    parser.add_argument("--kept", type=float, nargs="+", default=[], help="other shares than halves, in place")
     kept.add_arguments(parser)
     return parser.parse_args()
 

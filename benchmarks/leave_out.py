@@ -22,7 +22,7 @@ import pandas as pd
 import kept
 from retraining import Scores, World, parser_of, print_table, spearman_interval, world_from
 
-SETTINGS = ("policy", "start", "verticals", "query", "pairs")
+SETTINGS = ("policy", "start", "verticals", "query", "pairs", "epochs")
 """The arguments that all numbers follow from."""
 WHOLE, ENDS = "retrainings/double-all", "retrainings/ends"
 """The numbers with all pairs, in double precision; and those before and after the training, in single precision."""
@@ -114,7 +114,8 @@ def main() -> None:
     folder = kept.Kept.open(arguments, SETTINGS)
     pairs = np.sort(np.random.default_rng(0).permutation(arguments.pairs)[: arguments.single]).tolist()
     alone = {f"retrainings/double-without-{pair}": [pair] for pair in pairs}
-    world = world_from(arguments, seed=0) if folder.workers else None
+    settings = {"epochs": arguments.epochs} if arguments.epochs else {}
+    world = world_from(arguments, seed=0, **settings) if folder.workers else None
     if world:
         runs: dict[str, kept.Run] = {
             name: partial(kept.scored, world, method) for name, method in kept.named(0, arguments.methods).items()
@@ -136,6 +137,7 @@ def main() -> None:
 def arguments_of() -> argparse.Namespace:
     """The command line."""
     parser = parser_of(__doc__)
+    parser.add_argument("--epochs", type=int, help="epochs of the training; by default the study's own")
     parser.add_argument("--single", type=int, default=20, help="how many pairs are left out one by one")
     parser.add_argument("--drops", type=int, nargs="+", default=[4, 8, 16, 32, 64], help="pairs dropped together")
     parser.add_argument("--rankings", nargs="+", default=["unrolled", "ekfac", "bm25", "random"])

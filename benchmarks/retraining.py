@@ -307,12 +307,20 @@ def parser_of(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def world_from(arguments: argparse.Namespace, seed: int) -> World:
-    """The world that a command line asks for; the seed draws its pairs and orders them."""
+def world_from(arguments: argparse.Namespace, seed: int, **settings: Any) -> World:
+    """The world that a command line asks for.
+
+    Args:
+        arguments: The command line.
+        seed: Draws the pairs and orders them.
+        settings: Of the stage, where they are not to be the study's own.
+    """
     wanted = VerticalAttribution(query=arguments.query)
     asked = dict.fromkeys(arguments.verticals, wanted)
     task = attribution_task(load(arguments.config), ModelId.parse(arguments.policy), asked)
-    changes: dict[str, Any] = {"seed": seed} | ({"start": arguments.start} if arguments.start else {})
+    changes: dict[str, Any] = {"seed": seed, "settings": task.settings | settings} | (
+        {"start": arguments.start} if arguments.start else {}
+    )
     torch.set_num_threads(1)
     return world_of(task.model_copy(update=changes), Results(str(arguments.results)), arguments.pairs)
 

@@ -57,6 +57,15 @@ def test_as_many_pairs_pass_at_once_as_fit(method: str, memory_gb: float, block:
     assert memory.check(settings, chosen) <= memory_gb * 1e9
 
 
+def test_each_of_several_processes_keeps_the_gradients_of_its_own_share() -> None:
+    settings = VerticalAttribution(method="datainf", gradients="lora", memory_gb=8, block=4)
+    one, three = (memory.with_block(settings, replace(size(320), processes=count)) for count in (1, 3))
+    # 88 blocks of 4 pairs make shares of 30 and 29 blocks
+    assert memory.kept(one) == 4 * 352 * 1_220_000
+    assert memory.kept(three) == 4 * 120 * 1_220_000
+    assert memory.check(settings, one) - memory.check(settings, three) == memory.kept(one) - memory.kept(three)
+
+
 def test_a_block_that_is_set_and_too_large_is_refused_with_the_mend() -> None:
     settings = VerticalAttribution(method="dot", gradients="lora", memory_gb=2, block=16)
     chosen = memory.with_block(settings, size(320))

@@ -168,7 +168,7 @@ def attribute_until_kept(task: AttributionTask, results: Results, kept: Path) ->
     [
         ({"method": "ekfac"}, "eigenvalues"),
         ({"method": "unrolled"}, "steps"),
-        ({"method": "tracin", "checkpoints": 3}, "points"),
+        ({"method": "tracin", "checkpoints": 3}, "scores 1"),
     ],
 )
 def test_a_killed_job_goes_on_and_writes_the_same_table(

@@ -100,3 +100,42 @@ def test_the_table_takes_the_halves_that_there_are(tmp_path: Path) -> None:
     # then
     assert table["retrainings"].to_dict() == {"dot": 4, "same halves, another order": 3}
     assert table["spearman"].tolist() == pytest.approx([1, 1])
+
+
+def test_the_ceiling_is_the_share_that_changes_its_sign_with_the_half(tmp_path: Path) -> None:
+    # given a number on halves of ten pairs and on their other halves
+    slopes = np.random.default_rng(0).normal(size=10)
+    halves = [np.random.default_rng(number).permutation(10) for number in range(300)]
+
+    def rows(number: Any, side: slice) -> list[dict[str, Any]]:
+        return [
+            {"half": half, "kept": order[side].tolist(), "measured": {"bias": float(number(slopes[order[side]]))}}
+            for half, order in enumerate(halves)
+        ]
+
+    def top(number: Any) -> float:
+        trained = {"in place": rows(number, slice(5)), lds.OTHER: rows(number, slice(5, 10))}
+        return float(lds.table(trained, {}).set_index("method").loc[lds.CEILING, "spearman"])
+
+    middle = slopes.sum() / 2
+    # then sums can reach one that rises with a sum, and not at all one that is the same for the other half
+    assert top(np.sum) == pytest.approx(1, abs=1e-3)
+    assert top(lambda kept: np.tanh(kept.sum() - middle)) == pytest.approx(1, abs=1e-3)
+    assert top(lambda kept: abs(kept.sum() - middle)) == pytest.approx(0, abs=0.01)
+    # and one in between in part
+    assert 0.2 < top(lambda kept: kept.sum() - middle + 2 * abs(kept.sum() - middle)) < 0.9
+
+
+@pytest.mark.parametrize(
+    ("kind", "share", "size"), [("in place", 0.5, 4), (lds.OTHER, 0.5, 4), ("in place 75", 0.75, 6)]
+)
+def test_a_retraining_keeps_its_share_and_the_other_half_the_rest(
+    tmp_path: Path, kind: str, share: float, size: int
+) -> None:
+    world = retraining.world_of(task_of(), results_of(tmp_path), 8)
+
+    row = lds.retrained(world, kind, 3, share)
+
+    first = set(np.random.default_rng(3).permutation(8)[: round(share * 8)].tolist())
+    assert set(row["kept"]) == (set(range(8)) - first if kind == lds.OTHER else first)
+    assert len(row["kept"]) == size

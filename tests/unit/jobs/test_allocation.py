@@ -40,6 +40,21 @@ def test_cpu_jobs_start_as_they_are() -> None:
     assert command_line(Allocation(8, 0, 1, 1, accelerate="cpu"), ["score"], HELD)[1:] == ["-m", "trustdag", "score"]
 
 
+@pytest.mark.parametrize(("cpus", "threads", "processes"), [(4, 2, 2), (4, 1, 4), (7, 2, 3)])
+def test_several_processes_on_the_cpu_are_as_many_as_its_cores_have_threads_for(
+    cpus: int, threads: int, processes: int
+) -> None:
+    given = Allocation(cpus, 0, 1, 1, threads=threads, accelerate="multi_cpu")
+    command = command_line(given, ["attribute"], HELD)
+    assert command[command.index("--num_processes") + 1] == str(processes)
+    assert command[-3:] == ["-m", "trustdag", "attribute"]
+
+
+def test_cores_for_one_process_start_it_as_it_is() -> None:
+    given = Allocation(2, 0, 1, 1, threads=2, accelerate="multi_cpu")
+    assert command_line(given, ["attribute"], HELD)[1:] == ["-m", "trustdag", "attribute"]
+
+
 @pytest.mark.parametrize(
     ("scheduled", "here", "gpu", "accelerate"),
     [(False, 0, 0, "ddp"), (False, 1, 1, "gpu"), (False, 2, 2, "ddp"), (False, 8, 4, "ddp"), (True, 0, 4, "ddp")],

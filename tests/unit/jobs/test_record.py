@@ -42,6 +42,8 @@ SAVED = "trustdag: SIGUSR1: saved a checkpoint at step 40; start again to go on\
         (ended(-9, peak_mb=950), "memory"),
         (ended(137, peak_mb=950), "memory"),
         (ended(-9, peak_mb=100), "killed"),
+        (ended(1, tail="  traceback : Signal 9 (SIGKILL) received by PID 12"), "killed"),
+        (ended(1, tail="  traceback : Signal 9 (SIGKILL) received by PID 12", peak_mb=950), "memory"),
         (ended(1, tail="torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB"), "gpu_memory"),
         (ended(75, warned=True, seconds=3300), "time"),
         (ended(1, warned=True, seconds=3300, tail=SAVED), "time"),
@@ -146,6 +148,19 @@ def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     path.write_text('{"failures": 3}')
     with pytest.raises(UserError, match=r"record\.json: failures.*delete the file"):
         job_record.read(path)
+
+
+def test_the_last_lines_of_several_processes_are_their_own_and_not_the_launchers(tmp_path: Path) -> None:
+    # Given the log of a job of several processes, one of which failed
+    log = tmp_path / "log"
+    report = [
+        "W1127 20:30:26.123000 12 torch/distributed/elastic/multiprocessing/api.py:908] closing signal SIGTERM",
+        "E1127 20:30:27.123000 12 torch/distributed/elastic/multiprocessing/api.py:882] failed (exitcode: 2)",
+        *(f"line {number} of the launcher" for number in range(30)),
+    ]
+    log.write_text("\n".join(["a line", "trustdag: the reason", *report]))
+    # Then its last lines end with the reason
+    assert job_record.last_lines(log) == ["a line", "trustdag: the reason"]
 
 
 def test_jobs_with_slashes_in_their_wildcards_have_records_of_their_own() -> None:

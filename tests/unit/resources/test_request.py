@@ -71,6 +71,30 @@ def test_a_stage_that_fits_several_gpus_whole_is_not_sharded_and_one_that_does_n
     assert job_resources("sft", study(small, rules={"sft": {"gpu": 1}})).accelerate == "gpu"
 
 
+def test_an_attribution_has_a_process_on_each_gpu_and_memory_for_each() -> None:
+    policy = {"policy": "m/crowd/sft/seed0"}
+    one, four = (job_resources("attribute", study(rules={"attribute": {"gpu": count}}), **policy) for count in (1, 4))
+    assert (one.gpu, one.accelerate, four.gpu, four.accelerate) == (1, "gpu", 4, "ddp")
+    assert four.cpus == 4 * one.cpus
+    assert four.mem_mb > one.mem_mb
+
+
+def test_an_attribution_in_several_processes_on_the_cpu_has_memory_for_each() -> None:
+    policy, several = {"policy": "m/crowd/sft/seed0"}, {"cpus": 4 * DEFAULT_THREADS, "accelerate": "multi_cpu"}
+    one = job_resources("attribute", study(TOY), **policy)
+    four = job_resources("attribute", study(TOY, rules={"attribute": several}), **policy)
+    assert (one.cpus, four.cpus, four.gpu, four.accelerate) == (DEFAULT_THREADS, 4 * DEFAULT_THREADS, 0, "multi_cpu")
+    assert four.mem_mb >= 3 * one.mem_mb
+
+
+def test_several_processes_on_the_cpu_are_refused_to_a_rule_that_has_one() -> None:
+    configured = study(rules={"generate": {"accelerate": "multi_cpu"}})
+    with pytest.raises(
+        UserError, match=r"resources.rules.generate.accelerate: generate runs in one process on the CPU"
+    ):
+        request.check(configured, ["generate"])
+
+
 def test_ppo_asks_for_more_time_than_its_updates_would_take_sft() -> None:
     stages = {"sft": {"max_steps": 200}, "reward": {}, "dpo": {}, "ppo": {"updates": 200, "batch_size": 32}}
     configured = study(stages=stages, rules={"sft": {"gpu": 1}, "ppo": {"gpu": 1}})

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Protocol
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from trustdag.attribution.batches import PaddedBatch
 from trustdag.attribution.capture import Capture, LayerTrace, frozen
 from trustdag.attribution.layers import Layer, Selection
+from trustdag.attribution.processes import ALONE, Processes
 
 Vectors = dict[str, Tensor]
 """By layer: (vectors, features), such as one gradient for each query."""
@@ -116,6 +116,8 @@ class Gradients:
     view: View = field(default_factory=FullView)
     keep: bool = False
     """Whether the first whole pass keeps the features for later ones. The model must stay as it is."""
+    processes: Processes = ALONE
+    """The processes that share the blocks of a pass."""
     _kept: list[KeptBlock] = field(default_factory=list, init=False)
     """The blocks of the first whole pass."""
 
@@ -130,12 +132,16 @@ class Gradients:
         return {layer.name: self.view.size(layer) for layer in self.layers}
 
     def blocks(self, start: int = 0) -> Iterator[Block]:
-        """The gradient of each example's loss, in one pass over the data, from the block of number `start` on."""
+        """The gradient of each example's loss, in one pass over this process's share of the data.
+
+        Args:
+            start: How many blocks of the share are left out.
+        """
         if self._kept:
             yield from self._kept[start:]
             return
         kept = []
-        for batch in islice(self.batches(), start, None):
+        for batch in self.processes.share(self.batches(), start):
             block = TracedBlock(batch.examples, traces_of(self.model, self.layers, batch, self.losses), self.view)
             if self.keep:
                 kept.append(KeptBlock(block.examples, dict(block.features())))
@@ -147,15 +153,18 @@ class Gradients:
     def curvature_traces(self, start: int = 0) -> Iterator[list[LayerTrace]]:
         """Traces by example of the gradients whose mean outer product is the Gauss-Newton matrix.
 
-        Each block has a random source of its own, so that a pass may begin at the block of number `start`.
+        Each block has a random source of its own, so that a pass may begin at any block, and be shared.
+
+        Args:
+            start: How many blocks of this process's share are left out.
         """
         source = torch.Generator(next(self.model.parameters()).device)
 
         def values(model: Any, batch: PaddedBatch) -> Tensor:
             return self.curvature(model, batch, source)
 
-        for number, batch in enumerate(islice(self.batches(), start, None), start):
-            source.manual_seed(number)
+        for number, batch in enumerate(self.processes.share(self.batches(), start), start):
+            source.manual_seed(self.processes.place(number))
             yield traces_of(self.model, self.layers, batch, values)
 
 
@@ -183,7 +192,7 @@ def traces_of(
 
 
 def add_weighted(totals: Vectors, block: Block, weights: Mapping[str, Tensor]) -> None:
-    """Adds a block's weighted gradients to sums over the examples.
+    """Adds a block's weighted gradients to sums over the examples, which are in double precision.
 
     Args:
         totals: By layer, (vectors, features): is added to.
@@ -192,5 +201,5 @@ def add_weighted(totals: Vectors, block: Block, weights: Mapping[str, Tensor]) -
     """
     for name, features in block.features():
         chosen = weights[name][:, block.examples].to(features)
-        total = totals.setdefault(name, features.new_zeros(len(chosen), features.shape[1]))
+        total = totals.setdefault(name, features.new_zeros(len(chosen), features.shape[1], dtype=torch.float64))
         total += chosen @ features

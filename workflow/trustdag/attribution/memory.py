@@ -1,6 +1,7 @@
-"""Upper bound of an attribution's memory, checked before it starts. Imports no torch."""
+"""Upper bound of the memory of each process of an attribution, checked before it starts. Imports no torch."""
 
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import TYPE_CHECKING
 
 from trustdag.attribution.settings import VerticalAttribution
@@ -46,6 +47,8 @@ class Size:
     """Numbers that a backward pass holds for the longest pair."""
     block: int = 1
     """Pairs in one backward pass."""
+    processes: int = 1
+    """Processes that share the pairs."""
 
 
 def numbers_of_pass(config: "PreTrainedConfig", tokens: int, captured: int) -> int:
@@ -72,7 +75,7 @@ def with_block(settings: VerticalAttribution, size: Size) -> Size:
 
 
 def needed(settings: VerticalAttribution, size: Size) -> float:
-    """Bytes that a method needs in addition to the model.
+    """Bytes that a method needs in each process, in addition to the model.
 
     They are those of the gradients of queries and of a block, its passes, scores, and what the method holds of its own.
     """
@@ -81,9 +84,9 @@ def needed(settings: VerticalAttribution, size: Size) -> float:
     held = 2 * vectors + number * size.block * (size.largest + size.pass_of_pair)
     held += SINGLE * size.examples * size.vectors * size.layers
     if settings.method == "ekfac":
-        held += 3 * DOUBLE * size.factors + SINGLE * (size.features + size.block * size.largest)
+        held += 3 * DOUBLE * size.factors + DOUBLE * size.features + SINGLE * size.block * size.largest
     elif settings.method == "datainf":
-        held += vectors + SINGLE * size.examples * size.layers * (size.vectors + 1)
+        held += DOUBLE * size.vectors * size.features + SINGLE * size.examples * size.layers * (size.vectors + 1)
     elif settings.method == "projected":
         held += 2 * DOUBLE * size.moments
     elif settings.method == "unrolled":
@@ -97,8 +100,10 @@ def keeps(settings: VerticalAttribution, size: Size) -> bool:
 
 
 def kept(size: Size) -> float:
-    """Bytes of the gradients of all pairs."""
-    return float(SINGLE * size.examples * size.features)
+    """Bytes of the gradients of all pairs of one process's share."""
+    return float(
+        SINGLE * min(size.examples, ceil(size.examples / size.block / size.processes) * size.block) * size.features
+    )
 
 
 def check(settings: VerticalAttribution, size: Size) -> float:

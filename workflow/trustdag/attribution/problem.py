@@ -22,7 +22,8 @@ class Problem:
 
     gradients: Gradients
     queries: Callable[[], Vectors]
-    """The gradients (queries, features) of the queries at the model's present weights."""
+    """The gradients (queries, features) of the queries at the model's present weights: this process's share of the sums
+    over texts."""
     replay: "Replay | None" = None
     """The training that led to the model, for methods that follow it."""
     passes: PassSums = field(default_factory=PassSums)
@@ -32,19 +33,20 @@ class Problem:
         """The queries' gradients at the trained weights, for methods that take them at no others."""
         return self.passes.once("queries", self.queries)
 
-    def dot_products(self, vectors: Vectors, scale: float = 1.0) -> Scores:
-        """The products of vectors with each example's gradient, in one pass over the examples, the method's last.
+    def dot_products(self, vectors: Vectors, scale: float = 1.0, name: str = "scores") -> Scores:
+        """The products of vectors with each example's gradient, in one pass over the examples.
 
         Args:
             vectors: By layer, (queries, features).
             scale: Multiplies all products.
+            name: Tells the pass from the others of the attribution.
 
         Returns:
             By layer, (examples, queries).
         """
         count = self.gradients.count
         return self.passes.total(
-            "scores", self.gradients.blocks, lambda scores, block: add_products(scores, block, vectors, scale, count)
+            name, self.gradients.blocks, lambda scores, block: add_products(scores, block, vectors, scale, count)
         )
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from trustdag.artifacts import atomic_file
+from trustdag.attribution.processes import ALONE, Processes
 
 Sums = dict[str, Tensor]
 """By name, what the blocks of a pass add to."""
@@ -34,8 +35,12 @@ class Standing:
     finished: bool = False
 
 
+@dataclass
 class PassSums:
     """The passes of one attribution. This one keeps nothing: each pass starts at its first block."""
+
+    processes: Processes = ALONE
+    """Those that share the blocks of each pass. All of them do the same passes in the same order."""
 
     def total(
         self,
@@ -44,32 +49,36 @@ class PassSums:
         add: Callable[[Sums, Part], None],
         start: Callable[[], Sums] = dict,
     ) -> Sums:
-        """The sums of a pass.
+        """The sums of a pass over the blocks of all processes.
 
         Args:
             name: Tells the pass from the others of the attribution.
-            blocks: The blocks from that number on; the same ones each time.
+            blocks: The blocks of this process from that number on; the same ones each time.
             add: Adds a block to the sums, in place.
             start: The sums before the first block.
         """
-        standing = self.read(name) or Standing(start())
-        if standing.finished:
-            return standing.sums
-        for block in blocks(standing.blocks):
+        kept, own = self.read(name), self.processes.name(name)
+        if kept and kept.finished:
+            return kept.sums
+        standing = (kept if own == name else self.read(own)) or Standing(start())
+        for block in () if standing.finished else blocks(standing.blocks):
             add(standing.sums, block)
             standing.blocks += 1
-            self.keep(name, standing)
+            self.keep(own, standing)
             del block  # what it holds goes before the next one comes
         standing.finished = True
-        self.keep(name, standing)
+        self.keep(own, standing)
+        standing.sums = self.processes.whole(standing.sums)
+        if own != name and self.processes.is_first:
+            self.keep(name, standing)
         return standing.sums
 
     def once(self, name: str, compute: Callable[[], Sums]) -> Sums:
-        """Tensors that are computed in one piece.
+        """Tensors that each process computes a share of in one piece; the sums over the processes.
 
         Args:
             name: Tells them from the passes of the attribution.
-            compute: Computes them.
+            compute: Computes this process's share.
         """
         return self.total(name, lambda start: range(start, 1), lambda sums, _: sums.update(compute()))
 
@@ -89,8 +98,9 @@ class KeptPassSums(PassSums):
     """
 
     def __init__(
-        self, folder: Path, key: str, device: torch.device | str = "cpu", saving_share: float = SAVING_SHARE
-    ) -> None:
+        self, folder: Path, key: str, device: torch.device | str = "cpu", saving_share: float = SAVING_SHARE,
+        processes: Processes = ALONE,
+    ) -> None:  # fmt: skip
         """Reads nothing yet.
 
         Args:
@@ -98,7 +108,9 @@ class KeptPassSums(PassSums):
             key: Names everything that the sums depend on.
             device: Where sums that are read again are put.
             saving_share: The largest share of the time that goes into writing them; with 1 every block is kept.
+            processes: Those that share the passes; each keeps its own sums, and the first one those of finished passes.
         """
+        super().__init__(processes)
         self.folder, self.key, self.device = folder, key, device
         self._pause = (1 - saving_share) / saving_share
         self._written, self._took = float("-inf"), 0.0

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from trustdag.attribution.gradients import FullView, View
 from trustdag.attribution.layers import Selection
 from trustdag.attribution.methods import method
 from trustdag.attribution.problem import Problem, Scores
+from trustdag.attribution.processes import ALONE, Processes, processes_of_job
 from trustdag.attribution.queries import jackknife
 from trustdag.attribution.resume import KeptPassSums, PassSums
 from trustdag.attribution.settings import VerticalAttribution
@@ -41,28 +43,50 @@ def attribute(task: AttributionTask, files: Results) -> None:
     """Computes and writes the scores of all verticals of a task.
 
     Verticals with equal settings share the passes over the training pairs. Their sums are kept beside the tables until
-    the end: a killed job goes on from them.
+    the end: a killed job goes on from them. Where `accelerate launch` started several processes, they share the passes,
+    and the first one writes.
 
     Raises:
-        UserError: A file is missing, or a setting does not fit the study.
+        UserError: A file is missing, a setting does not fit the study, or another process has ended.
     """
+    with processes_of_job() as processes:
+        _attribute(task, files, processes)
+
+
+def _attribute(task: AttributionTask, files: Results, processes: Processes) -> None:
     source = QuerySource(task, files)
     made_from = {vertical: inputs_of(task, files, vertical) for vertical in task.verticals}
-    subject = Subject.load(task, files)
-    queries = {vertical: source.query(vertical, subject) for vertical in task.verticals}
+    subject = Subject.load(task, files, processes)
+    queries = processes.from_first(lambda: {vertical: source.query(vertical, subject) for vertical in task.verticals})
     rows, embeddings = identity(subject), Embeddings(subject)
     kept = Path(files.attribution(task.policy, "any")).parent / UNFINISHED
     for number, verticals in enumerate(alike(task)):
+        working = processes_of(queries[verticals[0]].settings, processes)
+        if working is None:
+            continue
         key = key_of(task, files, {vertical: made_from[vertical] for vertical in verticals})
-        passes = KeptPassSums(kept / str(number), key, subject.device)
+        passes = KeptPassSums(kept / str(number), key, subject.device, processes=working)
         tables, selection = scores_of(subject, [queries[vertical] for vertical in verticals], passes)
-        for vertical, table in zip(verticals, tables, strict=True):
+        for vertical, table in zip(verticals, tables, strict=True) if processes.is_first else ():
             own = queries[vertical]
             frame = pd.concat([rows, table, compared(subject, own, embeddings)], axis=1)
             frame.attrs["attribution"] = facts_of(own, selection, task)
             stamp(frame, made_from[vertical])
             write_table(Path(files.attribution(task.policy, vertical)), frame)
-    remove(kept)
+    if processes.is_first:
+        remove(kept)
+
+
+def processes_of(wanted: VerticalAttribution, processes: Processes) -> Processes | None:
+    """The processes that share a method's passes, as one of them sees them; None for one that has no share.
+
+    A training goes step by step, each from the state that the last one left, so that the first process alone
+    differentiates it.
+    """
+    if wanted.method != "unrolled" or processes.count == 1:
+        return processes
+    print("attribution: unrolled is computed by one process; the others wait", file=sys.stderr)
+    return ALONE if processes.is_first else None
 
 
 def inputs_of(task: AttributionTask, files: Results, vertical: str) -> dict[str, str]:
@@ -131,19 +155,20 @@ def scores_of(
         For each query a table of the pairs with `score`, `rank`, `standard_error` and a part for each layer group; and
         the layers that were selected.
     """
-    wanted = queries[0].settings
+    wanted, processes = queries[0].settings, passes.processes
     replayed = wanted.method in ("tracin", "unrolled")
     subject = subject.in_double_precision() if replayed else subject
     groups = 1 if wanted.method == "unrolled" else wanted.groups
     selection = subject.selection(wanted)
     print(f"attribution of {subject.task.trained}: {wanted.method}, {selection}", file=sys.stderr)
     replay = subject.replay() if replayed else None
-    view = subject.view(wanted, selection)
+    view = subject.view(wanted, selection, processes)
     size = size_of(subject, selection, view, len(queries) * groups, len(replay.steps) if replay else 0)
-    size = memory.with_block(wanted, size)
+    size = memory.with_block(wanted, replace(size, processes=processes.count))
     held, block = memory.check(wanted, size), size.block
-    gradients = subject.gradients(selection, view, block, memory.keeps(wanted, size))
-    print(f"at most {held / 1e9:.3g} GB in addition to the model, {block} pairs in a pass", file=sys.stderr)
+    gradients = subject.gradients(selection, view, block, memory.keeps(wanted, size), processes)
+    each = f" in each of {processes.count} processes" if processes.count > 1 else ""
+    print(f"at most {held / 1e9:.3g} GB in addition to the model{each}, {block} pairs in a pass", file=sys.stderr)
     if replay is not None:
         *_, (_, state) = replay.run()
         print(f"the replay ends {replay.check(state.weights, subject.trained):.2g} away", file=sys.stderr)

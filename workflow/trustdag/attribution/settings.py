@@ -53,7 +53,8 @@ class VerticalAttribution(MethodSettings):
     groups: int = Field(10, ge=2, le=10_000)
     """Groups of items' clusters for the jackknife standard error."""
     memory_gb: Positive = 8
-    """Memory limit for gradients and factors, in GB. An attribution that needs more is refused before it starts."""
+    """Memory limit for gradients and factors of each process, in GB. An attribution that needs more is refused before
+    it starts."""
     block: Count | None = None
     """Pairs in one backward pass; None: as many as fit into `memory_gb`, at most 16. Changes no result beyond
     rounding."""

@@ -16,6 +16,7 @@ from trustdag.attribution.batches import Examples
 from trustdag.attribution.gradients import FullView, Gradients, View
 from trustdag.attribution.layers import LayerKind, Selection, select
 from trustdag.attribution.objectives import Objective, objective_of, reply_logprobs
+from trustdag.attribution.processes import ALONE, Processes
 from trustdag.attribution.replay import Replay
 from trustdag.attribution.settings import VerticalAttribution
 from trustdag.attribution.task import AttributionTask
@@ -53,8 +54,17 @@ class Subject:
     objective: Objective
 
     @classmethod
-    def load(cls, task: AttributionTask, files: Results) -> "Subject":
-        """Reads the model, its start model, and its pairs. Raises UserError for a missing file."""
+    def load(cls, task: AttributionTask, files: Results, processes: Processes = ALONE) -> "Subject":
+        """Reads the model, its start model, and its pairs.
+
+        Args:
+            task: The job.
+            files: The study's files.
+            processes: Those that share the passes of the start model.
+
+        Raises:
+            UserError: A file is missing.
+        """
         device = "cuda" if torch.cuda.is_available() else "cpu"
         folder = Path(files.model(task.trained, "model"))
         start = Path(files.model(task.start, "model"))
@@ -66,7 +76,7 @@ class Subject:
         pairs = read_pairs(data).iloc[encoded.rows].assign(row=encoded.rows).reset_index(drop=True)
         examples = Examples.of_pairs(encoded, columns)
         if isinstance(settings, dpo.Settings):
-            examples = with_reference(examples, load_policy(start).to(device), int(tokenizer.pad_token_id))
+            examples = with_reference(examples, load_policy(start).to(device), int(tokenizer.pad_token_id), processes)
         model = load_reward(folder) if task.trained_method == "reward" else load_policy(folder)
         lengths = [len(reply) for reply in encoded.replies["chosen"]]
         objective = objective_of(settings, sum(lengths) / len(lengths))
@@ -97,15 +107,27 @@ class Subject:
         selection = select(self.model, wanted.layers, kinds)
         return selection.changed_since(self._start()) if wanted.gradients == "lora" else selection
 
-    def view(self, wanted: VerticalAttribution, selection: Selection) -> View:
-        """The features of a gradient that the settings ask for."""
+    def view(self, wanted: VerticalAttribution, selection: Selection, processes: Processes = ALONE) -> View:
+        """The features of a gradient that the settings ask for.
+
+        Args:
+            wanted: The settings.
+            selection: The attributed layers.
+            processes: Those that share the layers. All then have the same factors, which eigenvectors alone do not
+                promise.
+        """
         if wanted.method == "projected":
             return ProjectedView.of_layers(selection.layers, wanted.projection, wanted.seed)
         if wanted.gradients == "lora":
-            return LoraView.of_change(selection.layers, self._start().to(self.device), wanted.rank)
+            own = LoraView.of_change(
+                tuple(processes.share(selection.layers)), self._start().to(self.device), wanted.rank
+            )
+            return LoraView.of_tensors(processes.whole(own.tensors()))
         return FullView()
 
-    def gradients(self, selection: Selection, view: View, block: int, keep: bool) -> Gradients:
+    def gradients(
+        self, selection: Selection, view: View, block: int, keep: bool, processes: Processes = ALONE
+    ) -> Gradients:
         """The gradients of the pairs.
 
         Args:
@@ -113,6 +135,7 @@ class Subject:
             view: The features of a gradient.
             block: Pairs in one backward pass.
             keep: Whether they are kept after the first pass.
+            processes: Those that share the pairs.
         """
         return Gradients(
             self.model,
@@ -123,6 +146,7 @@ class Subject:
             self.objective.curvature,
             view,
             keep,
+            processes,
         )
 
     def _start(self) -> Any:
@@ -145,18 +169,19 @@ class Subject:
 
 
 @torch.no_grad()
-def with_reference(examples: Examples, model: Any, pad: int) -> Examples:
+def with_reference(examples: Examples, model: Any, pad: int, processes: Processes = ALONE) -> Examples:
     """The examples with their replies' log-probabilities under a model.
 
     Args:
         examples: The examples.
         model: The model that DPO starts from, on its device.
         pad: The token that rows are padded with.
+        processes: Those that share the examples.
     """
     device = next(model.parameters()).device
     reference = torch.zeros(len(examples), len(examples.replies))
     fitting = REFERENCE_LOGITS // (examples.longest * model.config.get_text_config().vocab_size)
-    for batch in examples.blocks(min(REFERENCE_BLOCK, max(1, fitting)), pad):
+    for batch in processes.share(examples.blocks(min(REFERENCE_BLOCK, max(1, fitting)), pad)):
         rows = reply_logprobs(model, batch.to(device), by_row=True)
         reference[batch.examples] = rows.reshape(len(examples.replies), -1).T.to(reference)
-    return replace(examples, reference=reference)
+    return replace(examples, reference=processes.whole({"reference": reference})["reference"])

@@ -110,7 +110,7 @@ def _options(
 
 
 def gradients_of(gradients: Gradients, queries: Sequence[EncodedTexts], groups: int, block: int, pad: int) -> Vectors:
-    """The queries' gradients at the model's present weights.
+    """The queries' gradients at the model's present weights: this process's share of the sums over texts.
 
     Args:
         gradients: The model, its selected layers and their features.
@@ -125,7 +125,7 @@ def gradients_of(gradients: Gradients, queries: Sequence[EncodedTexts], groups: 
     device = next(gradients.model.parameters()).device
     totals: Vectors = {}
     for number, query in enumerate(queries):
-        for batch in query.examples.blocks(block, pad):
+        for batch in gradients.processes.share(query.examples.blocks(block, pad)):
             slots = number * groups + query.groups[batch.examples] % groups
             weights = query.weights[batch.examples]
             for trace in traces_of(gradients.model, gradients.layers, batch.to(device), query.values):

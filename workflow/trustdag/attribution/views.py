@@ -49,6 +49,20 @@ class LoraView:
             factors[layer.name] = (first.to(weight.dtype), second.to(weight.dtype))
         return cls(factors)
 
+    def tensors(self) -> dict[str, Tensor]:
+        """All factors by a name."""
+        return {
+            side + layer: factor
+            for layer, both in self.factors.items()
+            for side, factor in zip("AB", both, strict=True)
+        }
+
+    @classmethod
+    def of_tensors(cls, tensors: dict[str, Tensor]) -> "LoraView":
+        """The adapters of these factors, named as in `tensors`."""
+        layers = [name[1:] for name in tensors if name[0] == "A"]
+        return cls({layer: (tensors[f"A{layer}"], tensors[f"B{layer}"]) for layer in layers})
+
     def size(self, layer: Layer) -> int:
         """Weights of both factors."""
         first, second = self.factors[layer.name]

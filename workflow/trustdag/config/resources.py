@@ -13,7 +13,7 @@ class Request(Section):
     """The request of one kind of job. None: the estimate."""
 
     gpu: int | None = Field(None, ge=0, le=MOST)
-    """GPUs, of all nodes together; training starts one process on each."""
+    """GPUs, of all nodes together; training and attribution start one process on each."""
     nodes: Count | None = None
     """Nodes over which a training stage's GPUs are distributed evenly. None: the fewest possible."""
     cpus: Count | None = None
@@ -23,7 +23,8 @@ class Request(Section):
     runtime: Count | None = None
     """Time limit, in minutes."""
     accelerate: str | None = Field(None, pattern=r"^[\w.-]+$")
-    """Name of the accelerate configuration of training in config/accelerate, without `.yaml`; `none`: no launcher."""
+    """Name of the accelerate configuration of training or attribution in config/accelerate, without `.yaml`; `none`: no
+    launcher. On the CPU, `multi_cpu` starts as many processes as `cpus` has times the threads of one."""
 
 
 class ModelResources(Section):

@@ -1,4 +1,4 @@
-"""The resources of a job, and its command line: plain, with a process on each GPU of a node, or on several nodes."""
+"""The resources of a job, and its command line: plain, with several processes on a node's GPUs or CPU, or on nodes."""
 
 import argparse
 import importlib.util
@@ -98,7 +98,7 @@ def on_machine(asked: Allocation, scheduled: bool, gpus: int) -> Allocation:
 
 
 def command_line(allocation: Allocation, command: Sequence[str], held: Path) -> list[str]:
-    """The command line of a job: plain Python, or `accelerate launch` with a process on each GPU of the allocation.
+    """The command line of a job: plain Python, or `accelerate launch` with a process on each GPU or several on the CPU.
 
     On several nodes, `srun` starts `trustdag node` on each, which starts `accelerate launch` and writes its memory to
     the folder `held`. Raises UserError for a missing accelerate configuration or DeepSpeed, and for several nodes
@@ -109,11 +109,12 @@ def command_line(allocation: Allocation, command: Sequence[str], held: Path) -> 
         command: arguments of `trustdag`.
         held: the folder for the memory of each node.
     """
-    if allocation.accelerate == PLAIN or allocation.gpu == 0:
+    count = allocation.gpu or processes_on_cpu(allocation.accelerate, allocation.cpus, allocation.threads)
+    if allocation.accelerate == PLAIN or (allocation.gpu == 0 and count == 1):
         return [sys.executable, "-m", "trustdag", *command]
-    _check_configuration(_configuration(allocation))
+    _check_configuration(_configuration(allocation.accelerate))
     if allocation.nodes == 1:
-        return _accelerate(allocation, ["--num_processes", str(allocation.gpu)], command)
+        return _accelerate(allocation, ["--num_processes", str(count)], command)
     job = processes.slurm_job()
     if job is None or shutil.which("srun") is None:
         raise UserError(
@@ -148,7 +149,8 @@ def on_node(allocation: Allocation, rank: int, address: str, port: int, command:
 
 
 def _accelerate(allocation: Allocation, options: list[str], command: Sequence[str]) -> list[str]:
-    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(_configuration(allocation))]
+    configuration = str(_configuration(allocation.accelerate))
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", configuration]
     return [*launcher, *options, "-m", "trustdag", *command]
 
 
@@ -157,8 +159,28 @@ def configurations() -> list[str]:
     return [PLAIN, *sorted(path.stem for path in (ROOT / "config" / "accelerate").glob("*.yaml"))]
 
 
-def _configuration(allocation: Allocation) -> Path:
-    return ROOT / "config" / "accelerate" / f"{allocation.accelerate}.yaml"
+def processes_on_cpu(accelerate: str, cpus: int, threads: int) -> int:
+    """Processes of a job without GPUs: with a configuration for several, as many as its cores have threads for.
+
+    Args:
+        accelerate: Name of the job's configuration of accelerate.
+        cpus: Cores of the job.
+        threads: Threads of each process.
+    """
+    return max(1, cpus // threads) if is_several_on_cpu(accelerate) else 1
+
+
+def is_several_on_cpu(accelerate: str) -> bool:
+    """Whether a configuration of accelerate is for several processes on the CPU."""
+    path = _configuration(accelerate)
+    if accelerate == PLAIN or not path.is_file():
+        return False
+    content = read_yaml(path)
+    return bool(content.get("use_cpu")) and content.get("distributed_type") != "NO"
+
+
+def _configuration(accelerate: str) -> Path:
+    return ROOT / "config" / "accelerate" / f"{accelerate}.yaml"
 
 
 def _check_configuration(path: Path) -> None:

@@ -33,6 +33,10 @@ HOST_MEMORY = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 DISK = re.compile(r"^trustdag: no room is left on the disk", re.MULTILINE)
+KILLED = re.compile(r"Signal 9 \(SIGKILL\) received by PID")
+"""In the launcher's report on several processes of which one was killed; its own exit code is another."""
+LAUNCHER = re.compile(r"^[EW]\d{4} .*torch/distributed/elastic/", re.MULTILINE)
+"""Start of that report, which follows the lines of the processes."""
 TRANSIENT = re.compile(
     r"uncorrectable ECC error|GPU has fallen off the bus|CUDA error: unspecified launch failure"
     r"|NCCL error: unhandled system error|Stale file handle|Connection (?:reset|refused|timed out)"
@@ -127,9 +131,10 @@ def classify(ended: Ended, mem_mb: int, runtime: int) -> Kind:
         return "interrupted"
     if GPU_MEMORY.search(ended.tail):
         return "gpu_memory"
-    if HOST_MEMORY.search(ended.tail) or (ended.returncode in (-9, 137) and ended.peak_mb >= 0.8 * mem_mb):
+    killed = ended.returncode in (-9, 137) or KILLED.search(ended.tail) is not None
+    if HOST_MEMORY.search(ended.tail) or (killed and ended.peak_mb >= 0.8 * mem_mb):
         return "memory"
-    if ended.returncode in (-9, 137):
+    if killed:
         return "killed"
     if DISK.search(ended.tail):
         return "disk"
@@ -208,8 +213,12 @@ def tail(log: Path) -> str:
 
 
 def last_lines(log: Path) -> list[str]:
-    """The last lines of the last attempt's part of a log, without empty ones; LAST_LINES at most."""
-    return [line for line in tail(log).splitlines() if line.strip()][-LAST_LINES:]
+    """The last lines of the last attempt's part of a log, without empty ones; LAST_LINES at most.
+
+    Of several processes they are those of the processes themselves: the launcher's report says nothing of the reason.
+    """
+    of_processes = LAUNCHER.split(tail(log), maxsplit=1)[0]
+    return [line for line in of_processes.splitlines() if line.strip()][-LAST_LINES:]
 
 
 def read(path: Path) -> Record:

@@ -14,7 +14,7 @@ from trustdag.align import methods
 from trustdag.config.resources import MINUTE, ModelResources, Request, ResourceSettings
 from trustdag.errors import UserError
 from trustdag.jobs import record as job_record
-from trustdag.jobs.allocation import NO_LIMIT, configurations
+from trustdag.jobs.allocation import NO_LIMIT, configurations, is_several_on_cpu, processes_on_cpu
 from trustdag.layout import Results, chain_of
 from trustdag.resources import duration, estimate, site
 from trustdag.resources.size import parameters_of, written_mb
@@ -195,7 +195,7 @@ def _estimated(study: "Study", rule: str, wildcards: Mapping[str, str], request:
     if rule == "generate":
         return _generated(study, wildcards, request.gpu)
     if rule == "attribute":
-        return _attributed(study, wildcards, request.gpu)
+        return _attributed(study, wildcards, request)
     if "chain" in wildcards:
         return _trained(study, rule, wildcards, request)
     return CPU_JOB.model_copy(update={"cpus": study.threads.of(rule)})
@@ -290,23 +290,26 @@ def _generated(study: "Study", wildcards: Mapping[str, str], gpus: int | None) -
     )
 
 
-def _attributed(study: "Study", wildcards: Mapping[str, str], gpus: int | None) -> JobResources:
+def _attributed(study: "Study", wildcards: Mapping[str, str], request: Request) -> JobResources:
     settings, parameters = study.resources, parameters_of(study, model_of(wildcards) or "")
     asked = study.attributed().values()
     held = max((attribution.memory_gb for attribution in asked), default=0.0) * 1e9
     lengths = [stage.max_length for stage in study.stages.values()]
     flops = attribution_flops(study, parameters, settings.pairs, max(lengths, default=0))
-    if not _wants_gpu(study, parameters, gpus):
-        cpus = study.threads.of("attribute")
-        runtime = _minutes(settings, flops / (cpus * settings.cpu_gflops * 1e9))
-        memory = _mb(2e9 + 8 * parameters + held)
-        return JobResources(gpu=0, cpus=cpus, mem_mb=memory, runtime=runtime, accelerate="cpu")
+    if not _wants_gpu(study, parameters, request.gpu):
+        threads = study.threads.of("attribute")
+        cpus, accelerate = request.cpus or threads, request.accelerate or "cpu"
+        count = processes_on_cpu(accelerate, cpus, threads)
+        runtime = _minutes(settings, flops / (count * threads * settings.cpu_gflops * 1e9))
+        memory = _mb(count * (2e9 + 8 * parameters + held))
+        return JobResources(gpu=0, cpus=cpus, mem_mb=memory, runtime=runtime, accelerate=accelerate)
+    count = request.gpu or 1
     return JobResources(
-        gpu=1,
-        cpus=settings.cpus,
-        mem_mb=_mb(4e9 + 8 * parameters),
-        runtime=_minutes(settings, flops / (settings.gpu_tflops * 1e12 * settings.gpu_utilization)),
-        accelerate="gpu",
+        gpu=count,
+        cpus=settings.cpus * count,
+        mem_mb=_mb(4e9 + count * 8 * parameters),
+        runtime=_minutes(settings, flops / (count * settings.gpu_tflops * 1e12 * settings.gpu_utilization)),
+        accelerate="gpu" if count == 1 else "ddp",
     )
 
 
@@ -350,6 +353,8 @@ def check(study: "Study", rules: Collection[str]) -> None:
             raise UserError(
                 f"{section}.{rule}.accelerate: {mend_of_name(request.accelerate, known, 'config/accelerate')}"
             )
+        if rule not in (*methods(), "attribute") and is_several_on_cpu(request.accelerate or "none"):
+            raise UserError(f"{section}.{rule}.accelerate: {rule} runs in one process on the CPU; leave the key out")
     for model in study.models:
         parameters_of(study, model)
 

@@ -30,7 +30,10 @@ def score(problem: Problem, settings: MethodSettings) -> Scores:
         damping[name] = value or 1.0  # a layer whose gradients are all 0 has scores of 0 with any damping
     weights = {name: first[PRODUCTS + name] / (damping[name] + first[SQUARES + name]) for name in layers}
     sums = passes.total("means", gradients.blocks, lambda sums, block: add_weighted(sums, block, weights))
-    solved = {name: (vector.to(sums[name]) - sums[name] / count) / damping[name] for name, vector in vectors.items()}
+    solved = {
+        name: ((vector.to(sums[name]) - sums[name] / count) / damping[name]).to(vector)
+        for name, vector in vectors.items()
+    }
     return problem.dot_products(solved, -1.0 / count)
 
 

@@ -5,6 +5,7 @@ of the second moments of inputs and of output gradients over tokens. The eigenva
 gradients in that basis. Layers that are not linear have a diagonal curvature, the mean squares of their gradients.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from trustdag.attribution.capture import LayerTrace
 from trustdag.attribution.gradients import FullView, Gradients, Vectors
+from trustdag.attribution.layers import Layer
 from trustdag.attribution.problem import Problem, Scores
 from trustdag.attribution.resume import PassSums, Sums
 from trustdag.attribution.settings import MethodSettings
@@ -86,16 +88,21 @@ def estimate(gradients: Gradients, passes: PassSums) -> dict[str, Curvature]:
         passes: What an interrupted estimate goes on from.
     """
     moments = passes.total("moments", gradients.curvature_traces, _add_moments)
-    curvatures = {layer.name: _with_basis(moments, layer.name) for layer in gradients.layers}
+    bases = passes.once("bases", lambda: _bases(moments, passes.processes.share(gradients.layers)))
+    curvatures = {
+        layer.name: Curvature(bases.get(INPUTS + layer.name), bases.get(OUTPUTS + layer.name))
+        for layer in gradients.layers
+    }
 
     def add(sums: Sums, traces: list[LayerTrace]) -> None:
         for trace in traces:
             squares = _squares(curvatures[trace.layer.name], trace) / gradients.count
-            sums.setdefault(trace.layer.name, torch.zeros_like(squares)).add_(squares)
+            sums.setdefault(trace.layer.name, torch.zeros_like(squares, dtype=torch.float64)).add_(squares)
 
+    like = next(gradients.model.parameters())
     for name, eigenvalues in passes.total("eigenvalues", gradients.curvature_traces, add).items():
-        curvatures[name].eigenvalues = eigenvalues
-        curvatures[name].cast(eigenvalues)
+        curvatures[name].eigenvalues = eigenvalues.to(like)
+        curvatures[name].cast(like)
     return curvatures
 
 
@@ -112,11 +119,11 @@ def _add_moments(moments: Sums, traces: list[LayerTrace]) -> None:
             moments.setdefault(place, torch.zeros_like(product, dtype=torch.float64)).add_(product)
 
 
-def _with_basis(moments: Sums, name: str) -> Curvature:
-    if INPUTS + name not in moments:
-        return Curvature()
-    both = (moments[kind + name] for kind in (INPUTS, OUTPUTS))
-    return Curvature(*(torch.linalg.eigh(moment / moment.diagonal().mean().clamp(min=1e-300))[1] for moment in both))
+def _bases(moments: Sums, layers: Iterable[Layer]) -> Sums:
+    """The eigenvectors of both factors of the linear layers among these."""
+    places = [kind + layer.name for layer in layers for kind in (INPUTS, OUTPUTS) if layer.kind == "linear"]
+    means = {place: moments[place].diagonal().mean().clamp(min=1e-300) for place in places}
+    return {place: torch.linalg.eigh(moments[place] / mean)[1] for place, mean in means.items()}
 
 
 def _squares(curvature: Curvature, trace: LayerTrace) -> Tensor:

@@ -3,10 +3,7 @@
 The weight of a point is the sum of the learning rates of the steps nearest to it.
 """
 
-from itertools import islice
-
-from trustdag.attribution.problem import Problem, Scores, add_products
-from trustdag.attribution.replay import TrainingStep
+from trustdag.attribution.problem import Problem, Scores
 from trustdag.attribution.settings import MethodSettings
 from trustdag.errors import UserError
 
@@ -20,15 +17,14 @@ def score(problem: Problem, settings: MethodSettings) -> Scores:
     shares = {
         point: sum(step.learning_rate for step in steps if points_of(points, step.number) == point) for point in points
     }
-    visited = (step for step, _ in problem.replay.run() if step.examples and step.number in shares)
-
-    def add(scores: Scores, step: TrainingStep) -> None:
-        vectors = problem.queries()
-        for block in problem.gradients.blocks():
-            add_products(scores, block, vectors, -shares[step.number], problem.gradients.count)
-            del block  # its traces go before the next ones come
-
-    return problem.passes.total("points", lambda start: islice(visited, start, None), add)
+    scores: Scores = {}
+    for step, _ in problem.replay.run():
+        if step.number not in shares:
+            continue
+        vectors = problem.passes.once(f"queries {step.number}", problem.queries)
+        for name, table in problem.dot_products(vectors, -shares[step.number], f"scores {step.number}").items():
+            scores[name] = scores[name] + table if name in scores else table
+    return scores
 
 
 def evenly(steps: int, wanted: int) -> list[int]:
