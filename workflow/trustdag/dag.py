@@ -117,7 +117,7 @@ def model_files(study: Study, model_id: ModelId) -> list[str]:
     source = base_source(study, model_id)
     if isinstance(source, base.Gguf):
         return [str(source.file)]
-    return [str(path) for path in base.model_files(Path(source.path))] if isinstance(source, base.Folder) else []
+    return [str(path) for path in base.model_files(source.folder)] if isinstance(source, base.Folder) else []
 
 
 @dataclass(frozen=True)

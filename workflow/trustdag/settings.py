@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, reduce
 from itertools import pairwise
 from operator import or_
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 from unicodedata import category
 
 from pydantic import (
@@ -20,6 +20,8 @@ from pydantic import (
     GetJsonSchemaHandler,
     TypeAdapter,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -75,6 +77,15 @@ class Section(BaseModel):
                 raise PydanticCustomError("unknown_keys", "unknown keys", {"mends": unknown})
         return values
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _switches_are_no_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuses `true` for 1, which pydantic and Python take as equal."""
+        types = list(_types_in(cls.model_fields[str(info.field_name)].annotation))
+        if {int, float} & set(types) and bool not in types and _holds_switch(value):
+            raise ValueError("a number is expected, not true or false")
+        return value
+
     @classmethod
     def _mend_of(cls, key: str) -> str:
         """The remedy for an unknown key."""
@@ -113,6 +124,25 @@ class Section(BaseModel):
     def from_json(cls, text: str) -> Self:
         """The section from `as_json`'s text."""
         return cls.model_validate_json(text)
+
+
+def _types_in(annotation: Any) -> Iterator[type]:
+    """The types of the values in an annotation: int and str for `dict[str, int] | None`."""
+    inner = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        yield from map(type, inner)
+    elif inner:
+        for entry in inner:
+            yield from _types_in(entry)
+    elif isinstance(annotation, type):
+        yield annotation
+
+
+def _holds_switch(value: Any) -> bool:
+    """Whether a value is `true` or `false`, or a list or section with one."""
+    if isinstance(value, dict):
+        return any(map(_holds_switch, value.values()))
+    return any(map(_holds_switch, value)) if isinstance(value, list | tuple) else isinstance(value, bool)
 
 
 @cache

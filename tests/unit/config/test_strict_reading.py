@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.support.bad_input_cases import Place
 from trustdag import jsonfiles
 from trustdag.artifacts import write_json
 from trustdag.cli import main
@@ -138,6 +139,24 @@ def test_a_value_that_cannot_run_is_refused_with_its_key(key: str, value: object
         config[section] = value
     with pytest.raises(UserError, match=key.replace(".", r"\.")):
         load.validate(config, "study.yaml")
+
+
+SWITCHES = [
+    ("stages.sft.batch_size", True),
+    ("stages.sft.betas", [True, 0.9]),
+    ("stages.dpo.beta", True),
+    ("seeds", [False]),
+    ("threads.rules.dpo", True),
+    ("statistics.resamples", True),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), SWITCHES)
+def test_true_is_no_number(key: str, value: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Place(tmp_path, tmp_path).study(key, value)
+    assert main(["check", str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"study.yaml: {key}: a number is expected, not true or false (got {value})" in line
 
 
 @pytest.mark.parametrize("name", ["pipe.jsonl", "zeros.jsonl"])

@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
     from trustdag.plugins import files
 
     files.use(arguments.plugins)
-    path = Path(Results.of(arguments.name).root).with_suffix(".yaml")
+    path = Path(f"{Results.of(arguments.name).root}.yaml")
     content = study(arguments)
     checked = validate(content, str(path))
     dag.source_files(checked)

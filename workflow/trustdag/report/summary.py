@@ -151,9 +151,8 @@ def failures(results: Path) -> str:
 
 
 def after_success(results: Path) -> None:
-    """Prints the summary after a run, if the study has a page. It has none if only parts were requested."""
-    if (results / "report.html").is_file():
-        print(f"\n{summary(results)}\n", file=sys.stderr)
+    """Prints the summary after a run that wrote the page."""
+    print(f"\n{summary(results)}\n", file=sys.stderr)
 
 
 def after_failure(results: Path) -> None:
