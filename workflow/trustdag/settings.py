@@ -20,8 +20,6 @@ from pydantic import (
     GetJsonSchemaHandler,
     TypeAdapter,
     ValidationError,
-    ValidationInfo,
-    field_validator,
     model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -72,19 +70,18 @@ class Section(BaseModel):
     @classmethod
     def _keys_are_known(cls, values: Any) -> Any:
         if isinstance(values, dict) and cls.model_config.get("extra") == "forbid":
-            unknown = {str(key): cls._mend_of(str(key)) for key in values if key not in cls.model_fields}
-            if unknown:
-                raise PydanticCustomError("unknown_keys", "unknown keys", {"mends": unknown})
+            wrong = {str(key): cls._mend_of(str(key)) for key in values if key not in cls.model_fields}
+            if wrong := wrong | dict(cls._switches_for_numbers(values)):
+                raise PydanticCustomError("wrong_keys", "wrong keys", {"mends": wrong})
         return values
 
-    @field_validator("*", mode="before")
     @classmethod
-    def _switches_are_no_numbers(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuses `true` for 1, which pydantic and Python take as equal."""
-        types = list(_types_in(cls.model_fields[str(info.field_name)].annotation))
-        if {int, float} & set(types) and bool not in types and _holds_switch(value):
-            raise ValueError("a number is expected, not true or false")
-        return value
+    def _switches_for_numbers(cls, values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        """The keys of numbers with `true` or `false`, which pydantic takes for 1 and 0, and their remedies."""
+        for key in sorted(values.keys() & cls.model_fields.keys()):
+            types = set(_types_in(cls.model_fields[key].annotation))
+            if types & {int, float} and bool not in types and _holds_switch(values[key]):
+                yield key, f"a number is expected, not true or false (got {values[key]!r:.100})"
 
     @classmethod
     def _mend_of(cls, key: str) -> str:
@@ -244,7 +241,7 @@ def explain(error: ValidationError, origin: str, value: Any = None) -> str:
 
 
 def _complaints(detail: Any, value: Any) -> list[str]:
-    if detail["type"] == "unknown_keys":
+    if detail["type"] == "wrong_keys":
         section = ".".join(_written(detail["loc"], value, ends_with_key=False))
         return [f"{section}.{key}: {mend}".lstrip(".") for key, mend in detail["ctx"]["mends"].items()]
     return [_complaint(detail, value)]

@@ -146,7 +146,7 @@ SWITCHES = [
     ("stages.sft.betas", [True, 0.9]),
     ("stages.dpo.beta", True),
     ("seeds", [False]),
-    ("threads.rules.dpo", True),
+    ("threads.rules", {"dpo": True}),
     ("statistics.resamples", True),
 ]
 
