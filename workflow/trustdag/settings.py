@@ -237,7 +237,8 @@ def explain(error: ValidationError, origin: str, value: Any = None) -> str:
         for detail in details
         if detail["type"] != "too_short" or not any(loc[: len(detail["loc"])] == detail["loc"] for loc in wrong)
     ]
-    return "\n".join(f"{origin}: {line}" for detail in told for line in _complaints(detail, value))
+    lines = [f"{origin}: {line}" for detail in told for line in _complaints(detail, value)]
+    return "\n".join(dict.fromkeys(lines))
 
 
 def _complaints(detail: Any, value: Any) -> list[str]:
