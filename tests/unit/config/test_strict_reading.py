@@ -289,3 +289,28 @@ def said_by_an_ordinary_user(action: Callable[[], object]) -> str:
     os.waitpid(child, 0)
     with os.fdopen(read) as pipe:
         return pipe.read()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("data_root", ["a"], "data_root: must be the path of a folder (got ['a'])"),
+        ("report.plots.levels.colors", ["None"], "report.plots.levels.colors: no color that matplotlib knows"),
+        (
+            "verticals.toxicity.score.scorers",
+            [{"name": "profanity", "calibration": "gone.json"}],
+            "verticals.toxicity.score: gone.json: no such file",
+        ),
+    ],
+)
+def test_what_would_fail_or_vanish_later_is_said_by_check(
+    key: str, value: object, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(Place(tmp_path, tmp_path).study(key, value))]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_one_fault_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(Place(tmp_path, tmp_path).study("verticals.bias.protocol", "loud"))]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == len(set(said))

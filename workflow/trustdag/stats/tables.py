@@ -123,10 +123,14 @@ def read(folder: Path) -> Tables:
 
     A text is never read as another value: a preference set may be called `null`, and a model `07`.
     """
-    texts = dict.fromkeys(TEXTS, str)
-    return Tables(
-        **{name: pd.read_csv(folder / f"{name}.csv", dtype={"seed": "Int64"}, converters=texts) for name in COLUMNS}
-    )
+    return Tables(**{name: _read(folder / f"{name}.csv", columns) for name, columns in COLUMNS.items()})
+
+
+def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    texts = [name for name in columns if name in TEXTS]
+    numbers = [name for name in columns if name not in TEXTS]
+    types = dict.fromkeys(texts, "str") | ({"seed": "Int64"} if "seed" in numbers else {})
+    return pd.read_csv(path, dtype=types, keep_default_na=False, na_values=dict.fromkeys(numbers, [""]))
 
 
 @dataclass(frozen=True)
