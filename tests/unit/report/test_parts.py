@@ -171,8 +171,9 @@ def test_given_checkpoints_and_models_without_curves_are_models_of_the_study(tmp
 
 
 def test_a_change_over_a_part_of_the_items_says_so() -> None:
-    assert pairs_of({"n_pairs": 32, "lost": 92}) == "32 of 124 items"
-    assert pairs_of({"n_pairs": 124, "lost": 0}) == "124 items"
+    assert pairs_of({"n_pairs": 32, "lost": 92, "seeds": 1}) == "32 of 124 items"
+    assert pairs_of({"n_pairs": 124, "lost": 0, "seeds": 1}) == "124 items"
+    assert pairs_of({"n_pairs": 372, "lost": 0, "seeds": 3}) == "372 pairs over 3 seeds"
 
 
 LOST = change("toxicity", "rose", 0.2) | {"judgement": "did not understand the task"}

@@ -70,6 +70,7 @@ def study(arguments: argparse.Namespace) -> dict[str, Any]:
     models: dict[str, Any] = {}
     for text in arguments.models:
         name = model_name(text)
+        name = f"{name}-model" if name == arguments.name else name
         if name in models:
             raise UserError(f"{text}: a second model called {name}; rename one of the folders")
         models[name] = {"base": model_source(text), "prompt_format": arguments.prompt_format}
