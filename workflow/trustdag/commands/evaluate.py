@@ -58,6 +58,8 @@ def run(arguments: argparse.Namespace) -> None:
         return
     if start([path], ["--cores", arguments.cores]):
         raise UserError(f"{path}: the study did not finish; fix the errors above, and run the same command again")
+    root = Path(Results.of(arguments.name).root)
+    print(f"Page: {(root / 'report.html').resolve().as_uri()}\n`trustdag summary {root}` prints the answer again.")
 
 
 def study(arguments: argparse.Namespace) -> dict[str, Any]:
