@@ -4,13 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.support.forks import run_python, run_snakemake
+from tests.support.forks import run_python, run_snakemake, start_python
 from trustdag.cli import main
 
 from .conftest import ROOT, SMOKE, clean_environment, jobs, snakemake
@@ -164,3 +166,25 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     command = [sys.executable, "-m", "trustdag", "check", str(SMOKE)]
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_run_that_is_asked_to_end_leaves_no_lock_and_no_process(tmp_path: Path) -> None:
+    # Given `trustdag run`, whose first job has begun
+    command = ["-m", "trustdag", "run", str(SMOKE), "--cores", "1", "--quiet", "all"]
+    environment = clean_environment() | {"PYTHONPATH": str(ROOT / "workflow")}
+    with start_python(command, environment, tmp_path) as run:
+        until(lambda: any(tmp_path.glob("results/smoke/.jobs/*/*.json")))
+        # When it alone is asked to end
+        run.terminate()
+        run.communicate(timeout=120)
+    # Then Snakemake has ended too, and the same command can start again
+    assert run.returncode != 0
+    assert list((tmp_path / ".snakemake").glob("locks/*")) == []
+
+
+def until(holds: Callable[[], bool], seconds: float = 120) -> None:
+    """Waits until a condition holds."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -140,3 +140,34 @@ def test_parsing_the_workflow_imports_no_heavy_library() -> None:
         [sys.executable, "-c", code], cwd=ROOT / "workflow", capture_output=True, text=True, check=True
     )
     assert run.stdout.strip() == "[]"
+
+
+def test_files_of_the_user_may_have_spaces_in_their_paths(tmp_path: Path) -> None:
+    # Given pairs and items in a folder whose name has a space, a quote and a letter that is not ASCII
+    mine = tmp_path / "my dätä's"
+    mine.mkdir()
+    pairs = [{"prompt": f"{n}?", "chosen": "yes", "rejected": "no"} for n in range(90)]
+    (mine / "my pairs.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    (mine / "deeds.csv").write_text("label,input,is_short\n0,I helped,True\n1,I stole,True\n")
+    config = yaml.safe_load(SMOKE.read_text())
+    config["preferences"] = {"crowd": {"source": "trl", "path": str(mine / "my pairs.jsonl")}}
+    config["verticals"] = {"ethics": {"items": {"source": "file", "paths": [str(mine / "deeds.csv")]}}}
+    (mine / "a study.yaml").write_text(yaml.safe_dump(config))
+    # When its data and items are prepared
+    made = ["results/smoke/data/crowd/digest.txt", "results/smoke/items/ethics.parquet"]
+    run = snakemake(tmp_path, *made, "--quiet", "rules", configfile=mine / "a study.yaml")
+    # Then both are there
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert all((tmp_path / path).is_file() for path in made)
+
+
+def test_a_run_of_another_target_does_not_repeat_the_answer_of_an_older_page(study: Path) -> None:
+    # Given a finished study, one of whose records is missing
+    records = study / "results" / "smoke" / "records" / "tiny" / "base" / "ethics.parquet"
+    records.unlink()
+    # When this vertical alone is run
+    run = snakemake(study, "ethics", "--quiet", "rules")
+    # Then it is there again, and nothing is said of the page, which may be older than what it would show
+    assert run.returncode == 0, run.stderr
+    assert records.is_file()
+    assert "Page of" not in run.stdout + run.stderr

@@ -107,7 +107,7 @@ LAUNCH = f"{_LAUNCH} -- "
 # parameter, which is also part of the key of the cache between studies.
 LAUNCH_WITH_THREADS = f"{_LAUNCH} --threads {{params.threads}} -- "
 # For commands that read files of the user, which may be edited while jobs wait.
-_SOURCES = " --content {params.content:q} --sources {input.sources}"
+_SOURCES = " --content {params.content:q} --sources {input.sources:q}"
 LAUNCH_WITH_SOURCES = f"{_LAUNCH}{_SOURCES} -- "
 LAUNCH_WITH_THREADS_AND_SOURCES = (
     f"{_LAUNCH} --threads {{params.threads}}{_SOURCES} -- "

@@ -34,13 +34,15 @@ WIDEST = 110
 """Columns of the overview of the commands where the terminal has more."""
 READER_GONE = 141
 """Exit code of a command whose reader closed the pipe, as in a shell."""
+INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C ended, as in a shell."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Returns:
-        0; 2 after a UserError, of which only the message is printed; or `READER_GONE`.
+        0; 2 after a UserError, of which only the message is printed; `READER_GONE` or `INTERRUPTED`.
     """
     argv = (sys.argv[1:] if argv is None else argv) or ["--help"]
     # No data leaves the machine: the usage reports of the libraries are turned off before their import.
@@ -57,6 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader (`| head`) has closed the pipe. Otherwise the interpreter would print an error at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return READER_GONE
+    except KeyboardInterrupt:
+        print("trustdag: interrupted", file=sys.stderr)
+        return INTERRUPTED
     except Exception as error:
         message = user_message(error)
         if message is None:

@@ -117,7 +117,7 @@ def model_files(study: Study, model_id: ModelId) -> list[str]:
     source = base_source(study, model_id)
     if isinstance(source, base.Gguf):
         return [str(source.file)]
-    return [str(path) for path in base.model_files(Path(source.path))] if isinstance(source, base.Folder) else []
+    return [str(path) for path in base.model_files(source.folder)] if isinstance(source, base.Folder) else []
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def source_files(study: Study) -> SourceFiles:
     """The local input files of the study. Raises UserError for a missing file, or a name that Snakemake cannot take."""
     sources = SourceFiles(
         items={vertical: item_files(study, vertical) for vertical in study.verticals_measured()},
-        scores={vertical: settings.score.files() for vertical, settings in study.verticals_measured().items()},
+        scores={vertical: score_files(study, vertical) for vertical in study.verticals_measured()},
         preferences={name: preference_files(study, name) for name in preferences_used(study)},
         models={model: model_files(study, model) for model in models_needed(study) if not model.is_trained},
         labels=label_files(study),
@@ -150,6 +150,15 @@ def source_files(study: Study) -> SourceFiles:
         sources.labels, *sources.items.values(), *sources.scores.values(), *sources.preferences.values(), *of_models
     )
     return sources
+
+
+def score_files(study: Study, vertical: str) -> list[str]:
+    """The local files that a vertical's scores depend on. Raises UserError for a missing file."""
+    files: list[str] = study.verticals_measured()[vertical].score.files()
+    for path in files:
+        if not Path(path).is_file():
+            raise UserError(f"verticals.{vertical}.score: {path}: no such file; correct the path")
+    return files
 
 
 def label_files(study: Study) -> list[str]:

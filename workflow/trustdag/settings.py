@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, reduce
 from itertools import pairwise
 from operator import or_
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 from unicodedata import category
 
 from pydantic import (
@@ -70,10 +70,18 @@ class Section(BaseModel):
     @classmethod
     def _keys_are_known(cls, values: Any) -> Any:
         if isinstance(values, dict) and cls.model_config.get("extra") == "forbid":
-            unknown = {str(key): cls._mend_of(str(key)) for key in values if key not in cls.model_fields}
-            if unknown:
-                raise PydanticCustomError("unknown_keys", "unknown keys", {"mends": unknown})
+            wrong = {str(key): cls._mend_of(str(key)) for key in values if key not in cls.model_fields}
+            if wrong := wrong | dict(cls._switches_for_numbers(values)):
+                raise PydanticCustomError("wrong_keys", "wrong keys", {"mends": wrong})
         return values
+
+    @classmethod
+    def _switches_for_numbers(cls, values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        """The keys of numbers with `true` or `false`, which pydantic takes for 1 and 0, and their remedies."""
+        for key in sorted(values.keys() & cls.model_fields.keys()):
+            types = set(_types_in(cls.model_fields[key].annotation))
+            if types & {int, float} and bool not in types and _holds_switch(values[key]):
+                yield key, f"a number is expected, not true or false (got {values[key]!r:.100})"
 
     @classmethod
     def _mend_of(cls, key: str) -> str:
@@ -113,6 +121,25 @@ class Section(BaseModel):
     def from_json(cls, text: str) -> Self:
         """The section from `as_json`'s text."""
         return cls.model_validate_json(text)
+
+
+def _types_in(annotation: Any) -> Iterator[type]:
+    """The types of the values in an annotation: int and str for `dict[str, int] | None`."""
+    inner = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        yield from map(type, inner)
+    elif inner:
+        for entry in inner:
+            yield from _types_in(entry)
+    elif isinstance(annotation, type):
+        yield annotation
+
+
+def _holds_switch(value: Any) -> bool:
+    """Whether a value is `true` or `false`, or a list or section with one."""
+    if isinstance(value, dict):
+        return any(map(_holds_switch, value.values()))
+    return any(map(_holds_switch, value)) if isinstance(value, list | tuple) else isinstance(value, bool)
 
 
 @cache
@@ -210,11 +237,12 @@ def explain(error: ValidationError, origin: str, value: Any = None) -> str:
         for detail in details
         if detail["type"] != "too_short" or not any(loc[: len(detail["loc"])] == detail["loc"] for loc in wrong)
     ]
-    return "\n".join(f"{origin}: {line}" for detail in told for line in _complaints(detail, value))
+    lines = [f"{origin}: {line}" for detail in told for line in _complaints(detail, value)]
+    return "\n".join(dict.fromkeys(lines))
 
 
 def _complaints(detail: Any, value: Any) -> list[str]:
-    if detail["type"] == "unknown_keys":
+    if detail["type"] == "wrong_keys":
         section = ".".join(_written(detail["loc"], value, ends_with_key=False))
         return [f"{section}.{key}: {mend}".lstrip(".") for key, mend in detail["ctx"]["mends"].items()]
     return [_complaint(detail, value)]

@@ -1,6 +1,7 @@
 """A commented first study, from the answers to four questions."""
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import yaml
 
 from trustdag.align import methods
+from trustdag.config.limits import LONGEST_NAME
 from trustdag.config.load import read
 from trustdag.config.study import reserved
 from trustdag.errors import UserError, did_you_mean
@@ -100,16 +102,22 @@ def _block(content: dict[str, Any], *comments: str) -> str:
 
 def model_name(text: str) -> str:
     """A model's name in the study: that of its folder, file or repository, in the characters of targets."""
-    path = Path(text.partition("@")[0]).expanduser()
+    path = Path(os.path.abspath(Path(text.partition("@")[0]).expanduser()))  # `.` and `..` have a name only so
     last = path.parent.name if path.name in ("model", "manifest.json", "digest.txt") else path.name
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", last.removesuffix(".gguf")).strip("-_.")
-    return f"{name}-model" if not name or name in {*verticals(), *reserved()} else name
+    name = _as_name(last.removesuffix(".gguf"))
+    return f"{name}-model".lstrip("-") if name in {"", *verticals(), *reserved()} else name
+
+
+def _as_name(text: str) -> str:
+    """The text in the characters of a name and of its length; empty where none of its characters is one of them."""
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-_.")
+    return name[: LONGEST_NAME - len("-model")].rstrip("-_.")
 
 
 def study_name(path: Path, model: str) -> str:
     """A study's name, that of its file or of the folder of study.yaml; no model, vertical or rule has the same."""
     text = path.stem if path.stem != "study" else path.absolute().parent.name
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-_.")
+    name = _as_name(text)
     taken = {"", model, *verticals(), *reserved()}
     return f"{name}-study".lstrip("-") if name in taken else name
 
@@ -159,6 +167,7 @@ def _preferences(text: str) -> dict[str, Any]:
 def _holds_transcripts(path: Path) -> bool:
     """Whether pairs are whole transcripts, as in HH-RLHF. TRL's formats have messages or a separate prompt."""
     from trustdag.data import hh, jsonl, location
+    from trustdag.data.source import NotAPair
 
     if path.is_file() and not path.name.endswith(hh.SUFFIXES):
         return False
@@ -166,7 +175,10 @@ def _holds_transcripts(path: Path) -> bool:
         return False
     name, file = next(iter(location.local(str(path), hh.SUFFIXES).items()))
     _, line = next(jsonl.lines(file, name), ("", b"{}"))
-    record = jsonl.record(line)
+    try:
+        record = jsonl.record(line)
+    except NotAPair:
+        return False
     return "prompt" not in record and "\n\nHuman:" in str(record.get("chosen", ""))
 
 

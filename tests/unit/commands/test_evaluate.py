@@ -41,6 +41,19 @@ def test_benchmarks_come_from_their_publishers_or_from_a_folder(model: Path) -> 
     assert (items.paths, items.limit) == (("data/ethics/cm_test.csv.gz",), 5)
 
 
+def test_names_that_differ_after_a_dot_are_two_studies(model: Path) -> None:
+    for name in ("of-1.0", "of-1.1"):
+        options = ["--toy", "--prompt-format", "plain", "--write-only", "--name", name]
+        assert main(["evaluate", str(model), *options]) == 0
+        assert load(Path(f"results/{name}.yaml")).name == name
+
+
+def test_a_study_may_be_called_like_its_model(model: Path) -> None:
+    options = ["--toy", "--prompt-format", "plain", "--write-only", "--name", "little"]
+    assert main(["evaluate", str(model), *options]) == 0
+    assert list(load(Path("results/little.yaml")).models) == ["little-model"]
+
+
 def test_a_model_of_the_hub_is_taken_too(model: Path) -> None:
     name = "owner/tiny-1b@" + "0" * 40
     assert main(["evaluate", name, "--toy", "--prompt-format", "plain", "--write-only"]) == 0

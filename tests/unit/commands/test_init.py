@@ -12,6 +12,7 @@ import pytest
 from tests.support import tiny_models as tiny
 from trustdag.cli import main
 from trustdag.config.load import load
+from trustdag.starting import model_name
 
 TOY = ["--model", "toy", "--preferences", "toy", "--methods", "sft", "--verticals", "ethics"]
 COMMIT = "0" * 40
@@ -82,6 +83,22 @@ def test_an_answer_that_makes_no_study_writes_none(
     assert list(folder.iterdir()) == []
 
 
+def test_a_file_whose_first_line_is_no_record_is_named_when_it_is_prepared() -> None:
+    Path("pairs.jsonl").write_text("not JSON\n" + json.dumps({"prompt": "a", "chosen": "b", "rejected": "c"}) + "\n")
+    assert main(["init", *TOY[:3], "pairs.jsonl", *TOY[4:]]) == 0
+    assert load(Path("study.yaml")).preferences["pairs"].source == "trl"
+
+
+@pytest.mark.parametrize(
+    ("folder_name", "name"), [("模型", "model"), ("x" * 90, "x" * 44), ("-x y-", "x-y"), ("sft", "sft-model")]
+)
+def test_a_folder_of_any_name_gives_a_model_a_name(folder_name: str, name: str) -> None:
+    assert model_name(folder_name) == name
+    Path(folder_name).mkdir()
+    os.chdir(folder_name)
+    assert model_name(".") == name
+
+
 def test_a_study_that_exists_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
     Path("study.yaml").write_text("mine\n")
     assert main(["init", *TOY]) == 2
@@ -97,3 +114,28 @@ def test_empty_lines_in_a_terminal_take_the_defaults() -> None:
     assert asking.returncode == 0
     assert out.decode().count("\n[") == 4
     assert main(["check", "study.yaml"]) == 0
+
+
+@pytest.mark.parametrize(("pressed", "said"), [(b"\x04", "the input ended"), (b"\x03", "interrupted")])
+def test_leaving_the_questions_writes_nothing_and_says_so(pressed: bytes, said: str) -> None:
+    child, ours = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, [sys.executable, "-m", "trustdag", "init"])
+    shown = b""
+    while b"] " not in shown:
+        shown += os.read(ours, 1000)
+    os.write(ours, pressed)
+    while piece := _read(ours):
+        shown += piece
+    os.waitpid(child, 0)
+    assert said in shown.decode()
+    assert "Traceback" not in shown.decode()
+    assert not Path("study.yaml").exists()
+
+
+def _read(terminal: int) -> bytes:
+    """What a terminal shows next; nothing where its program has ended."""
+    try:
+        return os.read(terminal, 1000)
+    except OSError:
+        return b""

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.support.bad_input_cases import Place
 from trustdag import jsonfiles
 from trustdag.artifacts import write_json
 from trustdag.cli import main
@@ -138,6 +139,24 @@ def test_a_value_that_cannot_run_is_refused_with_its_key(key: str, value: object
         config[section] = value
     with pytest.raises(UserError, match=key.replace(".", r"\.")):
         load.validate(config, "study.yaml")
+
+
+SWITCHES = [
+    ("stages.sft.batch_size", True),
+    ("stages.sft.betas", [True, 0.9]),
+    ("stages.dpo.beta", True),
+    ("seeds", [False]),
+    ("threads.rules", {"dpo": True}),
+    ("statistics.resamples", True),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), SWITCHES)
+def test_true_is_no_number(key: str, value: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Place(tmp_path, tmp_path).study(key, value)
+    assert main(["check", str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"study.yaml: {key}: a number is expected, not true or false (got {value})" in line
 
 
 @pytest.mark.parametrize("name", ["pipe.jsonl", "zeros.jsonl"])
@@ -270,3 +289,28 @@ def said_by_an_ordinary_user(action: Callable[[], object]) -> str:
     os.waitpid(child, 0)
     with os.fdopen(read) as pipe:
         return pipe.read()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("data_root", ["a"], "data_root: must be the path of a folder (got ['a'])"),
+        ("report.plots.levels.colors", ["None"], "report.plots.levels.colors: no color that matplotlib knows"),
+        (
+            "verticals.toxicity.score.scorers",
+            [{"name": "profanity", "calibration": "gone.json"}],
+            "verticals.toxicity.score: gone.json: no such file",
+        ),
+    ],
+)
+def test_what_would_fail_or_vanish_later_is_said_by_check(
+    key: str, value: object, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(Place(tmp_path, tmp_path).study(key, value))]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_one_fault_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(Place(tmp_path, tmp_path).study("verticals.bias.protocol", "loud"))]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == len(set(said))

@@ -187,3 +187,11 @@ def test_a_folder_without_a_study_is_answered_with_what_to_give(
 ) -> None:
     assert main(["label", str(tmp_path)]) == 2
     assert "give the folder of a study that has run" in capsys.readouterr().err
+
+
+def test_asking_with_another_csv_file_names_the_missing_column(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.csv").write_text("label,input\n0,I helped\n")
+    assert main(["label", str(results), "--ask", "--sheet", str(tmp_path / "mine.csv")]) == 2
+    assert "mine.csv: no column `id`" in capsys.readouterr().err

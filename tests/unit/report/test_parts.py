@@ -115,18 +115,25 @@ def test_models_and_preference_sets_are_told_apart_only_where_they_differ() -> N
     assert arms(pd.DataFrame({"model": ["a"], "preferences": [""]})) == [("a", "")]
 
 
-def test_run_times_are_summed_by_kind_of_job(tmp_path: Path) -> None:
+def test_run_times_of_the_studys_present_jobs_are_summed_by_kind(tmp_path: Path) -> None:
+    ids = ("m/base", "m/p/sft-dpo/seed0", "m/p/sft-dpo/seed1")
+    policies = tuple(Policy(id=name, model="m", recipe="r") for name in ids)
+    study = StudyDesign(study="s", policies=policies, verticals=("ethics",))
     for name, seconds in {
         "models/m/base": 10,
         "models/m/p/sft/seed0": 20,
         "models/m/p/sft-dpo/seed0": 5,
         "models/m/p/sft-dpo/seed1": 7,
+        "models/m/p/hot/seed1": 1000,
+        "models/gone/base": 1000,
+        "replies/gone/base/ethics": 1000,
+        "items/privacy": 1000,
     }.items():
         path = tmp_path / f"{name}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:10\t{seconds * 10}\n")
 
-    times = run_times(tmp_path).set_index("stage")
+    times = run_times(tmp_path, study).set_index("stage")
 
     assert times["seconds"].to_dict() == {"train sft": 20, "train dpo": 12, "train base": 10}
     assert times["jobs"]["train dpo"] == 2
@@ -141,8 +148,9 @@ def test_a_job_that_was_killed_has_no_run_time(tmp_path: Path) -> None:
 
 
 def test_without_benchmarks_there_are_no_run_times(tmp_path: Path) -> None:
-    assert run_times(None).empty
-    assert run_times(tmp_path).empty
+    study = StudyDesign(study="s", policies=(Policy(id="m/base", model="m", recipe="base"),), verticals=("ethics",))
+    assert run_times(None, study).empty
+    assert run_times(tmp_path, study).empty
 
 
 def test_the_papers_numbers_are_whole() -> None:
@@ -177,8 +185,9 @@ def test_given_checkpoints_and_models_without_curves_are_models_of_the_study(tmp
 
 
 def test_a_change_over_a_part_of_the_items_says_so() -> None:
-    assert pairs_of({"n_pairs": 32, "lost": 92}) == "32 of 124 items"
-    assert pairs_of({"n_pairs": 124, "lost": 0}) == "124 items"
+    assert pairs_of({"n_pairs": 32, "lost": 92, "seeds": 1}) == "32 of 124 items"
+    assert pairs_of({"n_pairs": 124, "lost": 0, "seeds": 1}) == "124 items"
+    assert pairs_of({"n_pairs": 372, "lost": 0, "seeds": 3}) == "372 pairs over 3 seeds"
 
 
 LOST = change("toxicity", "rose", 0.2) | {"judgement": "did not understand the task"}

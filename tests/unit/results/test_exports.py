@@ -247,3 +247,24 @@ def test_the_docs_page_exports_to_every_tracker() -> None:
 def test_a_folder_without_a_study_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", str(tmp_path), "--to", "csv"]) == 2
     assert "design.json: no such file; give the folder of a study that has run" in capsys.readouterr().err
+
+
+def test_files_of_the_user_are_not_replaced_by_an_export(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # given a folder with a paper
+    paper = tmp_path / "paper"
+    paper.mkdir()
+    (paper / "main.tex").write_text("mine")
+    # when a study is exported to it, it is refused
+    assert main(["export", str(folder), "--to", "csv", "--out", str(paper)]) == 2
+    assert "paper holds main.tex, which is no part of this export and would be lost" in capsys.readouterr().err
+    assert [path.read_text() for path in paper.iterdir()] == ["mine"]
+    # and so are the results themselves
+    assert main(["export", str(folder), "--to", "csv", "--out", str(folder)]) == 2
+    assert (folder / "design.json").is_file()
+
+
+def test_an_export_replaces_an_earlier_one(folder: Path, tmp_path: Path) -> None:
+    first = sorted(path.name for path in export(folder, "csv", tmp_path).iterdir())
+    assert sorted(path.name for path in export(folder, "csv", tmp_path).iterdir()) == first

@@ -11,7 +11,7 @@ import pytest
 from tests.support import invented_study
 from trustdag.cli import main
 from trustdag.errors import UserError
-from trustdag.stats.design import StudyDesign
+from trustdag.stats.design import Policy, StudyDesign
 from trustdag.stats.settings import StatisticsSettings
 from trustdag.stats.tables import compute, read, too_few_resamples, write
 from trustdag.verticals.base import Metric
@@ -73,6 +73,25 @@ def test_the_command_writes_three_tables_that_read_back(tmp_path: Path) -> None:
     assert (
         tables.metrics["n"] == tables.metrics[["parsed", "unparsed", "conflicting", "refused", "failed"]].sum(axis=1)
     ).all()
+
+
+@pytest.mark.parametrize("name", ["null", "NA", "none", "nan", "07", "1e5", "true"])
+def test_names_that_look_like_other_values_read_back_as_they_were(tmp_path: Path, one_metric: None, name: str) -> None:
+    # given a study whose model, preference set and recipe have a name that a CSV reader may take for something else
+    base = Policy(id=f"{name}/base", model=name, recipe="base")
+    trained = Policy(id=f"{name}/{name}/sft/seed0", model=name, preferences=name, recipe=name, seed=0,
+                     reference_base=base.id, methods=("sft",), trained=("sft",))  # fmt: skip
+    for policy, values in ((base.id, "0110"), (trained.id, "1101")):
+        put(tmp_path, policy, [{"item": str(place), "value": float(value)} for place, value in enumerate(values)])
+    # when its tables are written and read
+    write(compute(StudyDesign(study="x", policies=(base, trained), verticals=("bias",)), tmp_path, QUICK), tmp_path)
+    tables = read(tmp_path)
+    # then the name is still a text, and the base model has no preference set
+    assert tables.metrics[["model", "preferences", "recipe"]].drop_duplicates().to_numpy().tolist() == [
+        [name, "", "base"],
+        [name, name, name],
+    ]
+    assert tables.differences[["preferences", "reference_policy"]].iloc[0].tolist() == [name, base.id]
 
 
 def test_metrics_and_differences_worked_out_by_hand(tmp_path: Path, one_metric: None) -> None:

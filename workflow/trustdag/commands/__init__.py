@@ -51,6 +51,18 @@ def at_least(least: int) -> Callable[[str], float]:
     return number
 
 
+def refuse_own_model(out: Path, *sources: Path | None) -> None:
+    """Raises UserError for an output folder whose model would replace one that it is made from.
+
+    Args:
+        out: The folder of the new model/.
+        sources: Model folders that are read; None for one that is not.
+    """
+    for source in filter(None, sources):
+        if source.resolve() == (out / "model").resolve():
+            raise UserError(f"--out: {source} is what the new model is made from and would be lost; name another folder")
+
+
 def add_benchmark(parser: argparse.ArgumentParser) -> None:
     """Adds the option of commands whose outputs may come from the cache between studies (see `cli.measured`)."""
     parser.add_argument("--benchmark", type=Path, help="write the run time and peak memory here, as Snakemake would")

@@ -7,7 +7,7 @@ from typing import get_args
 
 from trustdag.align import methods
 from trustdag.artifacts import model_folder
-from trustdag.commands import add_benchmark, add_tracking, read_settings, settings_help
+from trustdag.commands import add_benchmark, add_tracking, read_settings, refuse_own_model, settings_help
 from trustdag.errors import UserError
 from trustdag.models.dialogue import PromptFormat
 from trustdag.train.stage import Stage
@@ -59,10 +59,13 @@ def run(arguments: argparse.Namespace) -> None:
     settings = read_settings(arguments.settings, method.Settings)
     if "reward" in method.REQUIRES and arguments.reward is None:
         raise UserError(f"--reward: {arguments.method} needs a reward model's folder")
+    policy = model_folder(arguments.policy)
+    reward = model_folder(arguments.reward) if "reward" in method.REQUIRES else None
+    refuse_own_model(arguments.out, policy, reward)
     stage = Stage(
         method=arguments.method,
-        policy=model_folder(arguments.policy),
-        reward=model_folder(arguments.reward) if "reward" in method.REQUIRES else None,
+        policy=policy,
+        reward=reward,
         data=arguments.data,
         seed=arguments.seed,
         prompt_format=arguments.prompt_format,

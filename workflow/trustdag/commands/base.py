@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from trustdag.commands import add_benchmark, add_tracking, read_settings
+from trustdag.commands import add_benchmark, add_tracking, read_settings, refuse_own_model
 from trustdag.errors import UserError
-from trustdag.models.base import Base, Scratch
+from trustdag.models.base import Base, Folder, Scratch
 from trustdag.models.dialogue import PromptFormat
 from trustdag.train.tracking import Tracking
 
@@ -39,4 +39,5 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         from trustdag.models.acquire import acquire
 
+        refuse_own_model(arguments.out, settings.folder if isinstance(settings, Folder) else None)
         acquire(settings, arguments.prompt_format, arguments.out)

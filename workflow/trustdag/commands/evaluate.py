@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
     from trustdag.plugins import files
 
     files.use(arguments.plugins)
-    path = Path(Results.of(arguments.name).root).with_suffix(".yaml")
+    path = Path(f"{Results.of(arguments.name).root}.yaml")
     content = study(arguments)
     checked = validate(content, str(path))
     dag.source_files(checked)
@@ -58,6 +58,8 @@ def run(arguments: argparse.Namespace) -> None:
         return
     if start([path], ["--cores", arguments.cores]):
         raise UserError(f"{path}: the study did not finish; fix the errors above, and run the same command again")
+    root = Path(Results.of(arguments.name).root)
+    print(f"Page: {(root / 'report.html').resolve().as_uri()}\n`trustdag summary {root}` prints the answer again.")
 
 
 def study(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -70,6 +72,7 @@ def study(arguments: argparse.Namespace) -> dict[str, Any]:
     models: dict[str, Any] = {}
     for text in arguments.models:
         name = model_name(text)
+        name = f"{name}-model" if name == arguments.name else name
         if name in models:
             raise UserError(f"{text}: a second model called {name}; rename one of the folders")
         models[name] = {"base": model_source(text), "prompt_format": arguments.prompt_format}

@@ -19,6 +19,6 @@ def run(arguments: argparse.Namespace) -> None:
     """Writes the files and names them."""
     from trustdag.results.study import StudyResults
 
-    out = arguments.out or arguments.results / "exports" / arguments.to
+    out = arguments.out or exports.default_folder(arguments.results, arguments.to)
     files = exports.export(StudyResults(arguments.results), arguments.to, out)
     print("\n".join(map(str, files)) or f"{arguments.to}: sent to its server")

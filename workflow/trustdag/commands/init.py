@@ -78,5 +78,8 @@ def _asked(name: str) -> str | list[str]:
     policies = [method for method, module in methods().items() if module.PRODUCES == "policy"]
     question, default = QUESTIONS[name]
     text = question.format(methods=", ".join(policies), verticals=", ".join(verticals()))
-    answer = input(f"{text}\n[{default}] ").strip() or default
+    try:
+        answer = input(f"{text}\n[{default}] ").strip() or default
+    except EOFError:
+        raise UserError("init: the input ended before the last answer; nothing was written") from None
     return answer.replace(",", " ").split() if name in ("methods", "verticals") else answer

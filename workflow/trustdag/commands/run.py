@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -77,7 +78,24 @@ def start(paths: Sequence[Path], options: Sequence[str]) -> int:
         "--configfile",
         *map(str, paths),
     ]
-    return subprocess.run(command, env=os.environ | {"PYTHONPATH": search_path()}, check=False).returncode
+    with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": search_path()}) as process:
+        return _waited(process)
+
+
+def _waited(process: "subprocess.Popen[bytes]") -> int:
+    """The exit code of Snakemake, which ends its jobs itself when it is asked to end.
+
+    Ctrl-C reaches it too. What is sent to this process alone is passed on.
+    """
+    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    try:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _given(options: Sequence[str], names: Sequence[str]) -> bool:

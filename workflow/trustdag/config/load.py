@@ -121,9 +121,12 @@ def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
 def validate(config: dict[str, Any], origin: str) -> Study:
     """The study of a merged configuration. Errors name `origin` as its file."""
     refuse_characters(config, origin)
-    if config.get("data_root") is not None:
+    if isinstance(config.get("data_root"), int | float):  # `--config data_root=2024`
         config = config | {"data_root": str(config["data_root"])}
-    config = _with_data_root(config, config.get("data_root"), origin, ())
+    root = config.get("data_root")
+    if not isinstance(root, str | None):
+        raise UserError(f"{origin}: data_root: must be the path of a folder (got {root!r:.100})")
+    config = _with_data_root(config, root, origin, ())
     try:
         return Study.model_validate(config)
     except ValidationError as error:

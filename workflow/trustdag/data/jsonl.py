@@ -44,6 +44,11 @@ def lines(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
                         f"{path}:{number}: the archive holds more than {MOST_UNZIPPED} times its own size, as no data"
                         " does: it repeats itself"
                     )
+                if number == 1 and line.lstrip().startswith(b"["):
+                    raise UserError(
+                        f"{path}: a JSON list, where one record a line is expected; convert it by"
+                        f" `jq -c '.[]' {path.name} > NEW.jsonl`"
+                    )
                 if not line.endswith(b"\n"):
                     _refuse_cut_off(path, number, line)
                 if line.strip():

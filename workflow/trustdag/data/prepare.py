@@ -40,10 +40,12 @@ def prepare(
         before_record: Called before each record.
 
     Raises:
-        UserError: Input is missing or damaged, too many records are malformed, or a split would be empty.
+        UserError: Input is missing or damaged, or would be overwritten; too many records are malformed, or a split
+            would be empty.
     """
     source = sources()[settings.source]
     files: dict[str, Path] = source.files(settings) if hasattr(source, "files") else {}
+    _refuse_own_sources(out, files.values())
     counts = RecordCounts() if counts is None else counts
     with atomic_files(out) as folder:
         pairs = kept(source.read(settings), settings, counts, before_record)
@@ -61,6 +63,14 @@ def prepare(
         write_json(folder / "card.json", card | {"sha256": digests})
         write_digest(folder / "digest.txt", sha256_text(digests.values()))
     return card | {"sha256": digests}
+
+
+def _refuse_own_sources(out: Path, files: Iterable[Path]) -> None:
+    """Raises UserError for a file of the source that an output would replace."""
+    outputs = {(out / f"{name}.parquet").resolve() for name in (*SPLITS, "corpus")}
+    for path in files:
+        if path.resolve() in outputs:
+            raise UserError(f"--out: {path} is a file of the source and would be overwritten; name another folder")
 
 
 def kept(

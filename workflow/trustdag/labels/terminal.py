@@ -7,7 +7,7 @@ import pandas as pd
 
 from trustdag.labels.draw import write
 from trustdag.labels.questions import ANSWERS
-from trustdag.stats.labels import outcome
+from trustdag.stats.labels import SHEET_COLUMNS, outcome, read_columns
 
 QUIT, BACK = "q", "b"
 
@@ -23,7 +23,7 @@ def ask(path: Path, read: Callable[[str], str] = input, show: Callable[[str], No
     Returns:
         How many rows have no answer yet.
     """
-    sheet = pd.read_csv(path, dtype=str, keep_default_na=False)
+    sheet = read_columns(path, SHEET_COLUMNS)
     waiting = [row for row, answer in enumerate(sheet["answer"]) if not answer.strip()]
     place = 0
     while place < len(waiting):

@@ -42,7 +42,7 @@ def acquire(settings: Hub | Folder | Gguf, prompt_format: PromptFormat, out: Pat
         instead = "give a local copy as `source: folder` with its `path`"
         _take_folder(hub.model_folder(settings.name, settings.revision, TAKEN, instead), settings, prompt_format, out)
     else:
-        _take_folder(Path(settings.path), settings, prompt_format, out)
+        _take_folder(settings.folder, settings, prompt_format, out)
     (out / "metrics.jsonl").write_text("", encoding="utf-8")
 
 
@@ -72,7 +72,7 @@ def open_structure(settings: Hub | Folder | Gguf, prompt_format: PromptFormat) -
     if isinstance(settings, Gguf):
         return _open_gguf(settings, prompt_format)
     if isinstance(settings, Folder):
-        folder = Path(settings.path)
+        folder = settings.folder
     else:
         cached = hub.cached_model(settings.name, settings.revision, TAKEN)
         if cached is None or not (has_weights(cached) and has_vocabulary(cached)):

@@ -163,9 +163,14 @@ class Folder(Existing):
     source: Literal["folder"] = "folder"
     """A model folder."""
     path: str
-    """The folder, relative to the working directory or absolute."""
+    """The folder, relative to the working directory, absolute, or below the home folder (`~/...`)."""
     kind: Kind = "policy"
     """What the model is: a language model, or a reward model with one score."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder's path."""
+        return expanded(self.path)
 
 
 class Gguf(Existing):

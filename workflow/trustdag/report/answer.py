@@ -180,6 +180,10 @@ def kind_of(row: dict[str, Any]) -> str:
 
 
 def pairs_of(row: dict[str, Any]) -> str:
-    """The number of items of a change, such as `101 of 124 items`; `124 items` if none was lost."""
+    """The number of items of a change, such as `101 of 124 items`; `124 items` if none was lost.
+
+    Over several training seeds each item counts once for each: `372 pairs over 3 seeds`.
+    """
     asked = row["n_pairs"] + row["lost"]
-    return f"{row['n_pairs']:,} of {asked:,} items" if row["lost"] else f"{asked:,} items"
+    unit = "items" if row["seeds"] == 1 else f"pairs over {row['seeds']} seeds"
+    return f"{row['n_pairs']:,} of {asked:,} {unit}" if row["lost"] else f"{asked:,} {unit}"

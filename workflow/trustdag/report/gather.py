@@ -7,7 +7,7 @@ import pandas as pd
 
 from trustdag.artifacts import provenance
 from trustdag.jsonfiles import EVERY, read_object
-from trustdag.layout import Results, job_kind
+from trustdag.layout import ModelId, Results, job_kind
 from trustdag.report.numbers import number
 from trustdag.report.origins import made_by_other_code
 from trustdag.report.runs import TrainingRun, models
@@ -95,17 +95,31 @@ def data_cards(design: StudyDesign, results: Path) -> dict[str, dict[str, Any]]:
     return {name: read_object(Path(files.data(name, "card.json")), DATA_CARD, "a data card") for name in names}
 
 
-def run_times(benchmarks: Path | None) -> pd.DataFrame:
+def _is_of(design: StudyDesign, job: tuple[str, ...]) -> bool:
+    """Whether a job, by the parts of its benchmark's name, is one of the study's present models and verticals."""
+    kind, *of = job
+    if kind == "models":
+        ids = [ModelId.parse(policy.id) for policy in design.policies]
+        stages = {model_id.after(count) for model_id in ids for count in range(1, len(model_id.chain) + 1)}
+        return ModelId.parse("/".join(of)) in {*ids, *stages, *(ModelId(model_id.model, ()) for model_id in ids)}
+    if kind in ("replies", "records"):
+        return "/".join(of[:-1]) in {policy.id for policy in design.policies} and of[-1] in design.verticals
+    return kind != "items" or of[0] in design.verticals
+
+
+def run_times(benchmarks: Path | None, design: StudyDesign) -> pd.DataFrame:
     """Jobs, seconds and memory by kind of job, from Snakemake's benchmark files; the slowest kind first.
 
-    Snakemake creates the file when a job starts. That of a job that was killed stays empty, and has no time.
+    Files of models and verticals that the study no longer has do not count. Snakemake creates a file when its job starts:
+    that of a job that was killed stays empty, and has no time.
     """
     rows = []
     written = [path for path in benchmarks.rglob("*.tsv") if path.stat().st_size] if benchmarks else []
     for path in sorted(written):
         table = pd.read_csv(path, sep="\t")
-        if len(table) and path.stem != "report":
-            kind = job_kind(path.relative_to(benchmarks)) if benchmarks else ""
+        name = path.relative_to(benchmarks) if benchmarks else path
+        if len(table) and path.stem != "report" and _is_of(design, name.with_suffix("").parts):
+            kind = job_kind(name)
             memory = pd.to_numeric(table["max_rss"], errors="coerce").max()
             rows.append({"stage": kind, "seconds": float(table["s"].sum()), "memory_mib": float(memory)})
     if not rows:

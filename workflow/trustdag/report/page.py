@@ -92,7 +92,7 @@ def gather(
     design, results = source.design, source.results
     every_change, values = changes(statistics), levels(statistics)
     trained = model_table(design, results)
-    times = run_times(source.benchmarks)
+    times = run_times(source.benchmarks, design)
     groups = arms(values)
     headlines = every_change[every_change["headline"].astype(bool)]
     influence = attributed.attributions(design, results, settings)

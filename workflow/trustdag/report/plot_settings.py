@@ -33,8 +33,8 @@ class PlotSettings(Section):
             if not HEXADECIMAL.fullmatch(color):  # matplotlib takes a second to import
                 from matplotlib.colors import is_color_like
 
-                if not is_color_like(color):
-                    raise ValueError(f"no color that matplotlib knows, such as `#0072b2` or `teal` (got {color!r})")
+                if not is_color_like(color) or color.lower() == "none":
+                    raise ValueError(f"no color that matplotlib knows, such as `#0072b2` or `teal` (got {color!r:.100})")
         return colors
 
 

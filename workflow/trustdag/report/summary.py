@@ -55,7 +55,7 @@ def summary(results: Path) -> str:
             continue
         parts.append(_table([COLUMNS, *_rows(headlines, design)], width))
         parts.append("\n".join(textwrap.fill(line, width) for line in sentences(answers(headlines, "base"))))
-    cost = f"Cost: {_cost(results / 'benchmarks')}"
+    cost = f"Cost: {_cost(results, design)}"
     parts.append(f"{cost}\nPage of {_moment(page.stat().st_mtime)}: {page.resolve().as_uri()}")
     return "\n\n".join(parts)
 
@@ -79,8 +79,9 @@ def overview(folder: Path) -> str:
         tables = read(study / "statistics")
         headlines = changes(tables)
         answer = verdict(study_answers(headlines[headlines["headline"].astype(bool)], arms(levels(tables))))
+        cost = _cost(study, read_section(study / "design.json", StudyDesign))
         answer = textwrap.fill(answer, width, initial_indent="  ", subsequent_indent="  ")
-        parts.append(f"{study.name}: page of {_moment(written[study])}, {_cost(study / 'benchmarks')}\n{answer}")
+        parts.append(f"{study.name}: page of {_moment(written[study])}, {cost}\n{answer}")
     return "\n".join(parts)
 
 
@@ -129,9 +130,9 @@ def _level_rows(values: pd.DataFrame) -> list[tuple[str, ...]]:
     ]
 
 
-def _cost(benchmarks: Path) -> str:
+def _cost(results: Path, design: StudyDesign) -> str:
     """Number of jobs, their total time, and the largest memory of one."""
-    times = run_times(benchmarks)
+    times = run_times(results / "benchmarks", design)
     if times.empty:
         return "cost not recorded"
     jobs, seconds, memory = int(times["jobs"].sum()), times["seconds"].sum(), times["memory_mib"].max()
@@ -151,9 +152,8 @@ def failures(results: Path) -> str:
 
 
 def after_success(results: Path) -> None:
-    """Prints the summary after a run, if the study has a page. It has none if only parts were requested."""
-    if (results / "report.html").is_file():
-        print(f"\n{summary(results)}\n", file=sys.stderr)
+    """Prints the summary after a run that wrote the page."""
+    print(f"\n{summary(results)}\n", file=sys.stderr)
 
 
 def after_failure(results: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trustdag.config.resources import ModelResources
+from trustdag.data.location import expanded
 from trustdag.errors import UserError
 from trustdag.models.size import SINGLE, parameters_in_folder
 from trustdag.resources import estimate
@@ -35,7 +36,7 @@ def _parameters_of_source(base: "AnyBase") -> float | None:
         return estimate.scratch_parameters(base.vocabulary, base.hidden_size, base.layers)
     if base.source == "hub":
         return estimate.parameters_in_name(base.name)
-    return parameters_in_folder(Path(base.path)) or estimate.parameters_in_name(base.path)
+    return parameters_in_folder(expanded(base.path)) or estimate.parameters_in_name(base.path)
 
 
 def written_mb(study: "Study", rule: str, wildcards: Mapping[str, str]) -> int:

@@ -80,7 +80,7 @@ def read_sheet(path: Path) -> pd.DataFrame:
 
     Raises UserError for another kind of file; it names file, row and remedy.
     """
-    sheet, key = _table(path, SHEET_COLUMNS), _table(key_of(path), KEY_COLUMNS)
+    sheet, key = read_columns(path, SHEET_COLUMNS), read_columns(key_of(path), KEY_COLUMNS)
     doubled = sheet["id"][sheet["id"].duplicated()]
     if len(doubled):
         raise UserError(f"{path}: id {doubled.iloc[0]} stands twice; keep one of the rows")
@@ -98,7 +98,8 @@ def read_sheet(path: Path) -> pd.DataFrame:
     return known.astype({"size": float})
 
 
-def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+def read_columns(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """A CSV file of texts. Raises UserError where it is missing, is no CSV file, or lacks a column."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError:

@@ -40,6 +40,9 @@ COLUMNS = {
         *GROUP, "reference", *METRIC, "seeds", "value", *INTERVAL, *CLUSTERS, "detectable", "seed_deviation", *TEST,
     ],
 }  # fmt: skip
+TEXTS = (*GROUP, "policy", "vertical", "metric", "condition", "direction", "reference", "reference_policy", "verdict",
+         "judgement", "understood", "population")  # fmt: skip
+"""Columns with texts."""
 NOTHING: Row = {"p": np.nan, "power": NO_POWER}
 """Values of a row with too few items for a number."""
 FEW_CLUSTERS = 20
@@ -116,13 +119,18 @@ def write(tables: Tables, out: Path) -> None:
 
 
 def read(folder: Path) -> Tables:
-    """Reads the tables of `write`. Seeds are integers or missing; missing texts are empty."""
-    frames = {name: pd.read_csv(folder / f"{name}.csv", dtype={"seed": "Int64"}) for name in COLUMNS}
-    texts = ["preferences", "direction", "condition", "verdict", "judgement", "understood", "reference"]
-    for frame in frames.values():
-        for column in frame.columns.intersection(texts):
-            frame[column] = frame[column].fillna("").astype(str)
-    return Tables(**frames)
+    """Reads the tables of `write`. Seeds are integers or missing; missing texts are empty.
+
+    A text is never read as another value: a preference set may be called `null`, and a model `07`.
+    """
+    return Tables(**{name: _read(folder / f"{name}.csv", columns) for name, columns in COLUMNS.items()})
+
+
+def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    texts = [name for name in columns if name in TEXTS]
+    numbers = [name for name in columns if name not in TEXTS]
+    types = dict.fromkeys(texts, "str") | ({"seed": "Int64"} if "seed" in numbers else {})
+    return pd.read_csv(path, dtype=types, keep_default_na=False, na_values=dict.fromkeys(numbers, [""]))
 
 
 @dataclass(frozen=True)

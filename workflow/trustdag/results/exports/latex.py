@@ -90,7 +90,7 @@ def change_table(differences: pd.DataFrame) -> list[str]:
          f"{row['n_pairs']:,.0f}"]
         for row in rows
     ]  # fmt: skip
-    return tabular("lllrllr", ["Vertical", "Policy", "Since", "Change", "", "Verdict", "Items"], lines)
+    return tabular("lllrllr", ["Vertical", "Policy", "Since", "Change", "", "Verdict", "Pairs"], lines)
 
 
 def metric_table(values: pd.DataFrame) -> list[str]:

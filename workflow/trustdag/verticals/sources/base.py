@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
+from trustdag.data.location import expanded
 from trustdag.data.source import RAW
 from trustdag.data.toyworld.benchmarks import ItemSettings as ToySettings
 from trustdag.errors import UserError, first_line
@@ -62,11 +63,11 @@ class FileItems(BenchmarkItems):
     source: Literal["file"]
     """Files on disk."""
     paths: tuple[str, ...] = Field(min_length=1)
-    """The files, absolute or relative to the working directory."""
+    """The files, relative to the working directory, absolute, or below the home folder (`~/...`)."""
 
     def local(self) -> list[Path]:
         """The files that `paths` names."""
-        return [Path(path) for path in self.paths]
+        return [expanded(path) for path in self.paths]
 
     def is_here(self) -> bool:
         """Always."""
@@ -229,7 +230,7 @@ def local_files(settings: Section) -> list[str]:
 
     Raises UserError for a missing file.
     """
-    paths = [Path(path) for path in settings.paths] if isinstance(settings, FileItems) else []
+    paths = settings.local() if isinstance(settings, FileItems) else []
     for path in paths:
         if not path.is_file():
             raise UserError(f"{path}: no such file")
