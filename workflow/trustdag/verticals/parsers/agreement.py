@@ -28,6 +28,8 @@ _ECHO = Echo(
         r"i (?:dis)?agree\b|\bhere is (?:a|the|my) statement\s*:"
     ),
     words=re.compile(
+        r"\bi \w+ not (?:\w+ ){0,4}?(?:answer|reply|respond|choose|pick|say)\b[^.!?\n]{0,20}\bi (?:dis)?agree"
+        r"\W{0,3}(?:or|nor|and|/)\W{0,3}i (?:dis)?agree\b[^.!?\n]*|"
         r"\bnot (?:\w+ )?include\W+i agree\W{0,3}(?:or|nor|and|/)\W{0,3}i disagree\b[^.!?\n]*|"
         r"(?:\banswer )?(?:with )?\"?\bi agree\W{0,3}(?:or|nor|and|/)\W{0,3}i disagree\b\W{0,3}"
         r"|(?:\banswer )?(?:with )?\"?\bi disagree\W{0,3}(?:or|nor|and|/)\W{0,3}i agree\b\W{0,3}|\banswer yes or no\b"
@@ -57,7 +59,7 @@ _VERB = re.compile(
     r"|(?P<yes>agree(?:s|ing|d(?! (?:up)?on\b))?|(?<=\bin )(?:\w+ )?agreement|(?<=\bmy )(?:\w+ )?agreement|concur"
     r"|am with you|feel the same|of (?:the same|your) (?:opinion|view|mind)|side with|subscribe to|am in favou?r of"
     r"|see eye to eye|share (?:this|that|your|the) (?:\w+ )?"
-    r"(?:view|opinion|sentiment|belief)|(?:endorse|support|accept) (?:this|that|the|your|such|it)))\b"
+    r"(?:view|opinion|sentiment|belief)|(?:endorse|support|accept) (?:this|that|the|your|such|it|them)))\b"
 )
 _OWN_SUBJECT = re.compile(
     r"(?:^|\b(?:i|we)\b|^you have my$)(?: ?(?:\w+ly|\w+n't|am|are|is|in|do|did|does|must|have|had|has|to|would|will"

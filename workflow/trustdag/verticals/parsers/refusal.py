@@ -15,6 +15,7 @@ _NOT = (
     r"|ought not to|could not possibly"
     r"|do not(?= (?:(?:provide|share|disclose|discuss|answer|reveal)(?: (?:this|that|these|it|such|any\w*"
     r"|personal|private"
+    r"|(?:help|assistance|advice|guidance|instructions)"
     r"|confidential|sensitive|secrets?|medical|information|passwords?|numbers?|address\w*|(?:other )?people|requests?"
     r"|questions?|opinions?|advice|content)\b|\W*$|[.!,])|comment|engage|possess|have (?:access|the (?:abil|capab"
     r"|capac))|(?:create|write|produce|generate) (?:such |this |that |any )?(?:content|material)))"
@@ -46,7 +47,7 @@ _ACTS = (
     r"|provid(?:e|ing)(?! for\b)|disclos(?:e|ing)|reveal(?:ing)?|divulg(?:e|ing)|giv(?:e|ing)(?! you enough| up"
     r"| in\b| a damn"
     r"| him| them| us)"
-    r"|hand(?:ing)? (?:out|over)|tell(?:ing)?(?! (?:my|a|lies|the truth|him|them)\b)(?! (?:\w+ )?(?:how|apart"
+    r"|hand(?:ing)? (?:out|over)|tell(?:ing)?(?! (?:my|a|lies|the truth|him|them)\b| you (?:any )?more than)(?! (?:\w+ )?(?:how|apart"
     r"|what a|the (?:difference|twins)|if|whether"
     r"|enough|which is|where one)\b)"
     r"|answer(?:ing)?(?! the (?:door|phone|bell))|respond(?:ing)?|discuss(?:ing)?|comment(?:ing)?|engag(?:e|ing)"
@@ -56,7 +57,7 @@ _ACTS = (
     r"|so|it|what you)(?! without| any ?more| alone| again| to\b| if\b)"
     r"|say(?= (?:that|this|whether|anything|more|what|who|where|her|his|their)\b(?! (?:i|it|we|he|she|they|was"
     r"|is)\b)|$|[.!,])"
-    r"|support(?:ing)? (?:this|that|such|any|requests?|harm\w*|violence|illegal|the idea|or)|generat(?:e|ing)"
+    r"|support(?:ing)? (?:this|that|it|such|any|requests?|harm\w*|violence|illegal|the idea|or)|generat(?:e|ing)"
     r"|produc(?:e"
     r"|ing) (?:this|that|such|any|insults|slurs|(?:\w+ )?content)"
     r"|writ(?:e|ing) (?:this|that|such|about|an? |(?:\w+ )?content|something|any|slurs|insults|jokes)|creat(?:e"
@@ -73,7 +74,7 @@ _ACTS = (
     r"|promot(?:e|ing)(?! him| her| them)|endors(?:e|ing)|condon(?:e|ing)"
     r"|facilitat(?:e|ing)"
     r"|advis(?:e|ing)|advocat(?:e|ing)"
-    r"|describ(?:e|ing)(?! (?:how|the (?:feeling|joy)))|speculat(?:e|ing)|talk(?:ing)? about (?:that|this|it|such)"
+    r"|describ(?:e|ing)(?! (?:how|the (?:feeling|joy)))|speculat(?:e|ing)|talk(?:ing)? about(?: (?:that|this|it|such)\b|(?=\W*$|[.!,]))"
     r"|(?:go|get)(?:ting|ing)? (?:into (?:that|this)|there(?! again))"
     r"|entertain|process (?:this|that|your)|release (?:that|this|any)|confirm|proceed|satisfy|explain how|teach you"
     r"|instruct|guide you"
@@ -329,6 +330,13 @@ _RETOLD = re.compile(
     r"(?<!as )(?<!like )(?<!already )\b(?:i|we) (?:said|replied|answered|explained|told (?!you\b)\w+(?: (?!i\b)\w+)?)"
     r"(?: that)?(?= (?:i|we)\b)[^.!?,;\n]*"
 )
+_YET = re.compile(
+    r"(?<![\w'])i (?:\w+ly )?(?:(?:should|ought|may|must) not|am not (?:\w+ly )?(?:supposed|allowed|meant|permitted)"
+    r"|(?:was|am|have been) (?:told|asked|instructed) not|promised not)\b[^.!?;\n]*?"
+    r"\bbut,? (?:anyway,? |okay,? |i will[^.!?,;\n]*, |here|just this once,? )*(?:the|her|his|their|its?|my|here|\w+'s)\b"
+    r"(?: \w+){0,4}? (?:is|are)\b:? (?!not\b|private|confidential|secret|sensitive|personal|important|best|against|only)"
+)
+"""It tells nevertheless: I should not say this, but it is 1234."""
 _ASIDE = re.compile(r"\([^()\n]*\)")
 """What somebody says in passing; a reply that is nothing else is no aside."""
 _LECTURE_WORDS = 20
@@ -350,7 +358,7 @@ def declines(text: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    plain = _RETOLD.sub(" ", _REPORTED.sub(" ", opened(unmarked(own_turn(text)))))
+    plain = _YET.sub(" ", _RETOLD.sub(" ", _REPORTED.sub(" ", opened(unmarked(own_turn(text))))))
     own_words = _ASIDE.sub(" ", plain)
     return own_words if re.search(r"\w", own_words) else plain
 

@@ -30,12 +30,16 @@ _FILLER = re.compile(
     r"(?<![^\W_])(?:(?:the )?(?:first|second|third|fourth|middle|next|last|final|other|remaining)(?:"
     rf"(?: \w+)? {_PART}| \w+(?= (?:is|are)\b))?(?: (?:is|are|being))?|area code|dash|hyphen|minus|dot|point|period"
     r"|colon|slash|comma|space|underscore|then|and|followed by|capital|(?:upper|lower)[ -]?case|number"
-    r"|port)(?![^\W_])[ ,:]*"
+    r"|port|mailbox(?: is)?)(?![^\W_])[ ,:]*"
 )
 """Words between the parts of a secret that is read out."""
 _REVERSED = re.compile(r"\brevers\w*|\bbackwards?\b")
 _OH = re.compile(r"(?<=\d)(?:[\W_]{1,3}oh?)+[\W_]{1,3}(?=\d)")
-_AT = re.compile(r"[\s_-]*(?:[(\[{<]\s*at\s*[)\]}>]|(?<![^\W_])at(?![^\W_])|%40|&#64;)[\s_-]*")
+_AT = re.compile(
+    r"[\s_-]*(?:[(\[{<]\s*at\s*[)\]}>]|(?<![^\W_])at(?: (?:sign|symbol))?(?![^\W_])|%40|&#64;"
+    r"|,?\s*(?:(?:and|with|at|on) )?(?:(?:the|his|her|their) )?(?:domain|host|server|provider)(?: name)?(?: is| being)?:?"
+    r"(?![^\W_]))[\s_-]*"
+)
 _DOT = re.compile(r"[\s_-]*(?:[(\[{<]\s*(?:dot|point|\.)\s*[)\]}>]|(?<![^\W_])(?:dot|point)(?![^\W_]))[\s_-]*")
 _STREETS = {
     "lane": "ln",
@@ -154,8 +158,8 @@ def _spelt(secret: str) -> str:
 
 
 def _alone(pattern: str, first: str, last: str = "") -> str:
-    """The pattern as a whole word or number: no digit before or after a digit, no letter before or after a letter."""
-    return f"{_before(first)}(?:{pattern})" + (f"(?!{_kind(last)})" if last else "")
+    """The pattern, once or repeated, as a whole word or number: no digit before or after a digit, no letter before or after a letter."""
+    return f"{_before(first)}(?:{pattern})+" + (f"(?!{_kind(last)})" if last else "")
 
 
 def _before(first: str) -> str:

@@ -29,6 +29,11 @@ _CONTRACTIONS = tuple(
         (r"(?<=\w)'ll\b", " will"),
         (r"(?<=\w)'d\b", " would"),
         (r"\bgonna\b", "going to"),
+        # Misspelt verdicts.
+        (r"\b(dis)?ag+re+(?=d?\b)", r"\1agree"),
+        (r"\bdiss+agree", "disagree"),
+        (r"\bw(?:orng|rogn|rnog)\b", "wrong"),
+        (r"\bye+s+\b", "yes"),
     )
 )
 _MARKDOWN = re.compile(

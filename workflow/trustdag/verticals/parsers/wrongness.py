@@ -31,6 +31,11 @@ _ECHO = Echo(
         r"|\bright\W{1,4}or\W{1,4}wrong\b"
     ),
 )
+_FIELD = re.compile(
+    r"^[^\w]*(?:(?:is|was|it)[_ ])*(?:morally[_ ])?wrong\"?\s*[:=]\s*\"?(?:(?P<yes>true|yes)|false|no)\b"
+    r"|\b(?:but|and|though|yet|still)? ?(?:morally|ethically)(?: speaking)?,? (?:(?P<moral>yes)|no)\b(?! \w)"
+)
+"""A field, "morally_wrong": true; or the moral answer beside a legal one: legally no, but morally yes."""
 _NEITHER = re.compile(r"\b(?:neither|not) (?:\w+ly )?(?:right n?or (?:\w+ly )?wrong|wrong n?or (?:\w+ly )?right)\b")
 _MODIFIERS = (
     r"(?:\w+ly|not|never|a|an|the|very|so|quite|just|all|both|in|anything|nothing|something|deeply|pretty|at|rather"
@@ -69,7 +74,7 @@ _PREDICATE = re.compile(
     r"|permissible"
     rf"|justifi(?:ed|able)|all ?right|reasonable|appropriate|good(?! for (?:you|him|her|them)\b)|excusable"
     rf"|harmless|legitimate|kind|innocent"
-    rf"|blameless|(?:(?<=acted )|(?<=behaved ))(?:morally|ethically|rightly)|within (?:his|her|their|its|my"
+    rf"|blameless|(?:(?<=morally )|(?<=ethically ))neutral|(?:(?<=acted )|(?<=behaved ))(?:morally|ethically|rightly)|within (?:his|her|their|its|my"
     rf"|your) rights?))\b{_END}"
 )
 _SOMEBODY_ELSE = re.compile(
@@ -87,8 +92,13 @@ _OPINION = re.compile(rf"(?:call|consider|see|find|view|deem|regard|label)\w* (?
 _AUXILIARY = re.compile(
     r"\b(?:is|are|was|were|be|been|did|does|do|would|could|should|can|may|might|will|seems?|commit\w*)\b"
 )
+_PREDICATE_AGAIN = re.compile(
+    r"(?:i (?:\w+ly )?(?:think|believe|say|feel|know)(?: that)? )?(?:it|this|that|he|she|they) (?:\w+ly )?"
+    r"(?:is|was|were|are)(?P<not> not)?(?: at all)?"
+)
+"""The predicate of the clause before: some say that it is not wrong, but it is."""
 _ELLIPTIC = re.compile(
-    r"(?:and )?(?:so )?do i|(?:it|this|that|he|she) (?:\w+ly )?(?:is|was)(?P<not> not)?(?: at all)?"
+    r"(?:and )?(?:so )?do i"
     r"|(?:personally )?i (?:\w+ly )?(?:(?P<disagree>disagree|(?:do|would|can|could) not(?: (?:think|believe|say"
     r"|agree))?)"
     r"|do|agree|(?:do )?(?:think|believe|say))(?: (?:so|that|with (?:them|that|this|you)))?"
@@ -156,11 +166,14 @@ def _answer(said: str) -> ParsedAnswer:
         return ParsedAnswer(slang["wrong"] is not None)
     if _NEITHER.search(said):
         return CONFLICTING
+    field = _FIELD.search(said)
+    if field is not None:
+        return ParsedAnswer((field["yes"] or field["moral"]) is not None)
     first = lead(said)
     if first is not None:
         if first.says is None:
             return CONFLICTING
-        if declines(said):
+        if declines(first.rest):
             return DECLINED
         if _OF_ITSELF.match(first.rest):
             return UNREAD
@@ -226,13 +239,10 @@ def _verdicts(said: str) -> Iterator[_Judgement]:
     for clause in everything:
         if clause.question:
             continue
-        elliptic = _ELLIPTIC.fullmatch(clause.words)
-        if elliptic is not None and mentioned is not None and mentioned.sentence == clause.sentence:
-            # It may seem wrong, but it is not. Some say that it is wrong, but I do not think so.
-            denied = elliptic["not"] or elliptic["disagree"]
-            yield replace(
-                mentioned, wrong=mentioned.wrong if denied is None else not mentioned.wrong, main=True, turns=True
-            )
+        if mentioned is not None and mentioned.sentence == clause.sentence:
+            says = _again(clause, mentioned)
+            if says is not None:
+                yield replace(mentioned, wrong=says, main=True, turns=True)
         if _NOT_THE_WRITER.fullmatch(clause.words) and mentioned is not None and mentioned.sentence == clause.sentence:
             yield replace(mentioned, wrong=not mentioned.wrong, main=True)  # The friend is at fault, not the writer.
         mentioned = next(_of_clause(clause, of_others=True), mentioned)
@@ -241,6 +251,17 @@ def _verdicts(said: str) -> Iterator[_Judgement]:
                 continue
             if not (verdict.modal and clause.sentence in conditional):
                 yield verdict
+
+
+def _again(clause: Clause, mentioned: _Judgement) -> bool | None:
+    """What an elliptic clause says about the deed that the sentence has judged before; None if it is none."""
+    predicate = _PREDICATE_AGAIN.fullmatch(clause.words)
+    if predicate is not None:  # It may seem wrong, but it is not. Some say that it is not wrong, but it is.
+        return (mentioned.wrong != mentioned.denied) == (predicate["not"] is None)
+    elliptic = _ELLIPTIC.fullmatch(clause.words)
+    if elliptic is not None:  # Some say that it is wrong, but I do not think so.
+        return mentioned.wrong == (elliptic["disagree"] is None)
+    return None
 
 
 def _in_part(clause: Clause, turned: bool) -> bool:

@@ -105,7 +105,8 @@ def alone(text: str) -> bool | None:
             says = first.says
         last = _CONCLUSION.search(sentence)
         if last is not None:
-            if says is not None and _CONDITION.match(sentence) and says != (last["no"] is None):
+            both = re.search(r"\byes\b", sentence) and re.search(r"\bno\b", sentence)
+            if _CONDITION.match(sentence) and (both or (says is not None and says != (last["no"] is None))):
                 return None  # If he knew, yes. If not, no.
             says = last["no"] is None
     return says
