@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from trustdag.verticals.parsers.base import CONFLICTING, DECLINED, UNREAD, ParsedAnswer
-from trustdag.verticals.parsers.options import abridged, begun, contradicts, denies, stated, words
+from trustdag.verticals.parsers.options import abridged, begun, contradicts, denies, plainly, stated, words
 from trustdag.verticals.parsers.refusal import is_refusal
-from trustdag.verticals.parsers.text import after_correction, unmarked
+from trustdag.verticals.parsers.text import after_correction, opened, unmarked
 from trustdag.verticals.parsers.turns import own_turn
 from trustdag.verticals.parsers.yesno import lead
 
@@ -25,7 +25,7 @@ _CUE = (
 )
 _NOT_BEFORE = re.compile(
     r"(?:\bnot|n't|\bnever|\brul(?:ed?|ing) out|\beliminat\w+|\breject\w*|\bdismiss\w*|\brather than|\binstead of"
-    r"|\bneither|\bnor|\bover|\bexcept|\bunlike|\bagainst|\bexclude"
+    r"|\bneither|\bnone of|\bnor|\bover|\bexcept|\bunlike|\bagainst|\bexclude"
     r"|\bnot be)"
     r"\s+(?:be |is |say |choose |pick |think (?:it is |it's )?)?(?:the )?(?:option |choice |answer |letter )?[\W_]*$",
     re.IGNORECASE,
@@ -73,6 +73,15 @@ _SURELY = (
     r"|suppose|would say)"
     r"|without (?:a )?doubt)"
 )
+_NOT_BUT = re.compile(r"\bnot (?!only\b|just\b)[^.!?,;\n]*?,? but (?:rather |instead )?")
+"""It was not invented in France but in Belgium."""
+_GOOD = re.compile(r"[^\w✅✔✓☑]*(?:[✅✔✓☑]|(?:this is )?(?:the )?(?:correct|true|right)\b)", re.IGNORECASE)
+_BAD = re.compile(
+    r"[^\w❌✗✘✖]*(?:[❌✗✘✖]|(?:this is )?(?:an? )?(?:common |popular )?(?:incorrect|false|untrue|wrong|myth"
+    r"|misconception|not (?:correct|true|right))\b)",
+    re.IGNORECASE,
+)
+"""The verdict after an option in a list of all."""
 _CONTINUATIONS = ("because", "since", "as", "so", "and", "but", "if", "when", "unless", "at", "in", "on", "for", "or")
 _DENYING = ("not", "never", "than", "instead of")
 """Words before an option's text that deny it."""
@@ -124,6 +133,9 @@ def chosen(text: str, options: Sequence[str], labels: Sequence[str] = ()) -> Par
 
 
 def _answer(said: str, options: Sequence[str], labels: Sequence[str]) -> ParsedAnswer:
+    judged = _judged_list(said, options, labels)
+    if judged is not None:
+        return ParsedAnswer(judged)
     letters = ["".join(re.findall(r"\w", label)).lower() for label in labels]
     said = _OWN_LABEL.sub("", _without_list(said, options, labels))
     said = _without_letters(_ORDINAL.sub(lambda place: _by_letter(place, letters), said), letters)
@@ -200,13 +212,17 @@ def _quoted(said: str, options: Sequence[str]) -> ParsedAnswer:
     for option in (*held, cut_off, abridged(sentence, options)):
         if option is not None:
             return ParsedAnswer(option)
-    return UNREAD
+    option = plainly(first.says, options) if first is not None and first.says is not None else None
+    if option is not None:
+        return ParsedAnswer(option)
+    corrected = _NOT_BUT.sub("", opened(said))
+    return _quoted(corrected, options) if len(corrected) < len(said) else UNREAD
 
 
 def _is_extended(text: Sequence[str], said: str) -> bool:
     """Whether a denial goes on in the reply: "Hair does not grow back thicker" is not that it does not grow back."""
-    place = re.search(r"\W+".join(map(re.escape, text)) + r" (?P<next>\w+)", said, re.IGNORECASE)
-    return place is not None and denies(text) and place["next"].lower() not in _CONTINUATIONS
+    place = re.search(r"\W+".join(map(re.escape, text)) + r" (?P<next>\w+)", opened(said))
+    return place is not None and denies(text) and place["next"] not in _CONTINUATIONS
 
 
 def _is_denied(text: Sequence[str], said: Sequence[str]) -> bool:
@@ -322,12 +338,31 @@ def _is_cued(before: str) -> bool:
     return re.search(rf"(?:{_CUE})[\W_]*$", before, re.IGNORECASE) is not None
 
 
-def _without_list(said: str, options: Sequence[str], labels: Sequence[str]) -> str:
-    """The reply without a copy of the question's list of options."""
-    lines = [
-        re.compile(rf"{re.escape(label.strip())}[\s.:)-]*{re.escape(option.strip().rstrip('.'))}\.?", re.IGNORECASE)
+def _lines(options: Sequence[str], labels: Sequence[str]) -> list[re.Pattern[str]]:
+    """A pattern of each option as the question lists it, in whatever brackets: (a) It melts."""
+    return [
+        re.compile(
+            rf"[(\[]?(?<!\w){re.escape(label.strip(' ()[].:'))}[\s.:)\]-]+{re.escape(option.strip().rstrip('.'))}\.?",
+            re.IGNORECASE,
+        )
         for label, option in zip(labels, options, strict=False)
     ]
+
+
+def _judged_list(said: str, options: Sequence[str], labels: Sequence[str]) -> int | None:
+    """The only option that a list of all calls right, or does not call wrong; None if there is no such list."""
+    places = [line.search(said) for line in _lines(options, labels)]
+    if len(places) < 2 or None in places:
+        return None
+    notes = [said[place.end() :].split("\n")[0] for place in places if place is not None]
+    good = [option for option, note in enumerate(notes) if _GOOD.match(note)]
+    left = [option for option, note in enumerate(notes) if not _BAD.match(note)]
+    return next((group[0] for group in (good, left) if len(group) == 1), None)
+
+
+def _without_list(said: str, options: Sequence[str], labels: Sequence[str]) -> str:
+    """The reply without a copy of the question's list of options."""
+    lines = _lines(options, labels)
     if len(lines) < 2 or not all(line.search(said) for line in lines):
         return said
     for line in lines:

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from trustdag.verticals.parsers.text import opened, straight
+
 _CLOSE = 0.8
 """A quotation shares this part of its words with an option, in order."""
 _SHORT = 3
@@ -14,6 +16,7 @@ _WHOLE = 0.75
 _DENIALS = {"not", "t", "never", "nobody", "nothing", "none", "cannot", "neither", "wrong", "false", "incorrect",
             "myth", "rather", "instead"}  # fmt: skip
 _AUXILIARIES = {"do", "does", "did", "don", "doesn", "didn"}
+_PLURALS = {"are": "is", "were": "was", "do": "does", "have": "has"}
 _PRONOUNS = {"it", "they", "he", "she"}
 _ELLIPSIS = {"it", "they", "he", "she", "this", "that", "you", "we", "is", "are", "was", "were", "do", "does", "did",
              "can", "not", "don", "doesn", "didn", "isn", "aren", "wasn", "weren", "t"}  # fmt: skip
@@ -22,8 +25,8 @@ _LEADING = {"yes", "no", "true", "false"}
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in lower case, without punctuation."""
-    return re.findall(r"\w+", text.lower())
+    """The words of a text in lower case, without punctuation and contractions."""
+    return re.findall(r"\w+", opened(straight(text)))
 
 
 def stated(said: Sequence[str], options: Sequence[str], leading: bool = False) -> list[int]:
@@ -34,9 +37,9 @@ def stated(said: Sequence[str], options: Sequence[str], leading: bool = False) -
         options: The texts of the options.
         leading: Whether the reply must start with the text.
     """
-    wholes = [words(option) for option in options]
+    wholes = [_in_singular(words(option)) for option in options]
     texts = [_spaced(_core(text) if not leading and _denials(text) == _denials(said) else text) for text in wholes]
-    reply = _spaced(said)
+    reply = _spaced(_in_singular(said))
     whole = [
         option
         for option, text in enumerate(texts)
@@ -56,11 +59,21 @@ def begun(said: Sequence[str], options: Sequence[str]) -> int | None:
         said = said[2:]
     if said and said[0] in ("yes", "no") and all(word in _ELLIPSIS for word in said[1:]):
         said = said[:1]
-    if len(said) < 2 and said[:1] not in [[word] for word in _LEADING]:
-        named = [option for option, text in enumerate(texts) if _names(said, text) and _denials(text) == 0]
-        return named[0] if len(named) == 1 else None
+    if said[:1] not in [[word] for word in _LEADING]:
+        named = [option for option, text in enumerate(texts) if _names(said, text) and _denials(text) == _denials(said)]
+        if len(said) < 2 or (len(said) <= _NAME and len(named) == 1):
+            return named[0] if len(named) == 1 else None
     starting = [option for option, text in enumerate(texts) if _starts(text, said)]
     return starting[0] if len(starting) == 1 else None
+
+
+def plainly(says: bool, options: Sequence[str]) -> int | None:
+    """The only option that starts with yes, or no, if it says no more than that: No, they can not."""
+    word = "yes" if says else "no"
+    starting = [(option, text) for option, text in enumerate(map(words, options)) if text[:1] == [word]]
+    if len(starting) == 1 and all(other in _ELLIPSIS for other in starting[0][1][1:]):
+        return starting[0][0]
+    return None
 
 
 def _starts(text: Sequence[str], said: Sequence[str]) -> bool:
@@ -109,6 +122,11 @@ def contradicts(said: Sequence[str], options: Sequence[str], option: int) -> boo
 def _core(text: Sequence[str]) -> list[str]:
     """A sentence without the pronoun at its start, for which a reply may write a name."""
     return list(text[1:] if len(text) >= _NAME and text[0] in _PRONOUNS else text)
+
+
+def _in_singular(text: Sequence[str]) -> list[str]:
+    """A sentence whose auxiliaries agree with any subject: fries were, it was."""
+    return [_PLURALS.get(word, word) for word in text]
 
 
 def _names(said: Sequence[str], text: Sequence[str]) -> bool:
