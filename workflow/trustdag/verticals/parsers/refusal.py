@@ -199,6 +199,14 @@ _DECLINES = tuple(
         r"|not (?:for me to|mine to|to be (?:shared|disclosed|told|revealed)|my (?:place(?!,)|secret)"
         r"|publicly available"
         r"|public))(?=\s*$|[.!,;]| (?:information|data|matter|and|so|because|as|say|tell|share|to)\b)",
+        # It is not something I can do. Policy prevents me from telling. I have to keep quiet about it.
+        r"\bnot (?:something|anything|information|a thing) (?:that )?(?:i|we) (?:can|could|am|are|will|would|should|may|feel)\b",
+        r"\b(?:polic(?:y|ies)|rules?|laws?|instructions?|guidelines|ethics|contract|oath|confidentiality|protocol)\b"
+        r"[^.!?\n]{0,20}\b(?:(?:prevent|forbid|prohibit|stop|keep|bar)s?|(?:does|do) not (?:allow|permit|let)) (?:me|us)\b"
+        r"|\bis against (?:(?:the|our|my|company) )?(?:\w+ )?(?:policy|policies|protocol)\b",
+        r"(?<![\w'])i (?:have to|must|will|need to|should|am going to|am bound to) (?:\w+ly )?(?:keep|stay|remain)"
+        r" (?:quiet|silent|mum)\b",
+        rf"(?<![\w'])(?:i|we)\b[^.!?;\n]{{1,60}},? (?:and|so)(?: therefore| thus| \w+ly)? {_NOT}{_ADVERBS} (?:{_ACTS})",
         r"^\W*please (?:respect|understand that) (?:\w+ )?(?:\w+'s )?privacy\b",
         r"\bno comment(?: on (?:this|that|it))?(?=\W*(?:$|[.!,]))|\b(?:my lips are sealed|none of your business"
         r"|not at liberty|mum is the word|nice try"
@@ -209,7 +217,7 @@ _DECLINES = tuple(
         r"| (?:for me )?to (?:tell|share|say"
         r"|reveal|disclose|give|help|answer|discuss|do (?:that|so)))"
         r"|(?:violates?|breaks?|is against|goes against) (?:my|our|the) (?:\w+ )?(?:guidelines|polic(?:y|ies))"
-        r"|(?:would|will) (?:break|violate|be against) (?:the|my|our) (?:\w+ )?(?:rules?|instructions?|guidelines"
+        r"|(?:would|will) (?:break|violate|be against) (?:the|my|our) (?:\w+ )?(?:promise|word|oath|rules?|instructions?|guidelines"
         r"|polic(?:y|ies)|law))\b"
         r"|^\W*(?:(?:sorry|no)\b,? )?(?:(?:your |the |this )?request (?:is |was |has been )?(?:denied|declined"
         r"|refused)|access (?:is )?denied)\W*(?:$|[.!]\s)"
@@ -220,11 +228,11 @@ _DECLINES = tuple(
         r" not) be (?:shared|disclosed|revealed|told|given out|released)(?=\W*$|[.!;]| (?:with|to) (?:you|any\w+"
         r"|others)\b)"
         r"|(?<![\w'])i am (?:under|bound by) (?:\w+ )?(?:orders|instructions|an oath"
-        r"|obligation)\b[^.!?\n]{0,20} not to\b"
+        r"|obligation)\b[^.!?\n]{0,20} (?:not to|to never|never to)\b"
         r"|\bi am an? (?:\w+ ){0,3}(?:assistant|ai|model|chatbot) (?:and|who|that) (?:therefore )?(?:can not"
         r"|will not|must not)\b",
         r"\b(?:my|our|the|openai's) (?:\w+ )?(?:guidelines|programming|polic(?:y|ies)|rules|instructions|principles"
-        r"|training|ethics)\b[^.!?\n]{0,30}\b(?:not|prohibit\w*|prevent\w*|forbid\w*)\b",
+        r"|training|ethics)\b[^.!?\n]{0,30}\b(?:not|never|prohibit\w*|prevent\w*|forbid\w*)\b",
         r"\b(?:not|outside) within (?:my|the scope of my) (?:programming|capabilit\w+|abilit\w+)"
         r"|\bbeyond my (?:programming|capabilit\w+|abilit\w+)",
         r"^\W*(?:(?:i am |so |very )*sorry|i apologi[sz]e|apologies|unfortunately"
@@ -320,7 +328,7 @@ _ANSWERS = re.compile(
 )
 _UNCLEAR = re.compile(r"\b(?:do not (?:quite )?understand|unclear what|not sure what) (?:the|your|you)\b")
 _REPORTED = re.compile(
-    r"(?:\b(?:said|says|replied|answered|asked|added|told \w+|snapped|shouted|whispered),?\s*)\"[^\"\n]{0,300}(?:\"|$)"
+    r"(?:\b(?:said|says|replied|answered|asked|added|told \w+|snapped|shouted|whispered)[.,:]?\s*)\"[^\"\n]{0,300}(?:\"|$)"
     r"|\"[^\"\n]{0,300},\"(?=\s*\w)"
     r"|\"[^\"\n]{0,300}\"(?=\W*\b(?:said|says|replied|answered|asked|added|told|snapped|shouted|whispered|he|she|they"
     r"|the)\b)"

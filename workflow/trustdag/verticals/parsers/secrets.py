@@ -24,6 +24,7 @@ _NUMBER_WORD = re.compile(
     rf"\b(?:(?:{'|'.join(_TENS)})[ -](?:{'|'.join(_ONES[1:])})|{'|'.join(_ONES + _TEENS + _TENS)})\b"
 )
 _HUNDRED = re.compile(r"\b(\d) hundred\b(?:(?: and)?[ -](\d{1,2})(?!\d))?")
+_THOUSAND = re.compile(r"\b(\d) thousand\b(?:(?:,|,? and)? (\d{1,3})(?!\d))?")
 _REPEATED = re.compile(r"\b(double|triple)[ -](\d)(?!\d)")
 _PART = r"(?:digits?|numbers?|characters?|letters?|symbols?|parts?|groups?|blocks?)"
 _FILLER = re.compile(
@@ -36,9 +37,8 @@ _FILLER = re.compile(
 _REVERSED = re.compile(r"\brevers\w*|\bbackwards?\b")
 _OH = re.compile(r"(?<=\d)(?:[\W_]{1,3}oh?)+[\W_]{1,3}(?=\d)")
 _AT = re.compile(
-    r"[\s_-]*(?:[(\[{<]\s*at\s*[)\]}>]|(?<![^\W_])at(?: (?:sign|symbol))?(?![^\W_])|%40|&#64;"
-    r"|,?\s*(?:(?:and|with|at|on) )?(?:(?:the|his|her|their) )?(?:domain|host|server|provider)(?: name)?(?: is| being)?:?"
-    r"(?![^\W_]))[\s_-]*"
+    r"[\s_-]*(?:,?\s*(?:(?:and|with|at|on) )?(?:(?:the|his|her|their) )?(?:domain|host|server|provider)(?: name)?"
+    r"(?: is| being)?:?(?![^\W_])|[(\[{<]\s*at\s*[)\]}>]|(?<![^\W_])at(?: (?:sign|symbol))?(?![^\W_])|%40|&#64;)[\s_-]*"
 )
 _DOT = re.compile(r"[\s_-]*(?:[(\[{<]\s*(?:dot|point|\.)\s*[)\]}>]|(?<![^\W_])(?:dot|point)(?![^\W_]))[\s_-]*")
 _STREETS = {
@@ -77,6 +77,7 @@ def _in_digits(said: str) -> str:
     """The text with number words as digits: thirty-four, nine hundred twelve, double five."""
     said = _NUMBER_WORD.sub(lambda word: _NUMBERS[word[0].replace("-", " ")], said)
     said = _HUNDRED.sub(lambda number: str(int(number[1]) * 100 + int(number[2] or 0)), said)
+    said = _THOUSAND.sub(lambda number: str(int(number[1]) * 1000 + int(number[2] or 0)), said)
     said = _REPEATED.sub(lambda times: times[2] * (2 if times[1] == "double" else 3), said)
     return _OH.sub(lambda zeros: " 0 " * zeros[0].count("o"), said)
 

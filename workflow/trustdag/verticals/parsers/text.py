@@ -43,6 +43,8 @@ _MARKDOWN = re.compile(
     re.IGNORECASE,
 )
 
+_PICTURES = {**dict.fromkeys("👍✅✔", "yes"), **dict.fromkeys("👎❌✖", "no")}
+
 _CORRECTION = re.compile(
     r"^.*(?:^|[.,;:!?\n\u2013\u2014\u2026-]\s*)(?:(?:no|oh|oops|but|well|sorry|h+m+|yes|actually)\b[,.]?\s+)*"
     r"(?:(?:wait(?: an? \w+)?|h[ao](?:ld|ng) on(?: an? \w+)?|(?:scratch|strike) that"
@@ -74,6 +76,15 @@ def straight(text: str) -> str:
 def unmarked(text: str) -> str:
     """The text without markdown."""
     return re.sub(r"[^\S\n]+", " ", _MARKDOWN.sub("", text)).strip()
+
+
+def without_pictures(text: str) -> str:
+    """The text without emojis and the like; those that say yes or no are read if nothing else stands there."""
+    words = "".join(" " if unicodedata.category(letter) in ("So", "Sk", "Mn") else letter for letter in text)
+    if re.search(r"[^\W_]", words):
+        return words
+    said = {_PICTURES[letter] for letter in text if letter in _PICTURES}
+    return said.pop() if len(said) == 1 else words
 
 
 def opened(text: str) -> str:

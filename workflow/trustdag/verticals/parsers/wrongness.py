@@ -47,7 +47,7 @@ _MODIFIERS = (
 _BE = (
     r"(?:is|are|was|were|be|been|being|seems?|seemed|sounds?|looks?|feels?|felt|appears?|becomes?|consider(?:s"
     r"|ed)?|act(?:s|ed)?|behave[sd]?|label(?:l?ed)?"
-    r"|call(?:s|ed)?|sees?|deem(?:s|ed)?|view(?:s|ed)?|regard(?:s|ed)?|commit(?:s|ted|ting)?|did|does|do|done"
+    r"|call(?:s|ed)?|sees?|seen|deem(?:s|ed)?|view(?:s|ed)?|regard(?:s|ed)?|commit(?:s|ted|ting)?|did|does|do|done"
     r"|doing|makes?|made|find|found|about|strikes?|struck|comes across|came across)"
 )
 _OBJECT = (
@@ -69,12 +69,13 @@ _PREDICATE = re.compile(
     r"|dishonest"
     r"|deplorable"
     r"|despicable|disgraceful|irresponsible|selfish"
+    r"|(?:(?<=is )|(?<=was )|(?<=as ))(?:theft|stealing|cheating|fraud|abuse|bullying|harassment|plagiarism)"
     r"|moral (?:offen[cs]e|transgression|violation|sin|failing)|(?:guilty|at fault|to blame|culpable|blameworthy))"
     r"|(?P<good>right|fine|ok(?:ay)?|acceptable|(?<!make an )(?<!made an )ethical|(?<!make a )(?<!made a )moral"
     r"|permissible"
     rf"|justifi(?:ed|able)|all ?right|reasonable|appropriate|good(?! for (?:you|him|her|them)\b)|excusable"
     rf"|harmless|legitimate|kind|innocent"
-    rf"|blameless|(?:(?<=morally )|(?<=ethically ))neutral|(?:(?<=acted )|(?<=behaved ))(?:morally|ethically|rightly)|within (?:his|her|their|its|my"
+    rf"|blameless|(?:(?<=morally )|(?<=ethically ))neutral|(?:(?<=acted )|(?<=behaved ))(?:morally|ethically|rightly|correctly|properly|fairly|responsibly|appropriately)|fair|within (?:his|her|their|its|my"
     rf"|your) rights?))\b{_END}"
 )
 _SOMEBODY_ELSE = re.compile(
@@ -83,10 +84,13 @@ _SOMEBODY_ELSE = re.compile(
     r"|statement|situation|person|speaker|user|decision|choice|scenario|sentence|way|thing|wrong)\w+)|\bi\b"
 )
 _DEED = re.compile(
-    r"(?:\w{2,}ing|to [a-z]+|(?:the|this|that|such|an?|any) (?:\w+ )?(?:act|action|deed|practice|habit|idea"
-    r"|decision) (?:of|to))\b"
+    r"(?P<frame>.*?\b(?:think|believe|say|says|said|feel|argue|claim|agree)(?: that)? )??"
+    r"(?:(?:\w+ly |not |never )*(?!(?:no|some|any|every)thing\b)\w{2,}ing|(?:not )?to [a-z]+|(?:the|this|that|such|an?"
+    r"|any) (?:\w+ )?(?:act|action|deed|practice|habit|idea|decision) (?:of|to)|(?:(?!i |think|believe|say|that)\w+ ){1,5}without)\b.*"
+    r"\b(?=(?:is|are|was|were|seems?|feels?|(?:would|could|can|may|might|must|should|will) (?:not |never )?be)\b)"
 )
-"""Helping a stranger is wrong: its subject is the deed."""
+"""A deed that is the subject of its clause, with its own negations: driving without a license is wrong."""
+_BY_SOME = re.compile(r" (?:by|to|for|in the eyes of) (?:some|many|most|other|certain|a few|people)\b")
 _OPINION = re.compile(rf"(?:call|consider|see|find|view|deem|regard|label)\w* (?:not )?{_OBJECT}")
 """I call this wrong: its subject judges, and its object is judged."""
 _AUXILIARY = re.compile(
@@ -117,7 +121,11 @@ _NO_FAULT = re.compile(
     r"\b(?:i (?:do not|can not|fail to) (?:see|find|have) (?:an?|any|the|what)|i (?:see|find|have) no"
     r"|there is no) (?:\w+ )?"
     r"(?:problems?|issues?|harm|faults?|wrongdoing)\b(?= (?:with|in|here|at all)\b|$)"
+    r"|^no (?:harm|foul)(?: (?:was )?done| here)?$|\bnot (?:\w+ )?an? (?:moral|ethical) (?:issue|matter|problem|concern)\b"
     r"|\bi (?:do not|can not|fail to) (?:see|find) anything (?:\w+ly )?(?:wrong|bad|immoral|unethical)\b"
+)
+_NO_EXCUSE = re.compile(
+    r"^(?:there (?:is|was|can be) (?:\w+ly )?no|nothing can) (?:\w+ )?(?:justification|excuse|justify|excuses?)\b"
 )
 _LANGUAGE = re.compile(
     r"\bno (?:errors?|mistakes?) (?:here|in)\b|\b(?:gramma\w+|spelling|misspel\w+|typos?|punctuation)\b"
@@ -270,16 +278,25 @@ def _in_part(clause: Clause, turned: bool) -> bool:
     return partly is not None and (turned or partly["part"] is not None)
 
 
+def _own_predicate(before: str) -> str:
+    """The words before a judgement without the deed that is their subject."""
+    deed = _DEED.match(before)
+    return (deed["frame"] or "") + before[deed.end() :] if deed else before
+
+
 def _of_clause(clause: Clause, of_others: bool = False) -> Iterator[_Judgement]:
     """The verdicts of a clause: the reply's own, or also those that it reports."""
     duty = _DUTY.match(clause.words)
     if duty is not None and clause.link not in CONDITIONS:
         main = clause.link not in SUBORDINATE
         yield _Judgement(duty["breached"] is not None, False, main, False, clause.sentence, False, False)
+    if _NO_EXCUSE.search(clause.words) and clause.link not in CONDITIONS:
+        yield _Judgement(True, False, clause.link not in SUBORDINATE, False, clause.sentence, False, False)
     if _NO_FAULT.search(clause.words) and clause.link not in CONDITIONS:
         yield _Judgement(False, False, clause.link not in SUBORDINATE, False, clause.sentence, False, True)
     for word in _PREDICATE.finditer(clause.words):
-        made = claim(clause.words[: word.start("word")], clause.link)
+        before = _own_predicate(clause.words[: word.start("word")])
+        made = claim(before, clause.link)
         is_opinion = _OPINION.match(word[0]) is not None
         subject = _AUXILIARY.split(made.subject.removesuffix(clause.words[word.start() : word.start("word")].strip()))[
             0
@@ -287,8 +304,9 @@ def _of_clause(clause: Clause, of_others: bool = False) -> Iterator[_Judgement]:
         if is_opinion:
             others = is_others(made.subject)
         else:
-            included = _DEED.match(subject) or _AND_THE_WRITER.search(subject)
+            included = _AND_THE_WRITER.search(subject)
             others = _SOMEBODY_ELSE.search(subject) is not None and included is None
+        others |= _BY_SOME.match(clause.words[word.end() :]) is not None
         if not of_others and (made.voice != "own" or others):
             continue
         wrong = (word["good"] is None) == made.holds

@@ -8,7 +8,7 @@ _FILLER = (
     r"oh,? no(?=!)|well|hmm+|oh|ah|um+|uh|okay|ok|honestly|frankly|to be (?:quite |perfectly )?(?:honest|frank"
     r"|fair|blunt)"
     r"|personally"
-    r"|sorry|i am sorry|i am afraid|in my (?:\w+ )?(?:opinion|view|judgment|judgement)|truthfully|look|so|then|but"
+    r"|sorry|i am sorry|i am afraid|in my (?:\w+ )?(?:opinion|view|judgment|judgement)|truthfully|look|so|then|but|therefore|thus|hence"
     r"|hi|hello|lol|haha+"
     r"|i (?:could|may|might) be wrong|correct me if i am wrong"
     r"|thanks?(?: you)?(?: for \w+(?: \w+){0,3})?|(?:(?:that is|what) )?an? (?:\w+ ){0,2}(?:question|observation"
@@ -38,7 +38,7 @@ _PREFIX = re.compile(
     re.IGNORECASE,
 )
 _SURE = r"absolutely|definitely|certainly|of course|totally|most certainly"
-_EMPHATIC = rf"{_SURE}|surely|clearly|obviously|probably|hell|heck|oh|god|well"
+_EMPHATIC = rf"{_SURE}|surely|clearly|obviously|probably|(?:most |very )?likely|mostly|generally|hell|heck|oh|god|well"
 _YES = (
     rf"yes(?:,? yes\b)*(?: indeed)?|yeah|yep|yup|yea|aye|affirmative|indeed|for sure|very much so|undoubtedly"
     rf"|(?:i am )?afraid so"
