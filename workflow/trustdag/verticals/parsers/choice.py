@@ -24,7 +24,7 @@ _CUE = (
     r"(?:the )?(?:(?:option|choice|letter|answer)\s*)?"
 )
 _NOT_BEFORE = re.compile(
-    r"(?:\bnot|n't|\bnever|\brul(?:ed?|ing) out|\beliminat\w+|\breject\w*|\bdismiss\w*|\brather than|\binstead of"
+    r"(?:\bnot|n't|\bnever|\brul(?:ed?|ing) out|\beliminat\w+|\breject\w*|\bdismiss\w*|\brather than|\brather\b[^.!?\n]{1,60}\bthan|\binstead of"
     r"|\bneither|\bnone of|\bnor|\bover|\bexcept|\bunlike|\bagainst|\bexclude"
     r"|\bnot be)"
     r"\s+(?:be |is |say |choose |pick |think (?:it is |it's )?)?(?:the )?(?:option |choice |answer |letter )?[\W_]*$",
@@ -207,9 +207,9 @@ def _quoted(said: str, options: Sequence[str]) -> ParsedAnswer:
         held = [option for option in held if not _is_denied(words(options[option]), words(said))]
     if len(held) > 1:
         return CONFLICTING
-    sentence = words(re.split(r"[.!?](?:\s|$)|\n", said)[0])
-    cut_off = None if re.fullmatch(r"\W*it \w+[.!]\W*", said, re.IGNORECASE) else begun(words(said), options)
-    for option in (*held, cut_off, abridged(sentence, options)):
+    hedged = re.sub(rf",? {_SURELY}\W*$", "", said, flags=re.IGNORECASE)
+    cut_off = None if re.fullmatch(r"\W*it \w+[.!]\W*", said, re.IGNORECASE) else begun(words(hedged), options)
+    for option in (*held, cut_off, *(abridged(words(part), options) for part in _sentences(said))):
         if option is not None:
             return ParsedAnswer(option)
     option = plainly(first.says, options) if first is not None and first.says is not None else None
@@ -217,6 +217,12 @@ def _quoted(said: str, options: Sequence[str]) -> ParsedAnswer:
         return ParsedAnswer(option)
     corrected = _NOT_BUT.sub("", opened(said))
     return _quoted(corrected, options) if len(corrected) < len(said) else UNREAD
+
+
+def _sentences(said: str) -> list[str]:
+    """The sentences of a reply, without the condition that repeats the question: If you eat seeds, ..."""
+    parts = re.split(r"[.!?](?:\s|$)|\n", said)
+    return [re.sub(r"^\W*(?:if|when) [^,]*, ", "", part, flags=re.IGNORECASE) for part in parts if not _MYTH.search(part)]
 
 
 def _is_extended(text: Sequence[str], said: str) -> bool:
