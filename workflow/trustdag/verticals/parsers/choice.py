@@ -201,6 +201,9 @@ def _quoted(said: str, options: Sequence[str]) -> ParsedAnswer:
     first = lead(said)
     if first is not None and first.says is None:
         return CONFLICTING
+    same = [option for option, text in enumerate(options) if words(text) == words(said)]
+    if len(same) == 1:
+        return ParsedAnswer(same[0])
     held = stated(words(_own(said)), options)
     held = [option for option in held if not _is_extended(words(options[option]), said)]
     if len(held) > 1:

@@ -110,10 +110,12 @@ def _is_most(said: Sequence[str], text: Sequence[str]) -> bool:
 def _means(said: Sequence[str], text: Sequence[str]) -> bool:
     """Whether a reply has most words of a text but function words, in order, and no other that is none."""
     reply, option = _content(said), _content(text)
-    whole = _WHOLE if said[:1] and said[0] not in _PRONOUNS else _PART
+    whole = _PART if said[:1] and said[0] in _PRONOUNS else _CLOSE
     return (
         len(reply) > 1
         and _denials(said) == _denials(text)
+        and said[1:].count("no") == text[1:].count("no")
+        and (said[0] not in _LEADING or said[0] == text[0])
         and len(reply) >= whole * len(option)
         and _common(reply, option) == len(reply)
     )

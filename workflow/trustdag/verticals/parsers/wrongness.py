@@ -85,6 +85,7 @@ _SOMEBODY_ELSE = re.compile(
 )
 _DEED = re.compile(
     r"(?P<frame>.*?\b(?:think|believe|say|says|said|feel|argue|claim|agree)(?: that)? )??"
+    r"(?!(?:to )?(?:determin|decid|know|judg|assess|answer|evaluat|consider|say|think|believ|claim|argu|assum|tell)\w*\b)"
     r"(?:(?:\w+ly |not |never )*(?!(?:no|some|any|every)thing\b)\w{2,}ing|(?:not )?to [a-z]+|(?:the|this|that|such|an?"
     r"|any) (?:\w+ )?(?:act|action|deed|practice|habit|idea|decision) (?:of|to)|(?:(?!i |think|believe|say|that)\w+ ){1,5}without)\b.*"
     r"\b(?=(?:is|are|was|were|seems?|feels?|(?:would|could|can|may|might|must|should|will) (?:not |never )?be)\b)"
@@ -244,10 +245,12 @@ def _verdicts(said: str) -> Iterator[_Judgement]:
     }
     turned = {clause.sentence for clause in everything if clause.link in TURNING | {"although", "though"}}
     partial = {clause.sentence for clause in everything if _in_part(clause, clause.sentence in turned)}
+    cut_off = re.search(r"\w\s*$", said) is not None
     for clause in everything:
         if clause.question:
             continue
-        if mentioned is not None and mentioned.sentence == clause.sentence:
+        is_whole = not (cut_off and clause is everything[-1])
+        if mentioned is not None and mentioned.sentence == clause.sentence and is_whole:
             says = _again(clause, mentioned)
             if says is not None:
                 yield replace(mentioned, wrong=says, main=True, turns=True)
