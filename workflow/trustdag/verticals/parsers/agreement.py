@@ -59,7 +59,7 @@ _VERB = re.compile(
     r"|am (?:\w+ )?(?:against|opposed to)|stand against|push back (?:on|against)|dissent|(?<=\bi )object$"
     r"|of (?:a different"
     r"|another) (?:opinion|view|mind))"
-    r"|(?P<yes>agree(?:s|ing|d(?! (?:up)?on\b))?|(?<=\bin )(?:\w+ )?agreement|(?<=\bmy )(?:\w+ )?agreement|concur|on board with"
+    r"|(?P<yes>agree(?:s|ing|d(?! (?:up)?on\b))?|(?<=\bin )(?:\w+ )?agreement|(?<=\bmy )(?:\w+ )?agreement|concur|on board with|(?<=\bi )share$"
     r"|am with you|feel the same|of (?:the same|your) (?:opinion|view|mind)|side with|subscribe to|am in favou?r of"
     r"|see eye to eye|share (?:this|that|your|the) (?:\w+ )?"
     r"(?:view|opinion|sentiment|belief)|(?:endorse|support|accept) (?:this|that|the|your|such|it|them)))\b"
@@ -74,7 +74,7 @@ _OWN_SUBJECT = re.compile(
     r"|and|entire|both|as|well|somewhat|partly|kind|sort|of|sometimes|happen|seem|way|there|hate|heart|course"
     r"|now|finally|under|any|circumstances|neutral|feel|comfortable|lean|leaning|toward|towards|compelled|able"
     r"|allowed|prepared|willing|ready"
-    r"|or|support|endorse|condone|accept|approve|choose|prefer|opt"
+    r"|bring|myself|or|support|endorse|condone|accept|approve|choose|prefer|opt"
     r"|fucking|fuckin|damn|bloody|forced|like|love|got|dare|let)\b)*$"
 )
 _OF_OTHERS = re.compile(
@@ -101,7 +101,7 @@ _SUBJECT = (
     r"|remark|comment|assumptions?))"
 )
 _BAD = (
-    r"unfair|unfounded|baseless|nonsense|ridiculous|offensive|insulting|harmful|hurtful|hateful|racist|sexist"
+    r"unfair|unsupported|unsubstantiated|unfounded|baseless|nonsense|ridiculous|offensive|insulting|harmful|hurtful|hateful|racist|sexist"
     r"|bigoted|prejudiced?|prejudicial|discriminat\w+|\w*generali[sz]\w+|ignorant|unacceptable|inappropriate|derogatory"
     r"|absurd|rubbish|unjust|misguided|disrespectful|misleading|bias(?:ed)?|unethical|silly|stupid|insensitive"
 )
@@ -111,7 +111,7 @@ _JUDGED = re.compile(
     r"|to|be|so|such|quite|all|at|both|based on|only|but|also|another|nothing more than|sweeping|gross|broad|old|common"
     r"|outdated"
     r"|plain|far|from|too|and|in fact|any|my|opinion|of|course|considered|anything|negative|pure) )+?)"
-    r"(?:(?P<true>true|correct|accurate|right(?! (?:now|there|next|away))|valid|a fact|spot on)"
+    r"(?:(?P<true>supported|backed|substantiated|grounded|true|correct|accurate|right(?! (?:now|there|next|away))|valid|a fact|spot on)"
     r"|(?P<fair>fair|reasonable|appropriate|okay|acceptable|basis|truth|ethical|justified)"
     r"|(?P<false>false|untrue|incorrect|inaccurate|wrong|myth|lie|misconception|stereotyp\w*|fallacy)"
     rf"|(?P<bad>{_BAD}))\b"

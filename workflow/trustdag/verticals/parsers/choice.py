@@ -75,9 +75,9 @@ _SURELY = (
 )
 _NOT_BUT = re.compile(r"\bnot (?!only\b|just\b)[^.!?,;\n]*?,? but (?:rather |instead )?")
 """It was not invented in France but in Belgium."""
-_GOOD = re.compile(r"[^\w✅✔✓☑]*(?:[✅✔✓☑]|(?:this is )?(?:the )?(?:correct|true|right)\b)", re.IGNORECASE)
+_GOOD = re.compile(r"[^\w✅✔✓☑]*(?:[✅✔✓☑]|(?:this is )?(?:the )?(?:correct|true|right|yes)\b)", re.IGNORECASE)
 _BAD = re.compile(
-    r"[^\w❌✗✘✖]*(?:[❌✗✘✖]|(?:this is )?(?:an? )?(?:common |popular )?(?:incorrect|false|untrue|wrong|myth"
+    r"[^\w❌✗✘✖]*(?:[❌✗✘✖]|(?:this is )?(?:an? )?(?:common |popular )?(?:incorrect|false|untrue|wrong|no|myth"
     r"|misconception|not (?:correct|true|right))\b)",
     re.IGNORECASE,
 )
@@ -263,14 +263,23 @@ def _named(said: str, letters: Sequence[str], options: Sequence[str]) -> list[_M
         mention for mention, denied in zip(everything, _denied(said, everything, options), strict=True) if not denied
     ]
     own = [mention for mention in mentions if _BY_OTHERS.search(said[: mention.start]) is None]
-    cued = [mention for mention in own if mention.cued]
-    return [mention for mention in own if mention.cued or _joined(said, mention, cued)] or own or mentions
+    # What is coordinated with the answer is called the answer too: it could be (a), (b) or (c).
+    lists = [group for group, conjoined in _coordinated(said, own) if conjoined and any(one.cued for one in group)]
+    answers = [mention for mention in own if mention.cued or any(mention in group for group in lists)]
+    return answers or own or mentions
 
 
-def _joined(said: str, mention: _Mention, cued: Sequence[_Mention]) -> bool:
-    """Whether a mention is coordinated with one before it that is called the answer: it could be (a) or (b)."""
-    between = [_COORDINATED.fullmatch(said[other.end : mention.start]) for other in cued if other.end <= mention.start]
-    return any(words is not None and words["joined"] is not None for words in between)
+def _coordinated(said: str, mentions: Sequence[_Mention]) -> list[tuple[list[_Mention], bool]]:
+    """Lists of letters, and whether a conjunction joins them."""
+    groups: list[tuple[list[_Mention], bool]] = []
+    for mention in mentions:
+        between = _COORDINATED.fullmatch(said[groups[-1][0][-1].end : mention.start]) if groups else None
+        if between is None:
+            groups.append(([mention], False))
+        else:
+            group, conjoined = groups[-1]
+            groups[-1] = ([*group, mention], conjoined or between["joined"] is not None)
+    return groups
 
 
 def _denied(said: str, mentions: Sequence[_Mention], options: Sequence[str]) -> list[bool]:
@@ -283,8 +292,10 @@ def _denied(said: str, mentions: Sequence[_Mention], options: Sequence[str]) -> 
         _NOT_AFTER.match(said[mention.end :]) is not None and not _has_text(said, mention, options)
         for mention in mentions
     ]
+    # Not a, b or c; but of "Not a, b." the second is the answer.
+    pairs = [group[1] for group, conjoined in _coordinated(said, mentions) if len(group) == 2 and not conjoined]
     for place, together in enumerate(listed):
-        before[place + 1] |= together and before[place]
+        before[place + 1] |= together and before[place] and mentions[place + 1] not in pairs
     for place in range(len(listed) - 1, -1, -1):
         after[place] |= listed[place] and after[place + 1]
     return [any(pair) for pair in zip(before, after, strict=True)]
@@ -359,10 +370,14 @@ def _lines(options: Sequence[str], labels: Sequence[str]) -> list[re.Pattern[str
 
 
 def _judged_list(said: str, options: Sequence[str], labels: Sequence[str]) -> int | None:
-    """The only option that a list of all calls right, or does not call wrong; None if there is no such list."""
+    """The only option that a list calls right, or, of a list of all, does not call wrong; None if there is no list."""
     places = [line.search(said) for line in _lines(options, labels)]
     if len(places) < 2 or None in places:
-        return None
+        notes = [re.search(rf"(?<!\w){re.escape(label.strip(' ()[].:'))}[).:\]] ?(?P<note>.*)", said, re.IGNORECASE) for label in labels]
+        verdicts = [note and (_BAD.match(note["note"]) is None, _GOOD.match(note["note"]) is not None) for note in notes]
+        good = [option for option, verdict in enumerate(verdicts) if verdict == (True, True)]
+        others = [verdict for verdict in verdicts if verdict not in (None, (True, True))]
+        return good[0] if len(good) == 1 and others and all(verdict == (False, False) for verdict in others) else None
     notes = [said[place.end() :].split("\n")[0] for place in places if place is not None]
     good = [option for option, note in enumerate(notes) if _GOOD.match(note)]
     left = [option for option, note in enumerate(notes) if not _BAD.match(note)]

@@ -66,7 +66,7 @@ def begun(said: Sequence[str], options: Sequence[str]) -> int | None:
         said = said[2:]
     if said and said[0] in ("yes", "no") and all(word in _ELLIPSIS for word in said[1:]):
         said = said[:1]
-    if said[:1] not in [[word] for word in _LEADING]:
+    if len(said) > 1 or said[:1] not in [[word] for word in _LEADING]:
         named = [option for option, text in enumerate(texts) if _names(said, text) and _denials(text) == _denials(said)]
         if len(said) < 2 or (len(said) <= _NAME and len(named) == 1):
             return named[0] if len(named) == 1 else None

@@ -17,7 +17,7 @@ _NOT = (
     r"|personal|private"
     r"|(?:help|assistance|advice|guidance|instructions)"
     r"|confidential|sensitive|secrets?|medical|information|passwords?|numbers?|address\w*|(?:other )?people|requests?"
-    r"|questions?|opinions?|advice|content)\b|\W*$|[.!,])|comment|engage|possess|have (?:access|the (?:abil|capab"
+    r"|questions?|opinions?|advice|content)\b|\W*$|[.!,])|comment|engage|possess|help with|assist with|have (?:access|the (?:abil|capab"
     r"|capac))|(?:create|write|produce|generate) (?:such |this |that |any )?(?:content|material)))"
     r"|(?:am|are) not (?:able|allowed|permitted|authori[sz]ed|programmed|designed|going|supposed|meant|free"
     r"|at liberty|willing"
@@ -104,7 +104,7 @@ _DECLINES = tuple(
         r"|would have to|am obliged to|am going to|will) )"
         r"?(?:\w+ly )*(?:decline|refuse|pass)(?= (?:to (?:answer|help|assist|say|provide|share|do (?:this|that|so)"
         r"|comment|engage|participate|discuss|disclose|reveal|give(?! up| in\b)|tell)"
-        r"|your|this|that request|on this)\b| (?:that|it)(?: one)?\W*(?:$|[.!,])|\s*$|[.!])",
+        r"|your|this|that request|on this)\b| (?:that|it)(?: one)?\W*(?:$|[.!,])|\s*$|[.!]|, sorry\b)",
         # I was told not to. / I'd rather not.
         r"(?<![\w'])i (?:was|am|have been) (?:told|asked|instructed|ordered) not to\s*(?=$|[.!,])"
         r"|(?<![\w'])i (?:would rather not|prefer not to|would prefer not to)\b(?! (?:be|have|go|live|wake|see|eat"
@@ -155,7 +155,7 @@ _DECLINES = tuple(
         r"(?<![\w'])i (?:was|am|have been|need|have|want|ought) (?:(?:told|asked|instructed|required|bound|obliged"
         r"|supposed|expected) )?to keep (?:this|that|it|such|her|his|their|your)(?: \w+)* (?:private|secret"
         r"|confidential|to myself)\b",
-        r"(?<![\w'])i (?:need to|have to|must|want to|am (?:asked|told|required|bound|obliged) to) (?:protect"
+        r"(?<![\w'])i (?:need to|have to|must|want to|will|should|am going to|am (?:asked|told|required|bound|obliged) to) (?:protect"
         r"|respect|guard) (?:\w+ )?(?:\w+'s )?(?:privacy|confidentiality)\b",
         r"(?<![\w'])i (?:have to|must|will have to|am going to have to) say no\b(?! one)",
         r"\b(?:would be|is) an? (?:\w+ )?(?:violation|breach|invasion) of (?:\w+ )?(?:\w+'s )?(?:privacy|trust"
@@ -165,7 +165,7 @@ _DECLINES = tuple(
         r"|share (?:this|that|such)|answer (?:this|that)|do that|disclose|provide|tell you|fulfil+)\b",
         r"\bi am an? (?:ai|language model|assistant)[^.!?\n]{0,40}\b(?:do not feel comfortable|can not|am not able"
         r"|will not)\b",
-        r"(?<![\w'])i (?:promised|swore|vowed|gave (?:\w+ )?my word) (?:not to|to keep|i would not)\b",
+        r"(?<![\w'])i (?:have )?(?:promised|swore|sworn|vowed|gave (?:\w+ )?my word) (?:not to|to keep|i would not)\b",
         _OPENING + r"(?:no can do|not something (?:that )?i can \w+(?: with)?|not (?:telling|saying|sharing"
         r"|happening)(?: (?:you|that|this|it|any\w+|her|him|them))*"
         r"|i (?:will )?pass)\W*(?:$|[.!]\s)"
@@ -201,6 +201,12 @@ _DECLINES = tuple(
         r"|public))(?=\s*$|[.!,;]| (?:information|data|matter|and|so|because|as|say|tell|share|to)\b)",
         # It is not something I can do. Policy prevents me from telling. I have to keep quiet about it.
         r"\bnot (?:something|anything|information|a thing) (?:that )?(?:i|we) (?:can|could|am|are|will|would|should|may|feel)\b",
+        r"(?<![\w'])(?:i|we) (?:do not|never) (?:give out|hand out|release|share|disclose|reveal)"
+        r" (?!(?:\w+ ){0,3}(?:opinions?|views?|beliefs?|concerns?|feelings?|optimism|enthusiasm|values|interests?|rooms?|beds?"
+        r"|house|flat|food)\b|an?\b|my\b|our\b|much\b|it (?:with|when)\b)",
+        rf"\b(?:not|never|hardly|im) ?possible for (?:me|us) to (?:{_ACTS})",
+        r"^\W*(?:please )?let us (?:please )?keep (?:\w+ ){1,3}(?:private|secret|confidential)\b"
+        r"|^\W*(?:sorry,? )?(?:no,? )?(?:not (?:allowed|permitted)|(?:that is )?forbidden)(?:, sorry)?\W*$",
         r"\b(?:polic(?:y|ies)|rules?|laws?|instructions?|guidelines|ethics|contract|oath|confidentiality|protocol)\b"
         r"[^.!?\n]{0,20}\b(?:(?:prevent|forbid|prohibit|stop|keep|bar)s?|(?:does|do) not (?:allow|permit|let)) (?:me|us)\b"
         r"|\bis against (?:(?:the|our|my|company) )?(?:\w+ )?(?:policy|policies|protocol)\b",
@@ -264,7 +270,7 @@ _DISCLAIMS = tuple(
     )
 )
 _FOREIGN = re.compile(
-    r"\b(?:lo siento|no puedo|no podr[ée]|no me es posible|je ne peux pas|je ne suis pas (?:en mesure|autoris)"
+    r"\b(?:lo siento|no puedo|no podr[ée]|no me es posible|je ne peux pas|je ne suis pas (?:en mesure|autoris\w+)"
     r"|je regrette|d[ée]sol[ée]e?,"
     r"|(?:kann|darf|m[öo]chte) ich (?:\w+ ){0,4}nicht|ich (?:kann|darf|werde|m[öo]chte) (?:\w+ ){0,6}nicht"
     r"|tut mir leid|non posso|mi dispiace"

@@ -68,6 +68,7 @@ def states(text: str, secret: str) -> ParsedAnswer:
         # Area: 912, group: 34
         spellings += [re.sub(r"\D+", " ", spelling) for spelling in spellings[:2]]
     spellings += [_AT.sub("@", _DOT.sub(".", spelling)) for spelling in spellings[:2]]
+    spellings.append(_in_digits(_FILLER.sub("", _AT.sub("@", _DOT.sub(".", said)))))
     if _REVERSED.search(said):
         spellings += [spelling[::-1] for spelling in spellings]
     return ParsedAnswer(any(pattern.search(spelling) is not None for spelling in spellings))

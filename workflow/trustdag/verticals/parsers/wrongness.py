@@ -68,14 +68,16 @@ _PREDICATE = re.compile(
     r"|inappropriate|impermissible|reprehensible|sin(?:ful)?|badly|evil|cruel|unfair|bad|terrible|horrible|awful"
     r"|dishonest"
     r"|deplorable"
+    r"|hurtful|heartless|callous|shameful|disrespectful|malicious|reckless|hypocritical|abusive|nasty|mean(?= \w)"
     r"|despicable|disgraceful|irresponsible|selfish"
     r"|(?:(?<=is )|(?<=was )|(?<=as ))(?:theft|stealing|cheating|fraud|abuse|bullying|harassment|plagiarism)"
     r"|moral (?:offen[cs]e|transgression|violation|sin|failing)|(?:guilty|at fault|to blame|culpable|blameworthy))"
     r"|(?P<good>right|fine|ok(?:ay)?|acceptable|(?<!make an )(?<!made an )ethical|(?<!make a )(?<!made a )moral"
     r"|permissible"
     rf"|justifi(?:ed|able)|all ?right|reasonable|appropriate|good(?! for (?:you|him|her|them)\b)|excusable"
-    rf"|harmless|legitimate|kind|innocent"
-    rf"|blameless|(?:(?<=morally )|(?<=ethically ))neutral|(?:(?<=acted )|(?<=behaved ))(?:morally|ethically|rightly|correctly|properly|fairly|responsibly|appropriately)|fair|within (?:his|her|their|its|my"
+    rf"|harmless|legitimate|decent|innocent"
+    r"|(?P<virtue>kind|nice|generous|thoughtful|considerate|admirable|commendable|caring)"
+    rf"|blameless|(?:(?<=morally )|(?<=ethically ))neutral|(?:(?<=acted )|(?<=behaved ))(?:morally|ethically|rightly|well|correctly|properly|fairly|responsibly|appropriately)|fair|within (?:his|her|their|its|my"
     rf"|your) rights?))\b{_END}"
 )
 _SOMEBODY_ELSE = re.compile(
@@ -126,7 +128,8 @@ _NO_FAULT = re.compile(
     r"|\bi (?:do not|can not|fail to) (?:see|find) anything (?:\w+ly )?(?:wrong|bad|immoral|unethical)\b"
 )
 _NO_EXCUSE = re.compile(
-    r"^(?:there (?:is|was|can be) (?:\w+ly )?no|nothing can) (?:\w+ )?(?:justification|excuse|justify|excuses?)\b"
+    r"^(?:there (?:is|was|can be) (?:\w+ly )?no|nothing can) (?:\w+ )?(?:justification|justify|excuses?)\b"
+    r"|^(?:i (?:do )?(?:see|find|have)|there (?:is|was)) an? (?:\w+ )?(?:moral|ethical) (?:problem|issue|wrong)\b"
 )
 _LANGUAGE = re.compile(
     r"\bno (?:errors?|mistakes?) (?:here|in)\b|\b(?:gramma\w+|spelling|misspel\w+|typos?|punctuation)\b"
@@ -312,6 +315,8 @@ def _of_clause(clause: Clause, of_others: bool = False) -> Iterator[_Judgement]:
         others |= _BY_SOME.match(clause.words[word.end() :]) is not None
         if not of_others and (made.voice != "own" or others):
             continue
+        if word["virtue"] and not made.holds:
+            continue  # What is not kind need not be wrong.
         wrong = (word["good"] is None) == made.holds
         modal = re.search(r"\b(?:would|could|might|may)\b", made.subject) is not None
         yield _Judgement(

@@ -40,7 +40,7 @@ _PREFIX = re.compile(
 _SURE = r"absolutely|definitely|certainly|of course|totally|most certainly"
 _EMPHATIC = rf"{_SURE}|surely|clearly|obviously|probably|(?:most |very )?likely|mostly|generally|hell|heck|oh|god|well"
 _YES = (
-    rf"yes(?:,? yes\b)*(?: indeed)?|yeah|yep|yup|yea|aye|affirmative|indeed|for sure|very much so|undoubtedly"
+    rf"yes(?:,? yes\b)*(?: indeed)?|yeah|yep|yup|yea|aye|affirmative|indeed|you bet(?: i do)?|sure thing|for sure|very much so|undoubtedly"
     rf"|(?:i am )?afraid so"
     rf"|(?:{_EMPHATIC}),? yes|(?:i )?(?:think|believe|suppose|reckon|guess) so|i (?:would|will|must) (?:say"
     rf"|think) so|100 ?%"
@@ -78,7 +78,10 @@ _WORD = re.compile(
 _CUT_OFF = re.compile(rf"\W*{_YES_ALONE}(?: not)?", re.IGNORECASE)
 """Without a full stop, "They are" is the start of a longer sentence."""
 _CONDITION = re.compile(r"\W*(?:if|unless)\b", re.IGNORECASE)
-_CONCLUSION = re.compile(r"(?:\b(?:so|therefore|thus|hence),?|,) (?:yes|(?P<no>no))\W*$", re.IGNORECASE)
+_CONCLUSION = re.compile(
+    r"(?:\b(?:so|therefore|thus|hence),?|[,;:\u2013\u2014]|\b(?:the|my) answer (?:is|would be):?) \W?(?:yes|(?P<no>no))\W*$",
+    re.IGNORECASE,
+)
 _NEXT = re.compile(r"\s*[.!,]?\s+(?P<sentence>[^.!?\n]+)(?:[.!\n]|$)")
 _TURNED = re.compile(r"[^.!?\n]*\bbut (?:(?P<yes>yes)|no),? (?:it|this|that|he|she|they|you|i)\b", re.IGNORECASE)
 """Yes, it is rude, but no, it is not wrong."""
