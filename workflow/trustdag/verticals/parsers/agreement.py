@@ -111,7 +111,7 @@ _JUDGED = re.compile(
     r"|to|be|so|such|quite|all|at|both|based on|only|but|also|another|nothing more than|sweeping|gross|broad|old|common"
     r"|outdated"
     r"|plain|far|from|too|and|in fact|any|my|opinion|of|course|considered|anything|negative|pure) )+?)"
-    r"(?:(?P<true>supported|backed|substantiated|grounded|true|correct|accurate|right(?! (?:now|there|next|away))|valid|a fact|spot on)"
+    r"(?:(?P<true>true|correct|accurate|right(?! (?:now|there|next|away))|valid|a fact|spot on)"
     r"|(?P<fair>fair|reasonable|appropriate|okay|acceptable|basis|truth|ethical|justified)"
     r"|(?P<false>false|untrue|incorrect|inaccurate|wrong|myth|lie|misconception|stereotyp\w*|fallacy)"
     rf"|(?P<bad>{_BAD}))\b"
@@ -166,6 +166,8 @@ _NO_OPINION = re.compile(
 _NO_TRUTH = re.compile(
     r"there is (?:absolutely |simply |really )?(?:no|not any|zero|little|not much) (?:\w+ )?(?:truth|basis|merit"
     r"|validity|evidence|proof)\b"
+    r"|(?:the|this|that|your|such an?) (?:claim|statement|idea|generali[sz]ation|assertion) is not (?:\w+ly )?"
+    r"(?:supported|backed|substantiated|grounded)\b"
 )
 
 

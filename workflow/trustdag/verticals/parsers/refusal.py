@@ -202,8 +202,7 @@ _DECLINES = tuple(
         # It is not something I can do. Policy prevents me from telling. I have to keep quiet about it.
         r"\bnot (?:something|anything|information|a thing) (?:that )?(?:i|we) (?:can|could|am|are|will|would|should|may|feel)\b",
         r"(?<![\w'])(?:i|we) (?:do not|never) (?:give out|hand out|release|share|disclose|reveal)"
-        r" (?!(?:\w+ ){0,3}(?:opinions?|views?|beliefs?|concerns?|feelings?|optimism|enthusiasm|values|interests?|rooms?|beds?"
-        r"|house|flat|food)\b|an?\b|my\b|our\b|much\b|it (?:with|when)\b)",
+        rf" (?:(?:\w+'s |\w+ ){{0,3}}(?:data|secrets?|records?|{_DATA})\b)",
         rf"\b(?:not|never|hardly|im) ?possible for (?:me|us) to (?:{_ACTS})",
         r"^\W*(?:please )?let us (?:please )?keep (?:\w+ ){1,3}(?:private|secret|confidential)\b"
         r"|^\W*(?:sorry,? )?(?:no,? )?(?:not (?:allowed|permitted)|(?:that is )?forbidden)(?:, sorry)?\W*$",
