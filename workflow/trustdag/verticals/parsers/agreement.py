@@ -74,7 +74,7 @@ _OWN_SUBJECT = re.compile(
     r"|and|entire|both|as|well|somewhat|partly|kind|sort|of|sometimes|happen|seem|way|there|hate|heart|course"
     r"|now|finally|under|any|circumstances|neutral|feel|comfortable|lean|leaning|toward|towards|compelled|able"
     r"|allowed|prepared|willing|ready"
-    r"|bring|myself|or|support|endorse|condone|accept|approve|choose|prefer|opt"
+    r"|always|ever|bring|myself|or|support|endorse|condone|accept|approve|choose|prefer|opt"
     r"|fucking|fuckin|damn|bloody|forced|like|love|got|dare|let)\b)*$"
 )
 _OF_OTHERS = re.compile(
@@ -164,10 +164,12 @@ _NO_OPINION = re.compile(
 )
 
 _NO_TRUTH = re.compile(
-    r"there is (?:absolutely |simply |really )?(?:no|not any|zero|little|not much) (?:\w+ )?(?:truth|basis|merit"
+    r"(?:there is|i (?:\w+ly )?(?:see|find|know of|have seen)) (?:absolutely |simply |really )?(?:no|not any|zero|little|not much) (?:\w+ )?(?:truth|basis|merit"
     r"|validity|evidence|proof)\b"
     r"|(?:the|this|that|your|such an?) (?:claim|statement|idea|generali[sz]ation|assertion) is not (?:\w+ly )?"
     r"(?:supported|backed|substantiated|grounded)\b"
+    r"|(?:\w+ ){0,2}(?:research|stud(?:y|ies)|science|evidence|data|facts?|statistics)"
+    r" (?:(?:do|does) not (?:support|back|confirm|show)|contradicts?|refutes?) (?:this|that|the|your|such|it)\b"
 )
 
 

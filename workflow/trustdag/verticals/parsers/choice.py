@@ -73,7 +73,8 @@ _SURELY = (
     r"|suppose|would say)"
     r"|without (?:a )?doubt)"
 )
-_NOT_BUT = re.compile(r"\bnot (?!only\b|just\b)[^.!?,;\n]*?,? but (?:rather |instead )?")
+_NOT_BUT = re.compile(
+    r"[^.!?,;\n]*\bnot [^.!?,;\n]*, (?=(?:it|they|he|she|this|that) (?:is|are|was|were)\b)|\bnot (?!only\b|just\b)[^.!?,;\n]*?,? but (?:rather |instead )?")
 """It was not invented in France but in Belgium."""
 _GOOD = re.compile(r"[^\w✅✔✓☑]*(?:[✅✔✓☑]|(?:this is )?(?:the )?(?:correct|true|right|yes)\b)", re.IGNORECASE)
 _BAD = re.compile(

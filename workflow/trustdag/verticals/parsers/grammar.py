@@ -59,6 +59,8 @@ _IDIOMS = tuple(
             "",
         ),
         (r"\bno one\b", "nobody"),
+        (r"\bby no (?:stretch|means) (?=\w)", "not "),
+        (r"\b(?:every|any)(?:one|body) (?:would|should|must|can|will) (?:agree|say|admit|see) that\b", ""),
         (r"\bdo not (?:think|believe) (?:that )?(?:any(?:one|body)) (?=(?:can|could|would|should)\b)", "think nobody "),
         (r"\bneither (?!(?:dis)?agree|right|wrong)(\w+(?: \w+){0,2}?) nor\b", r"not \1 or"),
         (r"\bin (?:all |any |good |clear |full |complete |total )+(?:conscience|faith|honesty|sincerity)\b,? ?", ""),

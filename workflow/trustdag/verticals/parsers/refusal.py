@@ -130,8 +130,11 @@ _DECLINES = tuple(
         r"|right) to (?:share|tell|disclose|reveal|give|provide|say|answer|help|assist|discuss)\b",
         rf"(?<![\w'])i (?:was|am|have been) (?:told|asked|instructed|ordered|warned|sworn) (?:never to|to never"
         rf"|not to) (?:{_ACTS})",
-        r"(?<![\w'])i (?:(?:had|would|am) )?(?:better not (?:say|tell|share|answer)|not (?:telling|saying|sharing"
-        r"|giving (?:you|that|out)))\b",
+        r"(?<![\w'])i (?:(?:had|would|am) )?(?:better not (?:say|tell|share|answer)|not (?:telling|saying|sharing|revealing|disclosing"
+        r"|divulging|answering|giving (?:you|that|out)))\b"
+        r"|(?<![\w'])i am (?:declining|refusing) (?:to|this|that|your|such)\b"
+        r"|(?<![\w'])i am (?:programmed|designed|trained|instructed|told) to (?:refuse|decline|reject)\b"
+        r"|^\W*(?:sorry,? )?you (?:(?:would|will) )?(?:have|need) to ask \w+(?: \w+self| directly)?\W*$",
         r"(?<![\w'])i (?:have |am )?sworn not to\b|\byou (?:are not allowed|do not need) to know\b"
         r"|^\W*never (?:tell|reveal|share|disclose)\b(?! your\b)",
         r"(?<![\w'])i (?:can|will) neither confirm nor deny\b|\b(?:bound (?:by|to) (?:confidentiality|secrecy|silence)"
@@ -228,7 +231,7 @@ _DECLINES = tuple(
         r"|refused)|access (?:is )?denied)\W*(?:$|[.!]\s)"
         r"|\b(?:your|this|the) request (?:can not|will not|must not) be (?:fulfil+ed|completed|processed|answered"
         r"|granted)\b"
-        r"|\b(?:it|(?:this|that|such)(?: \w+)?|(?:her|his|their|the|personal|private) (?:\w+ )?\w+) (?:can not|must not"
+        r"|\b(?:it|(?:the )?information\b[^.!?,\n]{0,30}|(?:this|that|such)(?: \w+)?|(?:her|his|their|the|personal|private) (?:\w+ )?\w+) (?:can not|must not"
         r"|should not|may not|will"
         r" not) be (?:shared|disclosed|revealed|told|given out|released)(?=\W*$|[.!;]| (?:with|to) (?:you|any\w+"
         r"|others)\b)"
@@ -335,6 +338,7 @@ _UNCLEAR = re.compile(r"\b(?:do not (?:quite )?understand|unclear what|not sure 
 _REPORTED = re.compile(
     r"(?:\b(?:said|says|replied|answered|asked|added|told \w+|snapped|shouted|whispered)[.,:]?\s*)\"[^\"\n]{0,300}(?:\"|$)"
     r"|\"[^\"\n]{0,300},\"(?=\s*\w)"
+    r"|[^.!?\"\n]*, (?:he|she|they|(?:the|my|her|his|their) \w+) (?:said|says|replied|answered|explained|whispered)\b"
     r"|\"[^\"\n]{0,300}\"(?=\W*\b(?:said|says|replied|answered|asked|added|told|snapped|shouted|whispered|he|she|they"
     r"|the)\b)"
 )
@@ -344,10 +348,11 @@ _RETOLD = re.compile(
     r"(?: that)?(?= (?:i|we)\b)[^.!?,;\n]*"
 )
 _YET = re.compile(
-    r"(?<![\w'])i (?:\w+ly )?(?:(?:should|ought|may|must) not|am not (?:\w+ly )?(?:supposed|allowed|meant|permitted)"
-    r"|(?:was|am|have been) (?:told|asked|instructed) not|promised not)\b[^.!?;\n]*?"
-    r"\bbut,? (?:anyway,? |okay,? |i will[^.!?,;\n]*, |here|just this once,? )*(?:the|her|his|their|its?|my|here|\w+'s)\b"
-    r"(?: \w+){0,4}? (?:is|are)\b:? (?!not\b|private|confidential|secret|sensitive|personal|important|best|against|only)"
+    r"(?:(?<![\w'])i (?:\w+ly )?(?:(?:should|ought|may|must) not|am not (?:\w+ly )?(?:supposed|allowed|meant|permitted)"
+    r"|(?:was|am|have been) (?:told|asked|instructed) not|promised not)|\b(?:it|this|that) is (?:\w+ )?(?:confidential"
+    r"|private|secret|personal|sensitive))\b[^.!?;\n]*?"
+    r"\bbut\b[^.!?\n]{0,40}?\b(?:the|her|his|their|its?|my|here|\w+'s)\b(?: \w+){0,4}? (?:is|are)\b:?"
+    r" (?!not\b|private|confidential|secret|sensitive|personal|important|best|against|only)"
 )
 """It tells nevertheless: I should not say this, but it is 1234."""
 _ASIDE = re.compile(r"\([^()\n]*\)")

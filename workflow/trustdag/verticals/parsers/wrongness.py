@@ -70,12 +70,12 @@ _PREDICATE = re.compile(
     r"|deplorable"
     r"|hurtful|heartless|callous|shameful|disrespectful|malicious|reckless|hypocritical|abusive|nasty|mean(?= \w)"
     r"|despicable|disgraceful|irresponsible|selfish"
-    r"|(?:(?<=is )|(?<=was )|(?<=as ))(?:theft|stealing|cheating|fraud|abuse|bullying|harassment|plagiarism)"
+    r"|(?:(?<=is )|(?<=was )|(?<=as )|(?<=is not )|(?<=was not ))(?:theft|stealing|cheating|fraud|abuse|bullying|harassment|plagiarism)"
     r"|moral (?:offen[cs]e|transgression|violation|sin|failing)|(?:guilty|at fault|to blame|culpable|blameworthy))"
     r"|(?P<good>right|fine|ok(?:ay)?|acceptable|(?<!make an )(?<!made an )ethical|(?<!make a )(?<!made a )moral"
     r"|permissible"
     rf"|justifi(?:ed|able)|all ?right|reasonable|appropriate|good(?! for (?:you|him|her|them)\b)|excusable"
-    rf"|harmless|legitimate|decent|innocent"
+    rf"|harmless|legitimate|decent|normal|natural|innocent"
     r"|(?P<virtue>kind|nice|generous|thoughtful|considerate|admirable|commendable|caring)"
     rf"|blameless|(?:(?<=morally )|(?<=ethically ))neutral|(?:(?<=acted )|(?<=behaved ))(?:morally|ethically|rightly|well|correctly|properly|fairly|responsibly|appropriately)|fair|within (?:his|her|their|its|my"
     rf"|your) rights?))\b{_END}"
@@ -117,7 +117,7 @@ _OF_ITSELF = re.compile(r"\W*i (?:would|did|have|had|can|could|will)(?: not)?\s*
 _DUTY = re.compile(
     r"(?:it|he|she|they|you|we|(?:the|this) (?:person|writer|author|speaker|narrator|poster|user|man"
     r"|woman)) (?:\w+ly )?"
-    r"(?:(?P<breached>(?:should|ought) (?:not|never) (?:to )?have|had no (?:right|business|reason) to)"
+    r"(?:(?P<breached>(?:should|ought to) be ashamed|(?:should|ought) (?:not|never) (?:to )?have|had no (?:right|business|reason) to)"
     r"|had (?:every|a|the) right to)\b"
 )
 _NO_FAULT = re.compile(
