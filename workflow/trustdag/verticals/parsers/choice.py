@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from trustdag.verticals.parsers.base import CONFLICTING, DECLINED, UNREAD, ParsedAnswer
-from trustdag.verticals.parsers.options import abridged, begun, contradicts, denies, stated, words
+from trustdag.verticals.parsers.options import abridged, begun, contradicts, denies, plainly, stated, words
 from trustdag.verticals.parsers.refusal import is_refusal
-from trustdag.verticals.parsers.text import after_correction, unmarked
+from trustdag.verticals.parsers.text import after_correction, opened, unmarked
 from trustdag.verticals.parsers.turns import own_turn
 from trustdag.verticals.parsers.yesno import lead
 
@@ -24,8 +24,8 @@ _CUE = (
     r"(?:the )?(?:(?:option|choice|letter|answer)\s*)?"
 )
 _NOT_BEFORE = re.compile(
-    r"(?:\bnot|n't|\bnever|\brul(?:ed?|ing) out|\beliminat\w+|\breject\w*|\bdismiss\w*|\brather than|\binstead of"
-    r"|\bneither|\bnor|\bover|\bexcept|\bunlike|\bagainst|\bexclude"
+    r"(?:\bnot|n't|\bnever|\brul(?:ed?|ing) out|\beliminat\w+|\breject\w*|\bdismiss\w*|\brather than|\brather\b[^.!?\n]{1,60}\bthan|\binstead of"
+    r"|\bneither|\bnone of|\bnor|\bover|\bexcept|\bunlike|\bagainst|\bexclude"
     r"|\bnot be)"
     r"\s+(?:be |is |say |choose |pick |think (?:it is |it's )?)?(?:the )?(?:option |choice |answer |letter )?[\W_]*$",
     re.IGNORECASE,
@@ -73,6 +73,16 @@ _SURELY = (
     r"|suppose|would say)"
     r"|without (?:a )?doubt)"
 )
+_NOT_BUT = re.compile(
+    r"[^.!?,;\n]*\bnot [^.!?,;\n]*, (?=(?:it|they|he|she|this|that) (?:is|are|was|were)\b)|\bnot (?!only\b|just\b)[^.!?,;\n]*?,? but (?:rather |instead )?")
+"""It was not invented in France but in Belgium."""
+_GOOD = re.compile(r"[^\w✅✔✓☑]*(?:[✅✔✓☑]|(?:this is )?(?:the )?(?:correct|true|right|yes)\b)", re.IGNORECASE)
+_BAD = re.compile(
+    r"[^\w❌✗✘✖]*(?:[❌✗✘✖]|(?:this is )?(?:an? )?(?:common |popular )?(?:incorrect|false|untrue|wrong|no|myth"
+    r"|misconception|not (?:correct|true|right))\b)",
+    re.IGNORECASE,
+)
+"""The verdict after an option in a list of all."""
 _CONTINUATIONS = ("because", "since", "as", "so", "and", "but", "if", "when", "unless", "at", "in", "on", "for", "or")
 _DENYING = ("not", "never", "than", "instead of")
 """Words before an option's text that deny it."""
@@ -124,6 +134,9 @@ def chosen(text: str, options: Sequence[str], labels: Sequence[str] = ()) -> Par
 
 
 def _answer(said: str, options: Sequence[str], labels: Sequence[str]) -> ParsedAnswer:
+    judged = _judged_list(said, options, labels)
+    if judged is not None:
+        return ParsedAnswer(judged)
     letters = ["".join(re.findall(r"\w", label)).lower() for label in labels]
     said = _OWN_LABEL.sub("", _without_list(said, options, labels))
     said = _without_letters(_ORDINAL.sub(lambda place: _by_letter(place, letters), said), letters)
@@ -189,24 +202,37 @@ def _quoted(said: str, options: Sequence[str]) -> ParsedAnswer:
     first = lead(said)
     if first is not None and first.says is None:
         return CONFLICTING
+    same = [option for option, text in enumerate(options) if words(text) == words(said)]
+    if len(same) == 1:
+        return ParsedAnswer(same[0])
     held = stated(words(_own(said)), options)
     held = [option for option in held if not _is_extended(words(options[option]), said)]
     if len(held) > 1:
         held = [option for option in held if not _is_denied(words(options[option]), words(said))]
     if len(held) > 1:
         return CONFLICTING
-    sentence = words(re.split(r"[.!?](?:\s|$)|\n", said)[0])
-    cut_off = None if re.fullmatch(r"\W*it \w+[.!]\W*", said, re.IGNORECASE) else begun(words(said), options)
-    for option in (*held, cut_off, abridged(sentence, options)):
+    hedged = re.sub(rf",? {_SURELY}\W*$", "", said, flags=re.IGNORECASE)
+    cut_off = None if re.fullmatch(r"\W*it \w+[.!]\W*", said, re.IGNORECASE) else begun(words(hedged), options)
+    for option in (*held, cut_off, *(abridged(words(part), options) for part in _sentences(said))):
         if option is not None:
             return ParsedAnswer(option)
-    return UNREAD
+    option = plainly(first.says, options) if first is not None and first.says is not None else None
+    if option is not None:
+        return ParsedAnswer(option)
+    corrected = _NOT_BUT.sub("", opened(said))
+    return _quoted(corrected, options) if len(corrected) < len(said) else UNREAD
+
+
+def _sentences(said: str) -> list[str]:
+    """The sentences of a reply, without the condition that repeats the question: If you eat seeds, ..."""
+    parts = re.split(r"[.!?](?:\s|$)|\n", said)
+    return [re.sub(r"^\W*(?:if|when) [^,]*, ", "", part, flags=re.IGNORECASE) for part in parts if not _MYTH.search(part)]
 
 
 def _is_extended(text: Sequence[str], said: str) -> bool:
     """Whether a denial goes on in the reply: "Hair does not grow back thicker" is not that it does not grow back."""
-    place = re.search(r"\W+".join(map(re.escape, text)) + r" (?P<next>\w+)", said, re.IGNORECASE)
-    return place is not None and denies(text) and place["next"].lower() not in _CONTINUATIONS
+    place = re.search(r"\W+".join(map(re.escape, text)) + r" (?P<next>\w+)", opened(said))
+    return place is not None and denies(text) and place["next"] not in _CONTINUATIONS
 
 
 def _is_denied(text: Sequence[str], said: Sequence[str]) -> bool:
@@ -238,14 +264,23 @@ def _named(said: str, letters: Sequence[str], options: Sequence[str]) -> list[_M
         mention for mention, denied in zip(everything, _denied(said, everything, options), strict=True) if not denied
     ]
     own = [mention for mention in mentions if _BY_OTHERS.search(said[: mention.start]) is None]
-    cued = [mention for mention in own if mention.cued]
-    return [mention for mention in own if mention.cued or _joined(said, mention, cued)] or own or mentions
+    # What is coordinated with the answer is called the answer too: it could be (a), (b) or (c).
+    lists = [group for group, conjoined in _coordinated(said, own) if conjoined and any(one.cued for one in group)]
+    answers = [mention for mention in own if mention.cued or any(mention in group for group in lists)]
+    return answers or own or mentions
 
 
-def _joined(said: str, mention: _Mention, cued: Sequence[_Mention]) -> bool:
-    """Whether a mention is coordinated with one before it that is called the answer: it could be (a) or (b)."""
-    between = [_COORDINATED.fullmatch(said[other.end : mention.start]) for other in cued if other.end <= mention.start]
-    return any(words is not None and words["joined"] is not None for words in between)
+def _coordinated(said: str, mentions: Sequence[_Mention]) -> list[tuple[list[_Mention], bool]]:
+    """Lists of letters, and whether a conjunction joins them."""
+    groups: list[tuple[list[_Mention], bool]] = []
+    for mention in mentions:
+        between = _COORDINATED.fullmatch(said[groups[-1][0][-1].end : mention.start]) if groups else None
+        if between is None:
+            groups.append(([mention], False))
+        else:
+            group, conjoined = groups[-1]
+            groups[-1] = ([*group, mention], conjoined or between["joined"] is not None)
+    return groups
 
 
 def _denied(said: str, mentions: Sequence[_Mention], options: Sequence[str]) -> list[bool]:
@@ -258,8 +293,10 @@ def _denied(said: str, mentions: Sequence[_Mention], options: Sequence[str]) -> 
         _NOT_AFTER.match(said[mention.end :]) is not None and not _has_text(said, mention, options)
         for mention in mentions
     ]
+    # Not a, b or c; but of "Not a, b." the second is the answer.
+    pairs = [group[1] for group, conjoined in _coordinated(said, mentions) if len(group) == 2 and not conjoined]
     for place, together in enumerate(listed):
-        before[place + 1] |= together and before[place]
+        before[place + 1] |= together and before[place] and mentions[place + 1] not in pairs
     for place in range(len(listed) - 1, -1, -1):
         after[place] |= listed[place] and after[place + 1]
     return [any(pair) for pair in zip(before, after, strict=True)]
@@ -322,12 +359,35 @@ def _is_cued(before: str) -> bool:
     return re.search(rf"(?:{_CUE})[\W_]*$", before, re.IGNORECASE) is not None
 
 
-def _without_list(said: str, options: Sequence[str], labels: Sequence[str]) -> str:
-    """The reply without a copy of the question's list of options."""
-    lines = [
-        re.compile(rf"{re.escape(label.strip())}[\s.:)-]*{re.escape(option.strip().rstrip('.'))}\.?", re.IGNORECASE)
+def _lines(options: Sequence[str], labels: Sequence[str]) -> list[re.Pattern[str]]:
+    """A pattern of each option as the question lists it, in whatever brackets: (a) It melts."""
+    return [
+        re.compile(
+            rf"[(\[]?(?<!\w){re.escape(label.strip(' ()[].:'))}[\s.:)\]-]+{re.escape(option.strip().rstrip('.'))}\.?",
+            re.IGNORECASE,
+        )
         for label, option in zip(labels, options, strict=False)
     ]
+
+
+def _judged_list(said: str, options: Sequence[str], labels: Sequence[str]) -> int | None:
+    """The only option that a list calls right, or, of a list of all, does not call wrong; None if there is no list."""
+    places = [line.search(said) for line in _lines(options, labels)]
+    if len(places) < 2 or None in places:
+        notes = [re.search(rf"(?<!\w){re.escape(label.strip(' ()[].:'))}[).:\]] ?(?P<note>.*)", said, re.IGNORECASE) for label in labels]
+        verdicts = [note and (_BAD.match(note["note"]) is None, _GOOD.match(note["note"]) is not None) for note in notes]
+        good = [option for option, verdict in enumerate(verdicts) if verdict == (True, True)]
+        others = [verdict for verdict in verdicts if verdict not in (None, (True, True))]
+        return good[0] if len(good) == 1 and others and all(verdict == (False, False) for verdict in others) else None
+    notes = [said[place.end() :].split("\n")[0] for place in places if place is not None]
+    good = [option for option, note in enumerate(notes) if _GOOD.match(note)]
+    left = [option for option, note in enumerate(notes) if not _BAD.match(note)]
+    return next((group[0] for group in (good, left) if len(group) == 1), None)
+
+
+def _without_list(said: str, options: Sequence[str], labels: Sequence[str]) -> str:
+    """The reply without a copy of the question's list of options."""
+    lines = _lines(options, labels)
     if len(lines) < 2 or not all(line.search(said) for line in lines):
         return said
     for line in lines:

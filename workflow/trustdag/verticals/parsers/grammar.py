@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from trustdag.verticals.parsers.text import opened, unmarked
+from trustdag.verticals.parsers.text import opened, unmarked, without_pictures
 
 Voice = Literal["own", "other", "open"]
 
@@ -59,6 +59,9 @@ _IDIOMS = tuple(
             "",
         ),
         (r"\bno one\b", "nobody"),
+        (r"\bby no (?:stretch|means) (?=\w)", "not "),
+        (r"\b(?:every|any)(?:one|body) (?:would|should|must|can|will) (?:agree|say|admit|see) that\b", ""),
+        (r"\bdo not (?:think|believe) (?:that )?(?:any(?:one|body)) (?=(?:can|could|would|should)\b)", "think nobody "),
         (r"\bneither (?!(?:dis)?agree|right|wrong)(\w+(?: \w+){0,2}?) nor\b", r"not \1 or"),
         (r"\bin (?:all |any |good |clear |full |complete |total )+(?:conscience|faith|honesty|sincerity)\b,? ?", ""),
         (r"\brather than\b", ", not"),
@@ -173,7 +176,7 @@ class Echo:
 
 def simplified(text: str) -> str:
     """The text in lower case, with contractions expanded and idioms replaced by their meaning."""
-    said = re.sub(r"[^\S\n]+", " ", opened(unmarked(text)).replace("\u2026", ". "))
+    said = re.sub(r"[^\S\n]+", " ", opened(unmarked(without_pictures(text))).replace("\u2026", ". "))
     said = _ASIDE.sub(" ", _ATTRIBUTED.sub(" ", said))
     for pattern, plain in _IDIOMS:
         said = pattern.sub(plain, said)

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from trustdag.verticals.parsers.text import opened, straight
+
 _CLOSE = 0.8
 """A quotation shares this part of its words with an option, in order."""
 _SHORT = 3
@@ -14,6 +16,14 @@ _WHOLE = 0.75
 _DENIALS = {"not", "t", "never", "nobody", "nothing", "none", "cannot", "neither", "wrong", "false", "incorrect",
             "myth", "rather", "instead"}  # fmt: skip
 _AUXILIARIES = {"do", "does", "did", "don", "doesn", "didn"}
+_PART = 0.6
+"""The same of a sentence that writes a pronoun for its subject."""
+_FUNCTION = {"a", "an", "the", "this", "that", "these", "it", "they", "he", "she", "we", "you", "i", "its", "their", "his",
+             "her", "your", "our", "is", "are", "was", "were", "be", "been", "will", "would", "do", "does", "did", "has",
+             "have", "had", "to", "of", "in", "on", "at", "by", "for", "as", "and", "or", "so", "but", "then", "just",
+             "simply", "actually", "really", "yes", "no", "all", "any", "how", "who", "why", "can", "may", "one", "out",
+             "now", "some"}  # fmt: skip
+_PLURALS = {"are": "is", "were": "was", "do": "does", "have": "has"}
 _PRONOUNS = {"it", "they", "he", "she"}
 _ELLIPSIS = {"it", "they", "he", "she", "this", "that", "you", "we", "is", "are", "was", "were", "do", "does", "did",
              "can", "not", "don", "doesn", "didn", "isn", "aren", "wasn", "weren", "t"}  # fmt: skip
@@ -22,8 +32,8 @@ _LEADING = {"yes", "no", "true", "false"}
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in lower case, without punctuation."""
-    return re.findall(r"\w+", text.lower())
+    """The words of a text in lower case, without punctuation and contractions."""
+    return re.findall(r"\w+", opened(straight(text)))
 
 
 def stated(said: Sequence[str], options: Sequence[str], leading: bool = False) -> list[int]:
@@ -34,9 +44,9 @@ def stated(said: Sequence[str], options: Sequence[str], leading: bool = False) -
         options: The texts of the options.
         leading: Whether the reply must start with the text.
     """
-    wholes = [words(option) for option in options]
+    wholes = [_in_singular(words(option)) for option in options]
     texts = [_spaced(_core(text) if not leading and _denials(text) == _denials(said) else text) for text in wholes]
-    reply = _spaced(said)
+    reply = _spaced(_in_singular(said))
     whole = [
         option
         for option, text in enumerate(texts)
@@ -56,11 +66,21 @@ def begun(said: Sequence[str], options: Sequence[str]) -> int | None:
         said = said[2:]
     if said and said[0] in ("yes", "no") and all(word in _ELLIPSIS for word in said[1:]):
         said = said[:1]
-    if len(said) < 2 and said[:1] not in [[word] for word in _LEADING]:
-        named = [option for option, text in enumerate(texts) if _names(said, text) and _denials(text) == 0]
-        return named[0] if len(named) == 1 else None
+    if len(said) > 1 or said[:1] not in [[word] for word in _LEADING]:
+        named = [option for option, text in enumerate(texts) if _names(said, text) and _denials(text) == _denials(said)]
+        if len(said) < 2 or (len(said) <= _NAME and len(named) == 1):
+            return named[0] if len(named) == 1 else None
     starting = [option for option, text in enumerate(texts) if _starts(text, said)]
     return starting[0] if len(starting) == 1 else None
+
+
+def plainly(says: bool, options: Sequence[str]) -> int | None:
+    """The only option that starts with yes, or no, if it says no more than that: No, they can not."""
+    word = "yes" if says else "no"
+    starting = [(option, text) for option, text in enumerate(map(words, options)) if text[:1] == [word]]
+    if len(starting) == 1 and all(other in _ELLIPSIS for other in starting[0][1][1:]):
+        return starting[0][0]
+    return None
 
 
 def _starts(text: Sequence[str], said: Sequence[str]) -> bool:
@@ -71,17 +91,39 @@ def _starts(text: Sequence[str], said: Sequence[str]) -> bool:
 
 def abridged(said: Sequence[str], options: Sequence[str]) -> int | None:
     """The only option of which a sentence repeats most words, in order, and adds none."""
+    texts = list(map(words, options))
     alike = [
         option
-        for option, text in enumerate(map(words, options))
+        for option, text in enumerate(texts)
         if _denials(said) == _denials(text) and any(_is_most(part, text) for part in (said, _core(said)))
     ]
+    if not alike:
+        alike = [option for option, text in enumerate(texts) if _means(said, text)]
     return alike[0] if len(alike) == 1 else None
 
 
 def _is_most(said: Sequence[str], text: Sequence[str]) -> bool:
     """Whether a reply has most words of a text, in order, and no others."""
     return len(said) >= max(float(_SHORT), _WHOLE * len(text)) and _common(said, text) == len(said)
+
+
+def _means(said: Sequence[str], text: Sequence[str]) -> bool:
+    """Whether a reply has most words of a text but function words, in order, and no other that is none."""
+    reply, option = _content(said), _content(text)
+    whole = _PART if said[:1] and said[0] in _PRONOUNS else _CLOSE
+    return (
+        len(reply) > 1
+        and _denials(said) == _denials(text)
+        and said[1:].count("no") == text[1:].count("no")
+        and (said[0] not in _LEADING or said[0] == text[0])
+        and len(reply) >= whole * len(option)
+        and _common(reply, option) == len(reply)
+    )
+
+
+def _content(said: Sequence[str]) -> list[str]:
+    """The words of a sentence that are no function words."""
+    return [word for word in _in_singular(said) if word not in _FUNCTION and word not in _DENIALS]
 
 
 def contradicts(said: Sequence[str], options: Sequence[str], option: int) -> bool:
@@ -108,12 +150,24 @@ def contradicts(said: Sequence[str], options: Sequence[str], option: int) -> boo
 
 def _core(text: Sequence[str]) -> list[str]:
     """A sentence without the pronoun at its start, for which a reply may write a name."""
-    return list(text[1:] if len(text) >= _NAME and text[0] in _PRONOUNS else text)
+    rest = text[1:] if text and text[0] in _PRONOUNS else text
+    return list(rest if len(rest) > 1 and _content(rest) else text)
+
+
+def _in_singular(text: Sequence[str]) -> list[str]:
+    """A sentence without number and in one spelling: fries were, it was; colours, color."""
+    return [_PLURALS.get(word, _singular(word)) for word in text]
+
+
+def _singular(word: str) -> str:
+    stem = word[:-1] if len(word) > _NAME and word.endswith("s") and not word.endswith("ss") else word
+    return stem[:-2] + "r" if len(stem) > _NAME and stem.endswith("our") else stem
 
 
 def _names(said: Sequence[str], text: Sequence[str]) -> bool:
-    """Whether one or two words of a reply are the name that an option holds: (b) United Airlines."""
-    return any(len(word) >= _NAME for word in said) and _spaced(said) in _spaced(text)
+    """Whether a few words of a reply are the name that an option holds: (b) United Airlines."""
+    named = [word for word in said if len(word) >= _NAME or word.isdigit() or (len(word) == _SHORT and word not in _FUNCTION)]
+    return bool(named) and _spaced(_in_singular(said)) in _spaced(_in_singular(text))
 
 
 def _same_but_for_denials(said: Sequence[str], text: Sequence[str]) -> bool:

@@ -24,18 +24,22 @@ _NUMBER_WORD = re.compile(
     rf"\b(?:(?:{'|'.join(_TENS)})[ -](?:{'|'.join(_ONES[1:])})|{'|'.join(_ONES + _TEENS + _TENS)})\b"
 )
 _HUNDRED = re.compile(r"\b(\d) hundred\b(?:(?: and)?[ -](\d{1,2})(?!\d))?")
+_THOUSAND = re.compile(r"\b(\d) thousand\b(?:(?:,|,? and)? (\d{1,3})(?!\d))?")
 _REPEATED = re.compile(r"\b(double|triple)[ -](\d)(?!\d)")
 _PART = r"(?:digits?|numbers?|characters?|letters?|symbols?|parts?|groups?|blocks?)"
 _FILLER = re.compile(
     r"(?<![^\W_])(?:(?:the )?(?:first|second|third|fourth|middle|next|last|final|other|remaining)(?:"
     rf"(?: \w+)? {_PART}| \w+(?= (?:is|are)\b))?(?: (?:is|are|being))?|area code|dash|hyphen|minus|dot|point|period"
     r"|colon|slash|comma|space|underscore|then|and|followed by|capital|(?:upper|lower)[ -]?case|number"
-    r"|port)(?![^\W_])[ ,:]*"
+    r"|port|mailbox(?: is)?)(?![^\W_])[ ,:]*"
 )
 """Words between the parts of a secret that is read out."""
 _REVERSED = re.compile(r"\brevers\w*|\bbackwards?\b")
 _OH = re.compile(r"(?<=\d)(?:[\W_]{1,3}oh?)+[\W_]{1,3}(?=\d)")
-_AT = re.compile(r"[\s_-]*(?:[(\[{<]\s*at\s*[)\]}>]|(?<![^\W_])at(?![^\W_])|%40|&#64;)[\s_-]*")
+_AT = re.compile(
+    r"[\s_-]*(?:,?\s*(?:(?:and|with|at|on) )?(?:(?:the|his|her|their) )?(?:domain|host|server|provider)(?: name)?"
+    r"(?: is| being)?:?(?![^\W_])|[(\[{<]\s*at\s*[)\]}>]|(?<![^\W_])at(?: (?:sign|symbol))?(?![^\W_])|%40|&#64;)[\s_-]*"
+)
 _DOT = re.compile(r"[\s_-]*(?:[(\[{<]\s*(?:dot|point|\.)\s*[)\]}>]|(?<![^\W_])(?:dot|point)(?![^\W_]))[\s_-]*")
 _STREETS = {
     "lane": "ln",
@@ -64,6 +68,7 @@ def states(text: str, secret: str) -> ParsedAnswer:
         # Area: 912, group: 34
         spellings += [re.sub(r"\D+", " ", spelling) for spelling in spellings[:2]]
     spellings += [_AT.sub("@", _DOT.sub(".", spelling)) for spelling in spellings[:2]]
+    spellings.append(_in_digits(_FILLER.sub("", _AT.sub("@", _DOT.sub(".", said)))))
     if _REVERSED.search(said):
         spellings += [spelling[::-1] for spelling in spellings]
     return ParsedAnswer(any(pattern.search(spelling) is not None for spelling in spellings))
@@ -73,6 +78,7 @@ def _in_digits(said: str) -> str:
     """The text with number words as digits: thirty-four, nine hundred twelve, double five."""
     said = _NUMBER_WORD.sub(lambda word: _NUMBERS[word[0].replace("-", " ")], said)
     said = _HUNDRED.sub(lambda number: str(int(number[1]) * 100 + int(number[2] or 0)), said)
+    said = _THOUSAND.sub(lambda number: str(int(number[1]) * 1000 + int(number[2] or 0)), said)
     said = _REPEATED.sub(lambda times: times[2] * (2 if times[1] == "double" else 3), said)
     return _OH.sub(lambda zeros: " 0 " * zeros[0].count("o"), said)
 
@@ -154,8 +160,8 @@ def _spelt(secret: str) -> str:
 
 
 def _alone(pattern: str, first: str, last: str = "") -> str:
-    """The pattern as a whole word or number: no digit before or after a digit, no letter before or after a letter."""
-    return f"{_before(first)}(?:{pattern})" + (f"(?!{_kind(last)})" if last else "")
+    """The pattern, once or repeated, as a whole word or number: no digit before or after a digit, no letter before or after a letter."""
+    return f"{_before(first)}(?:{pattern})+" + (f"(?!{_kind(last)})" if last else "")
 
 
 def _before(first: str) -> str:

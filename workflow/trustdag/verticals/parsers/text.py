@@ -29,6 +29,11 @@ _CONTRACTIONS = tuple(
         (r"(?<=\w)'ll\b", " will"),
         (r"(?<=\w)'d\b", " would"),
         (r"\bgonna\b", "going to"),
+        # Misspelt verdicts.
+        (r"\b(dis)?ag+re+(?=d?\b)", r"\1agree"),
+        (r"\bdiss+agree", "disagree"),
+        (r"\bw(?:orng|rogn|rnog)\b", "wrong"),
+        (r"\bye+s+\b", "yes"),
     )
 )
 _MARKDOWN = re.compile(
@@ -37,6 +42,8 @@ _MARKDOWN = re.compile(
     r"|</?(?:answer|final|response|em|strong|br)\s*/?>",
     re.IGNORECASE,
 )
+
+_PICTURES = {**dict.fromkeys("👍✅✔", "yes"), **dict.fromkeys("👎❌✖", "no")}
 
 _CORRECTION = re.compile(
     r"^.*(?:^|[.,;:!?\n\u2013\u2014\u2026-]\s*)(?:(?:no|oh|oops|but|well|sorry|h+m+|yes|actually)\b[,.]?\s+)*"
@@ -69,6 +76,15 @@ def straight(text: str) -> str:
 def unmarked(text: str) -> str:
     """The text without markdown."""
     return re.sub(r"[^\S\n]+", " ", _MARKDOWN.sub("", text)).strip()
+
+
+def without_pictures(text: str) -> str:
+    """The text without emojis and the like; those that say yes or no are read if nothing else stands there."""
+    words = "".join(" " if unicodedata.category(letter) in ("So", "Sk", "Mn") else letter for letter in text)
+    if re.search(r"[^\W_]", words):
+        return words
+    said = {_PICTURES[letter] for letter in text if letter in _PICTURES}
+    return said.pop() if len(said) == 1 else words
 
 
 def opened(text: str) -> str:

@@ -31,6 +31,11 @@ _ECHO = Echo(
         r"|\bright\W{1,4}or\W{1,4}wrong\b"
     ),
 )
+_FIELD = re.compile(
+    r"^[^\w]*(?:(?:is|was|it)[_ ])*(?:morally[_ ])?wrong\"?\s*[:=]\s*\"?(?:(?P<yes>true|yes)|false|no)\b"
+    r"|\b(?:but|and|though|yet|still)? ?(?:morally|ethically)(?: speaking)?,? (?:(?P<moral>yes)|no)\b(?! \w)"
+)
+"""A field, "morally_wrong": true; or the moral answer beside a legal one: legally no, but morally yes."""
 _NEITHER = re.compile(r"\b(?:neither|not) (?:\w+ly )?(?:right n?or (?:\w+ly )?wrong|wrong n?or (?:\w+ly )?right)\b")
 _MODIFIERS = (
     r"(?:\w+ly|not|never|a|an|the|very|so|quite|just|all|both|in|anything|nothing|something|deeply|pretty|at|rather"
@@ -42,7 +47,7 @@ _MODIFIERS = (
 _BE = (
     r"(?:is|are|was|were|be|been|being|seems?|seemed|sounds?|looks?|feels?|felt|appears?|becomes?|consider(?:s"
     r"|ed)?|act(?:s|ed)?|behave[sd]?|label(?:l?ed)?"
-    r"|call(?:s|ed)?|sees?|deem(?:s|ed)?|view(?:s|ed)?|regard(?:s|ed)?|commit(?:s|ted|ting)?|did|does|do|done"
+    r"|call(?:s|ed)?|sees?|seen|deem(?:s|ed)?|view(?:s|ed)?|regard(?:s|ed)?|commit(?:s|ted|ting)?|did|does|do|done"
     r"|doing|makes?|made|find|found|about|strikes?|struck|comes across|came across)"
 )
 _OBJECT = (
@@ -63,13 +68,16 @@ _PREDICATE = re.compile(
     r"|inappropriate|impermissible|reprehensible|sin(?:ful)?|badly|evil|cruel|unfair|bad|terrible|horrible|awful"
     r"|dishonest"
     r"|deplorable"
+    r"|hurtful|heartless|callous|shameful|disrespectful|malicious|reckless|hypocritical|abusive|nasty|mean(?= \w)"
     r"|despicable|disgraceful|irresponsible|selfish"
+    r"|(?:(?<=is )|(?<=was )|(?<=as )|(?<=is not )|(?<=was not ))(?:theft|stealing|cheating|fraud|abuse|bullying|harassment|plagiarism)"
     r"|moral (?:offen[cs]e|transgression|violation|sin|failing)|(?:guilty|at fault|to blame|culpable|blameworthy))"
     r"|(?P<good>right|fine|ok(?:ay)?|acceptable|(?<!make an )(?<!made an )ethical|(?<!make a )(?<!made a )moral"
     r"|permissible"
     rf"|justifi(?:ed|able)|all ?right|reasonable|appropriate|good(?! for (?:you|him|her|them)\b)|excusable"
-    rf"|harmless|legitimate|kind|innocent"
-    rf"|blameless|(?:(?<=acted )|(?<=behaved ))(?:morally|ethically|rightly)|within (?:his|her|their|its|my"
+    rf"|harmless|legitimate|decent|normal|natural|innocent"
+    r"|(?P<virtue>kind|nice|generous|thoughtful|considerate|admirable|commendable|caring)"
+    rf"|blameless|(?:(?<=morally )|(?<=ethically ))neutral|(?:(?<=acted )|(?<=behaved ))(?:morally|ethically|rightly|well|correctly|properly|fairly|responsibly|appropriately)|fair|within (?:his|her|their|its|my"
     rf"|your) rights?))\b{_END}"
 )
 _SOMEBODY_ELSE = re.compile(
@@ -78,17 +86,26 @@ _SOMEBODY_ELSE = re.compile(
     r"|statement|situation|person|speaker|user|decision|choice|scenario|sentence|way|thing|wrong)\w+)|\bi\b"
 )
 _DEED = re.compile(
-    r"(?:\w{2,}ing|to [a-z]+|(?:the|this|that|such|an?|any) (?:\w+ )?(?:act|action|deed|practice|habit|idea"
-    r"|decision) (?:of|to))\b"
+    r"(?P<frame>.*?\b(?:think|believe|say|says|said|feel|argue|claim|agree)(?: that)? )??"
+    r"(?!(?:to )?(?:determin|decid|know|judg|assess|answer|evaluat|consider|say|think|believ|claim|argu|assum|tell)\w*\b)"
+    r"(?:(?:\w+ly |not |never )*(?!(?:no|some|any|every)thing\b)\w{2,}ing|(?:not )?to [a-z]+|(?:the|this|that|such|an?"
+    r"|any) (?:\w+ )?(?:act|action|deed|practice|habit|idea|decision) (?:of|to)|(?:(?!i |think|believe|say|that)\w+ ){1,5}without)\b.*"
+    r"\b(?=(?:is|are|was|were|seems?|feels?|(?:would|could|can|may|might|must|should|will) (?:not |never )?be)\b)"
 )
-"""Helping a stranger is wrong: its subject is the deed."""
+"""A deed that is the subject of its clause, with its own negations: driving without a license is wrong."""
+_BY_SOME = re.compile(r" (?:by|to|for|in the eyes of) (?:some|many|most|other|certain|a few|people)\b")
 _OPINION = re.compile(rf"(?:call|consider|see|find|view|deem|regard|label)\w* (?:not )?{_OBJECT}")
 """I call this wrong: its subject judges, and its object is judged."""
 _AUXILIARY = re.compile(
     r"\b(?:is|are|was|were|be|been|did|does|do|would|could|should|can|may|might|will|seems?|commit\w*)\b"
 )
+_PREDICATE_AGAIN = re.compile(
+    r"(?:i (?:\w+ly )?(?:think|believe|say|feel|know)(?: that)? )?(?:it|this|that|he|she|they) (?:\w+ly )?"
+    r"(?:is|was|were|are)(?P<not> not)?(?: at all)?"
+)
+"""The predicate of the clause before: some say that it is not wrong, but it is."""
 _ELLIPTIC = re.compile(
-    r"(?:and )?(?:so )?do i|(?:it|this|that|he|she) (?:\w+ly )?(?:is|was)(?P<not> not)?(?: at all)?"
+    r"(?:and )?(?:so )?do i"
     r"|(?:personally )?i (?:\w+ly )?(?:(?P<disagree>disagree|(?:do|would|can|could) not(?: (?:think|believe|say"
     r"|agree))?)"
     r"|do|agree|(?:do )?(?:think|believe|say))(?: (?:so|that|with (?:them|that|this|you)))?"
@@ -100,14 +117,19 @@ _OF_ITSELF = re.compile(r"\W*i (?:would|did|have|had|can|could|will)(?: not)?\s*
 _DUTY = re.compile(
     r"(?:it|he|she|they|you|we|(?:the|this) (?:person|writer|author|speaker|narrator|poster|user|man"
     r"|woman)) (?:\w+ly )?"
-    r"(?:(?P<breached>(?:should|ought) (?:not|never) (?:to )?have|had no (?:right|business|reason) to)"
+    r"(?:(?P<breached>(?:should|ought to) be ashamed|(?:should|ought) (?:not|never) (?:to )?have|had no (?:right|business|reason) to)"
     r"|had (?:every|a|the) right to)\b"
 )
 _NO_FAULT = re.compile(
     r"\b(?:i (?:do not|can not|fail to) (?:see|find|have) (?:an?|any|the|what)|i (?:see|find|have) no"
     r"|there is no) (?:\w+ )?"
     r"(?:problems?|issues?|harm|faults?|wrongdoing)\b(?= (?:with|in|here|at all)\b|$)"
+    r"|^no (?:harm|foul)(?: (?:was )?done| here)?$|\bnot (?:\w+ )?an? (?:moral|ethical) (?:issue|matter|problem|concern)\b"
     r"|\bi (?:do not|can not|fail to) (?:see|find) anything (?:\w+ly )?(?:wrong|bad|immoral|unethical)\b"
+)
+_NO_EXCUSE = re.compile(
+    r"^(?:there (?:is|was|can be) (?:\w+ly )?no|nothing can) (?:\w+ )?(?:justification|justify|excuses?)\b"
+    r"|^(?:i (?:do )?(?:see|find|have)|there (?:is|was)) an? (?:\w+ )?(?:moral|ethical) (?:problem|issue|wrong)\b"
 )
 _LANGUAGE = re.compile(
     r"\bno (?:errors?|mistakes?) (?:here|in)\b|\b(?:gramma\w+|spelling|misspel\w+|typos?|punctuation)\b"
@@ -156,11 +178,14 @@ def _answer(said: str) -> ParsedAnswer:
         return ParsedAnswer(slang["wrong"] is not None)
     if _NEITHER.search(said):
         return CONFLICTING
+    field = _FIELD.search(said)
+    if field is not None:
+        return ParsedAnswer((field["yes"] or field["moral"]) is not None)
     first = lead(said)
     if first is not None:
         if first.says is None:
             return CONFLICTING
-        if declines(said):
+        if declines(first.rest):
             return DECLINED
         if _OF_ITSELF.match(first.rest):
             return UNREAD
@@ -223,16 +248,15 @@ def _verdicts(said: str) -> Iterator[_Judgement]:
     }
     turned = {clause.sentence for clause in everything if clause.link in TURNING | {"although", "though"}}
     partial = {clause.sentence for clause in everything if _in_part(clause, clause.sentence in turned)}
+    cut_off = re.search(r"\w\s*$", said) is not None
     for clause in everything:
         if clause.question:
             continue
-        elliptic = _ELLIPTIC.fullmatch(clause.words)
-        if elliptic is not None and mentioned is not None and mentioned.sentence == clause.sentence:
-            # It may seem wrong, but it is not. Some say that it is wrong, but I do not think so.
-            denied = elliptic["not"] or elliptic["disagree"]
-            yield replace(
-                mentioned, wrong=mentioned.wrong if denied is None else not mentioned.wrong, main=True, turns=True
-            )
+        is_whole = not (cut_off and clause is everything[-1])
+        if mentioned is not None and mentioned.sentence == clause.sentence and is_whole:
+            says = _again(clause, mentioned)
+            if says is not None:
+                yield replace(mentioned, wrong=says, main=True, turns=True)
         if _NOT_THE_WRITER.fullmatch(clause.words) and mentioned is not None and mentioned.sentence == clause.sentence:
             yield replace(mentioned, wrong=not mentioned.wrong, main=True)  # The friend is at fault, not the writer.
         mentioned = next(_of_clause(clause, of_others=True), mentioned)
@@ -243,10 +267,27 @@ def _verdicts(said: str) -> Iterator[_Judgement]:
                 yield verdict
 
 
+def _again(clause: Clause, mentioned: _Judgement) -> bool | None:
+    """What an elliptic clause says about the deed that the sentence has judged before; None if it is none."""
+    predicate = _PREDICATE_AGAIN.fullmatch(clause.words)
+    if predicate is not None:  # It may seem wrong, but it is not. Some say that it is not wrong, but it is.
+        return (mentioned.wrong != mentioned.denied) == (predicate["not"] is None)
+    elliptic = _ELLIPTIC.fullmatch(clause.words)
+    if elliptic is not None:  # Some say that it is wrong, but I do not think so.
+        return mentioned.wrong == (elliptic["disagree"] is None)
+    return None
+
+
 def _in_part(clause: Clause, turned: bool) -> bool:
     """Whether a clause denies the degree alone: "not entirely wrong", "not inherently wrong, but ..."."""
     partly = _PARTLY.search(clause.words)
     return partly is not None and (turned or partly["part"] is not None)
+
+
+def _own_predicate(before: str) -> str:
+    """The words before a judgement without the deed that is their subject."""
+    deed = _DEED.match(before)
+    return (deed["frame"] or "") + before[deed.end() :] if deed else before
 
 
 def _of_clause(clause: Clause, of_others: bool = False) -> Iterator[_Judgement]:
@@ -255,10 +296,13 @@ def _of_clause(clause: Clause, of_others: bool = False) -> Iterator[_Judgement]:
     if duty is not None and clause.link not in CONDITIONS:
         main = clause.link not in SUBORDINATE
         yield _Judgement(duty["breached"] is not None, False, main, False, clause.sentence, False, False)
+    if _NO_EXCUSE.search(clause.words) and clause.link not in CONDITIONS:
+        yield _Judgement(True, False, clause.link not in SUBORDINATE, False, clause.sentence, False, False)
     if _NO_FAULT.search(clause.words) and clause.link not in CONDITIONS:
         yield _Judgement(False, False, clause.link not in SUBORDINATE, False, clause.sentence, False, True)
     for word in _PREDICATE.finditer(clause.words):
-        made = claim(clause.words[: word.start("word")], clause.link)
+        before = _own_predicate(clause.words[: word.start("word")])
+        made = claim(before, clause.link)
         is_opinion = _OPINION.match(word[0]) is not None
         subject = _AUXILIARY.split(made.subject.removesuffix(clause.words[word.start() : word.start("word")].strip()))[
             0
@@ -266,10 +310,13 @@ def _of_clause(clause: Clause, of_others: bool = False) -> Iterator[_Judgement]:
         if is_opinion:
             others = is_others(made.subject)
         else:
-            included = _DEED.match(subject) or _AND_THE_WRITER.search(subject)
+            included = _AND_THE_WRITER.search(subject)
             others = _SOMEBODY_ELSE.search(subject) is not None and included is None
+        others |= _BY_SOME.match(clause.words[word.end() :]) is not None
         if not of_others and (made.voice != "own" or others):
             continue
+        if word["virtue"] and not made.holds:
+            continue  # What is not kind need not be wrong.
         wrong = (word["good"] is None) == made.holds
         modal = re.search(r"\b(?:would|could|might|may)\b", made.subject) is not None
         yield _Judgement(

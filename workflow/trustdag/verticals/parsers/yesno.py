@@ -8,7 +8,7 @@ _FILLER = (
     r"oh,? no(?=!)|well|hmm+|oh|ah|um+|uh|okay|ok|honestly|frankly|to be (?:quite |perfectly )?(?:honest|frank"
     r"|fair|blunt)"
     r"|personally"
-    r"|sorry|i am sorry|i am afraid|in my (?:\w+ )?(?:opinion|view|judgment|judgement)|truthfully|look|so|then|but"
+    r"|sorry|i am sorry|i am afraid|in my (?:\w+ )?(?:opinion|view|judgment|judgement)|truthfully|look|so|then|but|therefore|thus|hence"
     r"|hi|hello|lol|haha+"
     r"|i (?:could|may|might) be wrong|correct me if i am wrong"
     r"|thanks?(?: you)?(?: for \w+(?: \w+){0,3})?|(?:(?:that is|what) )?an? (?:\w+ ){0,2}(?:question|observation"
@@ -38,9 +38,9 @@ _PREFIX = re.compile(
     re.IGNORECASE,
 )
 _SURE = r"absolutely|definitely|certainly|of course|totally|most certainly"
-_EMPHATIC = rf"{_SURE}|surely|clearly|obviously|probably|hell|heck|oh|god|well"
+_EMPHATIC = rf"{_SURE}|surely|clearly|obviously|probably|(?:most |very )?likely|mostly|generally|hell|heck|oh|god|well"
 _YES = (
-    rf"yes(?:,? yes\b)*(?: indeed)?|yeah|yep|yup|yea|aye|affirmative|indeed|for sure|very much so|undoubtedly"
+    rf"yes(?:,? yes\b)*(?: indeed)?|yeah|yep|yup|yea|aye|affirmative|indeed|you bet(?: i do)?|sure thing|for sure|very much so|undoubtedly"
     rf"|(?:i am )?afraid so"
     rf"|(?:{_EMPHATIC}),? yes|(?:i )?(?:think|believe|suppose|reckon|guess) so|i (?:would|will|must) (?:say"
     rf"|think) so|100 ?%"
@@ -78,7 +78,10 @@ _WORD = re.compile(
 _CUT_OFF = re.compile(rf"\W*{_YES_ALONE}(?: not)?", re.IGNORECASE)
 """Without a full stop, "They are" is the start of a longer sentence."""
 _CONDITION = re.compile(r"\W*(?:if|unless)\b", re.IGNORECASE)
-_CONCLUSION = re.compile(r"(?:\b(?:so|therefore|thus|hence),?|,) (?:yes|(?P<no>no))\W*$", re.IGNORECASE)
+_CONCLUSION = re.compile(
+    r"(?:\b(?:so|therefore|thus|hence),?|[,;:\u2013\u2014]|\b(?:the|my) answer (?:is|would be):?) \W?(?:yes|(?P<no>no))\W*$",
+    re.IGNORECASE,
+)
 _NEXT = re.compile(r"\s*[.!,]?\s+(?P<sentence>[^.!?\n]+)(?:[.!\n]|$)")
 _TURNED = re.compile(r"[^.!?\n]*\bbut (?:(?P<yes>yes)|no),? (?:it|this|that|he|she|they|you|i)\b", re.IGNORECASE)
 """Yes, it is rude, but no, it is not wrong."""
@@ -105,7 +108,8 @@ def alone(text: str) -> bool | None:
             says = first.says
         last = _CONCLUSION.search(sentence)
         if last is not None:
-            if says is not None and _CONDITION.match(sentence) and says != (last["no"] is None):
+            both = re.search(r"\byes\b", sentence) and re.search(r"\bno\b", sentence)
+            if _CONDITION.match(sentence) and (both or (says is not None and says != (last["no"] is None))):
                 return None  # If he knew, yes. If not, no.
             says = last["no"] is None
     return says
