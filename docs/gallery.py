@@ -36,8 +36,8 @@ ANSWERS = {
     "[Numbers](toy-world.md#measured).",
     "hh-local": "",
     "lds": "",
-    "null": "No: over ten sets, all 15 mean changes are within .1 of 0, and the same training moves four of five verticals "
-    "under the judge's labels. With the demo's stronger settings truthfulness fell by .08 and .09. "
+    "null": "No: over ten sets, all 15 mean changes are within .1 of 0, and the same training moves four of five "
+    "verticals under the judge's labels. With the demo's stronger settings truthfulness fell by .08 and .09. "
     "[Numbers](toy-world.md#measured).",
     "paper": "",
     "smoke": "Yes. Its numbers mean nothing.",
