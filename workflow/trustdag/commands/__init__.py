@@ -60,7 +60,9 @@ def refuse_own_model(out: Path, *sources: Path | None) -> None:
     """
     for source in filter(None, sources):
         if source.resolve() == (out / "model").resolve():
-            raise UserError(f"--out: {source} is what the new model is made from and would be lost; name another folder")
+            raise UserError(
+                f"--out: {source} is what the new model is made from and would be lost; name another folder"
+            )
 
 
 def add_benchmark(parser: argparse.ArgumentParser) -> None:

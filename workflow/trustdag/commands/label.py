@@ -41,7 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
         drawing = Drawing(verticals_of(design, arguments.vertical), arguments.n, arguments.seed)
         rows, key = draw(arguments.results, drawing)
         write(rows, sheet, key)
-        print(f"{len(rows):,} replies of {len(design.policies)} stages are in {sheet}; keep its key beside it")
+        stages = f"{len(design.policies)} stage{'s' if len(design.policies) != 1 else ''}"
+        print(f"{len(rows):,} replies of {stages} are in {sheet}; keep its key beside it")
     if arguments.ask:
         print(f"{ask(sheet):,} replies have no answer yet")
     print(f"Fill in the column `answer`, then add to the study: `labels: {sheet}`" if is_new else f"`labels: {sheet}`")
