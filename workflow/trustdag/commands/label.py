@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from trustdag.commands import seed
 from trustdag.errors import UserError
 
 HELP = "Draw replies of every stage for a person to label, or ask for labels here; they correct the statistics."
@@ -13,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("results", type=Path, help="the results folder of a scored study")
     parser.add_argument("--vertical", action="append", default=[], help="draw for this vertical only (may be repeated)")
     parser.add_argument("--n", type=int, default=100, help="replies of each stage on each vertical (default 100)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the draw (default 0)")
+    parser.add_argument("--seed", type=seed, default=0, help="seed of the draw (default 0)")
     parser.add_argument("--sheet", type=Path, help="the CSV file to fill in; default labels/STUDY.csv")
     parser.add_argument("--ask", action="store_true", help="ask here, one reply at a time; resumes a session")
 
