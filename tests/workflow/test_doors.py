@@ -188,3 +188,11 @@ def until(holds: Callable[[], bool], seconds: float = 120) -> None:
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("options", [["privacy"], ["privacy", "-n"], ["-n", "privacy"], ["privacy", "--cores", "1"]])
+def test_a_target_may_follow_the_study_at_once(options: list[str], tmp_path: Path) -> None:
+    command = ["-m", "trustdag", "run", "smoke", *options, *([] if "-n" in options else ["--dry-run"])]
+    done = run_python(command, clean_environment() | {"PYTHONPATH": str(ROOT / "workflow")}, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "report.html" not in done.stdout + done.stderr

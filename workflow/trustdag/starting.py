@@ -1,7 +1,6 @@
 """A commented first study, from the answers to four questions."""
 
 import json
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,10 +99,16 @@ def _block(content: dict[str, Any], *comments: str) -> str:
     return "".join(f"# {comment}\n" for comment in comments) + dumped
 
 
+PART_OF_A_RUN = re.compile(r"base|seed-?\d+|checkpoint-\d+")
+"""Names of folders that many models have: that of the folder above is put before them."""
+
+
 def model_name(text: str) -> str:
     """A model's name in the study: that of its folder, file or repository, in the characters of targets."""
-    path = Path(os.path.abspath(Path(text.partition("@")[0]).expanduser()))  # `.` and `..` have a name only so
-    last = path.parent.name if path.name in ("model", "manifest.json", "digest.txt") else path.name
+    path = Path(text.partition("@")[0]).expanduser()
+    path = path.resolve() if path.name in ("", "..") else path
+    path = path.parent if path.name in ("model", "manifest.json", "digest.txt") else path
+    last = f"{path.parent.name}-{path.name}" if PART_OF_A_RUN.fullmatch(path.name) else path.name
     name = _as_name(last.removesuffix(".gguf"))
     return f"{name}-model".lstrip("-") if name in {"", *verticals(), *reserved()} else name
 

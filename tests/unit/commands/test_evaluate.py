@@ -89,6 +89,15 @@ def test_what_cannot_be_evaluated_is_said_before_anything_runs(
     assert not list(Path().glob("results/*.yaml"))
 
 
+def test_results_are_not_written_into_a_model(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(model / "model")
+    assert main(["evaluate", ".", "--toy", "--prompt-format", "plain", "--write-only"]) == 2
+    assert "start the command in another folder" in capsys.readouterr().err
+    assert not Path("results").exists()
+
+
 def test_a_template_without_a_system_role_is_refused_by_check_with_the_mend(
     model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -99,6 +99,19 @@ def test_a_folder_of_any_name_gives_a_model_a_name(folder_name: str, name: str) 
     assert model_name(".") == name
 
 
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("results/s/models/toy/crowd/sft-dpo/seed0/model", "sft-dpo-seed0"),
+        ("results/s/models/toy/crowd/sft/seed0", "sft-seed0"),
+        ("results/s/models/toy/base/model", "toy-base"),
+        ("outputs/run7/checkpoint-500", "run7-checkpoint-500"),
+    ],
+)
+def test_folders_of_one_run_are_told_apart(path: str, name: str) -> None:
+    assert model_name(path) == name
+
+
 def test_a_study_that_exists_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
     Path("study.yaml").write_text("mine\n")
     assert main(["init", *TOY]) == 2

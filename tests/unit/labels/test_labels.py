@@ -195,3 +195,9 @@ def test_asking_with_another_csv_file_names_the_missing_column(
     (tmp_path / "mine.csv").write_text("label,input\n0,I helped\n")
     assert main(["label", str(results), "--ask", "--sheet", str(tmp_path / "mine.csv")]) == 2
     assert "mine.csv: no column `id`" in capsys.readouterr().err
+
+
+def test_a_seed_that_no_generator_takes_is_refused(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["label", str(results), "--seed", "-1"])
+    assert "--seed: -1: write a whole number from 0 to 4294967295" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -455,3 +456,16 @@ def test_a_failed_run_shows_why_and_the_end_of_the_log(tmp_path: Path) -> None:
     assert shown.endswith("line 29")
     assert "line 3\n" not in shown
     assert "items" not in shown
+
+
+def test_a_job_that_failed_in_an_earlier_run_is_no_failure_of_this_one(tmp_path: Path) -> None:
+    files = Results(str(tmp_path))
+    failure = job_record.Failure(kind="error", mem_mb=100, runtime=5, message="a bug")
+    for moment, model in enumerate(("gone", "present")):
+        path = files.job_record("base", (model, "base"))
+        job_record.write(path, job_record.Record(failures=(failure,)))
+        os.utime(path, (moment, moment))
+    Path(files.owner).write_text("study.yaml\n")
+    os.utime(files.owner, (1, 1))
+    assert "present" in failures(tmp_path)
+    assert "gone" not in failures(tmp_path)

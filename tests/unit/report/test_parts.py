@@ -255,6 +255,7 @@ def test_the_sentence_says_what_it_rests_on() -> None:
     assert "20 of 200 pairs were lost" in basis(frame, [0])
     assert "lost" not in basis(frame.assign(lost=0), [0])
     assert "given checkpoints" in basis(frame, [])
+    assert basis(frame.iloc[:0], []) == ""
 
 
 @pytest.mark.parametrize(

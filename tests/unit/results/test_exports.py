@@ -15,7 +15,7 @@ from tests.support.invented_pages import invented_verticals
 from trustdag.artifacts import write_json
 from trustdag.cli import main
 from trustdag.jsonfiles import read_json
-from trustdag.report.numbers import signed
+from trustdag.report.numbers import interval, signed
 from trustdag.results import exports
 from trustdag.results.exports.latex import change, escaped, number, one_line
 from trustdag.results.series import runs_of
@@ -183,6 +183,21 @@ def test_every_policy_has_a_card(folder: Path, tmp_path: Path) -> None:
     assert {path.parent.name for path in out.rglob("README.md")} == {
         policy.id.replace("/", "-") for policy in trustdag.load(folder).design.policies
     }
+
+
+def test_a_card_of_one_training_seed_has_the_changes_of_that_seed(tmp_path: Path) -> None:
+    # given a study with three training seeds
+    with invented_verticals():
+        design = invented_study.cells(seeds=(0, 1, 2))
+        invented_study.write_study(design, tmp_path / "study", items=20)
+        computed = tables.compute(design, tmp_path / "study" / "records", StatisticsSettings(resamples=2000))
+        tables.write(computed, tmp_path / "study" / "statistics")
+        out = export(tmp_path / "study", "model-card", tmp_path)
+    # then the change in the card of a seed is that of the seed, and not the mean over seeds
+    rows = computed.differences.query("metric == 'mc1' and condition == 'all' and reference == 'base'")
+    for policy, row in rows[rows["recipe"] == "dpo"].set_index("policy").iterrows():
+        card = (out / str(policy).replace("/", "-") / "README.md").read_text()
+        assert f"| {signed(row['difference'])} {interval(row['low'], row['high'])} |" in card
 
 
 # --- Runs of a tracker ---

@@ -51,6 +51,14 @@ def at_least(least: int) -> Callable[[str], float]:
     return number
 
 
+def seed(text: str) -> int:
+    """The type of an option for a random seed, with the limits of a study's seeds."""
+    value = int(text)
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError(f"{text}: write a whole number from 0 to {2**32 - 1}")
+    return value
+
+
 def refuse_own_model(out: Path, *sources: Path | None) -> None:
     """Raises UserError for an output folder whose model would replace one that it is made from.
 
@@ -60,7 +68,9 @@ def refuse_own_model(out: Path, *sources: Path | None) -> None:
     """
     for source in filter(None, sources):
         if source.resolve() == (out / "model").resolve():
-            raise UserError(f"--out: {source} is what the new model is made from and would be lost; name another folder")
+            raise UserError(
+                f"--out: {source} is what the new model is made from and would be lost; name another folder"
+            )
 
 
 def add_benchmark(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ from typing import get_args
 
 from trustdag.align import methods
 from trustdag.artifacts import model_folder
-from trustdag.commands import add_benchmark, add_tracking, read_settings, refuse_own_model, settings_help
+from trustdag.commands import add_benchmark, add_tracking, read_settings, refuse_own_model, seed, settings_help
 from trustdag.errors import UserError
 from trustdag.models.dialogue import PromptFormat
 from trustdag.train.stage import Stage
@@ -45,7 +45,7 @@ def _add_stage(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--settings", default="{}", help="JSON, such as '{\"epochs\": 2}', or the path of a YAML file; keys: see below"
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of data order, initialization and sampling")
+    parser.add_argument("--seed", type=seed, default=0, help="seed of data order, initialization and sampling")
     parser.add_argument(
         "--prompt-format", choices=get_args(PromptFormat), default="hh", help="how messages become text"
     )

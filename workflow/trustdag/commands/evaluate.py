@@ -46,6 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
     from trustdag.config.load import validate
     from trustdag.plugins import files
 
+    _refuse_inside_a_model(arguments.models)
     files.use(arguments.plugins)
     path = Path(f"{Results.of(arguments.name).root}.yaml")
     content = study(arguments)
@@ -60,6 +61,16 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError(f"{path}: the study did not finish; fix the errors above, and run the same command again")
     root = Path(Results.of(arguments.name).root)
     print(f"Page: {(root / 'report.html').resolve().as_uri()}\n`trustdag summary {root}` prints the answer again.")
+
+
+def _refuse_inside_a_model(models: list[str]) -> None:
+    """Raises UserError where the results would be written into a model's folder, which is damaged by that."""
+    for model in models:
+        folder = Path(model).expanduser()
+        if folder.is_dir() and Path.cwd().is_relative_to(folder.resolve()):
+            raise UserError(
+                f"{model}: the results would be written into the model's folder; start the command in another folder"
+            )
 
 
 def study(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from trustdag.commands import seed
 from trustdag.errors import UserError
 
 HELP = "Draw replies of every stage for a person to label, or ask for labels here; they correct the statistics."
@@ -13,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("results", type=Path, help="the results folder of a scored study")
     parser.add_argument("--vertical", action="append", default=[], help="draw for this vertical only (may be repeated)")
     parser.add_argument("--n", type=int, default=100, help="replies of each stage on each vertical (default 100)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the draw (default 0)")
+    parser.add_argument("--seed", type=seed, default=0, help="seed of the draw (default 0)")
     parser.add_argument("--sheet", type=Path, help="the CSV file to fill in; default labels/STUDY.csv")
     parser.add_argument("--ask", action="store_true", help="ask here, one reply at a time; resumes a session")
 
@@ -41,7 +42,8 @@ def run(arguments: argparse.Namespace) -> None:
         drawing = Drawing(verticals_of(design, arguments.vertical), arguments.n, arguments.seed)
         rows, key = draw(arguments.results, drawing)
         write(rows, sheet, key)
-        print(f"{len(rows):,} replies of {len(design.policies)} stages are in {sheet}; keep its key beside it")
+        stages = f"{len(design.policies)} stage{'s' if len(design.policies) != 1 else ''}"
+        print(f"{len(rows):,} replies of {stages} are in {sheet}; keep its key beside it")
     if arguments.ask:
         print(f"{ask(sheet):,} replies have no answer yet")
     print(f"Fill in the column `answer`, then add to the study: `labels: {sheet}`" if is_new else f"`labels: {sheet}`")

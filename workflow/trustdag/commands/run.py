@@ -64,11 +64,11 @@ def start(paths: Sequence[Path], options: Sequence[str]) -> int:
         paths: The study's files.
         options: Further options and targets of Snakemake. The defaults are all cores and the logger `trustdag`.
     """
-    chosen = ["--snakefile", str(ROOT / "Snakefile")]
-    chosen += [] if _given(options, ("--directory", "-d")) else ["--directory", "."]
+    # `--logger` and `--configfile` take all words up to the next option, and so would take targets.
+    chosen = [] if _given(options, DISPLAY) else ["--logger", "trustdag"]
     chosen += [] if _given(options, CORES) else ["--cores", "all"]
-    chosen += [] if _given(options, DISPLAY) else ["--logger", "trustdag"]
-    # The study comes last, because its option takes all words up to the next option, and so would take targets.
+    chosen += [] if _given(options, ("--directory", "-d")) else ["--directory", "."]
+    chosen += ["--snakefile", str(ROOT / "Snakefile")]
     command = [
         sys.executable,
         "-m",

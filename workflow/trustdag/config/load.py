@@ -121,11 +121,12 @@ def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
 def validate(config: dict[str, Any], origin: str) -> Study:
     """The study of a merged configuration. Errors name `origin` as its file."""
     refuse_characters(config, origin)
-    if isinstance(config.get("data_root"), int | float):  # `--config data_root=2024`
-        config = config | {"data_root": str(config["data_root"])}
     root = config.get("data_root")
-    if not isinstance(root, str | None):
+    if isinstance(root, dict | list):
         raise UserError(f"{origin}: data_root: must be the path of a folder (got {root!r:.100})")
+    if root is not None:
+        root = str(root)  # `--config data_root=2024` gives a number
+        config = config | {"data_root": root}
     config = _with_data_root(config, root, origin, ())
     try:
         return Study.model_validate(config)

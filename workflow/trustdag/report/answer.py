@@ -119,7 +119,9 @@ def _counted(answer: RecipeAnswer) -> str:
 
 
 def basis(headlines: pd.DataFrame, seeds: list[int]) -> str:
-    """The basis of the sentence: trainings, items and correction."""
+    """The basis of the sentence: trainings, items and correction; empty where nothing is compared."""
+    if headlines.empty:
+        return ""
     changes = headlines[headlines["reference"] == "base"]
     if len(seeds) > 1:
         training = f"{len(seeds)} training seeds ({', '.join(map(str, seeds))})"
@@ -127,7 +129,7 @@ def basis(headlines: pd.DataFrame, seeds: list[int]) -> str:
         training = f"one training run (seed {seeds[0]}), so another seed may differ"
     else:
         training = "given checkpoints, without a training of this study"
-    family = int(headlines["family"].max()) if len(headlines) else 0
+    family = int(headlines["family"].max())
     lost = int(changes["lost"].sum())
     lost_text = f"; {lost:,} of {int((changes['n_pairs'] + changes['lost']).sum()):,} pairs were lost" if lost else ""
     return (

@@ -34,7 +34,9 @@ class PlotSettings(Section):
                 from matplotlib.colors import is_color_like
 
                 if not is_color_like(color) or color.lower() == "none":
-                    raise ValueError(f"no color that matplotlib knows, such as `#0072b2` or `teal` (got {color!r:.100})")
+                    raise ValueError(
+                        f"no color that matplotlib knows, such as `#0072b2` or `teal` (got {color!r:.100})"
+                    )
         return colors
 
 

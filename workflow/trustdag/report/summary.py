@@ -11,6 +11,7 @@ import pandas as pd
 from trustdag.errors import UserError
 from trustdag.jobs import record as job_record
 from trustdag.jsonfiles import read_section
+from trustdag.layout import Results
 from trustdag.progress import aligned, duration
 from trustdag.report.answer import answers, kind_of, pairs_of, sentences, study_answers, verdict
 from trustdag.report.changes import arm_name, arms, changes, levels, of_arm
@@ -140,11 +141,16 @@ def _cost(results: Path, design: StudyDesign) -> str:
 
 
 def failures(results: Path) -> str:
-    """The jobs whose last attempt failed, with reason, remedy and the end of their logs; empty if there are none."""
+    """The failed jobs of the last run, with reason, remedy and the end of their logs; empty if there are none.
+
+    Records of jobs that failed in an earlier run stay, also if the study no longer has them.
+    """
+    mark = Path(Results(str(results)).owner)  # written when a run starts
+    began = mark.stat().st_mtime if mark.is_file() else 0.0
     parts = []
     for path in sorted((results / ".jobs").glob("*/*.json")):
         attempts = job_record.read(path).failures
-        if attempts:
+        if attempts and path.stat().st_mtime >= began:
             job = " ".join([path.parent.name, *path.name.removesuffix(".json").split(",")])
             log = job_record.last_lines(path.with_suffix(".log"))
             parts.append("\n".join([f"Failed: {job}", f"  {attempts[-1].message}", *(f"  | {line}" for line in log)]))

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from math import ceil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trustdag.config.resources import ModelResources

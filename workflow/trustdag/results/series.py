@@ -59,6 +59,12 @@ def headlines(study: StudyResults, policy: Policy) -> pd.DataFrame:
     return rows[rows["value"].notna()]
 
 
+def headline_changes(study: StudyResults, policy: Policy) -> pd.DataFrame:
+    """The policy's own changes of headline metrics since its base model, of its training seed alone."""
+    rows = _of_policy(study.differences, policy)
+    return rows[rows["difference"].notna() & (rows["reference"] == "base")]
+
+
 def settings_of(study: StudyResults, policy: Policy) -> dict[str, str]:
     """What a policy is: its study, model, preference set, recipe, stages and seed."""
     known = {
@@ -90,10 +96,11 @@ def points_of(study: StudyResults, policy: Policy) -> tuple[Point, ...]:
 
 def numbers_of(study: StudyResults, policy: Policy) -> dict[str, float]:
     """A policy's headline metrics and their changes since the base model, with intervals."""
-    changed = _of_policy(study.differences, policy)
-    changed = changed[changed["difference"].notna() & (changed["reference"] == "base")]
     numbers: dict[str, float] = {}
-    for kind, value, rows in (("headline", "value", headlines(study, policy)), ("change", "difference", changed)):
+    for kind, value, rows in (
+        ("headline", "value", headlines(study, policy)),
+        ("change", "difference", headline_changes(study, policy)),
+    ):
         for row in rows_of(rows):
             name = f"{kind}/{row['vertical']}/{row['metric']}"
             numbers[name] = float(row[value])

@@ -130,7 +130,7 @@ def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     texts = [name for name in columns if name in TEXTS]
     numbers = [name for name in columns if name not in TEXTS]
     types = dict.fromkeys(texts, "str") | ({"seed": "Int64"} if "seed" in numbers else {})
-    return pd.read_csv(path, dtype=types, keep_default_na=False, na_values=dict.fromkeys(numbers, [""]))
+    return pd.read_csv(path, dtype=types, keep_default_na=False, na_values=dict.fromkeys(numbers, ""))
 
 
 @dataclass(frozen=True)

@@ -69,9 +69,7 @@ def draw(design: StudyDesign, results: Path, settings: Settings) -> "Figure":
                         dot, f"{recipe}, {vertical}: {signed(level['value'])} {interval(level['low'], level['high'])}"
                     )
             if single["difference"].isna().all():
-                panel.text(
-                    0.5, 0.55, "not measured", transform=panel.transAxes, ha="center", va="bottom", color=QUIET
-                )
+                panel.text(0.5, 0.55, "not measured", transform=panel.transAxes, ha="center", va="bottom", color=QUIET)
             panel.set_xticks(range(len(recipes)), recipes, rotation=45 if len(recipes) > 3 else 0)
             panel.set_xlim(-0.6, len(recipes) - 0.4)
             panel.grid(visible=False, axis="x")

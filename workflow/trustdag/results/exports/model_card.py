@@ -3,17 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from trustdag.layout import ModelId
 from trustdag.report.answer import kind_of
-from trustdag.report.changes import changes
 from trustdag.report.draw import rows_of
 from trustdag.report.numbers import interval, number, signed, title
-from trustdag.results.series import headlines
+from trustdag.results.series import headline_changes, headlines
 from trustdag.results.study import StudyResults
 from trustdag.stats.design import Policy
-from trustdag.stats.records import ALL
 
 TASK = "text-generation"
 DIGITS = 6
@@ -22,35 +18,25 @@ DIGITS = 6
 
 def write(study: StudyResults, folder: Path) -> None:
     """Writes FOLDER/POLICY/README.md for each policy; the slashes of its id become hyphens."""
-    differences = changes(study.tables)
     for policy in study.design.policies:
         path = folder / policy.id.replace("/", "-") / "README.md"
         path.parent.mkdir()
-        path.write_text(card(study, policy, differences), encoding="utf-8")
+        path.write_text(card(study, policy), encoding="utf-8")
 
 
-def card(study: StudyResults, policy: Policy, differences: pd.DataFrame) -> str:
-    """The card's text, metadata first.
-
-    Args:
-        study: The finished study.
-        policy: One of its policies.
-        differences: The study's changes.
-    """
+def card(study: StudyResults, policy: Policy) -> str:
+    """The card's text, metadata first."""
     metadata = card_data(study, policy).to_yaml(line_break="\n").rstrip()
     model = ModelId.parse(policy.id)
     stages = " -> ".join(model.chain) or "none: the base model"
     said = [f"# {policy.recipe} of {policy.model}, study {study.design.study}", f"Stages: {stages}."]
     said += [study.design.notice] if study.design.notice else []
     lines = ["| vertical | metric | level | change since the base model | verdict |", "|---|---|---|---|---|"]
-    whole = differences[differences["headline"].astype(bool) & (differences["condition"] == ALL)]
-    since = whole[whole["reference"] == "base"]
-    own = since[(since["model"] == policy.model) & (since["recipe"] == policy.recipe)]
-    by_vertical = {row["vertical"]: row for row in rows_of(own[own["preferences"] == (policy.preferences or "")])}
+    by_vertical = {row["vertical"]: row for row in rows_of(headline_changes(study, policy))}
     for row in rows_of(headlines(study, policy)):
         change = by_vertical.get(row["vertical"])
         level = f"{number(row['value'])} {interval(row['low'], row['high'])}"
-        shown = f"{signed(change['change'])} {interval(change['low'], change['high'])}" if change else ""
+        shown = f"{signed(change['difference'])} {interval(change['low'], change['high'])}" if change else ""
         lines.append(
             f"| {row['vertical']} | {title(row['metric'])} | {level} | {shown} | {kind_of(change) if change else ''} |"
         )
