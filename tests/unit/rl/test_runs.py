@@ -44,6 +44,19 @@ def test_frozen_models_in_a_file_change_no_bit(tmp_path: Path, monkeypatch: pyte
     assert all(torch.equal(lean[name], value) for name, value in plain.items())
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_a_closed_trainer_uses_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trustdag.models.mapped.MAPPED", 0)
+    run = world.trainer(tmp_path, world.reward_model(), updates=1)
+    run.train()
+    assert str(tmp_path) in Path("/proc/self/maps").read_text(encoding="utf-8")
+    # when
+    run.close()
+    # then
+    assert str(tmp_path) not in Path("/proc/self/maps").read_text(encoding="utf-8")
+    assert run.trained_policy()[0].num_parameters() > 0
+
+
 def test_prompts_may_be_conversations(tmp_path: Path) -> None:
     # given the same prompts as texts and as conversations
     texts: list[Prompt] = [*world.prompts()]

@@ -85,6 +85,7 @@ def train(stage: Stage, settings: PPOSettings) -> None:
             trackers=opened.trackers,
         )  # fmt: skip
         trainer.train(opened.stop)
+        trainer.close()
         save(stage, settings, trainer, facts)
 
 

@@ -30,7 +30,7 @@ class MappedWeights:
 
         Args:
             weights: The weights, on the CPU. They stay the same tensors, with the file as their memory.
-            folder: Where the file is made. It has no name and is gone when the process ends.
+            folder: Where the file is made. It has no name, and is gone when nothing uses the weights any more.
         """
         folder.mkdir(parents=True, exist_ok=True)
         starts: list[tuple[Tensor, int]] = []

@@ -1,5 +1,6 @@
 """The PPO trainer: sample replies, score them, learn from them."""
 
+import gc
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -343,6 +344,15 @@ class PPOTrainer:
         whole = add_adapter(type(base)(base.config), lora)
         whole.load_state_dict(own)
         return merged(whole), None
+
+    def close(self) -> None:
+        """Ends the use of the reference and the reward model, and of the file with their weights.
+
+        Until then, a network file system (NFS) would not remove the folder.
+        """
+        self.reference = self.reward_model = None
+        del self.rollouts
+        gc.collect()
 
     # --- Small parts ---
 
