@@ -107,7 +107,8 @@ def line_of(both: np.ndarray) -> dict[str, float]:
 def fitted(rows: list[dict[str, Any]], scores: dict[str, np.ndarray], vertical: str) -> np.ndarray:
     """Scores that are fitted to nine tenths of the retrainings, on the others, and what was measured: (retrainings, 2).
 
-    A half and its other half are both fitted to, or both tried. The scores are a ridge regression of the number on which pairs a half keeps, and on its sums of the methods' scores.
+    A half and its other half are both fitted to, or both tried. The scores are a ridge regression of the
+    number on which pairs a half keeps, and on its sums of the methods' scores.
 
     Args:
         rows: What `retrained` gave.
