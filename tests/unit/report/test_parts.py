@@ -143,8 +143,9 @@ def test_run_times_of_the_studys_present_jobs_are_summed_by_kind(tmp_path: Path)
 
 def test_a_job_that_was_killed_has_no_run_time(tmp_path: Path) -> None:
     """Snakemake leaves an empty file of it, which stays if its output is not asked for again."""
+    study = StudyDesign(study="s", policies=(Policy(id="m/base", model="m", recipe="base"),), verticals=("ethics",))
     (tmp_path / "statistics.tsv").write_text("")
-    assert run_times(tmp_path).empty
+    assert run_times(tmp_path, study).empty
 
 
 def test_without_benchmarks_there_are_no_run_times(tmp_path: Path) -> None:

@@ -110,8 +110,8 @@ def _is_of(design: StudyDesign, job: tuple[str, ...]) -> bool:
 def run_times(benchmarks: Path | None, design: StudyDesign) -> pd.DataFrame:
     """Jobs, seconds and memory by kind of job, from Snakemake's benchmark files; the slowest kind first.
 
-    Files of models and verticals that the study no longer has do not count. Snakemake creates a file when its job starts:
-    that of a job that was killed stays empty, and has no time.
+    Files of models and verticals that the study no longer has do not count. Snakemake creates a file when its job
+    starts: that of a job that was killed stays empty, and has no time.
     """
     rows = []
     written = [path for path in benchmarks.rglob("*.tsv") if path.stat().st_size] if benchmarks else []
