@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from trustdag.verticals.parsers.base import CONFLICTING, DECLINED, UNREAD, ParsedAnswer
+from trustdag.verticals.parsers.lists import judged_list, without_list
 from trustdag.verticals.parsers.options import abridged, begun, contradicts, denies, plainly, stated, words
 from trustdag.verticals.parsers.refusal import is_refusal
 from trustdag.verticals.parsers.text import after_correction, opened, unmarked
@@ -16,7 +17,8 @@ _CUE = (
     r"(?:\b(?:answers?|ans|(?<!each )(?:option|choice)|letter|correct|solution|selection|verdict"
     r"|conclusion)\b(?: (?:is|was|would be"
     r"|must be"
-    r"|should be|to (?:this|the) question is|of the (?:right|correct|best) answer is|choice|letter|option|one|number))*"
+    r"|should be|to (?:this|the) question is|of the (?:right|correct|best) answer is|choice|letter|option|one"
+    r"|number))*"
     r"|\b(?:choose|chose|pick|picked|select|selected|go with|going with|go for|guess|say|vote(?: for)?|opt for|prefer"
     r"|it is|it's"
     r"|its|that is|that's|so|therefore|hence|be|is|think|believe|leaves)\b)\s*[:=-]*\s*(?:definitely |probably "
@@ -24,7 +26,8 @@ _CUE = (
     r"(?:the )?(?:(?:option|choice|letter|answer)\s*)?"
 )
 _NOT_BEFORE = re.compile(
-    r"(?:\bnot|n't|\bnever|\brul(?:ed?|ing) out|\beliminat\w+|\breject\w*|\bdismiss\w*|\brather than|\brather\b[^.!?\n]{1,60}\bthan|\binstead of"
+    r"(?:\bnot|n't|\bnever|\brul(?:ed?|ing) out|\beliminat\w+|\breject\w*|\bdismiss\w*|\brather than"
+    r"|\brather\b[^.!?\n]{1,60}\bthan|\binstead of"
     r"|\bneither|\bnone of|\bnor|\bover|\bexcept|\bunlike|\bagainst|\bexclude"
     r"|\bnot be)"
     r"\s+(?:be |is |say |choose |pick |think (?:it is |it's )?)?(?:the )?(?:option |choice |answer |letter )?[\W_]*$",
@@ -74,15 +77,10 @@ _SURELY = (
     r"|without (?:a )?doubt)"
 )
 _NOT_BUT = re.compile(
-    r"[^.!?,;\n]*\bnot [^.!?,;\n]*, (?=(?:it|they|he|she|this|that) (?:is|are|was|were)\b)|\bnot (?!only\b|just\b)[^.!?,;\n]*?,? but (?:rather |instead )?")
-"""It was not invented in France but in Belgium."""
-_GOOD = re.compile(r"[^\w✅✔✓☑]*(?:[✅✔✓☑]|(?:this is )?(?:the )?(?:correct|true|right|yes)\b)", re.IGNORECASE)
-_BAD = re.compile(
-    r"[^\w❌✗✘✖]*(?:[❌✗✘✖]|(?:this is )?(?:an? )?(?:common |popular )?(?:incorrect|false|untrue|wrong|no|myth"
-    r"|misconception|not (?:correct|true|right))\b)",
-    re.IGNORECASE,
+    r"[^.!?,;\n]*\bnot [^.!?,;\n]*, (?=(?:it|they|he|she|this|that) (?:is|are|was|were)\b)|\bnot (?!only\b"
+    r"|just\b)[^.!?,;\n]*?,? but (?:rather |instead )?"
 )
-"""The verdict after an option in a list of all."""
+"""It was not invented in France but in Belgium."""
 _CONTINUATIONS = ("because", "since", "as", "so", "and", "but", "if", "when", "unless", "at", "in", "on", "for", "or")
 _DENYING = ("not", "never", "than", "instead of")
 """Words before an option's text that deny it."""
@@ -134,11 +132,11 @@ def chosen(text: str, options: Sequence[str], labels: Sequence[str] = ()) -> Par
 
 
 def _answer(said: str, options: Sequence[str], labels: Sequence[str]) -> ParsedAnswer:
-    judged = _judged_list(said, options, labels)
+    judged = judged_list(said, options, labels)
     if judged is not None:
         return ParsedAnswer(judged)
     letters = ["".join(re.findall(r"\w", label)).lower() for label in labels]
-    said = _OWN_LABEL.sub("", _without_list(said, options, labels))
+    said = _OWN_LABEL.sub("", without_list(said, options, labels))
     said = _without_letters(_ORDINAL.sub(lambda place: _by_letter(place, letters), said), letters)
     named = _named(said, letters, options)
     if named:
@@ -226,7 +224,9 @@ def _quoted(said: str, options: Sequence[str]) -> ParsedAnswer:
 def _sentences(said: str) -> list[str]:
     """The sentences of a reply, without the condition that repeats the question: If you eat seeds, ..."""
     parts = re.split(r"[.!?](?:\s|$)|\n", said)
-    return [re.sub(r"^\W*(?:if|when) [^,]*, ", "", part, flags=re.IGNORECASE) for part in parts if not _MYTH.search(part)]
+    return [
+        re.sub(r"^\W*(?:if|when) [^,]*, ", "", part, flags=re.IGNORECASE) for part in parts if not _MYTH.search(part)
+    ]
 
 
 def _is_extended(text: Sequence[str], said: str) -> bool:
@@ -357,42 +357,6 @@ def _is_named_thing(before: str) -> bool:
 
 def _is_cued(before: str) -> bool:
     return re.search(rf"(?:{_CUE})[\W_]*$", before, re.IGNORECASE) is not None
-
-
-def _lines(options: Sequence[str], labels: Sequence[str]) -> list[re.Pattern[str]]:
-    """A pattern of each option as the question lists it, in whatever brackets: (a) It melts."""
-    return [
-        re.compile(
-            rf"[(\[]?(?<!\w){re.escape(label.strip(' ()[].:'))}[\s.:)\]-]+{re.escape(option.strip().rstrip('.'))}\.?",
-            re.IGNORECASE,
-        )
-        for label, option in zip(labels, options, strict=False)
-    ]
-
-
-def _judged_list(said: str, options: Sequence[str], labels: Sequence[str]) -> int | None:
-    """The only option that a list calls right, or, of a list of all, does not call wrong; None if there is no list."""
-    places = [line.search(said) for line in _lines(options, labels)]
-    if len(places) < 2 or None in places:
-        notes = [re.search(rf"(?<!\w){re.escape(label.strip(' ()[].:'))}[).:\]] ?(?P<note>.*)", said, re.IGNORECASE) for label in labels]
-        verdicts = [note and (_BAD.match(note["note"]) is None, _GOOD.match(note["note"]) is not None) for note in notes]
-        good = [option for option, verdict in enumerate(verdicts) if verdict == (True, True)]
-        others = [verdict for verdict in verdicts if verdict not in (None, (True, True))]
-        return good[0] if len(good) == 1 and others and all(verdict == (False, False) for verdict in others) else None
-    notes = [said[place.end() :].split("\n")[0] for place in places if place is not None]
-    good = [option for option, note in enumerate(notes) if _GOOD.match(note)]
-    left = [option for option, note in enumerate(notes) if not _BAD.match(note)]
-    return next((group[0] for group in (good, left) if len(group) == 1), None)
-
-
-def _without_list(said: str, options: Sequence[str], labels: Sequence[str]) -> str:
-    """The reply without a copy of the question's list of options."""
-    lines = _lines(options, labels)
-    if len(lines) < 2 or not all(line.search(said) for line in lines):
-        return said
-    for line in lines:
-        said = line.sub("", said, count=1)
-    return said.strip()
 
 
 def _own(said: str) -> str:

@@ -35,7 +35,8 @@ ASKED = re.compile(
 """A condition that is none, after `if`."""
 TURNING = {"but", "however", "nevertheless", "still", "yet", "overall", "therefore"}
 _ASIDE = re.compile(
-    r", ?(?:under|in|of|by|to|at|for|with|on|as|however|frankly|honestly|personally|therefore|thus|unfortunately|sadly"
+    r", ?(?:under|in|of|by|to|at|for|with|on|as|however|frankly|honestly|personally|therefore|thus|unfortunately"
+    r"|sadly"
     r"|though|indeed|actually|also|i think|i believe|i am afraid|i must say)(?: [\w' ]{1,40}?)?,(?= ?(?:agree"
     r"|disagree|think|believe|wrong|be)\b)"
 )
@@ -51,7 +52,11 @@ _IDIOMS = tuple(
         (r"\b(?:can|could) not (?:help but|but|help)\b", ""),
         (r"\b(?:can|could) not (?:possibly )?(?:argue (?:with|against)|deny)\b", "agree with"),
         (r"\bagree to (?:differ|disagree)\b", "disagree"),
-        (r"\b(?:there is )?(?:no|without(?: a| any)?) (?:doubt|question)(?: (?:about|of) (?:it|that|this))?\b", ""),
+        (
+            r"\b(?:there is )?(?:no|without(?: a| any)?) (?:doubt|question)(?: (?:about|of) (?:it|that"
+            r"|this))?\b(?=\W*\w)",
+            "",
+        ),
         (r"\bno wonder\b|\bno problem\b|\bno worries\b|\bnot only\b|\bnot just\b|\bnot to mention\b", ""),
         (
             r"\bi am (?:afraid|(?:sorry|sad|glad|happy) to say) (?:that )?(?=(?:it|this|that|he|she|they|the|yes"
@@ -61,7 +66,11 @@ _IDIOMS = tuple(
         (r"\bno one\b", "nobody"),
         (r"\bby no (?:stretch|means) (?=\w)", "not "),
         (r"\b(?:every|any)(?:one|body) (?:would|should|must|can|will) (?:agree|say|admit|see) that\b", ""),
-        (r"\bdo not (?:think|believe) (?:that )?(?:any(?:one|body)) (?=(?:can|could|would|should)\b)", "think nobody "),
+        (
+            r"\bdo not (?:think|believe) (?:that )?(?:any(?:one|body)) (?=(?:can|could|would"
+            r"|should)\b)",
+            "think nobody ",
+        ),
         (r"\bneither (?!(?:dis)?agree|right|wrong)(\w+(?: \w+){0,2}?) nor\b", r"not \1 or"),
         (r"\bin (?:all |any |good |clear |full |complete |total )+(?:conscience|faith|honesty|sincerity)\b,? ?", ""),
         (r"\brather than\b", ", not"),

@@ -18,11 +18,13 @@ _DENIALS = {"not", "t", "never", "nobody", "nothing", "none", "cannot", "neither
 _AUXILIARIES = {"do", "does", "did", "don", "doesn", "didn"}
 _PART = 0.6
 """The same of a sentence that writes a pronoun for its subject."""
-_FUNCTION = {"a", "an", "the", "this", "that", "these", "it", "they", "he", "she", "we", "you", "i", "its", "their", "his",
-             "her", "your", "our", "is", "are", "was", "were", "be", "been", "will", "would", "do", "does", "did", "has",
-             "have", "had", "to", "of", "in", "on", "at", "by", "for", "as", "and", "or", "so", "but", "then", "just",
-             "simply", "actually", "really", "yes", "no", "all", "any", "how", "who", "why", "can", "may", "one", "out",
-             "now", "some"}  # fmt: skip
+_FUNCTION = {
+    "a", "an", "the", "this", "that", "these", "it", "they", "he", "she", "we", "you", "i", "its", "their",
+    "his", "her", "your", "our", "is", "are", "was", "were", "be", "been", "will", "would", "do", "does",
+    "did", "has", "have", "had", "to", "of", "in", "on", "at", "by", "for", "as", "and", "or", "so", "but",
+    "then", "just", "simply", "actually", "really", "yes", "no", "all", "any", "how", "who", "why", "can",
+    "may", "one", "out", "now", "some",
+}  # fmt: skip
 _PLURALS = {"are": "is", "were": "was", "do": "does", "have": "has"}
 _PRONOUNS = {"it", "they", "he", "she"}
 _ELLIPSIS = {"it", "they", "he", "she", "this", "that", "you", "we", "is", "are", "was", "were", "do", "does", "did",
@@ -166,7 +168,9 @@ def _singular(word: str) -> str:
 
 def _names(said: Sequence[str], text: Sequence[str]) -> bool:
     """Whether a few words of a reply are the name that an option holds: (b) United Airlines."""
-    named = [word for word in said if len(word) >= _NAME or word.isdigit() or (len(word) == _SHORT and word not in _FUNCTION)]
+    named = [
+        word for word in said if len(word) >= _NAME or word.isdigit() or (len(word) == _SHORT and word not in _FUNCTION)
+    ]
     return bool(named) and _spaced(_in_singular(said)) in _spaced(_in_singular(text))
 
 

@@ -8,14 +8,16 @@ _FILLER = (
     r"oh,? no(?=!)|well|hmm+|oh|ah|um+|uh|okay|ok|honestly|frankly|to be (?:quite |perfectly )?(?:honest|frank"
     r"|fair|blunt)"
     r"|personally"
-    r"|sorry|i am sorry|i am afraid|in my (?:\w+ )?(?:opinion|view|judgment|judgement)|truthfully|look|so|then|but|therefore|thus|hence"
+    r"|sorry|i am sorry|i am afraid|in my (?:\w+ )?(?:opinion|view|judgment|judgement)|truthfully|look|so|then|but"
+    r"|therefore|thus|hence"
     r"|hi|hello|lol|haha+"
     r"|i (?:could|may|might) be wrong|correct me if i am wrong"
     r"|thanks?(?: you)?(?: for \w+(?: \w+){0,3})?|(?:(?:that is|what) )?an? (?:\w+ ){0,2}(?:question|observation"
     r"|point|topic)"
     r"|(?:to|from|in|for|by|as|on|with|without|generally|\w+ly)\b(?! (?:do|be|not)\b)[^,:.!?\n]{0,40}(?=[,:])"
     r"|if i (?:had|have) to \w+(?: \w+)?(?=[,:])"
-    r"|(?:in|to|for|on|under) (?:this|that|these|your|the) [\w' ]{0,40}?(?= (?:i would|(?:the|my) \w+ (?:is|would))\b)"
+    r"|(?:in|to|for|on|under) (?:this|that|these|your|the) [\w' ]{0,40}?(?= (?:i would|(?:the|my) \w+ (?:is"
+    r"|would))\b)"
     r"|(?:i|(?:the|my|our) (?:\w+ )?(?:answer|guess|view|verdict|response|reply|opinion|choice|vote|conclusion)"
     r"(?: (?:to|here|in|for)(?: \w+){0,3}?(?= (?:is|would|must|has)\b))?|(?:(?:correct|final|short) )?answer|it)"
     r"(?: (?:would|will|must|have to|am going to|am inclined to|can|do|am|really|simply))*"
@@ -40,7 +42,9 @@ _PREFIX = re.compile(
 _SURE = r"absolutely|definitely|certainly|of course|totally|most certainly"
 _EMPHATIC = rf"{_SURE}|surely|clearly|obviously|probably|(?:most |very )?likely|mostly|generally|hell|heck|oh|god|well"
 _YES = (
-    rf"yes(?:,? yes\b)*(?: indeed)?|yeah|yep|yup|yea|aye|affirmative|indeed|you bet(?: i do)?|sure thing|for sure|very much so|undoubtedly"
+    rf"yes(?:,? yes\b)*(?: indeed)?|yeah|yep|yup|yea|aye|affirmative|indeed|you bet(?: i do)?|sure thing|for sure"
+    rf"|very much so|undoubtedly"
+    r"|without (?:a |any )?(?:doubt|question)"
     rf"|(?:i am )?afraid so"
     rf"|(?:{_EMPHATIC}),? yes|(?:i )?(?:think|believe|suppose|reckon|guess) so|i (?:would|will|must) (?:say"
     rf"|think) so|100 ?%"
@@ -53,6 +57,7 @@ _NO = (
     rf"|in the slightest"
     rf"|particularly"
     rf"|necessarily|quite|exactly|in my (?:opinion|view|book)|remotely|even (?:close|remotely)|one bit|a chance|so"
+    r"|to me|that i (?:can see|know(?: of)?|am aware of)|as far as i (?:can (?:see|tell)|know)"
     rf"|here)"
     rf"|(?:{_EMPHATIC}),? (?:not|no)|why would it be|far from it|negative"
     rf"|(?:{_EMPHATIC}),? (?:it|they|this|that|he|she|i) \w+ not"
@@ -79,7 +84,8 @@ _CUT_OFF = re.compile(rf"\W*{_YES_ALONE}(?: not)?", re.IGNORECASE)
 """Without a full stop, "They are" is the start of a longer sentence."""
 _CONDITION = re.compile(r"\W*(?:if|unless)\b", re.IGNORECASE)
 _CONCLUSION = re.compile(
-    r"(?:\b(?:so|therefore|thus|hence),?|[,;:\u2013\u2014]|\b(?:the|my) answer (?:is|would be):?) \W?(?:yes|(?P<no>no))\W*$",
+    r"(?:\b(?:so|therefore|thus|hence),?|[,;:\u2013\u2014]|\b(?:the|my) answer (?:is|would be):?) \W?(?:yes"
+    r"|(?P<no>no))\W*$",
     re.IGNORECASE,
 )
 _NEXT = re.compile(r"\s*[.!,]?\s+(?P<sentence>[^.!?\n]+)(?:[.!\n]|$)")
