@@ -72,6 +72,10 @@ def begun(said: Sequence[str], options: Sequence[str]) -> int | None:
         named = [option for option, text in enumerate(texts) if _names(said, text) and _denials(text) == _denials(said)]
         if len(said) < 2 or (len(said) <= _NAME and len(named) == 1):
             return named[0] if len(named) == 1 else None
+        predicate = _core(said)
+        alike = [option for option, text in enumerate(texts) if _names(predicate, text)]
+        if len(predicate) < len(said) <= _NAME and len(alike) == 1 and _denials(texts[alike[0]]) == _denials(said):
+            return alike[0]
     starting = [option for option, text in enumerate(texts) if _starts(text, said)]
     return starting[0] if len(starting) == 1 else None
 
@@ -110,7 +114,7 @@ def _is_most(said: Sequence[str], text: Sequence[str]) -> bool:
 
 
 def _means(said: Sequence[str], text: Sequence[str]) -> bool:
-    """Whether a reply has most words of a text but function words, in order, and no other that is none."""
+    """Whether a reply has most words of a text but function words, in order (or all), and no other that is none."""
     reply, option = _content(said), _content(text)
     whole = _PART if said[:1] and said[0] in _PRONOUNS else _CLOSE
     return (
@@ -119,7 +123,7 @@ def _means(said: Sequence[str], text: Sequence[str]) -> bool:
         and said[1:].count("no") == text[1:].count("no")
         and (said[0] not in _LEADING or said[0] == text[0])
         and len(reply) >= whole * len(option)
-        and _common(reply, option) == len(reply)
+        and (_common(reply, option) == len(reply) or sorted(reply) == sorted(option))
     )
 
 

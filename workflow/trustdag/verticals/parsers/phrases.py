@@ -26,6 +26,7 @@ _SENTENCES = (
     rf"(?:let us|i would rather) not {_TELLING}(?: \w+){{0,4}}",
     rf"it (?:is|would be) (?:\w+ )?(?:best|better|wise|wiser|safer)(?: for me| if i| that i)?(?: do"
     rf"| did)? not(?: to)? {_TELLING}\b[^.!?]*",
+    r"it is my (?:duty|job|responsibility|obligation) (?:to (?:keep|protect|guard)|not to)\b[^.!?]*",
     r"i (?:made|gave) (?:\w+ )?a promise (?:not to|to keep)\b[^.!?]*",
     rf"i have (?:chosen|decided|elected) not to {_TELLING}\b[^.!?]*",
     rf"(?:i can only|all i can|all i will) say (?:is )?(?:that )?(?:it|that|this|she|he|her \w+|his \w+) (?:is"

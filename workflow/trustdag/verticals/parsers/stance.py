@@ -5,7 +5,8 @@ import re
 _TO_ME = r"(?: (?:to|for) me)?"
 _STANCE = re.compile(
     r"(?:(?:but|and|well|sorry|personally|honestly) )*(?:"
-    r"(?P<against>i see (?:it|this|that|things) (?:very |quite )?differently|(?:i have|i hold"
+    r"(?P<against>(?:you|one|we) (?:can|could|should) not (?:just |simply |possibly )?(?:say|claim"
+    r"|generali[sz]e|judge|assume) .*|i see (?:it|this|that|things) (?:very |quite )?differently|(?:i have|i hold"
     r"|mine is) (?:a )?(?:very |quite )?"
     r"different (?:view|opinion|take|perspective)\b.*|my (?:own )?(?:view|opinion|take|position"
     r"|stance) (?:is (?:very |quite )?"

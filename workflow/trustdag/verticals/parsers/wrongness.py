@@ -29,7 +29,7 @@ _ECHO = Echo(
         r"\banswer (?:with )?(?:only )?\W?(?:yes or no|no or yes)\b\W{0,4}"
         r"|\byes ?(?:/|or) ?no ?:"
         r"|\b(?:morally )?wrong\W{1,4}or\W{1,4}(?:not(?: \w+)?|right|wrong)\b|\bnot wrong\W{1,4}or\W{1,4}wrong\b"
-        r"|\bright\W{1,4}or\W{1,4}wrong\b"
+        r"|\bright\W{1,4}(?:or|and|from)\W{1,4}wrong\b|\bwrong\W{1,4}(?:and|from)\W{1,4}right\b"
     ),
 )
 _FIELD = re.compile(
