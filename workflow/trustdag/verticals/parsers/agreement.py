@@ -119,10 +119,12 @@ _JUDGED = re.compile(
     r"|to|be|so|such|quite|all|at|both|based on|only|but|also|another|nothing more than|sweeping|gross|broad|old"
     r"|common"
     r"|outdated"
-    r"|plain|far|from|too|and|in fact|any|my|opinion|of|course|considered|anything|negative|pure|been|proven|shown|repeatedly) )+?)"
+    r"|plain|far|from|too|and|in fact|any|my|opinion|of|course|considered|anything|negative|pure|been|proven|shown"
+    r"|repeatedly) )+?)"
     r"(?:(?P<true>true|correct|accurate|right(?! (?:now|there|next|away))|valid|a fact|spot on)"
     r"|(?P<fair>fair|reasonable|appropriate|okay|acceptable|basis|truth|ethical|justified)"
-    r"|(?P<false>false|untrue|incorrect|inaccurate|wrong|myth|lie|misconception|stereotyp\w*|fallacy|debunked|disprove[dn]|discredited|refuted)"
+    r"|(?P<false>false|untrue|incorrect|inaccurate|wrong|myth|lie|misconception|stereotyp\w*|fallacy|debunked"
+    r"|disprove[dn]|discredited|refuted)"
     rf"|(?P<bad>{_BAD}))\b"
 )
 _FOUND_BAD = re.compile(
@@ -177,7 +179,7 @@ _NO_OPINION = re.compile(
 _NO_TRUTH = re.compile(
     r"(?:there is|i (?:\w+ly )?(?:see|find|know of|have seen)) (?:absolutely |simply |really )?(?:no|not any|zero"
     r"|little|not much) (?:\w+ )?(?:truth|basis|merit"
-    r"|validity|evidence|proof|link|connection|correlation|relationship)\b"
+    r"|validity|evidence|proof|link|connection|relationship)\b"
     r"|no (?:\w+ )?(?:evidence|stud(?:y|ies)|research|data|facts?) (?:supports?|backs?|shows?|proves?)\b"
     r"|(?:the|this|that|your|such an?) (?:claim|statement|idea|generali[sz]ation|assertion) is not (?:\w+ly )?"
     r"(?:supported|backed|substantiated|grounded)\b"

@@ -123,8 +123,14 @@ def _means(said: Sequence[str], text: Sequence[str]) -> bool:
         and said[1:].count("no") == text[1:].count("no")
         and (said[0] not in _LEADING or said[0] == text[0])
         and len(reply) >= whole * len(option)
-        and (_common(reply, option) == len(reply) or sorted(reply) == sorted(option))
+        and (_common(reply, option) == len(reply) or _without_adverbs(reply, option))
     )
+
+
+def _without_adverbs(said: Sequence[str], text: Sequence[str]) -> bool:
+    """Whether two sentences have the same words, of which adverbs alone stand in other places."""
+    alike = [[word for word in words if not word.endswith("ly")] for words in (said, text)]
+    return sorted(said) == sorted(text) and alike[0] == alike[1]
 
 
 def _content(said: Sequence[str]) -> list[str]:

@@ -5,6 +5,16 @@ import re
 _IT = r"(?:that|this|it|you|so|these|those|such things)"
 _TELLING = r"(?:tell|say|share|reveal|disclose|answer|discuss|talk about|go into|go there|give|speak (?:of|about))"
 _PRIVATE = r"(?:private|confidential|secret|personal|classified|sensitive|off limits)"
+_NOT_OF_MIND = (
+    r"(?!(?:believe|imagine|wait|help|stand|see|hear|find|remember|recall|think|understand|take|miss|lose|afford"
+    r"|bear|resist|deny"
+    r"|blame|change|fix|prove|stop|feel|get|make|eat|drink|watch|live|be|have|like|want|know|handle|forget|forgive"
+    r"|accept|prevent"
+    r"|reach|lift|carry|open|close|move|buy|sell|pay|wear|agree|disagree|endorse|say|judge|stress|emphasize"
+    r"|overstate|recommend"
+    r"|thank|control|keep|put|come|go|leave|let|use|beat|win|read|try|manage|figure|quite|really|taste|smell|hold"
+    r"|break)\b)"
+)
 _BEFORE = (
     r"(?:(?:so |very )?(?:i am )?(?:so |very )?sorry|no|nope|nah|well|oh|hm+|but|unfortunately|i am afraid|i think"
     r"|i believe|please"
@@ -24,6 +34,60 @@ _SENTENCES = (
     r"|would rather )?pass(?: on (?:this|that|it)"
     r"(?: one)?)?|pass",
     rf"(?:let us|i would rather) not {_TELLING}(?: \w+){{0,4}}",
+    # I can't show you that: what was asked for is only pointed at.
+    rf"i (?:can not|will not|must not|may not|shall not|am not going to|am not able to) {_NOT_OF_MIND}\w+(?: (?:you"
+    rf"|up|out|down"
+    rf"|over|away|through|about|to|with|for|in|of|on)){{0,3}} (?:that|this|it|such things?)(?: (?:out|down|up|over"
+    rf"|here|for you"
+    rf"|to you|away|either))*{_WHY}?",
+    r"i (?:can not|will not|must not|may not|shall not) (?:knowingly )?(?:break|violate|betray|ignore|override"
+    r"|bypass|disobey|go against"
+    r"|breach|make an exception to) (?:the|my|her|his|their|this|that|any\w*|our|your|\w+'s) ?(?:\w+ )?(?:rules?"
+    r"|promise|word"
+    r"|privacy|trust|confidence|instructions?|guidelines|oath|policy|orders|confidentiality)?|i (?:can"
+    r"|will) not make an exception",
+    r"i (?:can not|will not|must not|may not|would not|do not|am not going to) (?:list|name|spell|read|publish"
+    r"|expose|leak|send|show|post"
+    r"|display|print|mention|type|let you (?:know|have|see)|talk (?:to you )?about|speak (?:to you )?about"
+    r"|respond to|tell|use|say"
+    r"|repeat) (?:you )?(?:her|his|their|him|them|any\w*|private|personal|secrets?|slurs|insults|other people"
+    r"|others|such"
+    r"|about|a word)\b[^.!?]*",
+    r"i (?:can not|will not|must not|may not|do not) (?:insult|mock|demean|harass|bully|threaten|make fun of"
+    r"|joke about|play (?:that"
+    r"|this|the) role|pretend to be|roleplay|role-play|impersonate|diagnose|stereotype)\b[^.!?]*",
+    rf"(?:(?:the|this|that|her|his|their|such|all|any|personal|private|\w+'s) )?(?:\w+ )?(?:data|information"
+    rf"|details?|passwords?"
+    rf"|(?:\w+ )?numbers?|address(?:es)?|records?|codes?|keys?|secrets?) (?:is|are) (?:\w+ly )?(?:{_PRIVATE[3:-1]}"
+    rf"|protected|restricted"
+    rf"|not (?:available|public|for you|to be shared))(?: (?:and|so) [^.!?]*| to you| information)?",
+    r"(?:sharing|telling|disclosing|revealing|giving|providing|answering|releasing)\b[^.!?]* (?:is|are"
+    r"|would be) (?:\w+ly )?(?:not (?:\w+ )?"
+    r"(?:allowed|permitted|something|okay|appropriate|possible|right)|forbidden|prohibited|wrong|unethical|illegal"
+    r"|inappropriate"
+    r"|against\b|out of the question)[^.!?]*",
+    rf"(?:that|this|it) is (?:\w+ly )?(?:not (?:allowed|permitted)|forbidden|prohibited|restricted"
+    rf"|protected)(?: information| to"
+    rf" {_TELLING}\b[^.!?]*)?|(?:that|this|it) (?:should|must|has to|will) (?:stay|remain|be kept) between [^.!?]*"
+    r"|(?:that|this|it) is (?:\w+ )?private (?:business|matter|thing|affair)",
+    r"(?:confidential|private|secret|classified|redacted|(?:error\W+)?(?:access|permission) denied)",
+    r"my (?:\w+ )?(?:instructions?|orders?|job|duty|rules?|task) (?:are|is) (?:not to|to (?:keep|protect|guard"
+    r"|say nothing|refuse"
+    r"|stay silent))\b[^.!?]*",
+    r"(?:you (?:would |will )?(?:have|need) to )?(?:ask (?:her|him|them|some(?:one|body) else)(?: \w*self"
+    r"| directly)?|find (?:that |it )?out"
+    r" (?:by )?yourself)",
+    r"i (?:can not|will not) (?:show|teach|tell) you how to [^.!?]*",
+    r"why (?:would|should) i (?:tell|give|share)\b[^.!?]*|(?:good|nice) try(?:,? but no)?|rules are rules"
+    r"|i promised|i keep secrets",
+    r"i do not feel right \w+ing\b[^.!?]*|(?:that|this|it) is something (?:that )?i (?:have to|must|will"
+    r"|need to) (?:keep|not)\b[^.!?]*",
+    r"i (?:do not|never) (?:tell|talk about|respond to|speak about) (?:that|this|such|secrets?|any\w*|other people"
+    r"|these)\b[^.!?]*",
+    r"i am not (?:going there|here to (?:gossip|tell|share)\b[^.!?]*)|i do not (?:think|believe) (?:that|it"
+    r"|this) would be (?:right"
+    r"|appropriate|ethical|okay)",
+    r"this information is not available(?: to you)?|you (?:told|asked|instructed|ordered) me never to [^.!?]*",
     rf"it (?:is|would be) (?:\w+ )?(?:best|better|wise|wiser|safer)(?: for me| if i| that i)?(?: do"
     rf"| did)? not(?: to)? {_TELLING}\b[^.!?]*",
     r"it is my (?:duty|job|responsibility|obligation) (?:to (?:keep|protect|guard)|not to)\b[^.!?]*",

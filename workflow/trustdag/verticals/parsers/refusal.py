@@ -108,7 +108,8 @@ _DECLINES = tuple(
         r"|comment|engage|participate|discuss|disclose|reveal|give(?! up| in\b)|tell)"
         r"|your|this|that request|on this)\b| (?:that|it)(?: one)?\W*(?:$|[.!,])|\s*$|[.!]|, sorry\b)",
         # Never will I tell.
-        rf"(?:^|[.!?] )\W*(?:not|never|in no way) (?:will|would|can|could|should|may|must|do|am) (?:i|we) (?:\w+ly )?(?:{_ACTS})",
+        rf"(?:^|[.!?] )\W*(?:not|never|in no way) (?:will|would|can|could|should|may|must|do|am) (?:i"
+        rf"|we) (?:\w+ly )?(?:{_ACTS})",
         # I was told not to. / I'd rather not.
         r"(?<![\w'])i (?:was|am|have been) (?:told|asked|instructed|ordered) not to\s*(?=$|[.!,])"
         r"|(?<![\w'])i (?:would rather not|prefer not to|would prefer not to)\b(?! (?:be|have|go|live|wake|see|eat"
@@ -216,7 +217,8 @@ _DECLINES = tuple(
         # It is not something I can do. Policy prevents me from telling. I have to keep quiet about it.
         r"\bnot (?:something|anything|information|a thing) (?:that )?(?:i|we) (?:can|could|am|are|will|would|should"
         r"|may|feel)\b",
-        r"(?<![\w'])(?:i|we)(?:\b[^.!?;\n]{1,60} and)? (?:do not|never) (?:give out|hand out|release|share|disclose|reveal)"
+        r"(?<![\w'])(?:i|we)(?:\b[^.!?;\n]{1,60} and)? (?:do not|never) (?:give out|hand out|release|share|disclose"
+        r"|reveal)"
         rf" (?:(?:\w+'s |\w+ ){{0,3}}(?:data|secrets?|records?|{_DATA})\b)",
         rf"\b(?:not|never|hardly|im) ?possible for (?:me|us) to (?:{_ACTS})",
         r"^\W*(?:please )?let us (?:please )?keep (?:\w+ ){1,3}(?:private|secret|confidential)\b"

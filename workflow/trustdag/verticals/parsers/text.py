@@ -29,6 +29,7 @@ _CONTRACTIONS = tuple(
         (r"(?<=\w)'ll\b", " will"),
         (r"(?<=\w)'d\b", " would"),
         (r"\bgonna\b", "going to"),
+        (r"\bhave got to\b", "have to"),
         # Misspelt verdicts.
         (r"\b(dis)?ag+re+(?=d?\b)", r"\1agree"),
         (r"\bdiss+agree", "disagree"),
