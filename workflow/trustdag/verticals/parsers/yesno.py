@@ -40,8 +40,10 @@ _PREFIX = re.compile(
     re.IGNORECASE,
 )
 _SURE = r"absolutely|definitely|certainly|of course|totally|most certainly"
-_EMPHATIC = rf"{_SURE}|surely|clearly|obviously|probably|(?:most |very )?likely|mostly|generally|hell|heck|oh|god"
-    rf"|well"
+_EMPHATIC = (
+    rf"{_SURE}|surely|clearly|obviously|probably"
+    r"|(?:most |very )?likely|mostly|generally|hell|heck|oh|god|well"
+)
 _YES = (
     rf"yes(?:,? yes\b)*(?: indeed)?|yeah|yep|yup|yea|aye|affirmative|indeed|you bet(?: i do)?|sure thing|for sure"
     rf"|very much so|undoubtedly"
