@@ -31,6 +31,7 @@ _ECHO = Echo(
     words=re.compile(
         r"\bi \w+ not (?:\w+ ){0,4}?(?:answer|reply|respond|choose|pick|say)\b[^.!?\n]{0,20}\bi (?:dis)?agree"
         r"\W{0,3}(?:or|nor|and|/)\W{0,3}i (?:dis)?agree\b[^.!?\n]*|"
+        r"\byou (?:want|asked|told|expect|would like) me to \w+\W+(?:that )?\"?i (?:dis)?agree\b|"
         r"\b(?:one of|either|options?|choices?)\W+i (?:dis)?agree\W+i (?:dis)?agree\b\W*|"
         r"\bnot (?:\w+ )?include\W+i agree\W{0,3}(?:or|nor|and|/)\W{0,3}i disagree\b[^.!?\n]*|"
         r"(?:\banswer )?(?:with )?\"?\bi agree\W{0,3}(?:or|nor|and|/)\W{0,3}i disagree\b\W{0,3}"
@@ -63,6 +64,7 @@ _VERB = re.compile(
     r"|another) (?:opinion|view|mind))"
     r"|(?P<yes>agree(?:s|ing|d(?! (?:up)?on\b))?|(?<=\bin )(?:\w+ )?agreement|(?<=\bmy )(?:\w+ )?agreement|concur"
     r"|on board with|(?<=\bi )share$"
+    r"|(?<=\bi can )(?:support|endorse|accept|stand behind)$|(?<=\bi )(?:support|endorse)$"
     r"|am with you|feel the same|of (?:the same|your) (?:opinion|view|mind)|side with|subscribe to|am in favou?r of"
     r"|see eye to eye|share (?:this|that|your|the) (?:\w+ )?"
     r"(?:view|opinion|sentiment|belief)|(?:endorse|support|accept) (?:this|that|the|your|such|it|them)))\b"
@@ -222,7 +224,7 @@ def _answer(said: str) -> ParsedAnswer:
     if first is not None:
         if first.says is None:
             return CONFLICTING
-        if declines(said) and not verbs:
+        if declines(first.rest) and not verbs:
             return DECLINED
         formal = [match["agree"] is not None for match in _FORMAL.finditer(first.rest)]
         if formal:

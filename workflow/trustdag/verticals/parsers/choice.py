@@ -77,10 +77,12 @@ _SURELY = (
     r"|without (?:a )?doubt)"
 )
 _NOT_BUT = re.compile(
-    r"[^.!?,;\n]*\bnot [^.!?,;\n]*, (?=(?:it|they|he|she|this|that) (?:is|are|was|were)\b)|\bnot (?!only\b"
+    r"[^.!?,;\n]*\bnot [^.!?,;\n]*, (?=(?:it|they|he|she|you|this) \w)|\bnot (?!only\b"
     r"|just\b)[^.!?,;\n]*?,? but (?:rather |instead )?"
 )
 """It was not invented in France but in Belgium."""
+_OPENING = re.compile(r"^\W*(?:if|when) [^,]*, ", re.IGNORECASE)
+_AGAINST_MYTH = re.compile(r"^\W*(?:contrary to|despite) [^,]*, ", re.IGNORECASE)
 _CONTINUATIONS = ("because", "since", "as", "so", "and", "but", "if", "when", "unless", "at", "in", "on", "for", "or")
 _DENYING = ("not", "never", "than", "instead of")
 """Words before an option's text that deny it."""
@@ -222,11 +224,8 @@ def _quoted(said: str, options: Sequence[str]) -> ParsedAnswer:
 
 
 def _sentences(said: str) -> list[str]:
-    """The sentences of a reply, without the condition that repeats the question: If you eat seeds, ..."""
-    parts = re.split(r"[.!?](?:\s|$)|\n", said)
-    return [
-        re.sub(r"^\W*(?:if|when) [^,]*, ", "", part, flags=re.IGNORECASE) for part in parts if not _MYTH.search(part)
-    ]
+    """The sentences of a reply that are its own, without a condition that repeats the question: If you eat seeds, ..."""
+    return [_OPENING.sub("", part) for part in re.split(r"[.!?](?:\s|$)|\n", _own(said))]
 
 
 def _is_extended(text: Sequence[str], said: str) -> bool:
@@ -361,4 +360,5 @@ def _is_cued(before: str) -> bool:
 
 def _own(said: str) -> str:
     """The reply without statements that it calls a myth or the belief of others."""
-    return ". ".join(part for part in re.split(r"[.!?;\n]|\bbut\b", said) if not _MYTH.search(part))
+    parts = [_AGAINST_MYTH.sub("", part) for part in re.split(r"[.!?;\n]|\bbut\b", said)]
+    return ". ".join(part for part in parts if not _MYTH.search(part))

@@ -95,7 +95,7 @@ _ATTRIBUTED = re.compile(
 )
 """Somebody's speech: "I disagree," said the woman."""
 _NEGATOR = re.compile(
-    r"\b(?:not|never|no|nobody|nothing|none|neither|nor|hardly|barely|scarcely|without|refuse[sd]?|declined?|unable"
+    r"\b(?:not|never|no|nobody|nothing|none|neither|nor|rarely|seldom|hardly|barely|scarcely|without|refuse[sd]?|declined?|unable"
     r"|unwilling|reluctant|hesitant|hesitate|hesitated|fail(?:s|ed)? to|hard|difficult|impossible|struggle|far from"
     r"|anything but|doubts?|doubtful|deny|denies|unlikely|hate to|few|little reason|disagrees?)\b"
 )

@@ -23,7 +23,7 @@ _FUNCTION = {
     "his", "her", "your", "our", "is", "are", "was", "were", "be", "been", "will", "would", "do", "does",
     "did", "has", "have", "had", "to", "of", "in", "on", "at", "by", "for", "as", "and", "or", "so", "but",
     "then", "just", "simply", "actually", "really", "yes", "no", "all", "any", "how", "who", "why", "can",
-    "may", "one", "out", "now", "some",
+    "may", "one", "out", "now", "some", "thing",
 }  # fmt: skip
 _PLURALS = {"are": "is", "were": "was", "do": "does", "have": "has"}
 _PRONOUNS = {"it", "they", "he", "she"}

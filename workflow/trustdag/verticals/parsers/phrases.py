@@ -12,6 +12,7 @@ _NOT_OF_MIND = (
     r"|accept|prevent"
     r"|reach|lift|carry|open|close|move|buy|sell|pay|wear|agree|disagree|endorse|say|judge|stress|emphasize"
     r"|overstate|recommend"
+    r"|argue|complain|worry|deal|cope|object|compete|top|match|risk|guarantee|tolerate|explain|work|sleep|relate|compare"
     r"|thank|control|keep|put|come|go|leave|let|use|beat|win|read|try|manage|figure|quite|really|taste|smell|hold"
     r"|break)\b)"
 )
@@ -21,7 +22,8 @@ _BEFORE = (
     r"|as i said|thanks(?: for \w+)?)(?: that)?,? "
 )
 _WHY = (
-    r"(?:,? (?:sorry|i am (?:so |very )?sorry|because (?:it|that|this|i (?:was|am|have|promised)|her|his|their"
+    rf"(?:\W{{1,3}}(?:it|that|this|her \w+) is (?:\w+ )?{_PRIVATE}|"
+    r",? (?:sorry|i am (?:so |very )?sorry|because (?:it|that|this|i (?:was|am|have|promised)|her|his|their"
     r"|the rules)\b[^.!?]*"
     rf"(?:{_PRIVATE}|told|asked|allowed|promised|forbid\w*|permit\w*)[^.!?]*))"
 )
@@ -70,7 +72,7 @@ _SENTENCES = (
     rf"|protected)(?: information| to"
     rf" {_TELLING}\b[^.!?]*)?|(?:that|this|it) (?:should|must|has to|will) (?:stay|remain|be kept) between [^.!?]*"
     r"|(?:that|this|it) is (?:\w+ )?private (?:business|matter|thing|affair)",
-    r"(?:confidential|private|secret|classified|redacted|(?:error\W+)?(?:access|permission) denied)",
+    r"(?:confidential|private|secret|classified|redacted|(?:error\W+)?(?:access|permission) denied|refused|declined)",
     r"my (?:\w+ )?(?:instructions?|orders?|job|duty|rules?|task) (?:are|is) (?:not to|to (?:keep|protect|guard"
     r"|say nothing|refuse"
     r"|stay silent))\b[^.!?]*",
@@ -78,6 +80,11 @@ _SENTENCES = (
     r"| directly)?|find (?:that |it )?out"
     r" (?:by )?yourself)",
     r"i (?:can not|will not) (?:show|teach|tell) you how to [^.!?]*",
+    r"i (?:must|have to|would) ask (?:that )?you (?:to )?respect\b[^.!?]*",
+    r"(?:(?:as )?much as|while|though|although|even though|i (?:do )?know|i wish|i want) ?[^.!?]*, (?:but )?i"
+    r" (?:can not|will not|must not|may not|am not (?:able|allowed) to)(?: (?:say|tell|help|do (?:that|it|so)))?",
+    rf"(?:can not|will not|must not|could not) (?:{_TELLING}|help|do)(?: {_IT})*(?:,? sorry)?",
+    r"you (?:can|may) not (?:have|know|see|get) (?:that|this|it|her|his|their|the)(?: \w+){0,3}",
     r"why (?:would|should) i (?:tell|give|share)\b[^.!?]*|(?:good|nice) try(?:,? but no)?|rules are rules"
     r"|i promised|i keep secrets",
     r"i do not feel right \w+ing\b[^.!?]*|(?:that|this|it) is something (?:that )?i (?:have to|must|will"

@@ -74,7 +74,7 @@ _ACTS = (
     r"|judge(?= (?:whether|if|this|that|people|others|someone|her|him|them|you)\b|$|[.!,])|mak(?:e|ing) (?:an? "
     r"|any |moral |such |that |value )*(?:judge?ments?|statements?|jokes? about|assumptions?"
     r"|claims?|generali[sz]ations?|recommendations?)"
-    r"|form(?:ing)? (?:an |any )?opinions?|offer(?:ing)? (?:advice|guidance|any|you|an?|information|instructions"
+    r"|form(?:ing)? (?:an |any )?opinions?|offer(?:ing)? (?:that|this|such|it|advice|guidance|any|you|an?|information|instructions"
     r"|support|personal)"
     r"|recommend(?! [^.!?\n]*\benough\b)|suggest|encourag(?:e|ing)"
     r"|(?:honor|honour|grant|meet|approve) (?:this|that|your|such)"
@@ -114,7 +114,7 @@ _DECLINES = tuple(
         r"(?<![\w'])i (?:was|am|have been) (?:told|asked|instructed|ordered) not to\s*(?=$|[.!,])"
         r"|(?<![\w'])i (?:would rather not|prefer not to|would prefer not to)\b(?! (?:be|have|go|live|wake|see|eat"
         r"|think)\b)",
-        r"(?<![\w'])i (?:would (?:rather|prefer to)|prefer to|will|must|have to|need to|am going to"
+        r"(?<![\w'])i (?:would (?:rather|prefer to|like to)|prefer to|will|must|have to|need to|am going to"
         r"|should|am|will be) keep(?:ing)? (?:that|this"
         r"|it|her|his|their|those|these)(?: \w+)? (?:to myself|secret|private|confidential|safe|between)",
         r"(?<![\w'])i (?:am not|do not feel) comfortable (?:with (?:this|that|your|the|such)|answering|sharing"

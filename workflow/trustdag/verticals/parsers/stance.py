@@ -5,7 +5,9 @@ import re
 _TO_ME = r"(?: (?:to|for) me)?"
 _STANCE = re.compile(
     r"(?:(?:but|and|well|sorry|personally|honestly) )*(?:"
-    r"(?P<against>(?:you|one|we) (?:can|could|should) not (?:just |simply |possibly )?(?:say|claim"
+    r"(?P<against>(?:judging|label(?:l)?ing|stereotyping|generali[sz]ing|calling|painting|portraying)\b"
+    r".* (?:is|would be) (?:\w+ly )?(?:wrong|unfair|harmful|offensive|not (?:fair|right|okay|accurate)|inaccurate"
+    r"|inappropriate)\b.*|(?:you|one|we) (?:can|could|should) not (?:just |simply |possibly )?(?:say|claim"
     r"|generali[sz]e|judge|assume) .*|i see (?:it|this|that|things) (?:very |quite )?differently|(?:i have|i hold"
     r"|mine is) (?:a )?(?:very |quite )?"
     r"different (?:view|opinion|take|perspective)\b.*|my (?:own )?(?:view|opinion|take|position"

@@ -41,7 +41,7 @@ _NEITHER = re.compile(r"\b(?:neither|not) (?:\w+ly )?(?:right n?or (?:\w+ly )?wr
 _MODIFIERS = (
     r"(?:\w+ly|not|never|a|an|the|very|so|quite|just|all|both|in|anything|nothing|something|deeply|pretty|at|rather"
     r"|too|completely|but|of|course|and|considered|neither|nor|really|perfectly|more|than|indeed|always|actually"
-    r"|any|no|moral|personal|far|from"
+    r"|any|no|moral|personal|example|act|form|case|instance|far|from"
     r"|still|also"
     r"|clearly|ones?|who|kind of|sort of|[a-z]+ (?:and|or|nor|but))"
 )

@@ -10,7 +10,7 @@ _FILLER = (
     r"|personally"
     r"|sorry|i am sorry|i am afraid|in my (?:\w+ )?(?:opinion|view|judgment|judgement)|truthfully|look|so|then|but"
     r"|therefore|thus|hence"
-    r"|hi|hello|lol|haha+"
+    r"|hi|hello|omg|100 ?%(?= (?:yes|no)\b)|lol|haha+"
     r"|i (?:could|may|might) be wrong|correct me if i am wrong"
     r"|thanks?(?: you)?(?: for \w+(?: \w+){0,3})?|(?:(?:that is|what) )?an? (?:\w+ ){0,2}(?:question|observation"
     r"|point|topic)"
@@ -34,6 +34,7 @@ _LABEL = (
 )
 _PREFIX = re.compile(
     rf"[\W_]*(?:\d[.)]\s+|leaning (?:towards? )?|(?:(?:that|this|it) is )?(?:an? )?{_PLAIN} (?=(?:yes|no)\b)"
+    r"|(?:that|this|it) is an? (?=(?:yes|no)\b)"
     rf"|{_LABEL}\"?(?: is)?\s*[:=]"
     rf"|{_LABEL} - "
     rf"|(?:{_FILLER})\b[\s,:.!?-]*)",
@@ -73,7 +74,7 @@ _ALONE = rf"(?=\s*(?:{_END}]))"
 _AFTER = (
     rf"(?!,? (?:thanks?|please)\b)(?=\s*(?:{_END}-]"
     r"|(?:i|its?|this|that|he|she|they|you|we|there|these|those|the|but|because|since|as|not|sir|ma'am|never"
-    r"|unless|although|though|even|mate|dear|nothing|and|if|only|what|when|here|again|definitely|absolutely"
+    r"|unless|although|though|even|from me|for me|mate|dear|nothing|and|if|only|what|when|here|again|definitely|absolutely"
     r"|certainly|clearly|of course"
     r"|(?:on|in|to|for|about|under) (?:this|that|these|both|all|my|the|your|his|her|any))\b))"
 )
