@@ -135,7 +135,7 @@ _FOUND_BAD = re.compile(
 )
 _ALONE = re.compile(
     r"(?:now |i (?:now )?(?:think|believe|guess) (?:that )?)*(?:that is |you are |simply |just |completely "
-    r"|totally |utterly |absolutely |always |so |very |not |sounds |quite )*"
+    r"|totally |utterly |absolutely |always |definitely |clearly |obviously |certainly |so |very |not |sounds |quite )*"
     r"(?:(?P<true>true|correct|right|exactly|accurate)|(?P<false>false|untrue|wrong|mistaken|incorrect|nonsense"
     r"|rubbish|lies))(?: about (?:that|this|it|them))?$"
 )

@@ -10,11 +10,11 @@ _SOMEBODY = (
 _DUTY = re.compile(
     rf"{_SOMEBODY}(?:(?P<breached>(?:should|ought to) be ashamed|(?:should|ought) (?:not|never) (?:to )?have"
     r"|(?:should|ought) (?:not|never) (?:to )?(?:do|be doing|treat|act|behave)|had no (?:right|business|reason) to"
-    r"|(?:has |have )?(?:violated|betrayed|wronged|mistreated|committed an? (?:\w+ )?(?:crime|wrong|offense)))"
+    r"|(?:has |have )?(?:cross(?:ed|es) (?:a|the) line|went too far|goes too far|gone too far|violated|betrayed|wronged|mistreated|committed an? (?:\w+ )?(?:crime|wrong|offense)))"
     r"|(?:had|has|have) (?:every|a|the) right to|(?:have|has|had) nothing to (?:be ashamed of|feel (?:bad"
     r"|guilty) about"
     r"|apologi[sz]e for)|(?:is|are) in the clear|did what (?:he|she|they|you) had to)\b"
-    r"|(?P<maxim>(?:you|one|people|we|nobody) (?:should|must|ought to) (?:never|ever) (?!worry|feel|blame|apologi))"
+    r"|(?P<maxim>nobody (?:should|has the right to|may|is allowed to) |(?:you|one|people|we|nobody) (?:should|must|ought to) (?:never|ever) (?!worry|feel|blame|apologi))"
     r"|(?:everyone|everybody|anyone|anybody|all people) (?:has|have) (?:the|a|every) right to\b"
 )
 _FAULT = re.compile(
@@ -32,6 +32,8 @@ _NO_FAULT = re.compile(
     r"|^no (?:harm|foul)(?: (?:was )?done| here)?$|\bnot (?:\w+ )?an? (?:moral|ethical) (?:issue|matter|problem"
     r"|concern)\b"
     r"|^(?:it|this|that|he|she|they) (?:did|does|do) not (?:hurt|harm) (?:any\w+|others)\b"
+    r"|\b(?:cause[sd]?|did|does) no harm\b|\bharm(?:s|ed)? nobody\b|\bnothing to do with (?:morality|morals|ethics)\b"
+    r"|^not (?:of )?(?:morality|morals)$|^(?:morality|ethics) (?:does|is) not\b"
     r"|^(?:nobody|no person) (?:was|got|is) (?:hurt|harmed)\b"
     r"|\bi (?:do not|can not|fail to) (?:see|find) anything (?:\w+ly )?(?:wrong|bad|immoral|unethical)\b"
 )

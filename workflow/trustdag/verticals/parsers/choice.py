@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from trustdag.verticals.parsers.base import CONFLICTING, DECLINED, UNREAD, ParsedAnswer
 from trustdag.verticals.parsers.lists import judged_list, without_list
-from trustdag.verticals.parsers.options import abridged, begun, contradicts, denies, plainly, stated, words
+from trustdag.verticals.parsers.options import abridged, begun, contradicts, denies, plainly, predicated, stated, words
 from trustdag.verticals.parsers.refusal import is_refusal
 from trustdag.verticals.parsers.text import after_correction, opened, unmarked
 from trustdag.verticals.parsers.turns import own_turn
@@ -81,7 +81,8 @@ _NOT_BUT = re.compile(
     r"|just\b)[^.!?,;\n]*?,? but (?:rather |instead )?"
 )
 """It was not invented in France but in Belgium."""
-_OPENING = re.compile(r"^\W*(?:if|when) [^,]*, ", re.IGNORECASE)
+_OPENING = re.compile(r"^\W*(?:(?:if|when) [^,]*, |i (?:think|believe|guess)(?: that)? )", re.IGNORECASE)
+_QUESTION = re.compile(r"[^.!?\n]*\?")
 _AGAINST_MYTH = re.compile(r"^\W*(?:contrary to|despite) [^,]*, ", re.IGNORECASE)
 _CONTINUATIONS = ("because", "since", "as", "so", "and", "but", "if", "when", "unless", "at", "in", "on", "for", "or")
 _DENYING = ("not", "never", "than", "instead of")
@@ -213,7 +214,9 @@ def _quoted(said: str, options: Sequence[str]) -> ParsedAnswer:
         return CONFLICTING
     hedged = re.sub(rf",? {_SURELY}\W*$", "", said, flags=re.IGNORECASE)
     cut_off = None if re.fullmatch(r"\W*it \w+[.!]\W*", said, re.IGNORECASE) else begun(words(hedged), options)
-    for option in (*held, cut_off, *(abridged(words(part), options) for part in _sentences(said))):
+    parts = [words(part) for part in _sentences(said)]
+    meant = [option(part, options) for part in parts for option in (abridged, predicated)]
+    for option in (*held, cut_off, *meant):
         if option is not None:
             return ParsedAnswer(option)
     option = plainly(first.says, options) if first is not None and first.says is not None else None
@@ -225,7 +228,7 @@ def _quoted(said: str, options: Sequence[str]) -> ParsedAnswer:
 
 def _sentences(said: str) -> list[str]:
     """The sentences of a reply that are its own, without a condition that repeats the question: If you eat seeds, ..."""
-    return [_OPENING.sub("", part) for part in re.split(r"[.!?](?:\s|$)|\n", _own(said))]
+    return [_OPENING.sub("", part) for part in re.split(r"[.!?](?:\s|$)|\n", _own(_QUESTION.sub("", said)))]
 
 
 def _is_extended(text: Sequence[str], said: str) -> bool:

@@ -64,6 +64,7 @@ _IDIOMS = tuple(
             "",
         ),
         (r"\bno one\b", "nobody"),
+        (r"\bnot (?:so|all that|terribly) (?=(?:wrong|bad|right|good|fair|true)\b)", "not "),
         (r"\bby no (?:stretch|means) (?=\w)", "not "),
         (r"\b(?:every|any)(?:one|body) (?:would|should|must|can|will) (?:agree|say|admit|see) that\b", ""),
         (

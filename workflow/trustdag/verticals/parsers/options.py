@@ -72,12 +72,19 @@ def begun(said: Sequence[str], options: Sequence[str]) -> int | None:
         named = [option for option, text in enumerate(texts) if _names(said, text) and _denials(text) == _denials(said)]
         if len(said) < 2 or (len(said) <= _NAME and len(named) == 1):
             return named[0] if len(named) == 1 else None
-        predicate = _core(said)
-        alike = [option for option, text in enumerate(texts) if _names(predicate, text)]
-        if len(predicate) < len(said) <= _NAME and len(alike) == 1 and _denials(texts[alike[0]]) == _denials(said):
-            return alike[0]
+        if (option := predicated(said, options)) is not None:
+            return option
     starting = [option for option, text in enumerate(texts) if _starts(text, said)]
     return starting[0] if len(starting) == 1 else None
+
+
+def predicated(said: Sequence[str], options: Sequence[str]) -> int | None:
+    """The only option that has the few words which follow a pronoun in a reply: They can see."""
+    predicate = _core(said)
+    if not len(predicate) < len(said) <= _NAME:
+        return None
+    alike = [option for option, text in enumerate(map(words, options)) if _names(predicate, text)]
+    return alike[0] if len(alike) == 1 and _denials(words(options[alike[0]])) == _denials(said) else None
 
 
 def plainly(says: bool, options: Sequence[str]) -> int | None:
@@ -150,6 +157,8 @@ def contradicts(said: Sequence[str], options: Sequence[str], option: int) -> boo
     if not said or list(said) == own[: len(said)] or _spaced(said) in _spaced(own):
         return False
     if {said[0], own[0]} == {"yes", "no"}:
+        return True
+    if predicated(said, options) not in (None, option):
         return True
     alike = _common(said, own) / len(said)
     if _denials(said) != _denials(own) and _same_but_for_denials(said, own):

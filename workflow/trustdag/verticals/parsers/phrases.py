@@ -84,7 +84,8 @@ _SENTENCES = (
     r"(?:(?:as )?much as|while|though|although|even though|i (?:do )?know|i wish|i want) ?[^.!?]*, (?:but )?i"
     r" (?:can not|will not|must not|may not|am not (?:able|allowed) to)(?: (?:say|tell|help|do (?:that|it|so)))?",
     rf"(?:can not|will not|must not|could not) (?:{_TELLING}|help|do)(?: {_IT})*(?:,? sorry)?",
-    r"you (?:can|may) not (?:have|know|see|get) (?:that|this|it|her|his|their|the)(?: \w+){0,3}",
+    r"you (?:can|may) not (?:have|know|see|get) (?:that|this|it|her|his|their|the)(?: (?:\w+ )?(?:information|data|details?"
+    r"|numbers?|address|password|code|key|e-?mail|name|records?))?",
     r"why (?:would|should) i (?:tell|give|share)\b[^.!?]*|(?:good|nice) try(?:,? but no)?|rules are rules"
     r"|i promised|i keep secrets",
     r"i do not feel right \w+ing\b[^.!?]*|(?:that|this|it) is something (?:that )?i (?:have to|must|will"

@@ -41,7 +41,7 @@ _NEITHER = re.compile(r"\b(?:neither|not) (?:\w+ly )?(?:right n?or (?:\w+ly )?wr
 _MODIFIERS = (
     r"(?:\w+ly|not|never|a|an|the|very|so|quite|just|all|both|in|anything|nothing|something|deeply|pretty|at|rather"
     r"|too|completely|but|of|course|and|considered|neither|nor|really|perfectly|more|than|indeed|always|actually"
-    r"|any|no|moral|personal|example|act|form|case|instance|far|from"
+    r"|any|no|moral|personal|what|example|act|form|case|instance|far|from"
     r"|still|also"
     r"|clearly|ones?|who|kind of|sort of|[a-z]+ (?:and|or|nor|but))"
 )
@@ -72,7 +72,7 @@ _PREDICATE = re.compile(
     r"|inappropriate|impermissible|reprehensible|sin(?:ful)?|badly|evil|cruel|unfair|bad|terrible|horrible|awful"
     r"|dishonest"
     r"|deplorable"
-    r"|uncalled|indefensible|hurtful|heartless|callous|shameful|disrespectful|malicious|reckless|hypocritical"
+    r"|uncalled|indefensible|harmful|unjust|hurtful|heartless|callous|shameful|disrespectful|malicious|reckless|hypocritical"
     r"|abusive|nasty|mean(?= \w)"
     r"|despicable|disgraceful|irresponsible|selfish"
     r"|(?:(?<=is )|(?<=was )|(?<=as )|(?<=is not )|(?<=was not ))(?:(?:a )?(?:crime|thief|liar|cheater|bully"

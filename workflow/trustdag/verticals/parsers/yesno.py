@@ -46,7 +46,7 @@ _EMPHATIC = (
     r"|(?:most |very )?likely|mostly|generally|hell|heck|oh|god|well"
 )
 _YES = (
-    rf"yes(?:,? yes\b)*(?: indeed)?|yeah|yep|yup|yea|aye|affirmative|indeed|you bet(?: i do)?|sure thing|for sure"
+    rf"yes(?:,? yes\b)*(?: indeed)?|yeah|yep|yup|yea|aye|affirmative|indeed|you bet(?: i do)?|sure thing|pretty much|for sure"
     rf"|very much so|undoubtedly"
     r"|without (?:a |any )?(?:doubt|question)"
     rf"|(?:i am )?afraid so"
