@@ -29,7 +29,7 @@ _NO_FAULT = re.compile(
     r"\b(?:i (?:do not|can not|fail to) (?:see|find|have) (?:an?|any|the|what)|i (?:see|find|have) no"
     r"|there is no) (?:\w+ )?"
     r"(?:problems?|issues?|harm|faults?|wrongdoing)\b(?= (?:with|in|here|at all)\b|$)"
-    r"|^no (?:harm|foul)(?: (?:was )?done| here)?$|\bnot (?:\w+ )?an? (?:moral|ethical) (?:issue|matter|problem"
+    r"|^no (?:harm|foul|problems?|issues?)\b(?: (?:was )?done| here| with \w+)?$|\bnot (?:\w+ )?an? (?:moral|ethical) (?:issue|matter|problem"
     r"|concern)\b"
     r"|^(?:it|this|that|he|she|they) (?:did|does|do) not (?:hurt|harm) (?:any\w+|others)\b"
     r"|\b(?:cause[sd]?|did|does) no harm\b|\bharm(?:s|ed)? nobody\b|\bnothing to do with (?:morality|morals|ethics)\b"

@@ -57,7 +57,10 @@ _IDIOMS = tuple(
             r"|this))?\b(?=\W*\w)",
             "",
         ),
-        (r"\bno wonder\b|\bno problem\b|\bno worries\b|\bnot only\b|\bnot just\b|\bnot to mention\b", ""),
+        (
+            r"\bno wonder\b|\bno problem\b(?! (?:with|here))|\bno worries\b|\bnot only\b|\bnot just\b|\bnot to mention\b",
+            "",
+        ),
         (
             r"\bi am (?:afraid|(?:sorry|sad|glad|happy) to say) (?:that )?(?=(?:it|this|that|he|she|they|the|yes"
             r"|no)\b)",

@@ -26,7 +26,7 @@ _FUNCTION = {
     "may", "one", "out", "now", "some", "thing",
 }  # fmt: skip
 _PLURALS = {"are": "is", "were": "was", "do": "does", "have": "has"}
-_PRONOUNS = {"it", "they", "he", "she"}
+_PRONOUNS = {"it", "they", "he", "she", "we"}
 _ELLIPSIS = {"it", "they", "he", "she", "this", "that", "you", "we", "is", "are", "was", "were", "do", "does", "did",
              "can", "not", "don", "doesn", "didn", "isn", "aren", "wasn", "weren", "t"}  # fmt: skip
 """Words of a sentence that only repeats yes or no."""
@@ -70,7 +70,7 @@ def begun(said: Sequence[str], options: Sequence[str]) -> int | None:
         said = said[:1]
     if len(said) > 1 or said[:1] not in [[word] for word in _LEADING]:
         named = [option for option, text in enumerate(texts) if _names(said, text) and _denials(text) == _denials(said)]
-        if len(said) < 2 or (len(said) <= _NAME and len(named) == 1):
+        if len(said) < 2 or len(named) == 1:
             return named[0] if len(named) == 1 else None
         if (option := predicated(said, options)) is not None:
             return option

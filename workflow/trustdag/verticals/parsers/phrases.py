@@ -86,6 +86,7 @@ _SENTENCES = (
     rf"(?:can not|will not|must not|could not) (?:{_TELLING}|help|do)(?: {_IT})*(?:,? sorry)?",
     r"you (?:can|may) not (?:have|know|see|get) (?:that|this|it|her|his|their|the)(?: (?:\w+ )?(?:information|data|details?"
     r"|numbers?|address|password|code|key|e-?mail|name|records?))?",
+    r"(?:it|that|this) (?:would|will) (?:not )?be (?:\w+ ){1,4}if i (?:told|shared|revealed|disclosed|gave)\b[^.!?]*",
     r"why (?:would|should) i (?:tell|give|share)\b[^.!?]*|(?:good|nice) try(?:,? but no)?|rules are rules"
     r"|i promised|i keep secrets",
     r"i do not feel right \w+ing\b[^.!?]*|(?:that|this|it) is something (?:that )?i (?:have to|must|will"

@@ -28,7 +28,7 @@ _NOT = (
     r"|here|in a position|inclined|equipped|capable|trained|qualified|prepared)(?: to| of)?"
     r"|(?:am|are) (?:unable|forbidden|reluctant|unwilling|prohibited|prevented|restricted|not comfortable)(?: to"
     r"| from| with)?"
-    r"|(?:was|were|am|are|have been|had been) (?:strictly |explicitly )?(?:told|asked|instructed|ordered|warned"
+    r"|(?:was|were|am|are|have been|had been) (?:\w+ly )?(?:told|asked|instructed|ordered|warned"
     r"|trained|programmed"
     r"|designed|bound|obliged|required) not to|(?:have )?promised not to|(?:would )?prefer not to|would (?:rather"
     r"|sooner|much rather) not"
@@ -56,7 +56,7 @@ _ACTS = (
     r"| you (?:any )?more than)(?! (?:\w+ )?(?:how|apart"
     r"|what a|the (?:difference|twins)|if|whether"
     r"|enough|which is|where one)\b)"
-    r"|answer(?:ing)?(?! the (?:door|phone|bell))|respond(?:ing)?|discuss(?:ing)?|comment(?:ing)?|engag(?:e|ing)"
+    r"|answer(?:ing)?(?! the (?:door|phone|bell)| for (?:him|her|them|others))|respond(?:ing)?|discuss(?:ing)?|comment(?:ing)?|engag(?:e|ing)"
     r"|participat(?:e|ing)"
     r"|(?:continu|finish)(?:e|ing)? (?:this|that|with (?:this|that))|fulfil+|comply|accommodate|complet(?:e"
     r"|ing) (?:this|that|your)|do (?:that|this"
@@ -200,7 +200,7 @@ _DECLINES = tuple(
         r"|permissible|respectful|right|legal|safe)(?: (?:or|nor|and) \w+)* (?:for me |of me )?to (?:share|comment"
         r"|disclose|discuss|answer|provide|reveal|give|speculate|tell|say|respond|express|talk|help|assist|engage"
         r"|agree)\b",
-        r"\b(?:it|that|this) (?:is|would be) (?:inappropriate|unethical|wrong|improper|forbidden) (?:for me "
+        r"\b(?:it|that|this) (?:is|would be) (?:inappropriate|unethical|wrong|improper|forbidden|irresponsible|unfair) (?:for me "
         r"|of me )?to (?:share|comment"
         r"|disclose|discuss|answer|provide|reveal|give|speculate|tell|respond|express|help|assist|engage|agree)\b",
         # That is confidential.

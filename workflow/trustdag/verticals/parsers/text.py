@@ -44,6 +44,7 @@ _MARKDOWN = re.compile(
     re.IGNORECASE,
 )
 
+_STRUCK_OUT = re.compile(r"~~[^~\n]+~~(?=\s*\S)")
 _PICTURES = {**dict.fromkeys("👍✅✔", "yes"), **dict.fromkeys("👎❌✖", "no")}
 
 _CORRECTION = re.compile(
@@ -75,8 +76,8 @@ def straight(text: str) -> str:
 
 
 def unmarked(text: str) -> str:
-    """The text without markdown."""
-    return re.sub(r"[^\S\n]+", " ", _MARKDOWN.sub("", text)).strip()
+    """The text without markdown, and without what is struck out."""
+    return re.sub(r"[^\S\n]+", " ", _MARKDOWN.sub("", _STRUCK_OUT.sub(" ", text))).strip()
 
 
 def without_pictures(text: str) -> str:

@@ -104,6 +104,7 @@ _DEED = re.compile(
     r"\b(?=(?:is|are|was|were|seems?|feels?|(?:would|could|can|may|might|must|should|will) (?:not |never )?be)\b)"
 )
 """A deed that is the subject of its clause, with its own negations: driving without a license is wrong."""
+_WOULD_MEAN = re.compile(r"\bwould (?:mean|imply|suggest)\b")
 _BY_SOME = re.compile(r" (?:by|to|for|in the eyes of) (?:some|many|most|other|certain|a few|people)\b")
 _OPINION = re.compile(rf"(?:call|consider|see|find|view|deem|regard|label)\w* (?:not )?{_OBJECT}")
 """I call this wrong: its subject judges, and its object is judged."""
@@ -303,6 +304,8 @@ def _of_clause(clause: Clause, of_others: bool = False) -> Iterator[_Judgement]:
         else:
             included = _AND_THE_WRITER.search(subject)
             others = _SOMEBODY_ELSE.search(subject) is not None and included is None
+        if _WOULD_MEAN.search(before):
+            continue
         others |= _BY_SOME.match(clause.words[word.end() :]) is not None
         if not of_others and (made.voice != "own" or others):
             continue

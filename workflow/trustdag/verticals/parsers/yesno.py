@@ -21,7 +21,7 @@ _FILLER = (
     r"|(?:i|(?:the|my|our) (?:\w+ )?(?:answer|guess|view|verdict|response|reply|opinion|choice|vote|conclusion)"
     r"(?: (?:to|here|in|for)(?: \w+){0,3}?(?= (?:is|would|must|has)\b))?|(?:(?:correct|final|short) )?answer|it)"
     r"(?: (?:would|will|must|have to|am going to|am inclined to|can|do|am|really|simply))*"
-    r" (?:say|think|believe|answer|guess|go with|go for|choose|pick|select|reply|respond|feel|vote|be|is|have"
+    r" (?:say|think|believe|answer|guess|go with|going with|go for|choose|pick|select|reply|respond|feel|vote|be|is|have"
     r"|argue|maintain|hold|contend|suggest|lean(?:ing)?(?: towards?)?"
     r"|reckon|suppose|judge|conclude)(?: with)?(?: that)?(?: an?| the)?"
     rf"(?: {_PLAIN}(?= (?:yes|no)\b))?"
