@@ -9,6 +9,8 @@ _CLOSE = 0.8
 """A quotation shares this part of its words with an option, in order."""
 _SHORT = 3
 """Fewer words are a name and no sentence."""
+_PHRASE = 6
+"""More words are no part of an option that a reply gives for the whole: for months, ten percent of their brains."""
 _NAME = 4
 """Letters of a word that is no function word."""
 _WHOLE = 0.75
@@ -70,7 +72,7 @@ def begun(said: Sequence[str], options: Sequence[str]) -> int | None:
         said = said[:1]
     if len(said) > 1 or said[:1] not in [[word] for word in _LEADING]:
         named = [option for option, text in enumerate(texts) if _names(said, text) and _denials(text) == _denials(said)]
-        if len(said) < 2 or len(named) == 1:
+        if len(said) < 2 or (len(said) <= _PHRASE and len(named) == 1):
             return named[0] if len(named) == 1 else None
         if (option := predicated(said, options)) is not None:
             return option
