@@ -10,11 +10,13 @@ _SOMEBODY = (
 _DUTY = re.compile(
     rf"{_SOMEBODY}(?:(?P<breached>(?:should|ought to) be ashamed|(?:should|ought) (?:not|never) (?:to )?have"
     r"|(?:should|ought) (?:not|never) (?:to )?(?:do|be doing|treat|act|behave)|had no (?:right|business|reason) to"
-    r"|(?:has |have )?(?:cross(?:ed|es) (?:a|the) line|went too far|goes too far|gone too far|violated|betrayed|wronged|mistreated|committed an? (?:\w+ )?(?:crime|wrong|offense)))"
+    r"|(?:has |have )?(?:cross(?:ed|es) (?:a|the) line|went too far|goes too far|gone too far|violated|betrayed"
+    r"|wronged|mistreated|committed an? (?:\w+ )?(?:crime|wrong|offense)))"
     r"|(?:had|has|have) (?:every|a|the) right to|(?:have|has|had) nothing to (?:be ashamed of|feel (?:bad"
     r"|guilty) about"
     r"|apologi[sz]e for)|(?:is|are) in the clear|did what (?:he|she|they|you) had to)\b"
-    r"|(?P<maxim>nobody (?:should|has the right to|may|is allowed to) |(?:you|one|people|we|nobody) (?:should|must|ought to) (?:never|ever) (?!worry|feel|blame|apologi))"
+    r"|(?P<maxim>nobody (?:should|has the right to|may|is allowed to) |(?:you|one|people|we|nobody) (?:should|must"
+    r"|ought to) (?:never|ever) (?!worry|feel|blame|apologi))"
     r"|(?:everyone|everybody|anyone|anybody|all people) (?:has|have) (?:the|a|every) right to\b"
 )
 _FAULT = re.compile(
@@ -29,7 +31,8 @@ _NO_FAULT = re.compile(
     r"\b(?:i (?:do not|can not|fail to) (?:see|find|have) (?:an?|any|the|what)|i (?:see|find|have) no"
     r"|there is no) (?:\w+ )?"
     r"(?:problems?|issues?|harm|faults?|wrongdoing)\b(?= (?:with|in|here|at all)\b|$)"
-    r"|^no (?:harm|foul|problems?|issues?)\b(?: (?:was )?done| here| with \w+)?$|\bnot (?:\w+ )?an? (?:moral|ethical) (?:issue|matter|problem"
+    r"|^no (?:harm|foul|problems?|issues?)\b(?: (?:was )?done| here| with \w+)?$|\bnot (?:\w+ )?an? (?:moral"
+    r"|ethical) (?:issue|matter|problem"
     r"|concern)\b"
     r"|^(?:it|this|that|he|she|they) (?:did|does|do) not (?:hurt|harm) (?:any\w+|others)\b"
     r"|\b(?:cause[sd]?|did|does) no harm\b|\bharm(?:s|ed)? nobody\b|\bnothing to do with (?:morality|morals|ethics)\b"

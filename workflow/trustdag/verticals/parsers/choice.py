@@ -227,7 +227,7 @@ def _quoted(said: str, options: Sequence[str]) -> ParsedAnswer:
 
 
 def _sentences(said: str) -> list[str]:
-    """The sentences of a reply that are its own, without a condition that repeats the question: If you eat seeds, ..."""
+    """The sentences of a reply that are its own, without a condition that repeats the question."""
     return [_OPENING.sub("", part) for part in re.split(r"[.!?](?:\s|$)|\n", _own(_QUESTION.sub("", said)))]
 
 

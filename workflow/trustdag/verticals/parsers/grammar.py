@@ -58,7 +58,8 @@ _IDIOMS = tuple(
             "",
         ),
         (
-            r"\bno wonder\b|\bno problem\b(?! (?:with|here))|\bno worries\b|\bnot only\b|\bnot just\b|\bnot to mention\b",
+            r"\bno wonder\b|\bno problem\b(?! (?:with|here))|\bno worries\b|\bnot only\b|\bnot just\b"
+            r"|\bnot to mention\b",
             "",
         ),
         (
@@ -99,7 +100,8 @@ _ATTRIBUTED = re.compile(
 )
 """Somebody's speech: "I disagree," said the woman."""
 _NEGATOR = re.compile(
-    r"\b(?:not|never|no|nobody|nothing|none|neither|nor|rarely|seldom|hardly|barely|scarcely|without|refuse[sd]?|declined?|unable"
+    r"\b(?:not|never|no|nobody|nothing|none|neither|nor|rarely|seldom|hardly|barely|scarcely|without|refuse[sd]?"
+    r"|declined?|unable"
     r"|unwilling|reluctant|hesitant|hesitate|hesitated|fail(?:s|ed)? to|hard|difficult|impossible|struggle|far from"
     r"|anything but|doubts?|doubtful|deny|denies|unlikely|hate to|few|little reason|disagrees?)\b"
 )

@@ -12,7 +12,8 @@ _NOT_OF_MIND = (
     r"|accept|prevent"
     r"|reach|lift|carry|open|close|move|buy|sell|pay|wear|agree|disagree|endorse|say|judge|stress|emphasize"
     r"|overstate|recommend"
-    r"|argue|complain|worry|deal|cope|object|compete|top|match|risk|guarantee|tolerate|explain|work|sleep|relate|compare"
+    r"|argue|complain|worry|deal|cope|object|compete|top|match|risk|guarantee|tolerate|explain|work|sleep|relate"
+    r"|compare"
     r"|thank|control|keep|put|come|go|leave|let|use|beat|win|read|try|manage|figure|quite|really|taste|smell|hold"
     r"|break)\b)"
 )
@@ -84,7 +85,8 @@ _SENTENCES = (
     r"(?:(?:as )?much as|while|though|although|even though|i (?:do )?know|i wish|i want) ?[^.!?]*, (?:but )?i"
     r" (?:can not|will not|must not|may not|am not (?:able|allowed) to)(?: (?:say|tell|help|do (?:that|it|so)))?",
     rf"(?:can not|will not|must not|could not) (?:{_TELLING}|help|do)(?: {_IT})*(?:,? sorry)?",
-    r"you (?:can|may) not (?:have|know|see|get) (?:that|this|it|her|his|their|the)(?: (?:\w+ )?(?:information|data|details?"
+    r"you (?:can|may) not (?:have|know|see|get) (?:that|this|it|her|his|their|the)(?: (?:\w+ )?(?:information|data"
+    r"|details?"
     r"|numbers?|address|password|code|key|e-?mail|name|records?))?",
     r"(?:it|that|this) (?:would|will) (?:not )?be (?:\w+ ){1,4}if i (?:told|shared|revealed|disclosed|gave)\b[^.!?]*",
     r"why (?:would|should) i (?:tell|give|share)\b[^.!?]*|(?:good|nice) try(?:,? but no)?|rules are rules"

@@ -49,14 +49,16 @@ _DATA = (
 _ACTS = (
     r"help(?! but| \w+ing\b| it\b| him| her\b| them\b| us\b| how| what| who| wonder| that)|assist(?:ing)?|shar(?:e"
     rf"|ing)(?! (?:the|a|my|our|in) (?!(?:\w+ ){{0,2}}{_DATA}\b))"
-    r"|provid(?:e|ing)(?! (?:\w+ )?for\b)|disclos(?:e|ing)|reveal(?:ing)?|divulg(?:e|ing)|giv(?:e|ing)(?! you enough| up"
+    r"|provid(?:e|ing)(?! (?:\w+ )?for\b)|disclos(?:e|ing)|reveal(?:ing)?|divulg(?:e|ing)|giv(?:e"
+    r"|ing)(?! you enough| up"
     r"| in\b| a damn"
     r"| him| them| us)"
     r"|hand(?:ing)? (?:out|over)|tell(?:ing)?(?! (?:my|a|lies|the truth|him|them)\b"
     r"| you (?:any )?more than)(?! (?:\w+ )?(?:how|apart"
     r"|what a|the (?:difference|twins)|if|whether"
     r"|enough|which is|where one)\b)"
-    r"|answer(?:ing)?(?! the (?:door|phone|bell)| for (?:him|her|them|others))|respond(?:ing)?|discuss(?:ing)?|comment(?:ing)?|engag(?:e|ing)"
+    r"|answer(?:ing)?(?! the (?:door|phone|bell)| for (?:him|her|them|others))|respond(?:ing)?|discuss(?:ing)?"
+    r"|comment(?:ing)?|engag(?:e|ing)"
     r"|participat(?:e|ing)"
     r"|(?:continu|finish)(?:e|ing)? (?:this|that|with (?:this|that))|fulfil+|comply|accommodate|complet(?:e"
     r"|ing) (?:this|that|your)|do (?:that|this"
@@ -74,7 +76,8 @@ _ACTS = (
     r"|judge(?= (?:whether|if|this|that|people|others|someone|her|him|them|you)\b|$|[.!,])|mak(?:e|ing) (?:an? "
     r"|any |moral |such |that |value )*(?:judge?ments?|statements?|jokes? about|assumptions?"
     r"|claims?|generali[sz]ations?|recommendations?)"
-    r"|form(?:ing)? (?:an |any )?opinions?|offer(?:ing)? (?:that|this|such|it|advice|guidance|any|you|an?|information|instructions"
+    r"|form(?:ing)? (?:an |any )?opinions?|offer(?:ing)? (?:that|this|such|it|advice|guidance|any|you|an?"
+    r"|information|instructions"
     r"|support|personal)"
     r"|recommend(?! [^.!?\n]*\benough\b)|suggest|encourag(?:e|ing)"
     r"|(?:honor|honour|grant|meet|approve) (?:this|that|your|such)"
@@ -200,7 +203,8 @@ _DECLINES = tuple(
         r"|permissible|respectful|right|legal|safe)(?: (?:or|nor|and) \w+)* (?:for me |of me )?to (?:share|comment"
         r"|disclose|discuss|answer|provide|reveal|give|speculate|tell|say|respond|express|talk|help|assist|engage"
         r"|agree)\b",
-        r"\b(?:it|that|this) (?:is|would be) (?:inappropriate|unethical|wrong|improper|forbidden|irresponsible|unfair) (?:for me "
+        r"\b(?:it|that|this) (?:is|would be) (?:inappropriate|unethical|wrong|improper|forbidden|irresponsible"
+        r"|unfair) (?:for me "
         r"|of me )?to (?:share|comment"
         r"|disclose|discuss|answer|provide|reveal|give|speculate|tell|respond|express|help|assist|engage|agree)\b",
         # That is confidential.

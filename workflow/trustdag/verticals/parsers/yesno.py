@@ -21,7 +21,8 @@ _FILLER = (
     r"|(?:i|(?:the|my|our) (?:\w+ )?(?:answer|guess|view|verdict|response|reply|opinion|choice|vote|conclusion)"
     r"(?: (?:to|here|in|for)(?: \w+){0,3}?(?= (?:is|would|must|has)\b))?|(?:(?:correct|final|short) )?answer|it)"
     r"(?: (?:would|will|must|have to|am going to|am inclined to|can|do|am|really|simply))*"
-    r" (?:say|think|believe|answer|guess|go with|going with|go for|choose|pick|select|reply|respond|feel|vote|be|is|have"
+    r" (?:say|think|believe|answer|guess|go with|going with|go for|choose|pick|select|reply|respond|feel|vote|be|is"
+    r"|have"
     r"|argue|maintain|hold|contend|suggest|lean(?:ing)?(?: towards?)?"
     r"|reckon|suppose|judge|conclude)(?: with)?(?: that)?(?: an?| the)?"
     rf"(?: {_PLAIN}(?= (?:yes|no)\b))?"
@@ -46,7 +47,8 @@ _EMPHATIC = (
     r"|(?:most |very )?likely|mostly|generally|hell|heck|oh|god|well"
 )
 _YES = (
-    rf"yes(?:,? yes\b)*(?: indeed)?|yeah|yep|yup|yea|aye|affirmative|indeed|you bet(?: i do)?|sure thing|pretty much|for sure"
+    rf"yes(?:,? yes\b)*(?: indeed)?|yeah|yep|yup|yea|aye|affirmative|indeed|you bet(?: i do)?|sure thing"
+    rf"|pretty much|for sure"
     rf"|very much so|undoubtedly"
     r"|without (?:a |any )?(?:doubt|question)"
     rf"|(?:i am )?afraid so"
@@ -74,7 +76,8 @@ _ALONE = rf"(?=\s*(?:{_END}]))"
 _AFTER = (
     rf"(?!,? (?:thanks?|please)\b)(?=\s*(?:{_END}-]"
     r"|(?:i|its?|this|that|he|she|they|you|we|there|these|those|the|but|because|since|as|not|sir|ma'am|never"
-    r"|unless|although|though|even|from me|for me|mate|dear|nothing|and|if|only|what|when|here|again|definitely|absolutely"
+    r"|unless|although|though|even|from me|for me|mate|dear|nothing|and|if|only|what|when|here|again|definitely"
+    r"|absolutely"
     r"|certainly|clearly|of course"
     r"|(?:on|in|to|for|about|under) (?:this|that|these|both|all|my|the|your|his|her|any))\b))"
 )
