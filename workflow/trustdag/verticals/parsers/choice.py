@@ -174,7 +174,9 @@ def _lettered(said: str, named: Sequence[_Mention], options: Sequence[str]) -> P
 def _begins_with_answer(said: str, named: Sequence[_Mention], options: Sequence[str]) -> bool:
     """Whether a reply begins with an option, by letter and text or on a line of its own, and then speaks of others."""
     first, *others = named
-    on_its_line = re.match(r"[\W_]*\n", said[first.end :]) is not None
+    on_its_line = re.match(r"[\W_]*\n", said[first.end :]) is not None or _is_first_sentence(
+        said, first.start, first.end
+    )
     if re.search(r"\w{2}", said[: first.start]) and not first.cued:
         return False
     return (
@@ -316,7 +318,7 @@ def _mentions(said: str, letters: Sequence[str]) -> list[_Mention]:
         # (b), [b], "b", b), and b. or b: before more text.
         rf"(?P<bracket>[(\[{{]\s*{letter}\s*[)\]}}])(?!\w)",
         rf"(?<!\w)\"(?P<quoted>{letter})\.?\"",
-        rf"(?:^|\n)[\s\"'(\[]*(?P<leading>{letter})(?:[).:,;/]|\s[-=\u2013\u2014](?=\s)|(?=\s(?:since"
+        rf"(?:^|\n)[\s\"'(\[]*(?P<leading>{letter})(?!:[^\n]*\?\W*$)(?:[).:,;/]|\s[-=\u2013\u2014](?=\s)|(?=\s(?:since"
         rf"|because)\b))(?!\w)",
         # The answer is b.
         rf"{_CUE}{marks}(?P<cued>{letter})(?![\w'])(?! (?:[a-z]|\d))",
@@ -341,6 +343,7 @@ def _mentions(said: str, letters: Sequence[str]) -> list[_Mention]:
                 start = match.start(name) + value.lower().rindex(core.lower())
                 end = match.end(name)
                 cued = name in ("cued", "reasoned", "judged") or _is_cued(said[:start])
+                cued |= _is_first_sentence(said, start, end)
                 key = (start, start + len(core))
                 earlier = mentions.get(key)
                 if earlier is None or cued:
@@ -355,6 +358,11 @@ def _mentions(said: str, letters: Sequence[str]) -> list[_Mention]:
 def _is_named_thing(before: str) -> bool:
     """Whether the word before a letter makes it part of a name: Vitamin C, appendix D."""
     return re.search(r"\w $", before) is not None and _BEFORE_LETTER.search(before) is None
+
+
+def _is_first_sentence(said: str, start: int, end: int) -> bool:
+    """Whether a letter in brackets is the whole first sentence of a reply: (b). Option (c) is arguable."""
+    return re.search(r"\w", said[:start]) is None and re.match(r"[)\]]?\.\s", said[end:]) is not None and start > 0
 
 
 def _is_cued(before: str) -> bool:
