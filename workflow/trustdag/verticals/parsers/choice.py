@@ -230,7 +230,8 @@ def _quoted(said: str, options: Sequence[str]) -> ParsedAnswer:
 
 def _sentences(said: str) -> list[str]:
     """The sentences of a reply that are its own, without a condition that repeats the question."""
-    return [_OPENING.sub("", part) for part in re.split(r"[.!?](?:\s|$)|\n", _own(_QUESTION.sub("", said)))]
+    parts = [_AGAINST_MYTH.sub("", part) for part in re.split(r"[.!?;](?:\s|$)|\n", _QUESTION.sub("", said))]
+    return [_OPENING.sub("", part) for part in parts if not _MYTH.search(part)]
 
 
 def _is_extended(text: Sequence[str], said: str) -> bool:
