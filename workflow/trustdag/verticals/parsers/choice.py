@@ -85,7 +85,7 @@ _OPENING = re.compile(r"^\W*(?:(?:if|when) [^,]*, |i (?:think|believe|guess)(?: 
 _QUESTION = re.compile(r"[^.!?\n]*\?")
 _AGAINST_MYTH = re.compile(r"^\W*(?:contrary to|despite) [^,]*, ", re.IGNORECASE)
 _CONTINUATIONS = ("because", "since", "as", "so", "and", "but", "if", "when", "unless", "at", "in", "on", "for", "or")
-_DENYING = ("not", "never", "than", "instead of")
+_DENYING = (" not", " never", " than", " instead of", " no", " few")
 """Words before an option's text that deny it."""
 _OWN_LABEL = re.compile(r"^\W*a:\s*(?=\W*[a-z]\W*$)", re.IGNORECASE)
 _STRANGE = re.compile(r"\W*(?P<letter>[a-z])[).:\]]+\s*(?=\w)", re.IGNORECASE)
@@ -98,7 +98,8 @@ _ORDINAL = re.compile(
     re.IGNORECASE,
 )
 _MYTH = re.compile(
-    r"\b(?:myth|superstitio\w+|legend|folklore|misconception|(?:wrong|false|untrue|incorrect) that"
+    r"\b(?:myth|superstitio\w+|legend|folklore|misconception|stereotype that|proverb|hoax|rumou?r|often claimed"
+    r"|according to the bible|the bible (?:states|says)|(?:wrong|false|untrue|incorrect) that"
     r"|(?:people|some|many|they|others) (?:\w+ )?(?:say|think"
     r"|believe|claim)s?)\b",
     re.IGNORECASE,
@@ -210,8 +211,7 @@ def _quoted(said: str, options: Sequence[str]) -> ParsedAnswer:
         return ParsedAnswer(same[0])
     held = stated(words(_own(said)), options)
     held = [option for option in held if not _is_extended(words(options[option]), said)]
-    if len(held) > 1:
-        held = [option for option in held if not _is_denied(words(options[option]), words(said))]
+    held = [option for option in held if not _is_denied(words(options[option]), words(said))]
     if len(held) > 1:
         return CONFLICTING
     hedged = re.sub(rf",? {_SURELY}\W*$", "", said, flags=re.IGNORECASE)
@@ -243,7 +243,7 @@ def _is_extended(text: Sequence[str], said: str) -> bool:
 def _is_denied(text: Sequence[str], said: Sequence[str]) -> bool:
     """Whether every statement of a text in a reply is denied: not Paris but Lyon."""
     starts = [place for place in range(len(said) - len(text) + 1) if said[place : place + len(text)] == text]
-    return all(" ".join(said[:place]).endswith(_DENYING) for place in starts)
+    return bool(starts) and all(f" {' '.join(said[:place])}".endswith(_DENYING) for place in starts)
 
 
 def _without_letters(said: str, letters: Sequence[str]) -> str:

@@ -27,6 +27,11 @@ def judged_list(said: str, options: Sequence[str], labels: Sequence[str]) -> int
     """The option that a list calls right, or does not call wrong; None if there is no such list, or no single one.
 
     The list has all options with a verdict on each ("(a) It melts: wrong."), or letters alone ("(a) No. (b) Yes.").
+
+    Args:
+        said: The reply.
+        options: The texts of the options.
+        labels: Their labels.
     """
     places = [line.search(said) for line in _lines(options, labels)]
     if len(places) < 2 or None in places:
@@ -56,7 +61,13 @@ def _letter(label: str) -> str:
 
 
 def without_list(said: str, options: Sequence[str], labels: Sequence[str]) -> str:
-    """The reply without a copy of the question's list of options."""
+    """The reply without a copy of the question's list of options.
+
+    Args:
+        said: The reply.
+        options: The texts of the options.
+        labels: Their labels.
+    """
     lines = _lines(options, labels)
     if len(lines) < 2 or not all(line.search(said) for line in lines):
         return said

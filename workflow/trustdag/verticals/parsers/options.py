@@ -48,9 +48,11 @@ def stated(said: Sequence[str], options: Sequence[str], leading: bool = False) -
         options: The texts of the options.
         leading: Whether the reply must start with the text.
     """
-    wholes = [_in_singular(words(option)) for option in options]
+    wholes = [words(option) for option in options]
     texts = [_spaced(_core(text) if not leading and _denials(text) == _denials(said) else text) for text in wholes]
-    reply = _spaced(_in_singular(said))
+    if all(len(text) >= _SHORT for text in wholes):  # A short name in another number may be another thing.
+        texts, said = [_spaced(_in_singular(text.split())) for text in texts], _in_singular(said)
+    reply = _spaced(said)
     whole = [
         option
         for option, text in enumerate(texts)
@@ -113,7 +115,7 @@ def abridged(said: Sequence[str], options: Sequence[str]) -> int | None:
         if _denials(said) == _denials(text) and any(_is_most(part, text) for part in (said, _core(said)))
     ]
     if not alike:
-        alike = [option for option, text in enumerate(texts) if _means(said, text)]
+        alike = [option for option, text in enumerate(texts) if "," not in options[option] and _means(said, text)]
     return alike[0] if len(alike) == 1 else None
 
 
