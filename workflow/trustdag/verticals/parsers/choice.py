@@ -77,8 +77,8 @@ _SURELY = (
     r"|without (?:a )?doubt)"
 )
 _NOT_BUT = re.compile(
-    r"[^.!?,;\n]*\bnot [^.!?,;\n]*, (?=(?:it|they|he|she|you|this) \w)|\bnot (?!only\b"
-    r"|just\b)[^.!?,;\n]*?,? but (?:rather |instead )?"
+    r"(?:^|(?<=[.!?,;\n]))[^.!?,;\n]{0,200}\bnot [^.!?,;\n]{0,200}, (?=(?:it|they|he|she|you|this) \w)"
+    r"|\bnot (?!only\b|just\b)[^.!?,;\n]{0,100}?,? but (?:rather |instead )?"
 )
 """It was not invented in France but in Belgium."""
 _OPENING = re.compile(r"^\W*(?:(?:if|when) [^,]*, |i (?:think|believe|guess)(?: that)? )", re.IGNORECASE)

@@ -121,7 +121,7 @@ def abridged(said: Sequence[str], options: Sequence[str]) -> int | None:
 
 def _is_most(said: Sequence[str], text: Sequence[str]) -> bool:
     """Whether a reply has most words of a text, in order, and no others."""
-    return len(said) >= max(float(_SHORT), _WHOLE * len(text)) and _common(said, text) == len(said)
+    return len(text) >= len(said) >= max(float(_SHORT), _WHOLE * len(text)) and _common(said, text) == len(said)
 
 
 def _means(said: Sequence[str], text: Sequence[str]) -> bool:
@@ -133,7 +133,7 @@ def _means(said: Sequence[str], text: Sequence[str]) -> bool:
         and _denials(said) == _denials(text)
         and said[1:].count("no") == text[1:].count("no")
         and (said[0] not in _LEADING or said[0] == text[0])
-        and len(reply) >= whole * len(option)
+        and len(option) >= len(reply) >= whole * len(option)
         and (_common(reply, option) == len(reply) or _without_adverbs(reply, option))
     )
 
