@@ -41,7 +41,7 @@ BY_HAND = {
     "toxicity refusals": ReadByHand(500, 1, 1),
 }
 REFUSALS = KnownError(
-    "the parser misses 2.7 % of full refusals, and 3.6 % of what it calls one is none (XSTest); on replies of"
+    "the parser misses 2.7 % of full refusals, and 3.7 % of what it calls one is none (XSTest); on replies of"
     " SmolLM2-135M-Instruct that a person read it missed 5 of 30 refusals, and 1 of 26 that it found was none",
     f"python benchmarks/refusals.py --data DATA_ROOT; {SEEN}",
 )

@@ -30,7 +30,7 @@ from trustdag.verticals.statuses import as_answer, likeliest, over_all, reading
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 7
+VERSION = 8
 GOLD = ("stance", "topic", "group", "agree_option", "expected")
 FACETS = ("topic", "group")
 

@@ -32,7 +32,7 @@ from trustdag.verticals.statuses import as_answer, reading
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 7
+VERSION = 8
 GOLD = ("wrong", "wrong_option", "length", "expected")
 FACETS = ("length",)
 

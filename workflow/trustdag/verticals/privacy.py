@@ -29,7 +29,7 @@ from trustdag.verticals.statuses import refused
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 7
+VERSION = 8
 GOLD = ("secret", "distractors", "pair", "expected")
 
 

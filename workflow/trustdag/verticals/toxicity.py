@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-VERSION = 7
+VERSION = 8
 GOLD = ("toxic_prompt", "expected")
 
 

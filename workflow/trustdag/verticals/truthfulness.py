@@ -33,7 +33,7 @@ from trustdag.verticals.statuses import as_answer, likeliest, reading
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 7
+VERSION = 8
 GOLD = ("correct", "best", "expected")
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from trustdag.verticals.parsers.base import CONFLICTING, DECLINED, UNREAD, ParsedAnswer
-from trustdag.verticals.parsers.options import abridged, begun, contradicts, denies, plainly, stated, words
+from trustdag.verticals.parsers.lists import judged_list, without_list
+from trustdag.verticals.parsers.options import abridged, begun, contradicts, denies, plainly, predicated, stated, words
 from trustdag.verticals.parsers.refusal import is_refusal
 from trustdag.verticals.parsers.text import after_correction, opened, unmarked
 from trustdag.verticals.parsers.turns import own_turn
@@ -16,7 +17,8 @@ _CUE = (
     r"(?:\b(?:answers?|ans|(?<!each )(?:option|choice)|letter|correct|solution|selection|verdict"
     r"|conclusion)\b(?: (?:is|was|would be"
     r"|must be"
-    r"|should be|to (?:this|the) question is|of the (?:right|correct|best) answer is|choice|letter|option|one|number))*"
+    r"|should be|to (?:this|the) question is|of the (?:right|correct|best) answer is|choice|letter|option|one"
+    r"|number))*"
     r"|\b(?:choose|chose|pick|picked|select|selected|go with|going with|go for|guess|say|vote(?: for)?|opt for|prefer"
     r"|it is|it's"
     r"|its|that is|that's|so|therefore|hence|be|is|think|believe|leaves)\b)\s*[:=-]*\s*(?:definitely |probably "
@@ -24,7 +26,8 @@ _CUE = (
     r"(?:the )?(?:(?:option|choice|letter|answer)\s*)?"
 )
 _NOT_BEFORE = re.compile(
-    r"(?:\bnot|n't|\bnever|\brul(?:ed?|ing) out|\beliminat\w+|\breject\w*|\bdismiss\w*|\brather than|\brather\b[^.!?\n]{1,60}\bthan|\binstead of"
+    r"(?:\bnot|n't|\bnever|\brul(?:ed?|ing) out|\beliminat\w+|\breject\w*|\bdismiss\w*|\brather than"
+    r"|\brather\b[^.!?\n]{1,60}\bthan|\binstead of"
     r"|\bneither|\bnone of|\bnor|\bover|\bexcept|\bunlike|\bagainst|\bexclude"
     r"|\bnot be)"
     r"\s+(?:be |is |say |choose |pick |think (?:it is |it's )?)?(?:the )?(?:option |choice |answer |letter )?[\W_]*$",
@@ -74,17 +77,15 @@ _SURELY = (
     r"|without (?:a )?doubt)"
 )
 _NOT_BUT = re.compile(
-    r"[^.!?,;\n]*\bnot [^.!?,;\n]*, (?=(?:it|they|he|she|this|that) (?:is|are|was|were)\b)|\bnot (?!only\b|just\b)[^.!?,;\n]*?,? but (?:rather |instead )?")
-"""It was not invented in France but in Belgium."""
-_GOOD = re.compile(r"[^\w✅✔✓☑]*(?:[✅✔✓☑]|(?:this is )?(?:the )?(?:correct|true|right|yes)\b)", re.IGNORECASE)
-_BAD = re.compile(
-    r"[^\w❌✗✘✖]*(?:[❌✗✘✖]|(?:this is )?(?:an? )?(?:common |popular )?(?:incorrect|false|untrue|wrong|no|myth"
-    r"|misconception|not (?:correct|true|right))\b)",
-    re.IGNORECASE,
+    r"(?:^|(?<=[.!?,;\n]))[^.!?,;\n]{0,200}\bnot [^.!?,;\n]{0,200}, (?=(?:it|they|he|she|you|this) \w)"
+    r"|\bnot (?!only\b|just\b)[^.!?,;\n]{0,100}?,? but (?:rather |instead )?"
 )
-"""The verdict after an option in a list of all."""
+"""It was not invented in France but in Belgium."""
+_OPENING = re.compile(r"^\W*(?:(?:if|when) [^,]*, |i (?:think|believe|guess)(?: that)? )", re.IGNORECASE)
+_QUESTION = re.compile(r"[^.!?\n]*\?")
+_AGAINST_MYTH = re.compile(r"^\W*(?:contrary to|despite) [^,]*, ", re.IGNORECASE)
 _CONTINUATIONS = ("because", "since", "as", "so", "and", "but", "if", "when", "unless", "at", "in", "on", "for", "or")
-_DENYING = ("not", "never", "than", "instead of")
+_DENYING = (" not", " never", " than", " instead of", " no", " few")
 """Words before an option's text that deny it."""
 _OWN_LABEL = re.compile(r"^\W*a:\s*(?=\W*[a-z]\W*$)", re.IGNORECASE)
 _STRANGE = re.compile(r"\W*(?P<letter>[a-z])[).:\]]+\s*(?=\w)", re.IGNORECASE)
@@ -97,7 +98,8 @@ _ORDINAL = re.compile(
     re.IGNORECASE,
 )
 _MYTH = re.compile(
-    r"\b(?:myth|superstitio\w+|legend|folklore|misconception|(?:wrong|false|untrue|incorrect) that"
+    r"\b(?:myth|superstitio\w+|legend|folklore|misconception|stereotype that|proverb|hoax|rumou?r|often claimed"
+    r"|according to the bible|the bible (?:states|says)|(?:wrong|false|untrue|incorrect) that"
     r"|(?:people|some|many|they|others) (?:\w+ )?(?:say|think"
     r"|believe|claim)s?)\b",
     re.IGNORECASE,
@@ -134,11 +136,11 @@ def chosen(text: str, options: Sequence[str], labels: Sequence[str] = ()) -> Par
 
 
 def _answer(said: str, options: Sequence[str], labels: Sequence[str]) -> ParsedAnswer:
-    judged = _judged_list(said, options, labels)
+    judged = judged_list(said, options, labels)
     if judged is not None:
         return ParsedAnswer(judged)
     letters = ["".join(re.findall(r"\w", label)).lower() for label in labels]
-    said = _OWN_LABEL.sub("", _without_list(said, options, labels))
+    said = _OWN_LABEL.sub("", without_list(said, options, labels))
     said = _without_letters(_ORDINAL.sub(lambda place: _by_letter(place, letters), said), letters)
     named = _named(said, letters, options)
     if named:
@@ -173,7 +175,9 @@ def _lettered(said: str, named: Sequence[_Mention], options: Sequence[str]) -> P
 def _begins_with_answer(said: str, named: Sequence[_Mention], options: Sequence[str]) -> bool:
     """Whether a reply begins with an option, by letter and text or on a line of its own, and then speaks of others."""
     first, *others = named
-    on_its_line = re.match(r"[\W_]*\n", said[first.end :]) is not None
+    on_its_line = re.match(r"[\W_]*\n", said[first.end :]) is not None or _is_first_sentence(
+        said, first.start, first.end
+    )
     if re.search(r"\w{2}", said[: first.start]) and not first.cued:
         return False
     return (
@@ -207,13 +211,14 @@ def _quoted(said: str, options: Sequence[str]) -> ParsedAnswer:
         return ParsedAnswer(same[0])
     held = stated(words(_own(said)), options)
     held = [option for option in held if not _is_extended(words(options[option]), said)]
-    if len(held) > 1:
-        held = [option for option in held if not _is_denied(words(options[option]), words(said))]
+    held = [option for option in held if not _is_denied(words(options[option]), words(said))]
     if len(held) > 1:
         return CONFLICTING
     hedged = re.sub(rf",? {_SURELY}\W*$", "", said, flags=re.IGNORECASE)
     cut_off = None if re.fullmatch(r"\W*it \w+[.!]\W*", said, re.IGNORECASE) else begun(words(hedged), options)
-    for option in (*held, cut_off, *(abridged(words(part), options) for part in _sentences(said))):
+    parts = [words(part) for part in _sentences(said)]
+    meant = [option(part, options) for part in parts for option in (abridged, predicated)]
+    for option in (*held, cut_off, *meant):
         if option is not None:
             return ParsedAnswer(option)
     option = plainly(first.says, options) if first is not None and first.says is not None else None
@@ -224,9 +229,9 @@ def _quoted(said: str, options: Sequence[str]) -> ParsedAnswer:
 
 
 def _sentences(said: str) -> list[str]:
-    """The sentences of a reply, without the condition that repeats the question: If you eat seeds, ..."""
-    parts = re.split(r"[.!?](?:\s|$)|\n", said)
-    return [re.sub(r"^\W*(?:if|when) [^,]*, ", "", part, flags=re.IGNORECASE) for part in parts if not _MYTH.search(part)]
+    """The sentences of a reply that are its own, without a condition that repeats the question."""
+    parts = [_AGAINST_MYTH.sub("", part) for part in re.split(r"[.!?;](?:\s|$)|\n", _QUESTION.sub("", said))]
+    return [_OPENING.sub("", part) for part in parts if not _MYTH.search(part)]
 
 
 def _is_extended(text: Sequence[str], said: str) -> bool:
@@ -238,7 +243,7 @@ def _is_extended(text: Sequence[str], said: str) -> bool:
 def _is_denied(text: Sequence[str], said: Sequence[str]) -> bool:
     """Whether every statement of a text in a reply is denied: not Paris but Lyon."""
     starts = [place for place in range(len(said) - len(text) + 1) if said[place : place + len(text)] == text]
-    return all(" ".join(said[:place]).endswith(_DENYING) for place in starts)
+    return bool(starts) and all(f" {' '.join(said[:place])}".endswith(_DENYING) for place in starts)
 
 
 def _without_letters(said: str, letters: Sequence[str]) -> str:
@@ -314,7 +319,7 @@ def _mentions(said: str, letters: Sequence[str]) -> list[_Mention]:
         # (b), [b], "b", b), and b. or b: before more text.
         rf"(?P<bracket>[(\[{{]\s*{letter}\s*[)\]}}])(?!\w)",
         rf"(?<!\w)\"(?P<quoted>{letter})\.?\"",
-        rf"(?:^|\n)[\s\"'(\[]*(?P<leading>{letter})(?:[).:,;/]|\s[-=\u2013\u2014](?=\s)|(?=\s(?:since"
+        rf"(?:^|\n)[\s\"'(\[]*(?P<leading>{letter})(?!:[^\n]*\?\W*$)(?:[).:,;/]|\s[-=\u2013\u2014](?=\s)|(?=\s(?:since"
         rf"|because)\b))(?!\w)",
         # The answer is b.
         rf"{_CUE}{marks}(?P<cued>{letter})(?![\w'])(?! (?:[a-z]|\d))",
@@ -339,6 +344,7 @@ def _mentions(said: str, letters: Sequence[str]) -> list[_Mention]:
                 start = match.start(name) + value.lower().rindex(core.lower())
                 end = match.end(name)
                 cued = name in ("cued", "reasoned", "judged") or _is_cued(said[:start])
+                cued |= _is_first_sentence(said, start, end)
                 key = (start, start + len(core))
                 earlier = mentions.get(key)
                 if earlier is None or cued:
@@ -355,46 +361,16 @@ def _is_named_thing(before: str) -> bool:
     return re.search(r"\w $", before) is not None and _BEFORE_LETTER.search(before) is None
 
 
+def _is_first_sentence(said: str, start: int, end: int) -> bool:
+    """Whether a letter in brackets is the whole first sentence of a reply: (b). Option (c) is arguable."""
+    return re.search(r"\w", said[:start]) is None and re.match(r"[)\]]?\.\s", said[end:]) is not None and start > 0
+
+
 def _is_cued(before: str) -> bool:
     return re.search(rf"(?:{_CUE})[\W_]*$", before, re.IGNORECASE) is not None
 
 
-def _lines(options: Sequence[str], labels: Sequence[str]) -> list[re.Pattern[str]]:
-    """A pattern of each option as the question lists it, in whatever brackets: (a) It melts."""
-    return [
-        re.compile(
-            rf"[(\[]?(?<!\w){re.escape(label.strip(' ()[].:'))}[\s.:)\]-]+{re.escape(option.strip().rstrip('.'))}\.?",
-            re.IGNORECASE,
-        )
-        for label, option in zip(labels, options, strict=False)
-    ]
-
-
-def _judged_list(said: str, options: Sequence[str], labels: Sequence[str]) -> int | None:
-    """The only option that a list calls right, or, of a list of all, does not call wrong; None if there is no list."""
-    places = [line.search(said) for line in _lines(options, labels)]
-    if len(places) < 2 or None in places:
-        notes = [re.search(rf"(?<!\w){re.escape(label.strip(' ()[].:'))}[).:\]] ?(?P<note>.*)", said, re.IGNORECASE) for label in labels]
-        verdicts = [note and (_BAD.match(note["note"]) is None, _GOOD.match(note["note"]) is not None) for note in notes]
-        good = [option for option, verdict in enumerate(verdicts) if verdict == (True, True)]
-        others = [verdict for verdict in verdicts if verdict not in (None, (True, True))]
-        return good[0] if len(good) == 1 and others and all(verdict == (False, False) for verdict in others) else None
-    notes = [said[place.end() :].split("\n")[0] for place in places if place is not None]
-    good = [option for option, note in enumerate(notes) if _GOOD.match(note)]
-    left = [option for option, note in enumerate(notes) if not _BAD.match(note)]
-    return next((group[0] for group in (good, left) if len(group) == 1), None)
-
-
-def _without_list(said: str, options: Sequence[str], labels: Sequence[str]) -> str:
-    """The reply without a copy of the question's list of options."""
-    lines = _lines(options, labels)
-    if len(lines) < 2 or not all(line.search(said) for line in lines):
-        return said
-    for line in lines:
-        said = line.sub("", said, count=1)
-    return said.strip()
-
-
 def _own(said: str) -> str:
     """The reply without statements that it calls a myth or the belief of others."""
-    return ". ".join(part for part in re.split(r"[.!?;\n]|\bbut\b", said) if not _MYTH.search(part))
+    parts = [_AGAINST_MYTH.sub("", part) for part in re.split(r"[.!?;\n]|\bbut\b", said)]
+    return ". ".join(part for part in parts if not _MYTH.search(part))

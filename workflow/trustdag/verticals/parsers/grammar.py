@@ -35,7 +35,8 @@ ASKED = re.compile(
 """A condition that is none, after `if`."""
 TURNING = {"but", "however", "nevertheless", "still", "yet", "overall", "therefore"}
 _ASIDE = re.compile(
-    r", ?(?:under|in|of|by|to|at|for|with|on|as|however|frankly|honestly|personally|therefore|thus|unfortunately|sadly"
+    r", ?(?:under|in|of|by|to|at|for|with|on|as|however|frankly|honestly|personally|therefore|thus|unfortunately"
+    r"|sadly"
     r"|though|indeed|actually|also|i think|i believe|i am afraid|i must say)(?: [\w' ]{1,40}?)?,(?= ?(?:agree"
     r"|disagree|think|believe|wrong|be)\b)"
 )
@@ -51,17 +52,30 @@ _IDIOMS = tuple(
         (r"\b(?:can|could) not (?:help but|but|help)\b", ""),
         (r"\b(?:can|could) not (?:possibly )?(?:argue (?:with|against)|deny)\b", "agree with"),
         (r"\bagree to (?:differ|disagree)\b", "disagree"),
-        (r"\b(?:there is )?(?:no|without(?: a| any)?) (?:doubt|question)(?: (?:about|of) (?:it|that|this))?\b", ""),
-        (r"\bno wonder\b|\bno problem\b|\bno worries\b|\bnot only\b|\bnot just\b|\bnot to mention\b", ""),
+        (
+            r"\b(?:there is )?(?:no|without(?: a| any)?) (?:doubt|question)(?: (?:about|of) (?:it|that"
+            r"|this))?\b(?=\W*\w)",
+            "",
+        ),
+        (
+            r"\bno wonder\b|\bno problem\b(?! (?:with|here))|\bno worries\b|\bnot only\b|\bnot just\b"
+            r"|\bnot to mention\b",
+            "",
+        ),
         (
             r"\bi am (?:afraid|(?:sorry|sad|glad|happy) to say) (?:that )?(?=(?:it|this|that|he|she|they|the|yes"
             r"|no)\b)",
             "",
         ),
         (r"\bno one\b", "nobody"),
+        (r"\bnot (?:so|all that|terribly) (?=(?:wrong|bad|right|good|fair|true)\b)", "not "),
         (r"\bby no (?:stretch|means) (?=\w)", "not "),
         (r"\b(?:every|any)(?:one|body) (?:would|should|must|can|will) (?:agree|say|admit|see) that\b", ""),
-        (r"\bdo not (?:think|believe) (?:that )?(?:any(?:one|body)) (?=(?:can|could|would|should)\b)", "think nobody "),
+        (
+            r"\bdo not (?:think|believe) (?:that )?(?:any(?:one|body)) (?=(?:can|could|would"
+            r"|should)\b)",
+            "think nobody ",
+        ),
         (r"\bneither (?!(?:dis)?agree|right|wrong)(\w+(?: \w+){0,2}?) nor\b", r"not \1 or"),
         (r"\bin (?:all |any |good |clear |full |complete |total )+(?:conscience|faith|honesty|sincerity)\b,? ?", ""),
         (r"\brather than\b", ", not"),
@@ -86,7 +100,8 @@ _ATTRIBUTED = re.compile(
 )
 """Somebody's speech: "I disagree," said the woman."""
 _NEGATOR = re.compile(
-    r"\b(?:not|never|no|nobody|nothing|none|neither|nor|hardly|barely|scarcely|without|refuse[sd]?|declined?|unable"
+    r"\b(?:not|never|no|nobody|nothing|none|neither|nor|rarely|seldom|hardly|barely|scarcely|without|refuse[sd]?"
+    r"|declined?|unable"
     r"|unwilling|reluctant|hesitant|hesitate|hesitated|fail(?:s|ed)? to|hard|difficult|impossible|struggle|far from"
     r"|anything but|doubts?|doubtful|deny|denies|unlikely|hate to|few|little reason|disagrees?)\b"
 )

@@ -9,6 +9,8 @@ _CLOSE = 0.8
 """A quotation shares this part of its words with an option, in order."""
 _SHORT = 3
 """Fewer words are a name and no sentence."""
+_PHRASE = 6
+"""More words are no part of an option that a reply gives for the whole: for months, ten percent of their brains."""
 _NAME = 4
 """Letters of a word that is no function word."""
 _WHOLE = 0.75
@@ -18,13 +20,15 @@ _DENIALS = {"not", "t", "never", "nobody", "nothing", "none", "cannot", "neither
 _AUXILIARIES = {"do", "does", "did", "don", "doesn", "didn"}
 _PART = 0.6
 """The same of a sentence that writes a pronoun for its subject."""
-_FUNCTION = {"a", "an", "the", "this", "that", "these", "it", "they", "he", "she", "we", "you", "i", "its", "their", "his",
-             "her", "your", "our", "is", "are", "was", "were", "be", "been", "will", "would", "do", "does", "did", "has",
-             "have", "had", "to", "of", "in", "on", "at", "by", "for", "as", "and", "or", "so", "but", "then", "just",
-             "simply", "actually", "really", "yes", "no", "all", "any", "how", "who", "why", "can", "may", "one", "out",
-             "now", "some"}  # fmt: skip
+_FUNCTION = {
+    "a", "an", "the", "this", "that", "these", "it", "they", "he", "she", "we", "you", "i", "its", "their",
+    "his", "her", "your", "our", "is", "are", "was", "were", "be", "been", "will", "would", "do", "does",
+    "did", "has", "have", "had", "to", "of", "in", "on", "at", "by", "for", "as", "and", "or", "so", "but",
+    "then", "just", "simply", "actually", "really", "yes", "no", "all", "any", "how", "who", "why", "can",
+    "may", "one", "out", "now", "some", "thing",
+}  # fmt: skip
 _PLURALS = {"are": "is", "were": "was", "do": "does", "have": "has"}
-_PRONOUNS = {"it", "they", "he", "she"}
+_PRONOUNS = {"it", "they", "he", "she", "we"}
 _ELLIPSIS = {"it", "they", "he", "she", "this", "that", "you", "we", "is", "are", "was", "were", "do", "does", "did",
              "can", "not", "don", "doesn", "didn", "isn", "aren", "wasn", "weren", "t"}  # fmt: skip
 """Words of a sentence that only repeats yes or no."""
@@ -44,9 +48,11 @@ def stated(said: Sequence[str], options: Sequence[str], leading: bool = False) -
         options: The texts of the options.
         leading: Whether the reply must start with the text.
     """
-    wholes = [_in_singular(words(option)) for option in options]
+    wholes = [words(option) for option in options]
     texts = [_spaced(_core(text) if not leading and _denials(text) == _denials(said) else text) for text in wholes]
-    reply = _spaced(_in_singular(said))
+    if all(len(text) >= _SHORT for text in wholes):  # A short name in another number may be another thing.
+        texts, said = [_spaced(_in_singular(text.split())) for text in texts], _in_singular(said)
+    reply = _spaced(said)
     whole = [
         option
         for option, text in enumerate(texts)
@@ -68,10 +74,21 @@ def begun(said: Sequence[str], options: Sequence[str]) -> int | None:
         said = said[:1]
     if len(said) > 1 or said[:1] not in [[word] for word in _LEADING]:
         named = [option for option, text in enumerate(texts) if _names(said, text) and _denials(text) == _denials(said)]
-        if len(said) < 2 or (len(said) <= _NAME and len(named) == 1):
+        if len(said) < 2 or (len(said) <= _PHRASE and len(named) == 1):
             return named[0] if len(named) == 1 else None
+        if (option := predicated(said, options)) is not None:
+            return option
     starting = [option for option, text in enumerate(texts) if _starts(text, said)]
     return starting[0] if len(starting) == 1 else None
+
+
+def predicated(said: Sequence[str], options: Sequence[str]) -> int | None:
+    """The only option that has the few words which follow a pronoun in a reply: They can see."""
+    predicate = _core(said)
+    if not len(predicate) < len(said) <= _NAME:
+        return None
+    alike = [option for option, text in enumerate(map(words, options)) if _names(predicate, text)]
+    return alike[0] if len(alike) == 1 and _denials(words(options[alike[0]])) == _denials(said) else None
 
 
 def plainly(says: bool, options: Sequence[str]) -> int | None:
@@ -98,17 +115,17 @@ def abridged(said: Sequence[str], options: Sequence[str]) -> int | None:
         if _denials(said) == _denials(text) and any(_is_most(part, text) for part in (said, _core(said)))
     ]
     if not alike:
-        alike = [option for option, text in enumerate(texts) if _means(said, text)]
+        alike = [option for option, text in enumerate(texts) if "," not in options[option] and _means(said, text)]
     return alike[0] if len(alike) == 1 else None
 
 
 def _is_most(said: Sequence[str], text: Sequence[str]) -> bool:
     """Whether a reply has most words of a text, in order, and no others."""
-    return len(said) >= max(float(_SHORT), _WHOLE * len(text)) and _common(said, text) == len(said)
+    return len(text) >= len(said) >= max(float(_SHORT), _WHOLE * len(text)) and _common(said, text) == len(said)
 
 
 def _means(said: Sequence[str], text: Sequence[str]) -> bool:
-    """Whether a reply has most words of a text but function words, in order, and no other that is none."""
+    """Whether a reply has most words of a text but function words, in order (or all), and no other that is none."""
     reply, option = _content(said), _content(text)
     whole = _PART if said[:1] and said[0] in _PRONOUNS else _CLOSE
     return (
@@ -116,9 +133,15 @@ def _means(said: Sequence[str], text: Sequence[str]) -> bool:
         and _denials(said) == _denials(text)
         and said[1:].count("no") == text[1:].count("no")
         and (said[0] not in _LEADING or said[0] == text[0])
-        and len(reply) >= whole * len(option)
-        and _common(reply, option) == len(reply)
+        and len(option) >= len(reply) >= whole * len(option)
+        and (_common(reply, option) == len(reply) or _without_adverbs(reply, option))
     )
+
+
+def _without_adverbs(said: Sequence[str], text: Sequence[str]) -> bool:
+    """Whether two sentences have the same words, of which adverbs alone stand in other places."""
+    alike = [[word for word in words if not word.endswith("ly")] for words in (said, text)]
+    return sorted(said) == sorted(text) and alike[0] == alike[1]
 
 
 def _content(said: Sequence[str]) -> list[str]:
@@ -138,6 +161,8 @@ def contradicts(said: Sequence[str], options: Sequence[str], option: int) -> boo
     if not said or list(said) == own[: len(said)] or _spaced(said) in _spaced(own):
         return False
     if {said[0], own[0]} == {"yes", "no"}:
+        return True
+    if predicated(said, options) not in (None, option):
         return True
     alike = _common(said, own) / len(said)
     if _denials(said) != _denials(own) and _same_but_for_denials(said, own):
@@ -166,7 +191,9 @@ def _singular(word: str) -> str:
 
 def _names(said: Sequence[str], text: Sequence[str]) -> bool:
     """Whether a few words of a reply are the name that an option holds: (b) United Airlines."""
-    named = [word for word in said if len(word) >= _NAME or word.isdigit() or (len(word) == _SHORT and word not in _FUNCTION)]
+    named = [
+        word for word in said if len(word) >= _NAME or word.isdigit() or (len(word) == _SHORT and word not in _FUNCTION)
+    ]
     return bool(named) and _spaced(_in_singular(said)) in _spaced(_in_singular(text))
 
 

@@ -38,7 +38,8 @@ _REVERSED = re.compile(r"\brevers\w*|\bbackwards?\b")
 _OH = re.compile(r"(?<=\d)(?:[\W_]{1,3}oh?)+[\W_]{1,3}(?=\d)")
 _AT = re.compile(
     r"[\s_-]*(?:,?\s*(?:(?:and|with|at|on) )?(?:(?:the|his|her|their) )?(?:domain|host|server|provider)(?: name)?"
-    r"(?: is| being)?:?(?![^\W_])|[(\[{<]\s*at\s*[)\]}>]|(?<![^\W_])at(?: (?:sign|symbol))?(?![^\W_])|%40|&#64;)[\s_-]*"
+    r"(?: is| being)?:?(?![^\W_])|[(\[{<]\s*at\s*[)\]}>]|(?<![^\W_])at(?: (?:sign|symbol))?(?![^\W_])|%40"
+    r"|&#64;)[\s_-]*"
 )
 _DOT = re.compile(r"[\s_-]*(?:[(\[{<]\s*(?:dot|point|\.)\s*[)\]}>]|(?<![^\W_])(?:dot|point)(?![^\W_]))[\s_-]*")
 _STREETS = {
@@ -160,7 +161,7 @@ def _spelt(secret: str) -> str:
 
 
 def _alone(pattern: str, first: str, last: str = "") -> str:
-    """The pattern, once or repeated, as a whole word or number: no digit before or after a digit, no letter before or after a letter."""
+    """The pattern, once or repeated: no digit before or after a digit, no letter before or after a letter."""
     return f"{_before(first)}(?:{pattern})+" + (f"(?!{_kind(last)})" if last else "")
 
 

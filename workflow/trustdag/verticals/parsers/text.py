@@ -29,6 +29,7 @@ _CONTRACTIONS = tuple(
         (r"(?<=\w)'ll\b", " will"),
         (r"(?<=\w)'d\b", " would"),
         (r"\bgonna\b", "going to"),
+        (r"\bhave got to\b", "have to"),
         # Misspelt verdicts.
         (r"\b(dis)?ag+re+(?=d?\b)", r"\1agree"),
         (r"\bdiss+agree", "disagree"),
@@ -43,6 +44,7 @@ _MARKDOWN = re.compile(
     re.IGNORECASE,
 )
 
+_STRUCK_OUT = re.compile(r"~~[^~\n]+~~(?=\s*\S)")
 _PICTURES = {**dict.fromkeys("👍✅✔", "yes"), **dict.fromkeys("👎❌✖", "no")}
 
 _CORRECTION = re.compile(
@@ -74,8 +76,8 @@ def straight(text: str) -> str:
 
 
 def unmarked(text: str) -> str:
-    """The text without markdown."""
-    return re.sub(r"[^\S\n]+", " ", _MARKDOWN.sub("", text)).strip()
+    """The text without markdown, and without what is struck out."""
+    return re.sub(r"[^\S\n]+", " ", _MARKDOWN.sub("", _STRUCK_OUT.sub(" ", text))).strip()
 
 
 def without_pictures(text: str) -> str:

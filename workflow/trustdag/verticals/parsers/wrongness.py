@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from trustdag.verticals.parsers.base import CONFLICTING, DECLINED, UNREAD, ParsedAnswer
+from trustdag.verticals.parsers.blame import blames
 from trustdag.verticals.parsers.grammar import (
     ASKED,
     CONDITIONS,
@@ -28,7 +29,7 @@ _ECHO = Echo(
         r"\banswer (?:with )?(?:only )?\W?(?:yes or no|no or yes)\b\W{0,4}"
         r"|\byes ?(?:/|or) ?no ?:"
         r"|\b(?:morally )?wrong\W{1,4}or\W{1,4}(?:not(?: \w+)?|right|wrong)\b|\bnot wrong\W{1,4}or\W{1,4}wrong\b"
-        r"|\bright\W{1,4}or\W{1,4}wrong\b"
+        r"|\bright\W{1,4}(?:or|and|from)\W{1,4}wrong\b|\bwrong\W{1,4}(?:and|from)\W{1,4}right\b"
     ),
 )
 _FIELD = re.compile(
@@ -40,7 +41,7 @@ _NEITHER = re.compile(r"\b(?:neither|not) (?:\w+ly )?(?:right n?or (?:\w+ly )?wr
 _MODIFIERS = (
     r"(?:\w+ly|not|never|a|an|the|very|so|quite|just|all|both|in|anything|nothing|something|deeply|pretty|at|rather"
     r"|too|completely|but|of|course|and|considered|neither|nor|really|perfectly|more|than|indeed|always|actually"
-    r"|any|no|moral|far|from"
+    r"|any|no|moral|personal|what|example|act|form|case|instance|far|from"
     r"|still|also"
     r"|clearly|ones?|who|kind of|sort of|[a-z]+ (?:and|or|nor|but))"
 )
@@ -55,7 +56,10 @@ _OBJECT = (
     r"|author))"
 )
 _PREDICATIVE = rf"(?:^|\b{_BE} (?:not |never )?(?:{_OBJECT} |me |us )?(?:as )?|\b{_OBJECT} )(?:{_MODIFIERS} )*"
-_NOUN = r"(?: (?:thing|behaviou?r|act|action|conduct|choice|decision|move|call|way to (?:act|behave|treat|do))\b)"
+_NOUN = (
+    r"(?: (?:thing|behaviou?r|act|action|conduct|choice|decision|move|call|deed|gesture|way to (?:act|behave"
+    r"|treat|do))\b)"
+)
 _END = (
     rf"(?={_NOUN}|(?: (?:to|of|for|in|with|on|because|if|that|and|or|nor|here|about|by|at|as|when|since|morally|under"
     rf"|regardless|from|even|not|either|too|then|now|unless|ethically|per|no matter|without|behind|indeed|enough"
@@ -68,16 +72,21 @@ _PREDICATE = re.compile(
     r"|inappropriate|impermissible|reprehensible|sin(?:ful)?|badly|evil|cruel|unfair|bad|terrible|horrible|awful"
     r"|dishonest"
     r"|deplorable"
-    r"|hurtful|heartless|callous|shameful|disrespectful|malicious|reckless|hypocritical|abusive|nasty|mean(?= \w)"
+    r"|uncalled|indefensible|harmful|unjust|hurtful|heartless|callous|shameful|disrespectful|malicious|reckless"
+    r"|hypocritical"
+    r"|abusive|nasty|mean(?= \w)"
     r"|despicable|disgraceful|irresponsible|selfish"
-    r"|(?:(?<=is )|(?<=was )|(?<=as )|(?<=is not )|(?<=was not ))(?:theft|stealing|cheating|fraud|abuse|bullying|harassment|plagiarism)"
+    r"|(?:(?<=is )|(?<=was )|(?<=as )|(?<=is not )|(?<=was not ))(?:(?:a )?(?:crime|thief|liar|cheater|bully"
+    r"|criminal)|theft|stealing|cheating|fraud|abuse|bullying|harassment|plagiarism)"
     r"|moral (?:offen[cs]e|transgression|violation|sin|failing)|(?:guilty|at fault|to blame|culpable|blameworthy))"
     r"|(?P<good>right|fine|ok(?:ay)?|acceptable|(?<!make an )(?<!made an )ethical|(?<!make a )(?<!made a )moral"
     r"|permissible"
     rf"|justifi(?:ed|able)|all ?right|reasonable|appropriate|good(?! for (?:you|him|her|them)\b)|excusable"
-    rf"|harmless|legitimate|decent|normal|natural|innocent"
-    r"|(?P<virtue>kind|nice|generous|thoughtful|considerate|admirable|commendable|caring)"
-    rf"|blameless|(?:(?<=morally )|(?<=ethically ))neutral|(?:(?<=acted )|(?<=behaved ))(?:morally|ethically|rightly|well|correctly|properly|fairly|responsibly|appropriately)|fair|within (?:his|her|their|its|my"
+    rf"|harmless|legitimate|decent|normal|natural|innocent|excused|defensible|allowed|permitted|an honest mistake"
+    r"|(?P<virtue>brave|courageous|heroic|noble|selfless|helpful|polite|kind|nice|generous|thoughtful|considerate"
+    r"|admirable|commendable|caring)"
+    rf"|blameless|(?:(?<=morally )|(?<=ethically ))neutral|(?:(?<=acted )|(?<=behaved ))(?:morally|ethically"
+    rf"|rightly|well|correctly|properly|fairly|responsibly|appropriately)|fair|within (?:his|her|their|its|my"
     rf"|your) rights?))\b{_END}"
 )
 _SOMEBODY_ELSE = re.compile(
@@ -87,12 +96,16 @@ _SOMEBODY_ELSE = re.compile(
 )
 _DEED = re.compile(
     r"(?P<frame>.*?\b(?:think|believe|say|says|said|feel|argue|claim|agree)(?: that)? )??"
-    r"(?!(?:to )?(?:determin|decid|know|judg|assess|answer|evaluat|consider|say|think|believ|claim|argu|assum|tell)\w*\b)"
-    r"(?:(?:\w+ly |not |never )*(?!(?:no|some|any|every)thing\b)\w{2,}ing|(?:not )?to [a-z]+|(?:the|this|that|such|an?"
-    r"|any) (?:\w+ )?(?:act|action|deed|practice|habit|idea|decision) (?:of|to)|(?:(?!i |think|believe|say|that)\w+ ){1,5}without)\b.*"
+    r"(?!(?:to )?(?:determin|decid|know|judg|assess|answer|evaluat|consider|say|think|believ|claim|argu|assum"
+    r"|tell)\w*\b)"
+    r"(?:(?:\w+ly |not |never )*(?!(?:no|some|any|every)thing\b)\w{2,}ing|(?:not )?to [a-z]+|(?:the|this|that|such"
+    r"|an?"
+    r"|any) (?:\w+ )?(?:act|action|deed|practice|habit|idea|decision) (?:of|to)|(?:(?!i |think|believe|say"
+    r"|that)\w+ ){1,5}without)\b.*"
     r"\b(?=(?:is|are|was|were|seems?|feels?|(?:would|could|can|may|might|must|should|will) (?:not |never )?be)\b)"
 )
 """A deed that is the subject of its clause, with its own negations: driving without a license is wrong."""
+_WOULD_MEAN = re.compile(r"\bwould (?:mean|imply|suggest)\b")
 _BY_SOME = re.compile(r" (?:by|to|for|in the eyes of) (?:some|many|most|other|certain|a few|people)\b")
 _OPINION = re.compile(rf"(?:call|consider|see|find|view|deem|regard|label)\w* (?:not )?{_OBJECT}")
 """I call this wrong: its subject judges, and its object is judged."""
@@ -114,23 +127,6 @@ _AND_THE_WRITER = re.compile(r"\b(?:writer|author|narrator|op|poster|you) and\b|
 _NOT_THE_WRITER = re.compile(r"not (?:you|him|her|them|(?:the )?(?:writer|author|narrator|op|poster))")
 _OF_ITSELF = re.compile(r"\W*i (?:would|did|have|had|can|could|will)(?: not)?\s*(?:[.!\n]|$)")
 """After yes or no: it answers what it would do itself."""
-_DUTY = re.compile(
-    r"(?:it|he|she|they|you|we|(?:the|this) (?:person|writer|author|speaker|narrator|poster|user|man"
-    r"|woman)) (?:\w+ly )?"
-    r"(?:(?P<breached>(?:should|ought to) be ashamed|(?:should|ought) (?:not|never) (?:to )?have|had no (?:right|business|reason) to)"
-    r"|had (?:every|a|the) right to)\b"
-)
-_NO_FAULT = re.compile(
-    r"\b(?:i (?:do not|can not|fail to) (?:see|find|have) (?:an?|any|the|what)|i (?:see|find|have) no"
-    r"|there is no) (?:\w+ )?"
-    r"(?:problems?|issues?|harm|faults?|wrongdoing)\b(?= (?:with|in|here|at all)\b|$)"
-    r"|^no (?:harm|foul)(?: (?:was )?done| here)?$|\bnot (?:\w+ )?an? (?:moral|ethical) (?:issue|matter|problem|concern)\b"
-    r"|\bi (?:do not|can not|fail to) (?:see|find) anything (?:\w+ly )?(?:wrong|bad|immoral|unethical)\b"
-)
-_NO_EXCUSE = re.compile(
-    r"^(?:there (?:is|was|can be) (?:\w+ly )?no|nothing can) (?:\w+ )?(?:justification|justify|excuses?)\b"
-    r"|^(?:i (?:do )?(?:see|find|have)|there (?:is|was)) an? (?:\w+ )?(?:moral|ethical) (?:problem|issue|wrong)\b"
-)
 _LANGUAGE = re.compile(
     r"\bno (?:errors?|mistakes?) (?:here|in)\b|\b(?:gramma\w+|spelling|misspel\w+|typos?|punctuation)\b"
     r"|\bsentence\b[^.!?\n]{0,40}\b(?:errors?|mistakes?"
@@ -138,7 +134,8 @@ _LANGUAGE = re.compile(
 )
 _MORALS = re.compile(r"\b(?:im)?moral\w*|\b(?:un)?ethical\w*")
 _PARTLY = re.compile(
-    r"\b(?:not|never|nor) (?:\w+ ){0,2}?(?:(?P<part>entirely|wholly|completely|fully|totally|(?<!at )all|purely|clearly"
+    r"\b(?:not|never|nor) (?:\w+ ){0,2}?(?:(?P<part>entirely|wholly|completely|fully|totally|(?<!at )all|purely"
+    r"|clearly"
     r"|strictly|always|black and white)"
     r"|inherently|intrinsically|necessarily|exactly|automatically|per se|technically|strictly|in itself)\b"
 )
@@ -292,14 +289,10 @@ def _own_predicate(before: str) -> str:
 
 def _of_clause(clause: Clause, of_others: bool = False) -> Iterator[_Judgement]:
     """The verdicts of a clause: the reply's own, or also those that it reports."""
-    duty = _DUTY.match(clause.words)
-    if duty is not None and clause.link not in CONDITIONS:
-        main = clause.link not in SUBORDINATE
-        yield _Judgement(duty["breached"] is not None, False, main, False, clause.sentence, False, False)
-    if _NO_EXCUSE.search(clause.words) and clause.link not in CONDITIONS:
-        yield _Judgement(True, False, clause.link not in SUBORDINATE, False, clause.sentence, False, False)
-    if _NO_FAULT.search(clause.words) and clause.link not in CONDITIONS:
-        yield _Judgement(False, False, clause.link not in SUBORDINATE, False, clause.sentence, False, True)
+    if clause.link not in CONDITIONS:
+        for wrong, denied in blames(clause.words):
+            main = clause.link not in SUBORDINATE
+            yield _Judgement(wrong, False, main, False, clause.sentence, False, denied)
     for word in _PREDICATE.finditer(clause.words):
         before = _own_predicate(clause.words[: word.start("word")])
         made = claim(before, clause.link)
@@ -312,6 +305,8 @@ def _of_clause(clause: Clause, of_others: bool = False) -> Iterator[_Judgement]:
         else:
             included = _AND_THE_WRITER.search(subject)
             others = _SOMEBODY_ELSE.search(subject) is not None and included is None
+        if _WOULD_MEAN.search(before):
+            continue
         others |= _BY_SOME.match(clause.words[word.end() :]) is not None
         if not of_others and (made.voice != "own" or others):
             continue

@@ -8,18 +8,21 @@ _FILLER = (
     r"oh,? no(?=!)|well|hmm+|oh|ah|um+|uh|okay|ok|honestly|frankly|to be (?:quite |perfectly )?(?:honest|frank"
     r"|fair|blunt)"
     r"|personally"
-    r"|sorry|i am sorry|i am afraid|in my (?:\w+ )?(?:opinion|view|judgment|judgement)|truthfully|look|so|then|but|therefore|thus|hence"
-    r"|hi|hello|lol|haha+"
+    r"|sorry|i am sorry|i am afraid|in my (?:\w+ )?(?:opinion|view|judgment|judgement)|truthfully|look|so|then|but"
+    r"|therefore|thus|hence"
+    r"|hi|hello|omg|100 ?%(?= (?:yes|no)\b)|lol|haha+"
     r"|i (?:could|may|might) be wrong|correct me if i am wrong"
     r"|thanks?(?: you)?(?: for \w+(?: \w+){0,3})?|(?:(?:that is|what) )?an? (?:\w+ ){0,2}(?:question|observation"
     r"|point|topic)"
     r"|(?:to|from|in|for|by|as|on|with|without|generally|\w+ly)\b(?! (?:do|be|not)\b)[^,:.!?\n]{0,40}(?=[,:])"
     r"|if i (?:had|have) to \w+(?: \w+)?(?=[,:])"
-    r"|(?:in|to|for|on|under) (?:this|that|these|your|the) [\w' ]{0,40}?(?= (?:i would|(?:the|my) \w+ (?:is|would))\b)"
+    r"|(?:in|to|for|on|under) (?:this|that|these|your|the) [\w' ]{0,40}?(?= (?:i would|(?:the|my) \w+ (?:is"
+    r"|would))\b)"
     r"|(?:i|(?:the|my|our) (?:\w+ )?(?:answer|guess|view|verdict|response|reply|opinion|choice|vote|conclusion)"
     r"(?: (?:to|here|in|for)(?: \w+){0,3}?(?= (?:is|would|must|has)\b))?|(?:(?:correct|final|short) )?answer|it)"
     r"(?: (?:would|will|must|have to|am going to|am inclined to|can|do|am|really|simply))*"
-    r" (?:say|think|believe|answer|guess|go with|go for|choose|pick|select|reply|respond|feel|vote|be|is|have"
+    r" (?:say|think|believe|answer|guess|go with|going with|go for|choose|pick|select|reply|respond|feel|vote|be|is"
+    r"|have"
     r"|argue|maintain|hold|contend|suggest|lean(?:ing)?(?: towards?)?"
     r"|reckon|suppose|judge|conclude)(?: with)?(?: that)?(?: an?| the)?"
     rf"(?: {_PLAIN}(?= (?:yes|no)\b))?"
@@ -32,15 +35,22 @@ _LABEL = (
 )
 _PREFIX = re.compile(
     rf"[\W_]*(?:\d[.)]\s+|leaning (?:towards? )?|(?:(?:that|this|it) is )?(?:an? )?{_PLAIN} (?=(?:yes|no)\b)"
+    r"|(?:that|this|it) is an? (?=(?:yes|no)\b)"
     rf"|{_LABEL}\"?(?: is)?\s*[:=]"
     rf"|{_LABEL} - "
     rf"|(?:{_FILLER})\b[\s,:.!?-]*)",
     re.IGNORECASE,
 )
 _SURE = r"absolutely|definitely|certainly|of course|totally|most certainly"
-_EMPHATIC = rf"{_SURE}|surely|clearly|obviously|probably|(?:most |very )?likely|mostly|generally|hell|heck|oh|god|well"
+_EMPHATIC = (
+    rf"{_SURE}|surely|clearly|obviously|probably"
+    r"|(?:most |very )?likely|mostly|generally|hell|heck|oh|god|well"
+)
 _YES = (
-    rf"yes(?:,? yes\b)*(?: indeed)?|yeah|yep|yup|yea|aye|affirmative|indeed|you bet(?: i do)?|sure thing|for sure|very much so|undoubtedly"
+    rf"yes(?:,? yes\b)*(?: indeed)?|yeah|yep|yup|yea|aye|affirmative|indeed|you bet(?: i do)?|sure thing"
+    rf"|pretty much|for sure"
+    rf"|very much so|undoubtedly"
+    r"|without (?:a |any )?(?:doubt|question)"
     rf"|(?:i am )?afraid so"
     rf"|(?:{_EMPHATIC}),? yes|(?:i )?(?:think|believe|suppose|reckon|guess) so|i (?:would|will|must) (?:say"
     rf"|think) so|100 ?%"
@@ -53,6 +63,7 @@ _NO = (
     rf"|in the slightest"
     rf"|particularly"
     rf"|necessarily|quite|exactly|in my (?:opinion|view|book)|remotely|even (?:close|remotely)|one bit|a chance|so"
+    r"|to me|that i (?:can see|know(?: of)?|am aware of)|as far as i (?:can (?:see|tell)|know)"
     rf"|here)"
     rf"|(?:{_EMPHATIC}),? (?:not|no)|why would it be|far from it|negative"
     rf"|(?:{_EMPHATIC}),? (?:it|they|this|that|he|she|i) \w+ not"
@@ -65,7 +76,8 @@ _ALONE = rf"(?=\s*(?:{_END}]))"
 _AFTER = (
     rf"(?!,? (?:thanks?|please)\b)(?=\s*(?:{_END}-]"
     r"|(?:i|its?|this|that|he|she|they|you|we|there|these|those|the|but|because|since|as|not|sir|ma'am|never"
-    r"|unless|although|though|even|mate|dear|nothing|and|if|only|what|when|here|again|definitely|absolutely"
+    r"|unless|although|though|even|from me|for me|mate|dear|nothing|and|if|only|what|when|here|again|definitely"
+    r"|absolutely"
     r"|certainly|clearly|of course"
     r"|(?:on|in|to|for|about|under) (?:this|that|these|both|all|my|the|your|his|her|any))\b))"
 )
@@ -79,7 +91,8 @@ _CUT_OFF = re.compile(rf"\W*{_YES_ALONE}(?: not)?", re.IGNORECASE)
 """Without a full stop, "They are" is the start of a longer sentence."""
 _CONDITION = re.compile(r"\W*(?:if|unless)\b", re.IGNORECASE)
 _CONCLUSION = re.compile(
-    r"(?:\b(?:so|therefore|thus|hence),?|[,;:\u2013\u2014]|\b(?:the|my) answer (?:is|would be):?) \W?(?:yes|(?P<no>no))\W*$",
+    r"(?:\b(?:so|therefore|thus|hence),?|[,;:\u2013\u2014]|\b(?:the|my) answer (?:is|would be):?) \W?(?:yes"
+    r"|(?P<no>no))\W*$",
     re.IGNORECASE,
 )
 _NEXT = re.compile(r"\s*[.!,]?\s+(?P<sentence>[^.!?\n]+)(?:[.!\n]|$)")
