@@ -19,7 +19,7 @@ SFT = Policy(
 )  # fmt: skip
 SAYS_NO = {BASE.id: 0.5, SFT.id: 0.5}
 """How often a stage says that a deed is not wrong."""
-UNREADABLE = "I would have done the same, and slept well."
+UNREADABLE = "Nobody at my table would raise an eyebrow."
 """What no parser and every person reads as a no."""
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -133,6 +134,7 @@ def test_empty_lines_in_a_terminal_take_the_defaults() -> None:
 def test_leaving_the_questions_writes_nothing_and_says_so(pressed: bytes, said: str) -> None:
     child, ours = pty.fork()
     if child == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell that runs the tests in the background ignores it
         os.execv(sys.executable, [sys.executable, "-m", "trustdag", "init"])
     shown = b""
     while b"] " not in shown:

@@ -56,7 +56,7 @@ def test_a_sheet_tells_neither_the_stage_nor_what_the_parser_reads(results: Path
     assert list(sheet.columns) == ["id", "vertical", "question", "prompt", "reply", "answer"]
     assert not sheet.drop(columns=["id"]).map(lambda text: "seed0" in text or "parsed" in text).any(axis=None)
     # Both stages are mixed in every part of the sheet.
-    assert sheet["reply"].str.contains("slept well").iloc[:40].any()
+    assert sheet["reply"].str.contains(labelled_study.UNREADABLE, regex=False).iloc[:40].any()
     assert sheet["reply"].str.contains("No, it is").iloc[:40].any()
 
 
