@@ -84,15 +84,16 @@ def table(rows: dict[str, list[dict[str, Any]]], scores: Scores) -> pd.DataFrame
                 both = np.array([(value, measured[half]) for half, value in predicted.items() if half in measured])
                 if len(both) > 2:
                     lines.append({"retraining": kind, "vertical": vertical, "method": name, **line_of(both)})
-            if kind == "in place" and scores and len(rows[kind]) >= FOLDS:
+            if kind != "in place":
+                continue
+            if scores and len(rows[kind]) >= FOLDS:
                 of_vertical = {name: by_vertical[vertical] for name, by_vertical in scores.items()}
                 both = fitted(rows[kind] + rows.get(OTHER, []), of_vertical, vertical)
                 lines.append({"retraining": kind, "vertical": vertical, "method": FITTED, **line_of(both)})
-            if kind == "in place":
-                others = {row["half"]: row["measured"][vertical] for row in rows.get(OTHER, [])}
-                both = np.array([(measured[half], value) for half, value in others.items() if half in measured])
-                if len(both) > 2:
-                    lines.append({"retraining": kind, "vertical": vertical, "method": CEILING, **ceiling(both)})
+            others = {row["half"]: row["measured"][vertical] for row in rows.get(OTHER, [])}
+            both = np.array([(measured[half], value) for half, value in others.items() if half in measured])
+            if len(both) > 2:
+                lines.append({"retraining": kind, "vertical": vertical, "method": CEILING, **ceiling(both)})
     return pd.DataFrame(lines)
 
 

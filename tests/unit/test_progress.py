@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from trustdag.progress import Progress, ProgressLines, duration, log_line
+from trustdag.progress import Progress, ProgressLines, counted, duration, log_line
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,10 @@ def test_a_line_of_progress_is_read_back_as_it_was_written(progress: Progress, l
 )
 def test_any_other_line_is_no_progress(line: str) -> None:
     assert Progress.parse(line) is None
+
+
+def test_a_number_agrees_with_its_noun() -> None:
+    assert [counted(number, "model") for number in (0, 1, 2)] == ["0 models", "1 model", "2 models"]
 
 
 def test_lines_of_several_threads_do_not_mix(capfd: pytest.CaptureFixture[str]) -> None:

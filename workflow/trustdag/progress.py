@@ -31,6 +31,11 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
+def counted(count: int, noun: str) -> str:
+    """A number with its noun: `1 model`, `2 models`."""
+    return f"{count} {noun}{'s' if count != 1 else ''}"
+
+
 def log_line(text: str) -> None:
     """Prints a line on stderr in one write, so that the lines of threads do not mix; `print` writes the end apart."""
     sys.stderr.write(f"{text}\n")

@@ -26,7 +26,8 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from trustdag.errors import UserError, did_you_mean
 
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
+SEEDS = 2**32
+Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
 """A seed that all used random generators accept."""
 MOST = 100_000_000
 LARGEST, SMALLEST = 1e9, 1e-12

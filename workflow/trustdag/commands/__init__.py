@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from trustdag.errors import UserError
-from trustdag.settings import Section, explain, refuse_characters
+from trustdag.settings import SEEDS, Section, explain, refuse_characters
 from trustdag.yamlfiles import parse_yaml, read_yaml
 
 AnySection = TypeVar("AnySection", bound=BaseModel)
@@ -54,8 +54,8 @@ def at_least(least: int) -> Callable[[str], float]:
 def seed(text: str) -> int:
     """The type of an option for a random seed, with the limits of a study's seeds."""
     value = int(text)
-    if not 0 <= value < 2**32:
-        raise argparse.ArgumentTypeError(f"{text}: write a whole number from 0 to {2**32 - 1}")
+    if not 0 <= value < SEEDS:
+        raise argparse.ArgumentTypeError(f"{text}: write a whole number from 0 to {SEEDS - 1}")
     return value
 
 

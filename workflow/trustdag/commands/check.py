@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> None:
     from trustdag.config import load
     from trustdag.config.study import reserved
     from trustdag.plugins import files
-    from trustdag.progress import aligned
+    from trustdag.progress import aligned, counted
     from trustdag.resources import request, site
     from trustdag.train import tracking
 
@@ -55,8 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
         maker = study.stages[model_id.chain[-1]].method if model_id.is_trained else "-"
         rows.append((str(model_id), maker, evaluated.get(model_id, "(not evaluated)")))
     print("\n".join(aligned(rows)))
-    counts = [(len(evaluated), "model"), (len(study.verticals_measured()), "vertical")]
-    models, verticals = (f"{count} {noun}{'s' if count != 1 else ''}" for count, noun in counts)
+    models, verticals = counted(len(evaluated), "model"), counted(len(study.verticals_measured()), "vertical")
     print(f"{models} on {verticals}: {names} is valid")
 
 

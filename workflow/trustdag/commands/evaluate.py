@@ -48,7 +48,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     _refuse_inside_a_model(arguments.models)
     files.use(arguments.plugins)
-    path = Path(f"{Results.of(arguments.name).root}.yaml")
+    root = Results.of(arguments.name).root
+    path = Path(f"{root}.yaml")
     content = study(arguments)
     checked = validate(content, str(path))
     dag.source_files(checked)
@@ -59,8 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
         return
     if start([path], ["--cores", arguments.cores]):
         raise UserError(f"{path}: the study did not finish; fix the errors above, and run the same command again")
-    root = Path(Results.of(arguments.name).root)
-    print(f"Page: {(root / 'report.html').resolve().as_uri()}\n`trustdag summary {root}` prints the answer again.")
+    print(f"Page: {Path(root, 'report.html').resolve().as_uri()}\n`trustdag summary {root}` prints the answer again.")
 
 
 def _refuse_inside_a_model(models: list[str]) -> None:

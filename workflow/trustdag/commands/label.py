@@ -5,6 +5,7 @@ from pathlib import Path
 
 from trustdag.commands import seed
 from trustdag.errors import UserError
+from trustdag.progress import counted
 
 HELP = "Draw replies of every stage for a person to label, or ask for labels here; they correct the statistics."
 
@@ -42,8 +43,9 @@ def run(arguments: argparse.Namespace) -> None:
         drawing = Drawing(verticals_of(design, arguments.vertical), arguments.n, arguments.seed)
         rows, key = draw(arguments.results, drawing)
         write(rows, sheet, key)
-        stages = f"{len(design.policies)} stage{'s' if len(design.policies) != 1 else ''}"
-        print(f"{len(rows):,} replies of {stages} are in {sheet}; keep its key beside it")
+        print(
+            f"{len(rows):,} replies of {counted(len(design.policies), 'stage')} are in {sheet}; keep its key beside it"
+        )
     if arguments.ask:
         print(f"{ask(sheet):,} replies have no answer yet")
     print(f"Fill in the column `answer`, then add to the study: `labels: {sheet}`" if is_new else f"`labels: {sheet}`")

@@ -17,6 +17,8 @@ REPLY_PARTS = ("prompt", "chosen", "rejected")
 MODEL_COLUMNS = ["model", "preferences", "stage", "seed", "method", "prompt_format", "parameters", "steps"]
 MODEL_COLUMNS += ["last_train", "last_validation", "left_out"]
 TIME_COLUMNS = ["stage", "jobs", "seconds", "longest", "memory_mib"]
+OF_MODELS = ("models", "replies", "records", "items")
+"""Folders of benchmarks with a file for each model or vertical."""
 NUMBER = (int, float)
 DATA_CARD = {
     "settings": {"source": str},
@@ -95,16 +97,17 @@ def data_cards(design: StudyDesign, results: Path) -> dict[str, dict[str, Any]]:
     return {name: read_object(Path(files.data(name, "card.json")), DATA_CARD, "a data card") for name in names}
 
 
-def _is_of(design: StudyDesign, job: tuple[str, ...]) -> bool:
-    """Whether a job, by the parts of its benchmark's name, is one of the study's present models and verticals."""
-    kind, *of = job
-    if kind == "models":
-        ids = [ModelId.parse(policy.id) for policy in design.policies]
-        stages = {model_id.after(count) for model_id in ids for count in range(1, len(model_id.chain) + 1)}
-        return ModelId.parse("/".join(of)) in {*ids, *stages, *(ModelId(model_id.model, ()) for model_id in ids)}
-    if kind in ("replies", "records"):
-        return "/".join(of[:-1]) in {policy.id for policy in design.policies} and of[-1] in design.verticals
-    return kind != "items" or of[0] in design.verticals
+def _jobs_of(design: StudyDesign) -> set[str]:
+    """The benchmarks of the jobs that make and measure the study's present models, without their suffix."""
+    policies = [ModelId.parse(policy.id) for policy in design.policies]
+    stages = {policy.after(count) for policy in policies for count in range(1, len(policy.chain) + 1)}
+    models = {*policies, *stages, *(ModelId(policy.model, ()) for policy in policies)}
+    asked = {f"{policy.id}/{vertical}" for policy in design.policies for vertical in design.verticals}
+    return {
+        *(f"models/{model_id}" for model_id in models),
+        *(f"{kind}/{name}" for kind in ("replies", "records") for name in asked),
+        *(f"items/{vertical}" for vertical in design.verticals),
+    }
 
 
 def run_times(benchmarks: Path | None, design: StudyDesign) -> pd.DataFrame:
@@ -114,11 +117,14 @@ def run_times(benchmarks: Path | None, design: StudyDesign) -> pd.DataFrame:
     starts: that of a job that was killed stays empty, and has no time.
     """
     rows = []
+    present = _jobs_of(design)
     written = [path for path in benchmarks.rglob("*.tsv") if path.stat().st_size] if benchmarks else []
     for path in sorted(written):
-        table = pd.read_csv(path, sep="\t")
         name = path.relative_to(benchmarks) if benchmarks else path
-        if len(table) and path.stem != "report" and _is_of(design, name.with_suffix("").parts):
+        if path.stem == "report" or (name.parts[0] in OF_MODELS and str(name.with_suffix("")) not in present):
+            continue
+        table = pd.read_csv(path, sep="\t")
+        if len(table):
             kind = job_kind(name)
             memory = pd.to_numeric(table["max_rss"], errors="coerce").max()
             rows.append({"stage": kind, "seconds": float(table["s"].sum()), "memory_mib": float(memory)})
